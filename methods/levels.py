@@ -1,0 +1,98 @@
+"""Ordered quality words and the weights that turn their probabilities into one score.
+
+Every method of this project that reads a score from an LMM's next-token logits does it the same way: a closed set
+of words, a softmax over their logits, and the expectation of the words' weights (IQARAG Eq. 10-11, Q-Align's five
+levels, Q-Bench's good/poor). The words and weights live here once, validated, so that a word can never be paired
+with another word's weight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class LevelScheme:
+    """A closed set of quality words with one weight each.
+
+    Args:
+        words: distinct, in descending quality (best first).
+        weights: one number in [0, 1] a word, strictly descending; 1 is the best quality.
+
+    Raises:
+        ValueError: fewer than two words, repeated words, or weights that are not strictly descending within [0, 1].
+    """
+
+    words: tuple[str, ...]
+    weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "words", tuple(self.words))
+        object.__setattr__(self, "weights", tuple(float(weight) for weight in self.weights))
+        if len(self.words) != len(self.weights) or len(self.words) < 2:
+            raise ValueError(
+                f"A level scheme needs at least two words and one weight a word; "
+                f"got {len(self.words)} words and {len(self.weights)} weights."
+            )
+        if len(set(self.words)) != len(self.words):
+            raise ValueError(f"The words of a level scheme must differ; got {', '.join(self.words)}.")
+        descending = all(high > low for high, low in zip(self.weights, self.weights[1:]))
+        if not descending or not (0.0 <= self.weights[-1] and self.weights[0] <= 1.0):
+            raise ValueError(f"The weights must fall strictly from at most 1 to at least 0; got {self.weights}.")
+
+    def probabilities(self, logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+        """Softmax of `logits / temperature` over the words (IQARAG Eq. 10).
+
+        Args:
+            logits: float [..., words], in the order of `words`.
+            temperature: above 0; 1 is the papers' setting, Q-Bench's released script divides by 100.
+
+        Returns:
+            float64 [..., words], each row sums to 1.
+
+        Raises:
+            ValueError: the last axis is not one logit a word, a logit is not finite, or the temperature is not
+                positive.
+        """
+        logits = np.asarray(logits, dtype=np.float64)
+        if logits.shape[-1:] != (len(self.words),):
+            raise ValueError(f"Expected {len(self.words)} logits, one a word; got shape {logits.shape}.")
+        if not np.isfinite(logits).all():
+            raise ValueError("The logits hold NaN or infinity; the LMM's output cannot be scored.")
+        if not (np.isfinite(temperature) and temperature > 0):
+            raise ValueError(f"The temperature must be above 0; got {temperature}.")
+        scaled = logits / temperature
+        exponentials = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+        return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+    def expectation(self, logits: np.ndarray, temperature: float = 1.0) -> np.ndarray | float:
+        """Sum of probability times weight (IQARAG Eq. 11), in [0, 1]; higher is better.
+
+        Args and errors as for `probabilities`. Returns a float for one row of logits, else float64 [...].
+        """
+        expected = self.probabilities(logits, temperature) @ np.asarray(self.weights)
+        return float(expected) if np.ndim(expected) == 0 else expected
+
+    def word_for(self, mos01: float) -> str:
+        """The word for an opinion score in [0, 1]: the interval is cut into as many equal bins as there are words.
+
+        A score on a boundary belongs to the better word, and exactly 1.0 to the top one, so that
+        `FIVE_LEVELS.word_for(0.8)` is "excellent".
+
+        Raises:
+            ValueError: the score is not in [0, 1].
+        """
+        if not 0.0 <= mos01 <= 1.0:
+            raise ValueError(f"An opinion score must lie in [0, 1] to be named; got {mos01}. Rescale it first.")
+        # A rescaled MOS misses its boundary by a rounding error, (0.7 - 0.1) / 1 for example; the nudge forgives that.
+        count = len(self.words)
+        return self.words[count - 1 - min(int(mos01 * count + 1e-9), count - 1)]
+
+
+FIVE_LEVELS = LevelScheme(("excellent", "good", "fair", "poor", "bad"), (1.0, 0.75, 0.5, 0.25, 0.0))
+"""ITU-R BT.500's five words, with the weights of IQARAG Eq. 11."""
+
+GOOD_POOR = LevelScheme(("good", "poor"), (1.0, 0.0))
+"""Q-Bench's two words (Q-Debias Eq. 1)."""

@@ -1,0 +1,85 @@
+"""The one protocol behind which every large multimodal model stands.
+
+A method never knows which model it talks to: it hands over prompts and reads logits, text or features. Below this
+line a backend may do anything that leaves the result equal: encode each distinct picture once, share the KV cache
+of a common prefix, batch the rest.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from PIL import Image
+
+from methods.lmm.prompt import Prompt
+
+
+class LMMError(RuntimeError):
+    """Something about the model that the user can act on, in one plain sentence."""
+
+
+class LMM(ABC):
+    """A large multimodal model.
+
+    Attributes:
+        name: what the user asked for: "embedded", a Hub id, a folder's name or "server:URL#model".
+        revision: the exact weights: a Hub commit, a content hash, or what the server reports.
+        image_budget: the most pictures that one prompt may show.
+    """
+
+    name: str
+    revision: str
+    image_budget: int
+
+    @abstractmethod
+    def word_logits(self, prompts: Sequence[Prompt], words: Sequence[str]) -> np.ndarray:
+        """Next-token logits of the candidate words, right after each prompt's answer prefix.
+
+        All prompts are handed over at once so that the backend can share pictures and prefixes among them.
+
+        Args:
+            prompts: any number; each shows at most `image_budget` pictures.
+            words: candidates without a leading space; each prompt's prefix decides whether one is added.
+
+        Returns:
+            float32 [prompts, words]. A server may return log-probabilities: equal up to a constant a row.
+
+        Raises:
+            LMMError: two candidates share their first token, a prompt shows too many pictures or is too long, or
+                the model failed.
+        """
+
+    @abstractmethod
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        n: int = 1,
+        max_new_tokens: int = 512,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        top_k: int = 0,
+        seed: int = 0,
+    ) -> list[list[str]]:
+        """`n` sampled continuations of each prompt, without the prompt's own text.
+
+        `temperature=0` is greedy, and `n` must then be 1; `top_k=0` and `top_p=1` switch these filters off. The same
+        seed gives the same texts. The prompt is processed once, whatever `n`.
+        """
+
+    @abstractmethod
+    def stream(
+        self,
+        prompt: Prompt,
+        max_new_tokens: int = 512,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        top_k: int = 0,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """One continuation, piece by piece as it is made; the pieces joined are the whole text."""
+
+    @abstractmethod
+    def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """The vision encoder's features, mean-pooled over a picture's tokens: float32 [images, features]."""
