@@ -18,11 +18,12 @@ class LevelScheme:
     """A closed set of quality words with one weight each.
 
     Args:
-        words: distinct, in descending quality (best first).
-        weights: one number in [0, 1] a word, strictly descending; 1 is the best quality.
+        words: distinct, in order of quality: best first, as everywhere in this project, or worst first.
+        weights: one finite number a word, strictly falling or rising with the words; a higher one is better quality.
+            The papers use 1 to 0; LLM-IQA's digits weigh K to 1.
 
     Raises:
-        ValueError: fewer than two words, repeated words, or weights that are not strictly descending within [0, 1].
+        ValueError: fewer than two words, repeated words, or weights that do not fall or rise strictly.
     """
 
     words: tuple[str, ...]
@@ -38,9 +39,9 @@ class LevelScheme:
             )
         if len(set(self.words)) != len(self.words):
             raise ValueError(f"The words of a level scheme must differ; got {', '.join(self.words)}.")
-        descending = all(high > low for high, low in zip(self.weights, self.weights[1:]))
-        if not descending or not (0.0 <= self.weights[-1] and self.weights[0] <= 1.0):
-            raise ValueError(f"The weights must fall strictly from at most 1 to at least 0; got {self.weights}.")
+        steps = np.diff(self.weights)
+        if not (np.isfinite(self.weights).all() and ((steps < 0).all() or (steps > 0).all())):
+            raise ValueError(f"The weights must be finite and fall (or rise) strictly with the words; got {self.weights}.")
 
     def probabilities(self, logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
         """Softmax of `logits / temperature` over the words (IQARAG Eq. 10).
@@ -68,7 +69,7 @@ class LevelScheme:
         return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
     def expectation(self, logits: np.ndarray, temperature: float = 1.0) -> np.ndarray | float:
-        """Sum of probability times weight (IQARAG Eq. 11), in [0, 1]; higher is better.
+        """Sum of probability times weight (IQARAG Eq. 11), between the least and the greatest weight; higher is better.
 
         Args and errors as for `probabilities`. Returns a float for one row of logits, else float64 [...].
         """
@@ -86,9 +87,9 @@ class LevelScheme:
         """
         if not 0.0 <= mos01 <= 1.0:
             raise ValueError(f"An opinion score must lie in [0, 1] to be named; got {mos01}. Rescale it first.")
+        worst_first = self.words if self.weights[0] < self.weights[-1] else self.words[::-1]
         # A rescaled MOS misses its boundary by a rounding error, (0.7 - 0.1) / 1 for example; the nudge forgives that.
-        count = len(self.words)
-        return self.words[count - 1 - min(int(mos01 * count + 1e-9), count - 1)]
+        return worst_first[min(int(mos01 * len(self.words) + 1e-9), len(self.words) - 1)]
 
 
 FIVE_LEVELS = LevelScheme(("excellent", "good", "fair", "poor", "bad"), (1.0, 0.75, 0.5, 0.25, 0.0))

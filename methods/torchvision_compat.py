@@ -24,7 +24,7 @@ def ensure_torchvision() -> bool:
     if "torchvision" in sys.modules or importlib.util.find_spec("torchvision") is None:
         return False
     try:
-        import torchvision  # noqa: F401
+        import torchvision
     except RuntimeError as error:
         if "torchvision::nms does not exist" not in str(error):
             raise
