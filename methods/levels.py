@@ -41,7 +41,7 @@ class LevelScheme:
             raise ValueError(f"The words of a level scheme must differ; got {', '.join(self.words)}.")
         steps = np.diff(self.weights)
         if not (np.isfinite(self.weights).all() and ((steps < 0).all() or (steps > 0).all())):
-            raise ValueError(f"The weights must be finite and fall (or rise) strictly with the words; got {self.weights}.")
+            raise ValueError(f"The weights must be finite and fall or rise strictly, word by word; got {self.weights}.")
 
     def probabilities(self, logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
         """Softmax of `logits / temperature` over the words (IQARAG Eq. 10).
