@@ -1,0 +1,5 @@
+"""Pictures spoilt on purpose: KADID-10k's 25 distortion types at 5 levels, with the mean human score of each.
+
+Training, tests and teaching material all need pictures whose damage is known. `distortions.distort` makes them and
+`distortions.level_mos` says how people rated that type and level on average.
+"""
