@@ -1,0 +1,121 @@
+"""Bootstrap resamples as counts, and correlations of all of them at once without sorting again.
+
+A resample of n observations is the number of times that each was drawn. Every statistic here takes a matrix of such
+counts [b, n]: order and ties of the data are worked out once, ranks of a resample are a running sum of its counts, and
+the discordant pairs of Kendall's tau-b are counted bit by bit of the ranks. A thousand resamples of a thousand
+images take a fraction of a second, of a hundred thousand images well under half a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+_CHUNK_CELLS = 2_000_000
+
+
+def counts(n: int, samples: int, seed: int) -> Iterator[np.ndarray]:
+    """`samples` resamples of n observations, as float64 [b, n] pieces whose size bounds the memory used."""
+    rng = np.random.default_rng(seed)
+    rows = max(1, _CHUNK_CELLS // n)
+    for first in range(0, samples, rows):
+        b = min(rows, samples - first)
+        drawn = rng.integers(0, n, size=(b, n))
+        drawn += np.arange(b)[:, None] * n
+        yield np.bincount(drawn.ravel(), minlength=b * n).reshape(b, n).astype(float)
+
+
+def pearson(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Weighted Pearson correlations. x, y: [n] or [b, n]; w: [b, n] -> [b], NaN where either side is constant."""
+    total = w.sum(1, keepdims=True)
+    x = x - (w * x).sum(1, keepdims=True) / total
+    y = y - (w * y).sum(1, keepdims=True) / total
+    wx = w * x
+    xx, yy, xy = (wx * x).sum(1), (w * y * y).sum(1), (wx * y).sum(1)
+    # A resample of one repeated value leaves rounding noise instead of zero: relative to the data, that is constant.
+    flat = (xx <= 1e-24 * total[:, 0]) | (yy <= 1e-24 * total[:, 0])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(flat, np.nan, np.clip(xy / np.sqrt(xx * yy), -1.0, 1.0))
+
+
+class Ranker:
+    """Average ranks of one variable, float [n], in any resample."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        _, inverse = np.unique(values, return_inverse=True)
+        self.order = np.argsort(inverse, kind="stable")
+        self.inverse = inverse
+        ordered = inverse[self.order]
+        self.starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        self.distinct = len(self.starts) == len(values)
+
+    def tied(self, w: np.ndarray) -> np.ndarray:
+        """Counts a distinct value: [b, n] -> [b, number of distinct values], values ascending."""
+        ordered = w[:, self.order]
+        return ordered if self.distinct else np.add.reduceat(ordered, self.starts, axis=1)
+
+    def ranks(self, w: np.ndarray) -> np.ndarray:
+        """[b, n] -> ranks [b, n], centred on zero and scaled to about [-0.5, 0.5] so that sums stay exact enough."""
+        groups = self.tied(w)
+        total = groups.sum(1, keepdims=True)
+        middle = (np.cumsum(groups, axis=1) - groups / 2) / total - 0.5
+        return middle[:, self.inverse]
+
+
+class Spearman:
+    """SRCC of any resample of two variables, float [n] each."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
+        self.x, self.y = Ranker(x), Ranker(y)
+
+    def __call__(self, w: np.ndarray) -> np.ndarray:
+        return pearson(self.x.ranks(w), self.y.ranks(w), w)
+
+
+class Kendall:
+    """Kendall's tau-b of any resample of two variables, float [n] each.
+
+    Observations are put in the order of x (ties by y), so that a discordant pair is an inversion of the ranks of y.
+    Two ranks compare at the highest bit in which they differ: for each bit, pairs that share all higher bits are
+    neighbours after a stable sort, and one running sum a bit counts the inversions decided there.
+    """
+
+    def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
+        self.x, self.y = Ranker(x), Ranker(y)
+        rank_x, rank_y = self.x.inverse, self.y.inverse
+        self.both = Ranker(rank_x * (int(rank_y.max()) + 1) + rank_y)
+        order = np.lexsort((rank_y, rank_x))
+        ranks = rank_y[order]
+        self.levels: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        for bit in range(int(ranks.max()).bit_length()):
+            prefix = ranks >> (bit + 1)
+            stable = np.argsort(prefix, kind="stable")
+            ones = ((ranks[stable] >> bit) & 1).astype(bool)
+            begin = np.searchsorted(prefix[stable], prefix[stable], side="left")
+            # Per zero bit: the ones before it in its own group, as a difference of two running sums of the ones.
+            before = np.cumsum(ones)
+            zeros = np.flatnonzero(~ones)
+            first = np.where(begin[zeros] > 0, before[np.maximum(begin[zeros] - 1, 0)], 0)
+            last = before[zeros]
+            useful = last > first
+            self.levels.append((order[stable[ones]], order[stable[zeros[useful]]],
+                                np.stack([first[useful], last[useful]])))
+
+    def __call__(self, w: np.ndarray) -> np.ndarray:
+        discordant = np.zeros(len(w))
+        for ones, zeros, (first, last) in self.levels:
+            running = np.zeros((len(w), len(ones) + 1))
+            np.cumsum(w[:, ones], axis=1, out=running[:, 1:])
+            discordant += np.einsum("bi,bi->b", w[:, zeros], running[:, last] - running[:, first])
+        n = w.sum(1)
+        pairs = n * (n - 1) / 2
+        tied_x, tied_y, tied_both = (_pairs(ranker.tied(w)) for ranker in (self.x, self.y, self.both))
+        difference = pairs - tied_x - tied_y + tied_both - 2 * discordant
+        scale = np.sqrt((pairs - tied_x) * (pairs - tied_y))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(scale > 0, difference / scale, np.nan)
+
+
+def _pairs(groups: np.ndarray) -> np.ndarray:
+    return (groups * (groups - 1) / 2).sum(1)
