@@ -1,0 +1,198 @@
+"""LLM-IQA: the whole picture and its segments, each scored 1..K against a written standard, added up by area."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from methods.base import Method, Options, Verdict, option
+from methods.llm_iqa import aggregation, segmentation
+from methods.llm_iqa.evidence import DigitScore, LLMIQAEvidence, LMMScores, RegionEvidence
+from methods.llm_iqa.segmenters import AUTOMATIC, SEGMENTERS, Segmenter, load_segmenter
+from methods.llm_iqa.standard import KINDS, LEVEL_COUNTS, WORDINGS, Standard
+from methods.lmm.base import LMM
+
+PICTURES_PER_CALL = 8
+"""Pictures whose prompts are handed over together; with about eight regions each, some 64 prompts."""
+
+PAPER_REGIONS = 7.22
+"""Mean masks a picture on SPAQ under the paper's settings (section 4.1)."""
+
+SCORED_PARTS = ("box+whole", "mask+whole", "box", "mask", "whole")
+
+
+@dataclass(frozen=True)
+class LLMIQAOptions(Options):
+    standard: str = option("word", "What stands beside each digit in the standard (Table 3).", choices=KINDS)
+    k: int = option(7, "How many levels the standard has (Table 4).", choices=LEVEL_COUNTS)
+    lam: float = option(1.0, "Lambda: what the regions' score counts beside the whole picture's.",
+                        low=0.0, high=5.0, step=0.1)
+    reading: str = option("argmax", "Take the likeliest digit (the paper) or the expectation over all digits (finer).",
+                          choices=("argmax", "expectation"))
+    segmenter: str = option(AUTOMATIC, "Who cuts the picture; 'auto' takes SAM 2.1 large where it can be had.",
+                            choices=SEGMENTERS)
+    scored: str = option("box+whole", "What is scored: boxes of original pixels, zero-padded masks, the whole picture "
+                         "(Table 3).", choices=SCORED_PARTS, advanced=True)
+    weighting: str = option("area", "How regions are weighted (Table 3).", choices=("area", "mean"), advanced=True)
+    complement: bool = option(True, "Score what no mask covers as one more region (Table 5).", advanced=True)
+    min_area: int = option(segmentation.MIN_AREA, "Masks of fewer pixels are not scored (Algorithm 1, t).",
+                           low=1, high=10_000_000, advanced=True)
+    aggregation: str = option("paper", "The paper's sum, or the released code's variant with a bonus for each mask.",
+                              choices=("paper", "code"), advanced=True)
+    wording: str = option("paper", "The prompt as printed, or the released code's longer one.",
+                          choices=WORDINGS, advanced=True)
+
+
+class LLMIQA(Method):
+    """LLM-IQA (section 3), on one LMM or an ensemble.
+
+    Args:
+        lmm: a model, its name, a list of either, or several names joined by commas: the ensemble of section 3.2.
+        segmenter: overrides the option with a `Segmenter` of your own.
+        options: changes to the defaults.
+    """
+
+    name = "llm-iqa"
+    title = "LLM-IQA"
+    summary = "A written standard, one digit for the whole picture and one for each of its segments, added up by area."
+    citation = """@misc{llmiqa2025,
+  title={{LLM-IQA}: Standard-guided {MLLM} for Mix-grained Image Quality Assessment},
+  author={Anonymous},
+  year={2025},
+  note={Submitted to ICLR 2026},
+  howpublished={\\url{https://openreview.net/forum?id=raBRIPsdVb}}
+}"""
+    native_range = aggregation.native_range(7, uses_global=True, uses_local=True, lam=1.0)
+    options = LLMIQAOptions()
+
+    def __init__(self, lmm: LMM | str | Sequence[LMM | str] | None = None, *, segmenter: Segmenter | None = None,
+                 **options: Any) -> None:
+        members = _members(lmm)
+        super().__init__(members[0], **options)
+        self.lmms = (self.lmm, *(self._resolve(member) for member in members[1:]))
+        self._segmenter = segmenter
+
+    @property
+    def cost(self) -> float:
+        """LMM passes a picture: the whole and, on average, 7.2 regions (section 5), for each LMM."""
+        whole = float("whole" in self.options.scored)
+        local = 0.0 if self.options.scored == "whole" else PAPER_REGIONS
+        return len(self.lmms) * (whole + local)
+
+    def _lmm_id(self) -> str:
+        return ", ".join(f"{lmm.name}@{lmm.revision}" for lmm in self.lmms)
+
+    def _assess(self, images: list[Image.Image], options: LLMIQAOptions) -> list[Verdict]:
+        verdicts = []
+        for start in range(0, len(images), PICTURES_PER_CALL):
+            verdicts += self._assess_some(images[start : start + PICTURES_PER_CALL], options)
+        return verdicts
+
+    def _assess_some(self, images: list[Image.Image], options: LLMIQAOptions) -> list[Verdict]:
+        standard = Standard(options.standard, options.k, options.wording)
+        whole = "whole" in options.scored
+        segmenter = None if options.scored == "whole" else self._segmenter or load_segmenter(options.segmenter)
+        found = [self._regions(image, segmenter, options) for image in images]
+        crops = [[region.cut(image, padded="mask" in options.scored) for region in regions]
+                 for image, regions in zip(images, found)]
+        views = [([image] if whole else []) + cut for image, cut in zip(images, crops)]
+        prompts = [standard.prompt(view) for per_picture in views for view in per_picture]
+        logits = [lmm.word_logits(prompts, standard.levels.words) for lmm in self.lmms]
+        verdicts, start = [], 0
+        for image, regions, cut, per_picture in zip(images, found, crops, views):
+            rows = [one[start : start + len(per_picture)] for one in logits]
+            start += len(per_picture)
+            lmms = tuple(_lmm_scores(lmm, row, standard, whole) for lmm, row in zip(self.lmms, rows))
+            evidence = LLMIQAEvidence(
+                picture=_reduced(image, 1024),
+                size=image.size,
+                segmenter=segmenter.name if segmenter else "none",
+                standard=standard.described(),
+                regions=_region_evidence(regions, cut, options),
+                lmms=lmms,
+                k=options.k,
+                lam=options.lam,
+                reading=options.reading,
+                weighting=options.weighting,
+                code_aggregation=options.aggregation == "code",
+            ).with_total()
+            total = evidence.total
+            verdicts.append(Verdict(total.score, total.final, explain(evidence), evidence, total.bounds))
+        return verdicts
+
+    def _regions(self, image: Image.Image, segmenter: Segmenter | None, options: LLMIQAOptions
+                 ) -> list[segmentation.Region]:
+        if segmenter is None:
+            return []
+        shape = (image.height, image.width)
+        return segmentation.regions(segmenter.masks(image), shape, options.min_area, complement=options.complement)
+
+
+def _members(lmm: LMM | str | Sequence[LMM | str] | None) -> list[LMM | str | None]:
+    if isinstance(lmm, str):
+        lmm = [name.strip() for name in lmm.split(",") if name.strip()]
+    if isinstance(lmm, (list, tuple)):
+        if not lmm:
+            raise ValueError("An ensemble needs at least one LMM; name one or leave lmm out.")
+        return list(lmm)
+    return [lmm]
+
+
+def _lmm_scores(lmm: LMM, logits: np.ndarray, standard: Standard, whole: bool) -> LMMScores:
+    digits = [DigitScore.from_logits(row, standard.levels) for row in logits]
+    return LMMScores(
+        lmm=f"{lmm.name}@{lmm.revision}",
+        whole=digits[0] if whole else None,
+        regions=tuple(digits[1:] if whole else digits),
+    )
+
+
+def _region_evidence(regions: list[segmentation.Region], crops: list[Image.Image], options: LLMIQAOptions
+                     ) -> tuple[RegionEvidence, ...]:
+    if not regions:
+        return ()
+    weights = aggregation.region_weights([region.area for region in regions], options.weighting)
+    return tuple(
+        RegionEvidence(region.box, region.area, float(weight), region.complement,
+                       segmentation.outline(region.mask), _reduced(crop, 256))
+        for region, weight, crop in zip(regions, weights, crops)
+    )
+
+
+def _reduced(image: Image.Image, longest_side: int) -> Image.Image:
+    reduced = image.copy()
+    reduced.thumbnail((longest_side, longest_side))
+    return reduced
+
+
+def explain(evidence: LLMIQAEvidence) -> str:
+    """The score in words: the whole, the regions that pull it up and down, and how they were added."""
+    total = evidence.total
+    sentences = []
+    if total.global_ is not None:
+        sentences.append(f"The whole picture scores **{total.global_:.2f}** of {evidence.k}.")
+    if total.local is not None:
+        count = len(evidence.regions)
+        noun = "region" if count == 1 else "regions"
+        sentences.append(f"Its {count} {noun} (cut by {evidence.segmenter}) score **{total.local:.2f}**, "
+                         f"weighted by {evidence.weighting}.")
+        if count > 1:
+            means = [float(np.mean([lmm.regions[index].read(evidence.reading) for lmm in evidence.lmms]))
+                     for index in range(count)]
+            low, high = int(np.argmin(means)), int(np.argmax(means))
+            if means[high] > means[low]:
+                sentences.append(
+                    f"The best region ({evidence.regions[high].weight:.0%} of the weight) scores {means[high]:.2f}, "
+                    f"the worst ({evidence.regions[low].weight:.0%}) {means[low]:.2f}."
+                )
+    if total.global_ is not None and total.local is not None and not evidence.code_aggregation:
+        sentences.append(f"Together, with lambda {evidence.lam:g}: **{total.final:.2f}** on a scale from "
+                         f"{total.bounds[0]:g} to {total.bounds[1]:g}.")
+    if len(evidence.lmms) > 1:
+        listed = ", ".join(f"{lmm.lmm.split('@')[0]} {score:.2f}" for lmm, score in zip(evidence.lmms, total.per_lmm))
+        sentences.append(f"This is the mean of {len(evidence.lmms)} models ({listed}).")
+    return " ".join(sentences)

@@ -1,0 +1,212 @@
+"""Who cuts the picture: SAM 2 as in the paper, or an embedded segmenter where no SAM 2 weights can be had.
+
+Both give masks of the picture's own size; `methods.llm_iqa.segmentation.regions` makes regions of either. The name of
+the one that was used is part of every result.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+logger = logging.getLogger(__name__)
+
+# Supplementary settings of the released code; about 7.2 masks a picture on SPAQ (section 4.1).
+SAM2_SETTINGS = {
+    "points_per_side": 8,
+    "points_per_batch": 128,
+    "pred_iou_thresh": 0.9,
+    "stability_score_thresh": 0.8,
+    "stability_score_offset": 0.7,
+    "crop_n_layers": 0,
+    "box_nms_thresh": 0.9,
+    "crop_n_points_downscale_factor": 1.2,
+    "min_mask_region_area": 1000,
+    "use_m2m": False,
+}
+
+SAM2_CHECKPOINTS = (
+    "facebook/sam2.1-hiera-large",
+    "facebook/sam2.1-hiera-base-plus",
+    "facebook/sam2.1-hiera-small",
+    "facebook/sam2.1-hiera-tiny",
+    "facebook/sam2-hiera-large",
+    "facebook/sam2-hiera-tiny",
+)
+EMBEDDED = "felzenszwalb"
+AUTOMATIC = "auto"
+SEGMENTERS = (AUTOMATIC, EMBEDDED, *SAM2_CHECKPOINTS)
+
+
+class SegmenterError(RuntimeError):
+    """A segmenter cannot be had; one plain sentence that says what to do."""
+
+
+class Segmenter(Protocol):
+    """Attributes:
+    name: shown with every result.
+    """
+
+    name: str
+
+    def masks(self, image: Image.Image) -> list[np.ndarray]:
+        """bool [H, W] masks of an RGB picture, largest first; may overlap and need not cover the picture."""
+        ...
+
+
+class FelzenszwalbSegmenter:
+    """Felzenszwalb and Huttenlocher's graph segmentation, merged until few regions remain.
+
+    It knows colour and texture, not objects. Works on a reduced picture and scales the masks up, so that a photo of
+    12 megapixels costs what a small one does. The masks are a partition: they neither overlap nor leave a rest.
+
+    Args:
+        most: regions that may remain; 7 is about what SAM 2 gives under the paper's settings.
+        longest_side: pixels; the picture is reduced to this first.
+    """
+
+    name = EMBEDDED
+
+    def __init__(self, most: int = 7, longest_side: int = 320) -> None:
+        self.most = most
+        self.longest_side = longest_side
+
+    def masks(self, image: Image.Image) -> list[np.ndarray]:
+        from skimage.color import rgb2lab
+        from skimage.segmentation import felzenszwalb
+
+        small = image.convert("RGB")
+        small.thumbnail((self.longest_side, self.longest_side), Image.Resampling.BOX)
+        pixels = np.asarray(small)
+        labels = felzenszwalb(pixels, scale=200, sigma=0.8, min_size=max(1, pixels.shape[0] * pixels.shape[1] // 400))
+        labels = merge_segments(labels, rgb2lab(pixels), self.most)
+        full = np.asarray(Image.fromarray(labels.astype(np.uint8)).resize(image.size, Image.Resampling.NEAREST))
+        found, counts = np.unique(full, return_counts=True)
+        return [full == label for label in found[np.argsort(-counts, kind="stable")]]
+
+
+def merge_segments(labels: np.ndarray, features: np.ndarray, most: int) -> np.ndarray:
+    """Joins neighbouring segments, the pair that adds least within-segment variance first (Ward), until `most` remain.
+
+    Args:
+        labels: int [H, W].
+        features: float [H, W, C], colour for example.
+        most: at least 1.
+
+    Returns:
+        int64 [H, W], labels 0..n-1 with n <= most (more only where segments do not touch).
+    """
+    _, labels = np.unique(labels, return_inverse=True)
+    labels = labels.reshape(features.shape[:2])
+    count = int(labels.max()) + 1
+    sizes = np.bincount(labels.ravel(), minlength=count).astype(np.float64)
+    sums = np.stack(
+        [np.bincount(labels.ravel(), features[..., c].ravel(), count) for c in range(features.shape[-1])], axis=1
+    )
+    touching = np.zeros((count, count), dtype=bool)
+    for first, second in ((labels[:, :-1], labels[:, 1:]), (labels[:-1], labels[1:])):
+        touching[first, second] = touching[second, first] = True
+    np.fill_diagonal(touching, False)
+    owner = np.arange(count)
+    for _ in range(count - max(most, 1)):
+        means = sums / np.maximum(sizes, 1)[:, None]
+        distance = ((means[:, None] - means[None]) ** 2).sum(axis=-1)
+        cost = np.where(touching, distance * np.outer(sizes, sizes) / np.add.outer(sizes, sizes).clip(min=1), np.inf)
+        kept, gone = np.unravel_index(int(np.argmin(cost)), cost.shape)
+        if not np.isfinite(cost[kept, gone]):
+            break
+        sizes[kept] += sizes[gone]
+        sums[kept] += sums[gone]
+        sizes[gone] = 0
+        touching[kept] |= touching[gone]
+        touching[:, kept] |= touching[:, gone]
+        touching[gone] = touching[:, gone] = False
+        touching[kept, kept] = False
+        owner[owner == gone] = kept
+    _, owner = np.unique(owner, return_inverse=True)
+    return owner[labels]
+
+
+class Sam2Segmenter:
+    """SAM 2's automatic mask generator under the released code's settings.
+
+    Args:
+        model: a `sam2` image model; `from_hub` builds one from a checkpoint.
+        name: shown with every result.
+        settings: changes to `SAM2_SETTINGS`.
+    """
+
+    def __init__(self, model, name: str, **settings) -> None:
+        from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
+
+        self.name = name
+        self._generator = SAM2AutomaticMaskGenerator(model, **{**SAM2_SETTINGS, **settings})
+        self._lock = threading.Lock()  # The predictor keeps the current picture's features as state.
+
+    @classmethod
+    def from_hub(cls, checkpoint: str, device: str | None = None, **settings) -> Sam2Segmenter:
+        """Loads one of `SAM2_CHECKPOINTS` from the Hub or its cache.
+
+        Raises:
+            SegmenterError: the weights cannot be had.
+        """
+        from methods.torchvision_compat import ensure_torchvision
+
+        ensure_torchvision()
+        import torch
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+        from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES, build_sam2_hf
+
+        if checkpoint not in HF_MODEL_ID_TO_FILENAMES:
+            raise SegmenterError(f"There is no SAM 2 checkpoint {checkpoint!r}; choose from {', '.join(SEGMENTERS)}.")
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            model = build_sam2_hf(checkpoint, device=device)
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+            raise SegmenterError(
+                f"The weights of {checkpoint} could not be downloaded; check the connection to the Hub, or choose the "
+                f"segmenter {EMBEDDED!r}, which needs none."
+            ) from error
+        return cls(model, name=checkpoint, **settings)
+
+    def masks(self, image: Image.Image) -> list[np.ndarray]:
+        import torch
+
+        pixels = np.array(image.convert("RGB"))
+        device = self._generator.predictor.device.type
+        precise = torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda")
+        with self._lock, torch.inference_mode(), precise:
+            found = self._generator.generate(pixels)
+        found.sort(key=lambda one: -one["area"])
+        return [np.asarray(one["segmentation"], dtype=bool) for one in found]
+
+
+@functools.lru_cache(maxsize=2)
+def load_segmenter(name: str = AUTOMATIC) -> Segmenter:
+    """The segmenter behind a name, loaded once.
+
+    Args:
+        name: "auto" (SAM 2.1 large where a CUDA device and its weights are at hand, else the embedded one),
+            "felzenszwalb", or one of `SAM2_CHECKPOINTS`.
+
+    Raises:
+        SegmenterError: an unknown name, or weights that cannot be had and were asked for by name.
+    """
+    if name == EMBEDDED:
+        return FelzenszwalbSegmenter()
+    if name != AUTOMATIC:
+        return Sam2Segmenter.from_hub(name)
+    import torch
+
+    if not torch.cuda.is_available():
+        return FelzenszwalbSegmenter()
+    try:
+        return Sam2Segmenter.from_hub(SAM2_CHECKPOINTS[0])
+    except SegmenterError as error:
+        logger.warning("%s Using the embedded segmenter; results name it.", error)
+        return FelzenszwalbSegmenter()

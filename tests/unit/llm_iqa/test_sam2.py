@@ -1,0 +1,61 @@
+"""The real SAM 2 code path with random weights: a tiny Hiera, the same generator, the same settings but thresholds."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from methods.llm_iqa.segmentation import regions
+from methods.torchvision_compat import ensure_torchvision
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    ensure_torchvision()
+    import torch
+    from sam2.build_sam import build_sam2
+
+    from methods.llm_iqa.segmenters import Sam2Segmenter
+
+    torch.manual_seed(0)
+    model = build_sam2(
+        "configs/sam2.1/sam2.1_hiera_t.yaml",
+        device="cpu",
+        hydra_overrides_extra=[
+            "++model.image_encoder.trunk.embed_dim=24",
+            "++model.image_encoder.trunk.stages=[1,1,2,1]",
+            "++model.image_encoder.trunk.global_att_blocks=[3]",
+            "++model.image_encoder.neck.backbone_channel_list=[192,96,48,24]",
+        ],
+    )
+    # Random weights are never sure of a mask, so the two quality thresholds are opened; all else is the paper's.
+    return Sam2Segmenter(model, name="random-tiny", pred_iou_thresh=0.0, stability_score_thresh=0.0,
+                         points_per_side=3)
+
+
+def test_masks_fit_the_picture_and_become_regions(segmenter):
+    pixels = np.random.default_rng(1).integers(0, 256, (120, 200, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    masks = segmenter.masks(image)
+    assert masks
+    assert all(mask.shape == (120, 200) and mask.dtype == bool for mask in masks)
+    areas = [int(mask.sum()) for mask in masks]
+    assert areas == sorted(areas, reverse=True)
+    found = regions(masks, (120, 200))
+    assert all(region.area >= 1000 for region in found)
+    covered = np.any([region.mask for region in found], axis=0)
+    assert (~covered).sum() < 1000
+
+
+def test_the_same_picture_gives_the_same_masks(segmenter):
+    image = Image.fromarray(np.random.default_rng(2).integers(0, 256, (96, 96, 3), dtype=np.uint8))
+    first, second = segmenter.masks(image), segmenter.masks(image)
+    assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def test_the_papers_settings_reach_the_generator():
+    from methods.llm_iqa.segmenters import SAM2_SETTINGS
+
+    assert SAM2_SETTINGS["points_per_side"] == 8
+    assert SAM2_SETTINGS["pred_iou_thresh"] == 0.9
+    assert SAM2_SETTINGS["box_nms_thresh"] == 0.9
+    assert SAM2_SETTINGS["min_mask_region_area"] == 1000
