@@ -14,13 +14,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from methods.image_files import ImageError
+
 _ROWS = 256  # Deep pixels are converted in strips of rows, so that the float copy stays small.
 _MAX_PROFILE_BYTES = 4 * 2**20
 _WHITE = 255
-
-
-class ImageError(ValueError):
-    """The source is not a usable picture: one plain sentence that says why, and what to do."""
 
 
 def note_depth(picture: Any, notes: list[str]) -> None:

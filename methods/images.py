@@ -1,4 +1,4 @@
-"""The only door for pictures: a path, a file's bytes or a PIL picture in, an 8-bit RGB picture out, or one sentence why not.
+"""The only door for pictures: a path, a file's bytes or a PIL picture in; 8-bit RGB out, or one sentence why not.
 
 A quality score is only as honest as the pixels it was computed from. A photo that lies on its side, a 16-bit scan
 that was clipped, or the grey half of a truncated upload all get a score that looks like any other. So every method,
@@ -8,56 +8,38 @@ completely is refused, and the memory that a file can claim is decided from its 
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import io
 import math
 import os
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from PIL import Image
 
-from methods.image_pixels import ImageError, note_depth, to_rgb, to_workable
+from methods.image_files import MAX_FILE_BYTES, ImageError, open_stream, opened
+from methods.image_pixels import note_depth, to_rgb, to_workable
 
 __all__ = ["MAX_FILE_BYTES", "MAX_PIXELS", "PICTURE_SUFFIXES", "Decoded", "ImageError", "decode", "resolve_inside"]
 
 MAX_PIXELS = 24_000_000
 """A phone's 12 and 24 megapixel photos pass in full; a larger picture is scaled down to this many pixels."""
 
-MAX_FILE_BYTES = 256 * 2**20
-
 PICTURE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .tif .tiff .gif .bmp .dib .avif .avifs .heic .heif .hif .jp2 .j2k "
-    ".jpx .ppm .pgm .pbm .pnm".split()
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".dib"}
+    | {".avif", ".avifs", ".heic", ".heif", ".hif", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm"}
 )
 """Names by which a folder's pictures are told from its other files, in lower case. `decode` itself ignores names."""
 
-READS = "JPEG, PNG, WebP, TIFF, GIF, BMP, AVIF, HEIC, JPEG 2000 or PNM"
+_BUDGET = 32  # bytes that decoding may claim for every pixel of max_pixels ...
+_LEAST_BUDGET = 256 * 2**20  # ... and bytes in any case, so that an ordinary photo can always be scaled down.
 
-# Format -> (Pillow's module, bytes of memory a source pixel while decoding). Pillow keeps 4 bytes a pixel, and as much
-# again while it scales transparency; libwebp, libavif, libheif and openjpeg hold their own planes beside it. Formats outside the table are never
-# opened: some of them start other programs (EPS) or draw text and shapes (WMF).
-_READERS: dict[str, tuple[str, int]] = {
-    "JPEG": ("PIL.JpegImagePlugin", 6),
-    "PNG": ("PIL.PngImagePlugin", 8),
-    "WEBP": ("PIL.WebPImagePlugin", 16),
-    "TIFF": ("PIL.TiffImagePlugin", 8),
-    "GIF": ("PIL.GifImagePlugin", 8),
-    "BMP": ("PIL.BmpImagePlugin", 8),
-    "AVIF": ("PIL.AvifImagePlugin", 14),
-    "HEIF": ("pillow_heif", 14),
-    "JPEG2000": ("PIL.Jpeg2KImagePlugin", 20),
-    "PPM": ("PIL.PpmImagePlugin", 8),
-}
-_BYTES_A_PIXEL = 32  # decoding may claim this much for every pixel of max_pixels ...
-_LEAST_BUDGET = 256 * 2**20  # ... and this much in any case, so that an ordinary photo can still be scaled down.
+# Bytes that a source pixel takes while it is decoded. Pillow keeps 4, and as much again while it scales transparency;
+# libwebp, libavif, libheif and openjpeg hold their own planes beside it.
+_BYTES_A_PIXEL = {"JPEG": 6, "WEBP": 16, "AVIF": 14, "HEIF": 14, "JPEG2000": 20}
+_OTHER_BYTES_A_PIXEL = 8
 _BASELINE_JPEG = 3  # A JPEG that is scaled while it is decoded may have this many times the pixels.
 
-_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _ORIENTATION = 0x0112
 _DNG_VERSION, _NEW_SUBFILE_TYPE, _TILE_WIDTH, _TILE_LENGTH = 50706, 254, 322, 323
 _TRANSPOSE = {
@@ -106,7 +88,7 @@ def decode(source: Any, *, max_pixels: int = MAX_PIXELS) -> Decoded:
         if source.width < 1 or source.height < 1:
             raise ImageError("The picture has no pixels; choose another one.")
         return _finish(source, max_pixels)
-    with _stream(source) as stream, _opened(stream) as picture:
+    with open_stream(source) as stream, opened(stream) as picture:
         notes = _frame_notes(picture)
         _check_size(picture, max_pixels)
         width, height = picture.size
@@ -134,137 +116,6 @@ def resolve_inside(path: str | os.PathLike[str], roots: Sequence[str | os.PathLi
     return resolved
 
 
-# --- the source -------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _stream(source: Any) -> Iterator[IO[bytes]]:
-    """A seekable binary stream of at most MAX_FILE_BYTES."""
-    if isinstance(source, (str, os.PathLike)):
-        with _open_path(os.fspath(source)) as stream:
-            yield stream
-        return
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        content = bytes(source)
-    elif hasattr(source, "read"):
-        content = _read_all(source)
-    else:
-        raise ImageError(f"A picture is a path, a file's bytes or a PIL picture; got {type(source).__name__}.")
-    if not content:
-        raise ImageError("The file is empty; choose another one or copy it again.")
-    _check_bytes(len(content))
-    yield io.BytesIO(content)
-
-
-def _open_path(path: str | bytes) -> IO[bytes]:
-    path = os.fsdecode(path)
-    if not path.strip():
-        raise ImageError("No path was given; name a picture file.")
-    name = Path(path).name or path
-    if path.startswith(("http://", "https://")):
-        raise ImageError("This is a web address; download the picture first and give its path.")
-    try:
-        # Looked at before it is opened: opening a device can act on it, and opening a pipe waits for its other end.
-        _check_kind(os.stat(path).st_mode, name)
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        stream = os.fdopen(os.open(path, flags), "rb")
-    except FileNotFoundError as error:
-        raise ImageError(f"There is no file {name!r}; check the path.") from error
-    except PermissionError as error:
-        raise ImageError(f"The file {name!r} may not be read by this program; change its permissions.") from error
-    except (OSError, ValueError) as error:
-        raise ImageError(f"The path {name[:80]!r} cannot be opened; check it.") from error
-    try:
-        status = os.fstat(stream.fileno())
-        _check_kind(status.st_mode, name)
-        if status.st_size == 0:
-            raise ImageError(f"The file {name!r} is empty; choose another one or copy it again.")
-        _check_bytes(status.st_size)
-    except BaseException:
-        stream.close()
-        raise
-    return stream
-
-
-def _check_kind(mode: int, name: str) -> None:
-    if stat.S_ISDIR(mode):
-        raise ImageError(f"{name!r} is a folder; name a picture file inside it.")
-    if not stat.S_ISREG(mode):
-        raise ImageError(f"{name!r} is a device or a pipe, not a picture file; name a regular file.")
-
-
-def _check_bytes(size: int) -> None:
-    if size > MAX_FILE_BYTES:
-        raise ImageError(
-            f"The file has {size / 2**20:.0f} MiB, more than the {MAX_FILE_BYTES // 2**20} MiB that are read; "
-            "save it as a JPEG of high quality."
-        )
-
-
-def _read_all(stream: Any) -> bytes:
-    try:
-        content = stream.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise ImageError("The file object cannot be read; open it again in binary mode.") from error
-    if not isinstance(content, (bytes, bytearray)):
-        raise ImageError("The file object gives text, not bytes; open it in binary mode.")
-    return bytes(content)
-
-
-# --- the header -------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _opened(stream: IO[bytes]) -> Iterator[Image.Image]:
-    """The picture with its header read and no pixel decoded."""
-    head = stream.read(4096)
-    _refuse_by_name(head)
-    failure: Exception | None = None
-    for name, (module, _) in _READERS.items():
-        if name == "HEIF" and not (head[4:8] == b"ftyp" and any(brand in head[8:64] for brand in _HEIC_BRANDS)):
-            continue
-        _import_reader(module)
-        factory, accept = Image.OPEN[name]
-        if accept is None or accept(head[:16]) is not True:
-            continue
-        stream.seek(0)
-        try:
-            picture = factory(stream, None)
-        except Exception as error:  # Pillow's readers raise whatever a damaged header leads them to.
-            failure = error
-            continue
-        with picture:
-            yield picture
-        return
-    if failure is not None:
-        raise ImageError("The file starts like a picture but its header is damaged; copy or save it again.") from failure
-    raise ImageError(f"The file is not a picture that can be read here; save it as {READS}.")
-
-
-def _import_reader(module: str) -> None:
-    try:
-        plugin = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != "pillow_heif":
-            raise
-        raise ImageError("Reading HEIC needs the package pillow-heif; install it or save the picture as JPEG.") from error
-    if module == "pillow_heif" and "HEIF" not in Image.OPEN:
-        plugin.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
-
-
-def _refuse_by_name(head: bytes) -> None:
-    """Says what a file is where it is something people often hand over by mistake."""
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith(b"<svg") or (text.startswith((b"<?xml", b"<!--", b"<!doctype svg")) and b"<svg" in text):
-        raise ImageError("This is an SVG drawing, which has no pixels of its own; export it as PNG.")
-    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")) or b"<html" in text[:1024]:
-        raise ImageError("This is a web page, not a picture; open it in a browser and save the picture itself.")
-    if head.startswith(b"%PDF"):
-        raise ImageError("This is a PDF document; export the page as PNG.")
-    if head[:4] in (b"II*\0", b"MM\0*") and head[8:10] == b"CR" or head.startswith((b"FUJIFILMCCD-RAW", b"IIRO", b"IIU\0")):
-        raise ImageError("This is a camera's raw file; develop it and save it as JPEG or TIFF.")
-
-
 def _check_size(picture: Image.Image, max_pixels: int) -> None:
     """Refuses from the header what would claim too much memory."""
     width, height = picture.size
@@ -273,7 +124,7 @@ def _check_size(picture: Image.Image, max_pixels: int) -> None:
     format_name = "JPEG" if picture.format == "MPO" else str(picture.format)
     if format_name == "TIFF":
         width, height = _checked_tiff(picture)
-    limit = max(_BYTES_A_PIXEL * max_pixels, _LEAST_BUDGET) // _READERS[format_name][1]
+    limit = max(_BUDGET * max_pixels, _LEAST_BUDGET) // _BYTES_A_PIXEL.get(format_name, _OTHER_BYTES_A_PIXEL)
     # A progressive JPEG keeps all coefficients whatever the scale, so that scaling while decoding saves nothing.
     if format_name == "JPEG" and not picture.info.get("progressive"):
         limit *= _BASELINE_JPEG
