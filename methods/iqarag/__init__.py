@@ -1,0 +1,1 @@
+"""IQARAG: an LMM scores a picture after seeing similar pictures whose opinion scores are known."""

@@ -1,0 +1,130 @@
+"""Vision encoders that turn a picture into a retrieval feature (IQARAG Eq. 1-2, Table III).
+
+"VE", the LMM's own vision encoder, is the paper's best and the default: its features are computed anyway. The other
+four of Table III are loaded by Hub id when they are first asked for.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from methods.lmm.base import LMM
+
+OWN = "VE"
+"""The name of the LMM's own vision encoder, as in Table III."""
+
+CATALOGUE: dict[str, str] = {
+    "ResNet-50": "microsoft/resnet-50",
+    "Swin-B": "microsoft/swin-base-patch4-window7-224",
+    "DINOv2": "facebook/dinov2-base",
+    "CLIP": "openai/clip-vit-base-patch32",
+}
+"""Table III's other encoders -> Hub id. The paper names no checkpoint sizes but Swin's; these are the base sizes."""
+
+ENCODERS: tuple[str, ...] = (OWN, *CATALOGUE)
+
+
+class Encoder(ABC):
+    """Pictures to features.
+
+    Attributes:
+        name: "VE", a name of `CATALOGUE`, a Hub id or a folder.
+        revision: which weights; features of two revisions must not be compared.
+    """
+
+    name: str
+    revision: str
+
+    @abstractmethod
+    def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """RGB pictures to float32 [images, features]."""
+
+
+class OwnEncoder(Encoder):
+    """The LMM's own vision encoder, mean-pooled over a picture's tokens."""
+
+    name = OWN
+
+    def __init__(self, lmm: LMM) -> None:
+        self.lmm = lmm
+        self.revision = f"{lmm.name}@{lmm.revision}"
+
+    def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
+        return np.asarray(self.lmm.embed(list(images)), dtype=np.float32)
+
+
+class HubEncoder(Encoder):
+    """A vision model of transformers: one pooled vector a picture.
+
+    Args:
+        name: a name of `CATALOGUE`, a Hub id or a local folder.
+        device: where it runs; None takes CUDA where there is one.
+
+    Raises:
+        ValueError: it cannot be loaded or has no pooled vision output.
+    """
+
+    batch = 16
+
+    def __init__(self, name: str, device: str | None = None) -> None:
+        from methods.torchvision_compat import ensure_torchvision
+
+        ensure_torchvision()
+        import torch
+        from transformers import AutoImageProcessor, AutoModel
+
+        self.name = name
+        source = CATALOGUE.get(name, name)
+        try:
+            self._processor = AutoImageProcessor.from_pretrained(source)
+            self._model = AutoModel.from_pretrained(source)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"The encoder {source} cannot be loaded ({_first_line(error)}); check the name and the "
+                             f"connection to the Hub, or use the LMM's own encoder, {OWN}.") from error
+        self.revision = f"{source}@{getattr(self._model.config, '_commit_hash', None) or 'local'}"
+        self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self._model = self._model.eval().to(self._device)
+
+    def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
+        import torch
+
+        rows = []
+        for start in range(0, len(images), self.batch):
+            inputs = self._processor(images=list(images[start:start + self.batch]), return_tensors="pt")
+            with torch.inference_mode():
+                rows.append(self._pooled(inputs.to(self._device)).float().cpu().numpy())
+        return np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
+
+    def _pooled(self, inputs):
+        # A model of both pictures and text (CLIP) has a method for its pictures' place in the shared space.
+        if hasattr(self._model, "get_image_features"):
+            output = self._model.get_image_features(**inputs)
+        else:
+            output = self._model(**inputs)
+        pooled = getattr(output, "pooler_output", output)
+        if pooled is None or not hasattr(pooled, "flatten"):
+            raise ValueError(f"{self.name} gives no pooled feature; choose one of {', '.join(ENCODERS)}.")
+        return pooled.flatten(1)
+
+
+def load_encoder(name: str, lmm: LMM | None) -> Encoder:
+    """The encoder behind a name; "VE" needs the LMM.
+
+    Raises:
+        ValueError: "VE" without an LMM, or an encoder that cannot be loaded.
+    """
+    if name == OWN:
+        if lmm is None:
+            raise ValueError(f"{OWN} is the LMM's own vision encoder; name an LMM as well.")
+        return OwnEncoder(lmm)
+    return HubEncoder(name)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__

@@ -1,0 +1,300 @@
+"""A reference set: pictures whose opinion scores are known, and the features by which their likes are found.
+
+On disk it is a folder: `reference-set.json` (which encoder, which MOS scale, where it came from), `references.csv`
+(one picture a row), `features.faiss` (the exact index, which holds the features) and, for a large set,
+`codes.faiss` (the compressed index). Loading maps the indices into memory and opens no picture.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from methods.images import decode
+from methods.iqarag import index as indices
+from methods.iqarag.encoders import Encoder
+
+MANIFEST, TABLE, FEATURES, CODES = "reference-set.json", "references.csv", "features.faiss", "codes.faiss"
+FORMAT = 1
+_KEPT_OPEN = 256  # decoded references kept in memory; neighbours repeat from query to query.
+
+Progress = Callable[[int, int], None]
+"""Called with (pictures done, pictures in all)."""
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """References by ascending distance to a picture (Eq. 5).
+
+    Attributes:
+        indices: int64 [k].
+        distances: float64 [k], L2 (Eq. 4).
+        itself: whether the picture was found in the set, and left out.
+    """
+
+    indices: np.ndarray
+    distances: np.ndarray
+    itself: bool = False
+
+
+@dataclass(frozen=True)
+class Scale:
+    """An opinion score's scale: which values it can take, and which end is the better one."""
+
+    low: float = 0.0
+    high: float = 1.0
+    higher_is_better: bool = True
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite([self.low, self.high]).all() and self.low < self.high):
+            raise ValueError(f"An opinion scale runs from a low to a higher number; got {self.low} to {self.high}.")
+
+    def to01(self, score: float) -> float:
+        """The score as MOS in [0, 1], higher is better.
+
+        Raises:
+            ValueError: it is not a number on this scale.
+        """
+        span = self.high - self.low
+        value = (score - self.low) / span
+        if not -1e-6 <= value <= 1 + 1e-6:  # NaN fails too
+            raise ValueError(f"the score {score:g} is outside the scale {self.low:g} to {self.high:g}")
+        value = min(max(value, 0.0), 1.0)
+        return value if self.higher_is_better else 1.0 - value
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}, {'higher' if self.higher_is_better else 'lower'} is better"
+
+
+def content_hash(image: Image.Image) -> str:
+    """32 hexadecimal digits that follow from the pixels alone, so that a renamed or re-saved copy is recognised."""
+    digest = hashlib.sha256(f"{image.width}x{image.height}".encode())
+    digest.update(image.convert("RGB").tobytes())
+    return digest.hexdigest()[:32]
+
+
+class ReferenceSet:
+    """Reference pictures with MOS in [0, 1] and their features (R, MOS and F_R of Eq. 1-2).
+
+    Args:
+        images: paths or RGB pictures, [n].
+        mos: [n] in [0, 1], higher is better.
+        features: float32 [n, d]; or the exact FAISS index that holds them.
+        encoder: name of the encoder that made the features.
+        revision: of the encoder's weights.
+        names: what to call each picture; by default the file's name.
+        contents: `content_hash` of each picture; computed where it is left out.
+        codes: the compressed index over the same features, for a large set.
+        about: where the set came from, as `reference-set.json` keeps it.
+
+    Raises:
+        ValueError: no picture, lengths that differ, or a MOS outside [0, 1].
+    """
+
+    def __init__(
+        self,
+        images: Sequence[Path | Image.Image],
+        mos: Sequence[float] | np.ndarray,
+        features: Any,
+        encoder: str,
+        *,
+        revision: str = "",
+        names: Sequence[str] | None = None,
+        contents: Sequence[str] | None = None,
+        codes: Any = None,
+        about: dict[str, Any] | None = None,
+    ) -> None:
+        self.images = list(images)
+        self.mos = np.asarray(mos, dtype=np.float64).reshape(-1)
+        if not self.images:
+            raise ValueError("A reference set needs at least one picture with a score.")
+        if not ((self.mos >= 0) & (self.mos <= 1)).all():
+            raise ValueError("Every reference needs a MOS in [0, 1]; rescale the opinion scores first.")
+        self.index = indices.exact_index(np.asarray(features)) if isinstance(features, np.ndarray) else features
+        self.codes = codes
+        self.encoder = encoder
+        self.revision = revision
+        self.names = list(names) if names is not None else [_name(image, i) for i, image in enumerate(self.images)]
+        self._cached = functools.lru_cache(maxsize=_KEPT_OPEN)(self._decoded)
+        self.contents = (list(contents) if contents is not None
+                         else [content_hash(self._decoded(i)) for i in range(len(self.images))])
+        self.about = dict(about or {})
+        lengths = {len(self.images), len(self.mos), self.index.ntotal, len(self.names), len(self.contents)}
+        if len(lengths) != 1:
+            raise ValueError(f"Pictures, scores, features, names and hashes differ in number: {sorted(lengths)}.")
+        self._position = {content: number for number, content in enumerate(self.contents)}
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def features(self) -> np.ndarray:
+        """float32 [n, d], a view into the index."""
+        return indices.features_of(self.index)
+
+    @property
+    def title(self) -> str:
+        """What to call the set in a sentence."""
+        return self.about.get("title") or "reference set"
+
+    @property
+    def digest(self) -> str:
+        """Follows from the pictures and their scores, not from the encoder."""
+        parts = "".join(f"{content}{mos:.9f}" for content, mos in zip(self.contents, self.mos))
+        return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+    def image(self, number: int) -> Image.Image:
+        """A reference as RGB picture.
+
+        Raises:
+            methods.images.ImageError: the file is gone or broken.
+        """
+        return self._cached(int(number))
+
+    def _decoded(self, number: int) -> Image.Image:
+        return decode(self.images[number]).image
+
+    def position(self, content: str) -> int | None:
+        """Where the picture with this `content_hash` stands, if it is in the set."""
+        return self._position.get(content)
+
+    def nearest(self, feature: np.ndarray, k: int | None = None, content: str | None = None) -> Neighbours:
+        """The k nearest references (Eq. 3-5), without the picture itself.
+
+        Args:
+            feature: float32 [d], by this set's encoder.
+            k: None for all.
+            content: the picture's `content_hash`; a reference with the same pixels is left out.
+        """
+        if k is not None and k < 1:
+            raise ValueError(f"At least one neighbour has to be considered; got K = {k}.")
+        itself = self.position(content) if content else None
+        wanted = len(self) if k is None else k
+        found, distances = indices.nearest(self.index, self.codes, feature, wanted + (itself is not None))
+        if itself is not None:
+            keep = found != itself
+            found, distances = found[keep], distances[keep]
+        return Neighbours(found[:wanted], distances[:wanted], itself is not None)
+
+    def subset(self, chosen: Sequence[int]) -> ReferenceSet:
+        """Some of the references, with their features; searched exactly."""
+        chosen = [int(number) for number in chosen]
+        return ReferenceSet(
+            [self.images[i] for i in chosen], self.mos[chosen], np.array(self.features[chosen]), self.encoder,
+            revision=self.revision, names=[self.names[i] for i in chosen],
+            contents=[self.contents[i] for i in chosen],
+            about={**self.about, "part": f"{len(chosen)} of {len(self)}"},
+        )
+
+    def encoded_by(self, encoder: Encoder, progress: Progress | None = None, batch: int = 16) -> ReferenceSet:
+        """The same pictures with another encoder's features."""
+        rows = []
+        for start in range(0, len(self), batch):
+            pictures = [self.image(i) for i in range(start, min(start + batch, len(self)))]
+            rows.append(encoder.embed(pictures))
+            if progress:
+                progress(min(start + batch, len(self)), len(self))
+        features = np.concatenate(rows)
+        codes = indices.compressed_index(features) if indices.is_large(*features.shape) else None
+        return ReferenceSet(self.images, self.mos, features, encoder.name, revision=encoder.revision,
+                            names=self.names, contents=self.contents, codes=codes, about=self.about)
+
+    def save(self, folder: Path | str, *, copy_images: bool = False) -> Path:
+        """Writes the set to a folder that appears complete or not at all; an older set there is replaced.
+
+        Args:
+            copy_images: store the pictures inside the folder; otherwise their paths are kept. Pictures that are not
+                files are always stored, losslessly.
+        """
+        folder = Path(folder)
+        partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            self._write(partial, folder, copy_images)
+            if folder.exists():
+                old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+                os.replace(folder, old)
+                os.replace(partial, folder)
+                shutil.rmtree(old)
+            else:
+                os.replace(partial, folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return folder
+
+    def _write(self, partial: Path, folder: Path, copy_images: bool) -> None:
+        with (partial / TABLE).open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(("image", "name", "mos", "content"))
+            for number, image in enumerate(self.images):
+                stored = self._stored(partial, folder, number, image, copy_images)
+                table.writerow((stored, self.names[number], f"{self.mos[number]:.9g}", self.contents[number]))
+        indices.save(self.index, partial / FEATURES)
+        if self.codes is not None:
+            indices.save(self.codes, partial / CODES)
+        manifest = {**self.about, "format": FORMAT, "count": len(self), "features": int(self.index.d),
+                    "encoder": self.encoder, "revision": self.revision, "digest": self.digest}
+        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+    @staticmethod
+    def _stored(partial: Path, folder: Path, number: int, image: Path | Image.Image, copy_images: bool) -> str:
+        """The path to write into the table: inside the set's folder where the picture lies or is put there."""
+        if isinstance(image, Image.Image) or copy_images:
+            (partial / "images").mkdir(exist_ok=True)
+            suffix = ".png" if isinstance(image, Image.Image) else Path(image).suffix.lower()
+            inside = f"images/{number:06d}{suffix}"
+            if isinstance(image, Image.Image):
+                image.save(partial / inside)
+            else:
+                shutil.copyfile(image, partial / inside)
+            return inside
+        path = Path(image).resolve()
+        if path.is_relative_to(folder.resolve()):
+            inside = path.relative_to(folder.resolve())
+            (partial / inside).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, partial / inside)
+            return inside.as_posix()
+        return str(path)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> ReferenceSet:
+        """Opens a saved set; its indices are mapped into memory.
+
+        Raises:
+            ValueError: the folder holds no reference set, or not all of it.
+        """
+        folder = Path(folder)
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            with (folder / TABLE).open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+        except (OSError, json.JSONDecodeError) as error:
+            raise ValueError(f"{folder} holds no reference set; build one with `python -m methods.iqarag build`."
+                             ) from error
+        if manifest.get("format") != FORMAT:
+            raise ValueError(f"{folder} was written in format {manifest.get('format')}, this version reads {FORMAT}; "
+                             "build the set again.")
+        about = {key: value for key, value in manifest.items()
+                 if key not in ("format", "count", "features", "encoder", "revision", "digest")}
+        return cls(
+            [folder / row["image"] for row in rows], [float(row["mos"]) for row in rows],
+            indices.load(folder / FEATURES), manifest["encoder"], revision=manifest["revision"],
+            names=[row["name"] for row in rows], contents=[row["content"] for row in rows],
+            codes=indices.load(folder / CODES) if (folder / CODES).exists() else None, about=about,
+        )
+
+
+def _name(image: Path | Image.Image, number: int) -> str:
+    return f"picture {number + 1}" if isinstance(image, Image.Image) else Path(image).name
