@@ -15,6 +15,8 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from methods.images import ImageError, resolve_inside
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
 
 REFUSED = "That file is not one of your uploads; upload the picture and try again."
@@ -28,12 +30,9 @@ def uploaded(path: str | Path) -> str:
         gr.Error: it lies anywhere else, or cannot be a path.
     """
     try:
-        real = Path(path).resolve()
-    except (OSError, ValueError, RuntimeError):
+        return str(resolve_inside(path, (get_upload_folder(), EXAMPLES)))
+    except ImageError:
         raise gr.Error(REFUSED, print_exception=False) from None
-    if not any(real.is_relative_to(folder.resolve()) for folder in (Path(get_upload_folder()), EXAMPLES)):
-        raise gr.Error(REFUSED, print_exception=False)
-    return str(real)
 
 
 def paths_in(payload: Any) -> Iterator[dict[str, Any]]:
