@@ -1,0 +1,1 @@
+"""VisualQuality-R1: reasoned scores that are sampled several times, compared by Thurstone's model, trained to rank."""
