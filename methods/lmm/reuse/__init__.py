@@ -1,0 +1,10 @@
+"""What makes many prompts cheap: each distinct picture is encoded once, common prefixes are computed once.
+
+- `vision`: pictures to encoder outputs, with a bounded cache across calls;
+- `layout`: prompts to token rows whose picture tokens are told apart by content, so that prefixes can be compared;
+- `prefix`: which rows share a prefix, chosen so that most tokens are saved;
+- `batching`: batches sized to the memory, halved and retried where it does not suffice;
+- `runner`: the forward passes over all of it; `decoding`: the token loop of generation.
+
+Whatever is shared, the logits equal those of one prompt at a time with nothing shared.
+"""

@@ -1,0 +1,209 @@
+"""Pictures to encoder outputs: each distinct picture goes through the vision tower once.
+
+A picture is known by its content, so the same photo loaded twice is one picture. What the tower and the projector
+make of it can be handed to the model in the place of pixels (`mm_encoder_outputs`), any number of times. Outputs are
+kept across calls in a cache of bounded size, least recently used first out: a reference set is encoded once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from methods.lmm.reuse.batching import halving
+
+if TYPE_CHECKING:
+    import torch
+
+# Pictures in one pass of the tower: more gains nothing on a CPU, and one picture can be thousands of patches.
+TOWER_BATCH = 8
+
+_TEXT_INPUTS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "text_replacement_offsets"}
+
+
+@dataclass(frozen=True)
+class PictureKey:
+    """What an encoding depends on: the content, and for LLaVA-OneVision whether the prompt shows other pictures."""
+
+    content: str
+    alone: bool
+
+
+def content_key(image: Image.Image) -> str:
+    """A hash of a picture's mode, size and pixels."""
+    digest = hashlib.blake2b(f"{image.mode}:{image.size}".encode(), digest_size=16)
+    digest.update(image.tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One picture as the text model sees it.
+
+    Attributes:
+        features: [tokens, hidden], in the order of the picture's tokens.
+        deepstack: Qwen3-VL's features for the first text layers, each [tokens, hidden]; empty in other families.
+        pooled: float32 [features] on the host: the tower's output averaged over its tokens.
+        placeholder: the text that stands for the picture; it holds one image token a feature.
+        grid: Qwen's (time, height, width) in patches, int64 [3]; None in other families.
+    """
+
+    features: torch.Tensor
+    deepstack: tuple[torch.Tensor, ...]
+    pooled: np.ndarray
+    placeholder: str
+    grid: torch.Tensor | None
+
+    @property
+    def bytes(self) -> int:
+        return sum(tensor.nbytes for tensor in (self.features, *self.deepstack)) + self.pooled.nbytes
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    key: PictureKey
+    inputs: dict[str, Any]
+    placeholder: str
+
+    def signature(self) -> tuple:
+        """Pictures with equal signatures stack: same shapes, and same values where those are sizes."""
+        return tuple(
+            (name, tuple(value.shape), None if value.is_floating_point() or value.numel() > 16 else
+             tuple(value.flatten().tolist()))
+            for name, value in sorted(self.inputs.items())
+        )
+
+
+class VisionEncoder:
+    """The vision tower of a model with a cache behind it.
+
+    Args:
+        model: a transformers model whose base has `get_image_features`.
+        processor: its processor.
+        cache_bytes: how much encoder output is kept across calls; 0 keeps none.
+    """
+
+    def __init__(self, model: Any, processor: Any, cache_bytes: int) -> None:
+        self._model = model
+        self._processor = processor
+        self._takes = set(inspect.signature(model.model.get_image_features).parameters)
+        self._cache: OrderedDict[PictureKey, Encoding] = OrderedDict()
+        self._cache_bytes = cache_bytes
+        self.cached_bytes = 0
+        self.encoded = 0
+        self.output_class: type | None = None
+        self.as_list = False
+
+    def encode(self, pictures: dict[PictureKey, Image.Image]) -> dict[PictureKey, Encoding]:
+        """Encodings of distinct pictures; from the cache where they are there.
+
+        Raises:
+            LMMError: the memory does not suffice for one picture.
+        """
+        found = {key: self._cached(key) for key in pictures}
+        pending: list[_Prepared] = []
+        for key, image in pictures.items():
+            if found[key] is None:
+                pending.append(self._prepare(key, image))
+                if len(pending) == TOWER_BATCH:
+                    found.update(self._run(pending))
+                    pending = []
+        found.update(self._run(pending))
+        for key, encoding in found.items():
+            self._keep(key, encoding)
+        return found
+
+    def clear(self) -> None:
+        """Empties the cache."""
+        self._cache.clear()
+        self.cached_bytes = 0
+
+    def _cached(self, key: PictureKey) -> Encoding | None:
+        if key in self._cache:
+            self._cache.move_to_end(key)
+        return self._cache.get(key)
+
+    def _keep(self, key: PictureKey, encoding: Encoding) -> None:
+        if key in self._cache or encoding.bytes > self._cache_bytes:
+            return
+        self._cache[key] = encoding
+        self.cached_bytes += encoding.bytes
+        while self.cached_bytes > self._cache_bytes:
+            _, oldest = self._cache.popitem(last=False)
+            self.cached_bytes -= oldest.bytes
+
+    def _prepare(self, key: PictureKey, image: Image.Image) -> _Prepared:
+        import torch
+
+        processor = self._processor
+        features = processor(
+            text=[processor.image_token], images=[[image]], return_tensors="pt", return_text_replacement_offsets=True
+        )
+        placeholder = features["text_replacement_offsets"][0][0]["replacement"]
+        inputs = {name: value for name, value in features.items() if name not in _TEXT_INPUTS}
+        if not key.alone and "batch_num_images" in inputs:
+            # LLaVA-OneVision tiles a picture only where the prompt shows no other; say that there are two.
+            inputs["batch_num_images"] = torch.tensor([2])
+            placeholder = processor.replace_image_token({**inputs, "batch_num_images": [2]}, image_idx=0)
+        inputs = {name: value for name, value in inputs.items() if name in self._takes}
+        return _Prepared(key, inputs, placeholder)
+
+    def _run(self, prepared: Sequence[_Prepared]) -> dict[PictureKey, Encoding]:
+        groups: dict[tuple, list[_Prepared]] = {}
+        for one in prepared:
+            groups.setdefault(one.signature(), []).append(one)
+        encodings: dict[PictureKey, Encoding] = {}
+        for group in groups.values():
+            results = halving(self._forward, group, "one picture")
+            encodings.update({one.key: encoding for one, encoding in zip(group, results, strict=True)})
+        return encodings
+
+    def _forward(self, group: list[_Prepared]) -> list[Encoding]:
+        import torch
+
+        count = len(group)
+        inputs = {}
+        for name in group[0].inputs:
+            value = torch.cat([one.inputs[name] for one in group]).to(self._model.device)
+            inputs[name] = value.to(self._model.dtype) if value.is_floating_point() else value
+        with torch.inference_mode():
+            output = self._model.model.get_image_features(**inputs, return_dict=True)
+        self.encoded += count
+        self.output_class, self.as_list = type(output), isinstance(output.pooler_output, (list, tuple))
+        features = _shares(output.pooler_output, count)
+        layers = [_shares(layer, count) for layer in getattr(output, "deepstack_features", None) or []]
+        hidden = output.last_hidden_state
+        if hidden.dim() == 4:
+            # A convolutional tower: [pictures, channels, height, width].
+            hidden = hidden.flatten(2).transpose(1, 2)
+        pooled = [share.flatten(0, -2).float().mean(dim=0).cpu().numpy() for share in hidden.chunk(count)]
+        return [
+            Encoding(
+                features=features[index],
+                deepstack=tuple(layer[index] for layer in layers),
+                pooled=pooled[index],
+                placeholder=one.placeholder,
+                grid=one.inputs["image_grid_thw"][0] if "image_grid_thw" in one.inputs else None,
+            )
+            for index, one in enumerate(group)
+        ]
+
+
+def _shares(features: Any, count: int) -> list[torch.Tensor]:
+    """Cuts the features of `count` pictures with equal inputs into one [tokens, hidden] tensor a picture."""
+    import torch
+
+    if isinstance(features, torch.Tensor):
+        return [share.flatten(0, -2).clone() for share in features.chunk(count)]
+    each = len(features) // count
+    return [
+        torch.cat([part.flatten(0, -2) for part in features[index * each : (index + 1) * each]])
+        for index in range(count)
+    ]

@@ -1,0 +1,142 @@
+"""An LMM that transformers runs in this process: every family with a native class, through one pair of Auto classes.
+
+The class renders prompts, finds the candidates' tokens and checks the budgets; a runner does the rest. Where the
+family is known to allow it, the runner shares pictures and prefixes (`methods.lmm.reuse`); otherwise it takes the
+plain way (`methods.lmm.plain`). Both give the same logits.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from methods.lmm.base import LMM, LMMError
+from methods.lmm.checkpoint import Checkpoint
+from methods.lmm.prompt import Prompt
+from methods.lmm.rendering import Rendered, render
+from methods.lmm.reuse.vision import PictureKey, VisionEncoder, content_key
+from methods.lmm.sampling import Sampling
+from methods.lmm.tokens import candidate_tokens
+
+if TYPE_CHECKING:
+    import torch
+
+VISION_CACHE_BYTES = 256 * 2**20
+
+
+class TransformersLMM(LMM):
+    """A model of transformers behind the `LMM` protocol.
+
+    Remote code is never run: a family that needs it is refused with a sentence that points to the server backend.
+    One lock guards the model, so several threads may share one object.
+
+    Args:
+        source: a Hub id or a checkpoint folder.
+        device: where the weights go; by default the first CUDA device, else the CPU.
+        dtype: "float32", "bfloat16" or "float16" (or the torch dtype); by default bfloat16 on CUDA, else float32.
+        revision: a Hub branch, tag or commit.
+        name: what to call the model in results; by default the Hub id or the folder's name.
+        vision_cache_bytes: how much encoder output is kept across calls, on the model's device; 0 keeps none.
+
+    Raises:
+        LMMError: the model cannot be found, loaded or held in memory.
+    """
+
+    def __init__(
+        self,
+        source: str | Path,
+        device: str | None = None,
+        dtype: str | torch.dtype | None = None,
+        revision: str | None = None,
+        name: str | None = None,
+        vision_cache_bytes: int = VISION_CACHE_BYTES,
+    ) -> None:
+        checkpoint = Checkpoint.load(source, device=device, dtype=dtype, revision=revision)
+        self.name = name or checkpoint.name
+        self.revision = checkpoint.revision
+        self.image_budget = checkpoint.image_budget
+        self.model = checkpoint.model
+        self.processor = checkpoint.processor
+        self.max_tokens = checkpoint.max_tokens
+        self._lock = threading.RLock()
+        self.vision = VisionEncoder(self.model, self.processor, vision_cache_bytes)
+        self._runner = self._make_runner()
+        self._candidates = functools.lru_cache(maxsize=4096)(self._find_candidates)
+
+    def _make_runner(self) -> Any:
+        from methods.lmm.plain import PlainRunner
+
+        return PlainRunner(self.model, self.processor)
+
+    def word_logits(self, prompts: Sequence[Prompt], words: Sequence[str]) -> np.ndarray:
+        words = list(words)
+        if not words:
+            raise ValueError("Name at least one candidate word.")
+        if not prompts:
+            return np.zeros((0, len(words)), dtype=np.float32)
+        rendered = [self._render(prompt) for prompt in prompts]
+        tokens = [
+            self._candidates(one.tail, tuple(map(one.prompt.spelled, words)), tuple(words)) for one in rendered
+        ]
+        with self._lock:
+            return self._runner.word_logits(rendered, tokens)
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        n: int = 1,
+        max_new_tokens: int = 512,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        top_k: int = 0,
+        seed: int = 0,
+    ) -> list[list[str]]:
+        """As `LMM.generate`. Sample i draws from a generator seeded with `seed + i`: n samples are n single runs."""
+        sampling = Sampling(max_new_tokens, temperature, top_p, top_k, seed)
+        if n < 1 or (sampling.greedy and n != 1):
+            raise ValueError(f"Greedy decoding gives one text and sampling at least one; got n={n}.")
+        rendered = [self._render(prompt) for prompt in prompts]
+        with self._lock:
+            return self._runner.generate(rendered, n, sampling)
+
+    def stream(
+        self,
+        prompt: Prompt,
+        max_new_tokens: int = 512,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        top_k: int = 0,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """As `LMM.stream`; closing the iterator stops the model."""
+        sampling = Sampling(max_new_tokens, temperature, top_p, top_k, seed)
+        rendered = self._render(prompt)
+        with self._lock:
+            yield from self._runner.stream(rendered, sampling)
+
+    def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """As `LMM.embed`: the tower's last hidden states, before the projector, averaged over tokens (and tiles)."""
+        if not images:
+            return np.zeros((0, 0), dtype=np.float32)
+        keys = [PictureKey(content_key(image), alone=True) for image in images]
+        with self._lock:
+            encodings = self.vision.encode(dict(zip(keys, images)))
+        return np.stack([encodings[key].pooled for key in keys]).astype(np.float32)
+
+    def _render(self, prompt: Prompt) -> Rendered:
+        shown = len(prompt.images)
+        if shown > self.image_budget:
+            raise LMMError(
+                f"The prompt shows {shown} pictures but {self.name} takes at most {self.image_budget}; "
+                f"show fewer or choose another model."
+            )
+        return render(self.processor, prompt, self.name)
+
+    def _find_candidates(self, tail: str, spellings: tuple[str, ...], words: tuple[str, ...]) -> tuple[int, ...]:
+        return tuple(candidate_tokens(self.processor.tokenizer, tail, spellings, words))
