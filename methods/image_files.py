@@ -74,6 +74,8 @@ def _open_path(path: str | bytes) -> IO[bytes]:
         _check_kind(os.stat(path).st_mode, name)
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         stream = os.fdopen(os.open(path, flags), "rb")
+    except ImageError:
+        raise
     except FileNotFoundError as error:
         raise ImageError(f"There is no file {name!r}; check the path.") from error
     except PermissionError as error:

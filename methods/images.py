@@ -195,9 +195,9 @@ def _fitted(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
         return size
     scale = math.sqrt(max_pixels / (width * height))
     new_width, new_height = max(int(width * scale), 1), max(int(height * scale), 1)
-    # One side of a very long picture was held at a pixel; the other gives way.
-    new_width = min(new_width, max_pixels // new_height)
-    return new_width, min(new_height, max_pixels // new_width)
+    # Where one side of a very long picture was held at a pixel, the other gives way.
+    new_height = min(new_height, max_pixels)
+    return min(new_width, max_pixels // new_height), new_height
 
 
 def _finish(
@@ -205,11 +205,11 @@ def _finish(
 ) -> Decoded:
     """Decodes the pixels, and makes them upright, small enough and 8-bit RGB."""
     notes = list(notes)
-    before = _orientation(picture, notes)
     note_depth(picture, notes)
+    # Pillow turns a TIFF itself while loading; a PNG may tell its orientation only at its end.
+    before = _orientation(picture, notes) if picture.format == "TIFF" else 1
     try:
         picture.load()
-        # Some readers turn the picture themselves while loading; others learn how only at the file's end.
         after = _orientation(picture, notes)
         full_size = full_size or picture.size
         workable = to_workable(picture, notes)
