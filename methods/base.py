@@ -233,22 +233,23 @@ class Method(ABC):
         start = time.perf_counter()
         verdicts = self._assess([one.image for one in decoded], chosen)
         seconds = (time.perf_counter() - start) / len(decoded)
-        return [
-            Assessment(
-                score=float(min(max(verdict.score, 0.0), 1.0)),
-                native_score=float(verdict.native_score),
-                native_range=verdict.native_range or self.native_range,
-                explanation=verdict.explanation,
-                evidence=verdict.evidence,
-                seconds=seconds,
-                lmm=self._lmm_id(),
-                seed=chosen.seed,
-                method=self.name,
-                options=json_safe(chosen),
-                image_notes=tuple(one.notes),
-            )
-            for one, verdict in zip(decoded, verdicts)
-        ]
+        return [self._assessment(one, verdict, chosen, seconds) for one, verdict in zip(decoded, verdicts)]
+
+    def _assessment(self, decoded: Decoded, verdict: Verdict, options: Options, seconds: float) -> Assessment:
+        return Assessment(
+            # Rounding can leave a weighted mean a hair outside its range.
+            score=float(min(max(verdict.score, 0.0), 1.0)),
+            native_score=float(verdict.native_score),
+            native_range=verdict.native_range or self.native_range,
+            explanation=verdict.explanation,
+            evidence=verdict.evidence,
+            seconds=seconds,
+            lmm=self._lmm_id(),
+            seed=options.seed,
+            method=self.name,
+            options=json_safe(options),
+            image_notes=tuple(decoded.notes),
+        )
 
     def _lmm_id(self) -> str:
         return f"{self.lmm.name}@{self.lmm.revision}"

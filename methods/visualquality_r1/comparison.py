@@ -1,0 +1,75 @@
+"""Several pictures in order of quality, with how sure each place is: Thurstone's preferences between all pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from methods.visualquality_r1.thurstone import GAMMA, Preference, preference
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Attributes:
+    order: picture indices, best first.
+    means: mean sampled score of each picture.
+    intervals: central 95 % bootstrap interval of each mean.
+    preferences: preferences[i][j] is the probability that picture i is better than picture j; None on the diagonal.
+    rank_intervals: (best, worst) place of each picture, 1 is first, in 95 % of the bootstrap draws.
+    """
+
+    order: tuple[int, ...]
+    means: tuple[float, ...]
+    intervals: tuple[tuple[float, float], ...]
+    preferences: tuple[tuple[Preference | None, ...], ...]
+    rank_intervals: tuple[tuple[int, int], ...]
+
+
+def rank(samples: Sequence[Sequence[float]], gamma: float = GAMMA, *, resamples: int = 2000, seed: int = 0) -> Ranking:
+    """Orders pictures by the mean of their sampled scores.
+
+    Args:
+        samples: the sampled scores of each of n >= 2 pictures; their numbers may differ.
+        gamma: as in `thurstone.comparative_probability`.
+        resamples: bootstrap draws behind the intervals.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: fewer than two pictures, or a picture without samples.
+    """
+    if len(samples) < 2:
+        raise ValueError("A comparison needs at least two pictures.")
+    preferences = tuple(
+        tuple(None if i == j else preference(first, second, gamma, seed=seed) for j, second in enumerate(samples))
+        for i, first in enumerate(samples)
+    )
+    rng = np.random.default_rng(seed)
+    drawn = np.stack([
+        np.asarray(one, dtype=np.float64)[rng.integers(0, len(one), (resamples, len(one)))].mean(axis=1)
+        for one in samples
+    ])
+    means = np.array([np.mean(one) for one in samples])
+    # A place is one more than the number of better pictures, so equal pictures share the better place.
+    places = 1 + (drawn[None, :, :] > drawn[:, None, :]).sum(axis=1)
+    return Ranking(
+        order=tuple(int(index) for index in np.argsort(-means, kind="stable")),
+        means=tuple(float(mean) for mean in means),
+        intervals=tuple((float(low), float(high)) for low, high in np.quantile(drawn, [0.025, 0.975], axis=1).T),
+        preferences=preferences,
+        rank_intervals=tuple((int(low), int(high)) for low, high in
+                             np.quantile(places, [0.025, 0.975], axis=1, method="nearest").T),
+    )
+
+
+def describe(first: str, second: str, verdict: Preference) -> str:
+    """The preference between two pictures in one sentence."""
+    better, worse = (first, second) if verdict >= 0.5 else (second, first)
+    probability = max(float(verdict), 1 - float(verdict))
+    if probability < 0.6:
+        return f"{first} and {second} look about equally good ({probability:.0%} to {1 - probability:.0%})."
+    sure = "almost certainly" if probability >= 0.95 else "probably" if probability >= 0.75 else "slightly more likely"
+    low, high = (verdict.low, verdict.high) if verdict >= 0.5 else (1 - verdict.high, 1 - verdict.low)
+    return (f"{better} is {sure} better than {worse}: probability {probability:.0%} "
+            f"(between {low:.0%} and {high:.0%} with other samples), {abs(verdict.difference):.2f} points apart.")
