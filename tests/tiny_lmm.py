@@ -135,7 +135,237 @@ def llava() -> tuple[Any, Any]:
     return LlavaForConditionalGeneration(config), processor
 
 
-FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {"fast_vlm": fast_vlm, "llava": llava}
+def llava_onevision() -> tuple[Any, Any]:
+    """LLaVA-OneVision: tiles for a picture that stands alone, one view of each of several; a Qwen2 text model."""
+    from transformers import (
+        LlavaOnevisionConfig,
+        LlavaOnevisionForConditionalGeneration,
+        LlavaOnevisionImageProcessor,
+        LlavaOnevisionProcessor,
+        LlavaOnevisionVideoProcessor,
+        Qwen2Config,
+        SiglipVisionConfig,
+    )
+
+    words = tokenizer("<image>", "<video>", video_token="<video>")
+    side, grid = IMAGE_SIZE, [[IMAGE_SIZE * rows, IMAGE_SIZE * columns] for rows in (1, 2) for columns in (1, 2)]
+    config = LlavaOnevisionConfig(
+        vision_config=SiglipVisionConfig(**_vision(vision_use_head=False)), text_config=Qwen2Config(**_text(words)),
+        image_token_index=words.convert_tokens_to_ids("<image>"),
+        video_token_index=words.convert_tokens_to_ids("<video>"), image_grid_pinpoints=grid,
+        vision_feature_layer=-1, vision_feature_select_strategy="full", vision_aspect_ratio="anyres_max_9",
+    )
+    size = {"height": side, "width": side}
+    processor = LlavaOnevisionProcessor(
+        image_processor=LlavaOnevisionImageProcessor(size=size, image_grid_pinpoints=grid),
+        video_processor=LlavaOnevisionVideoProcessor(size=size), tokenizer=words,
+        num_image_tokens=(side // PATCH) ** 2, vision_feature_select_strategy="full",
+        chat_template=TEMPLATE.replace("IMAGE_TOKEN", "<image>"),
+    )
+    return LlavaOnevisionForConditionalGeneration(config), processor
+
+
+_QWEN_TOKENS = {
+    "video_token": "<|video_pad|>", "vision_start_token": "<|vision_start|>", "vision_end_token": "<|vision_end|>",
+}
+_QWEN_TEMPLATE = TEMPLATE.replace("IMAGE_TOKEN", "<|vision_start|><|image_pad|><|vision_end|>")
+
+
+def _qwen(words: Any) -> dict[str, int]:
+    return {
+        "image_token_id": words.convert_tokens_to_ids("<|image_pad|>"),
+        "video_token_id": words.convert_tokens_to_ids("<|video_pad|>"),
+        "vision_start_token_id": words.convert_tokens_to_ids("<|vision_start|>"),
+        "vision_end_token_id": words.convert_tokens_to_ids("<|vision_end|>"),
+    }
+
+
+def _qwen_image_processor() -> Any:
+    from transformers import Qwen2VLImageProcessor
+
+    limits = {"shortest_edge": 16 * 16, "longest_edge": 64 * 64}
+    return Qwen2VLImageProcessor(patch_size=PATCH, size=limits)
+
+
+def qwen3_vl() -> tuple[Any, Any]:
+    """Qwen3-VL: pictures in their own aspect ratio, deepstack features, interleaved M-RoPE."""
+    from transformers import (
+        Qwen3VLConfig,
+        Qwen3VLForConditionalGeneration,
+        Qwen3VLProcessor,
+        Qwen3VLVideoProcessor,
+    )
+
+    words = tokenizer("<|image_pad|>", *_QWEN_TOKENS.values(), **_QWEN_TOKENS)
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1], "mrope_interleaved": True}
+    config = Qwen3VLConfig(
+        vision_config={
+            "depth": 3, "hidden_size": 32, "intermediate_size": 64, "num_heads": 4, "patch_size": PATCH,
+            "out_hidden_size": 32, "num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1],
+        },
+        text_config=_text(words, head_dim=8, rope_parameters=rope), **_qwen(words),
+    )
+    processor = Qwen3VLProcessor(
+        image_processor=_qwen_image_processor(), tokenizer=words,
+        video_processor=Qwen3VLVideoProcessor(patch_size=PATCH), chat_template=_QWEN_TEMPLATE,
+    )
+    return Qwen3VLForConditionalGeneration(config), processor
+
+
+def qwen2_5_vl() -> tuple[Any, Any]:
+    """Qwen2.5-VL and VisualQuality-R1: window attention in the tower, M-RoPE."""
+    from transformers import (
+        Qwen2_5_VLConfig,
+        Qwen2_5_VLForConditionalGeneration,
+        Qwen2_5_VLProcessor,
+        Qwen2VLVideoProcessor,
+    )
+
+    words = tokenizer("<|image_pad|>", *_QWEN_TOKENS.values(), **_QWEN_TOKENS)
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
+    config = Qwen2_5_VLConfig(
+        vision_config={
+            "depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 4, "patch_size": PATCH,
+            "out_hidden_size": 32, "window_size": 32, "fullatt_block_indexes": [1],
+        },
+        text_config=_text(words, rope_parameters=rope), **_qwen(words),
+    )
+    processor = Qwen2_5_VLProcessor(
+        image_processor=_qwen_image_processor(), tokenizer=words,
+        video_processor=Qwen2VLVideoProcessor(patch_size=PATCH), chat_template=_QWEN_TEMPLATE,
+    )
+    return Qwen2_5_VLForConditionalGeneration(config), processor
+
+
+def internvl() -> tuple[Any, Any]:
+    """InternVL3.5 in its -HF form: tiles and a thumbnail, pixel shuffle, a Qwen3 text model."""
+    from transformers import (
+        GotOcr2ImageProcessor,
+        InternVLConfig,
+        InternVLForConditionalGeneration,
+        InternVLProcessor,
+        InternVLVideoProcessor,
+        InternVLVisionConfig,
+        Qwen3Config,
+    )
+
+    named = {
+        "start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>",
+        "video_token": "<video>",
+    }
+    words = tokenizer("<IMG_CONTEXT>", *(token for token in named.values() if token != "<IMG_CONTEXT>"), **named)
+    side = IMAGE_SIZE
+    config = InternVLConfig(
+        vision_config=InternVLVisionConfig(**_vision(image_size=[side, side], patch_size=[PATCH, PATCH])),
+        text_config=Qwen3Config(**_text(words, head_dim=8)),
+        image_token_id=words.convert_tokens_to_ids("<IMG_CONTEXT>"), image_seq_length=4, downsample_ratio=0.5,
+        tie_word_embeddings=False,
+    )
+    size = {"height": side, "width": side}
+    processor = InternVLProcessor(
+        image_processor=GotOcr2ImageProcessor(size=size, max_patches=4, crop_to_patches=True),
+        video_processor=InternVLVideoProcessor(size=size), tokenizer=words, image_seq_length=4,
+        chat_template=TEMPLATE.replace("IMAGE_TOKEN", "<IMG_CONTEXT>\n"),
+    )
+    return InternVLForConditionalGeneration(config), processor
+
+
+def _idefics_tokens() -> tuple[str, ...]:
+    tiles = [f"<row_{row}_col_{column}>" for row in range(1, 5) for column in range(1, 5)]
+    return ("<fake_token_around_image>", "<global-img>", "<end_of_utterance>", *tiles)
+
+
+def _idefics_config(words: Any) -> dict[str, Any]:
+    from transformers import LlamaConfig
+
+    return {
+        "vision_config": _vision(), "text_config": LlamaConfig(**_text(words)), "scale_factor": 2,
+        "image_token_id": words.convert_tokens_to_ids("<image>"), "pad_token_id": words.pad_token_id,
+    }
+
+
+def smolvlm() -> tuple[Any, Any]:
+    """SmolVLM2: tiles with row and column tokens, pixel shuffle, a Llama text model."""
+    from transformers import (
+        SmolVLMConfig,
+        SmolVLMForConditionalGeneration,
+        SmolVLMImageProcessor,
+        SmolVLMProcessor,
+        SmolVLMVideoProcessor,
+    )
+
+    words = tokenizer("<image>", *_idefics_tokens())
+    limits = {"size": {"longest_edge": 2 * IMAGE_SIZE}, "max_image_size": {"longest_edge": IMAGE_SIZE}}
+    processor = SmolVLMProcessor(
+        image_processor=SmolVLMImageProcessor(**limits), tokenizer=words,
+        video_processor=SmolVLMVideoProcessor(**limits), image_seq_len=4,
+        chat_template=TEMPLATE.replace("IMAGE_TOKEN", "<image>"),
+    )
+    return SmolVLMForConditionalGeneration(SmolVLMConfig(**_idefics_config(words))), processor
+
+
+def idefics3() -> tuple[Any, Any]:
+    """Idefics3, SmolVLM's parent."""
+    from transformers import (
+        Idefics3Config,
+        Idefics3ForConditionalGeneration,
+        Idefics3ImageProcessor,
+        Idefics3Processor,
+    )
+
+    words = tokenizer("<image>", *_idefics_tokens())
+    limits = {"size": {"longest_edge": 2 * IMAGE_SIZE}, "max_image_size": {"longest_edge": IMAGE_SIZE}}
+    processor = Idefics3Processor(
+        image_processor=Idefics3ImageProcessor(**limits), tokenizer=words, image_seq_len=4,
+        chat_template=TEMPLATE.replace("IMAGE_TOKEN", "<image>"),
+    )
+    return Idefics3ForConditionalGeneration(Idefics3Config(**_idefics_config(words))), processor
+
+
+def gemma3() -> tuple[Any, Any]:
+    """Gemma 3: pictures attend to themselves in both directions, every other layer sees a short window only."""
+    from transformers import (
+        Gemma3Config,
+        Gemma3ForConditionalGeneration,
+        Gemma3ImageProcessor,
+        Gemma3Processor,
+        Gemma3TextConfig,
+        SiglipVisionConfig,
+    )
+
+    named = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>"}
+    words = tokenizer("<image_soft_token>", *named.values(), **named)
+    config = Gemma3Config(
+        vision_config=SiglipVisionConfig(**_vision()),
+        text_config=Gemma3TextConfig(
+            **_text(words, head_dim=8, query_pre_attn_scalar=8, sliding_window=24,
+                    layer_types=["sliding_attention", "full_attention"])
+        ),
+        mm_tokens_per_image=4, boi_token_index=words.convert_tokens_to_ids("<start_of_image>"),
+        eoi_token_index=words.convert_tokens_to_ids("<end_of_image>"),
+        image_token_index=words.convert_tokens_to_ids("<image_soft_token>"), tie_word_embeddings=False,
+    )
+    processor = Gemma3Processor(
+        image_processor=Gemma3ImageProcessor(size={"height": IMAGE_SIZE, "width": IMAGE_SIZE}), tokenizer=words,
+        image_seq_length=4, chat_template=TEMPLATE.replace("IMAGE_TOKEN", "<start_of_image>"),
+    )
+    return Gemma3ForConditionalGeneration(config), processor
+
+
+FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
+    "fast_vlm": fast_vlm, "qwen3_vl": qwen3_vl, "qwen2_5_vl": qwen2_5_vl, "internvl": internvl, "llava": llava,
+    "llava_onevision": llava_onevision, "smolvlm": smolvlm, "idefics3": idefics3, "gemma3": gemma3,
+}
+
+
+def _settle_batch_norm(model: Any) -> None:
+    """One pass in training mode, after which a random convolutional tower neither vanishes nor explodes."""
+    import torch
+
+    if any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules()):
+        tower = model.model.vision_tower.train()
+        with torch.no_grad():
+            tower(torch.randn(4, 3, 64, 64))
 
 
 def build(family: str, folder: str | Path, image_budget: int | None = None) -> Path:
@@ -162,6 +392,7 @@ def build(family: str, folder: str | Path, image_budget: int | None = None) -> P
                     torch.nn.init.kaiming_normal_(parameter, mode="fan_in", nonlinearity="relu")
                 elif parameter.dim() > 1:
                     parameter.mul_(4)
+        _settle_batch_norm(model)
     if image_budget is not None:
         model.config.image_budget = image_budget
     folder = Path(folder)
