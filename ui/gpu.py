@@ -44,9 +44,9 @@ _lane = FairLane(slots=4 if models.ON_ZERO_GPU else 1)
 
 @dataclass(frozen=True)
 class Model:
-    """Stands for a loaded LMM among the arguments of `call` and `stream`; `None` is the machine's default."""
+    """Stands for a loaded LMM among the arguments of `call` and `stream`; the name is one that the page offers."""
 
-    name: str | None = None
+    lmm: str
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _function(target: str | Callable[..., Any]) -> Callable[..., Any]:
 
 def _loaded(value: Any) -> Any:
     if isinstance(value, Model):
-        return models.lmm(value.name)
+        return models.lmm(value.lmm)
     if isinstance(value, MethodOf):
         return models.method(value.method, value.lmm)
     return value
@@ -183,7 +183,8 @@ def _prepare_all(arguments: dict[str, Any], progress: gr.Progress | None) -> Non
 @plain_errors
 def _prepare(wanted: Model | MethodOf, progress: gr.Progress | None) -> Any:
     # In the main process, so that ZeroGPU's workers inherit the weights; a model loaded inside one is lost with it.
-    if not models.is_loaded(wanted.name if isinstance(wanted, Model) else (wanted.method, wanted.lmm)):
+    method = wanted.method if isinstance(wanted, MethodOf) else None
+    if not models.is_loaded(method, wanted.lmm):
         _tell(progress, "Loading the model; the first time takes a while")
     return _loaded(wanted)
 

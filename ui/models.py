@@ -1,11 +1,13 @@
 """Which models the page offers, and the loaded ones it keeps.
 
-Visitors choose from the catalogue by name; whoever runs the app decides through environment variables which names
-those are. On CUDA and on ZeroGPU the defaults are loaded before the first visitor comes, elsewhere on first use.
+Visitors choose by name from a list that this module makes, and nothing outside that list is ever loaded for them;
+whoever runs the app decides what is on it. On CUDA and on ZeroGPU the defaults are loaded before the first visitor
+comes, elsewhere on first use.
 
-    MEAN_OPINION_OFFER   comma-separated names that replace the catalogue entries this machine can hold
-    MEAN_OPINION_PRELOAD "0" loads nothing before the first visitor
-    MEAN_OPINION_KEEP    how many models besides the defaults stay in memory (1)
+    MEAN_OPINION_LMM, MEAN_OPINION_LMM_<METHOD>  the defaults, see `methods.lmm.loading.default_lmm`
+    MEAN_OPINION_OFFER    comma-separated names to offer instead of the catalogue entries that fit this machine
+    MEAN_OPINION_PRELOAD  "0" loads nothing before the first visitor
+    MEAN_OPINION_KEEP     how many models besides the defaults stay in memory (1)
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import importlib.util
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from methods.base import METHODS, Method, method_class
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
 ON_ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 ON_SPACE = bool(os.environ.get("SPACE_ID"))
+
+ROOM_TO_WORK = 1.25
+"""A model needs this many times the memory of its weights: pictures and the KV cache come on top."""
 
 _lmms: OrderedDict[str, LMM] = OrderedDict()
 _methods: dict[tuple[str, str], Method] = {}
@@ -41,82 +47,130 @@ def _exists(module: str) -> bool:
     return (not package or _exists(package)) and importlib.util.find_spec(module) is not None
 
 
-def default_for(method: str | None = None) -> str:
-    """The LMM that this machine uses for a method unless the visitor chooses another."""
-    from methods.lmm.loading import default_lmm
+@functools.cache
+def _catalogue() -> dict[str, tuple[str, str]]:
+    """What is offered: name on the page -> (label, name for `load_lmm`), the defaults first."""
+    from methods.lmm.catalogue import CATALOGUE
+    from methods.lmm.loading import EMBEDDED, default_lmm
 
-    return default_lmm(method)
+    names = [default_lmm(method) for method in available_methods()]
+    if (EMBEDDED / "config.json").is_file():
+        names.append("embedded")
+    named = os.environ.get("MEAN_OPINION_OFFER")
+    if named is not None:
+        names += [name.strip() for name in named.split(",") if name.strip()]
+    else:
+        memory = _memory_gib()
+        names += [entry.hub_id for entry in CATALOGUE
+                  if entry.reached == "transformers" and entry.memory_gib * ROOM_TO_WORK <= memory]
+    return {_public_name(name): (_label(name), name) for name in dict.fromkeys(names)}
+
+
+def _public_name(name: str) -> str:
+    """The name that visitors see and send: never a folder of this machine or a server's address."""
+    from methods.lmm.catalogue import find
+
+    if entry := find(name):
+        return entry.hub_id
+    return name.rpartition("#")[2].replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def _label(name: str) -> str:
+    from methods.lmm.catalogue import find
+
+    if name == "embedded":
+        return "Embedded (ships with the app, runs anywhere)"
+    entry = find(name)
+    return entry.title if entry else _public_name(name)
+
+
+def _memory_gib() -> float:
+    """Memory for a catalogue model's bfloat16 weights; 0 on a Space without a GPU, where none would answer in time."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_properties(0).total_memory / 2**30
+    if ON_SPACE:
+        return 0.0
+    # On the CPU the weights are float32, twice the size, and at most half of the memory may go into them.
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 / 4 if hasattr(os, "sysconf") else 0.0
 
 
 def offered() -> list[tuple[str, str]]:
     """(label, name) of every model a visitor may choose here, the defaults first."""
-    named = os.environ.get("MEAN_OPINION_OFFER")
-    defaults = [default_for(name) for name in available_methods()]
-    others = [name.strip() for name in named.split(",") if name.strip()] if named else []
-    return [(label_of(name), name) for name in dict.fromkeys([*defaults, *others])]
+    return [(label, name) for name, (label, _) in _catalogue().items()]
 
 
-def label_of(name: str) -> str:
-    """A name as the page shows it: the last part of a Hub id or of a local path, a server's model."""
-    return name.rpartition("#")[2].replace("\\", "/").rstrip("/").rpartition("/")[2] or name
+def default_for(method_name: str) -> str:
+    """The name of the model that a method takes on this machine unless the visitor chooses another."""
+    from methods.lmm.loading import default_lmm
+
+    return _public_name(default_lmm(method_name))
 
 
-def is_loaded(wanted: str | tuple[str, str | None] | None) -> bool:
-    """True if `lmm(name)` or `method(name, lmm)` would return at once."""
-    if isinstance(wanted, tuple):
-        name, lmm_name = wanted
-        return (name, (lmm_name or default_for(name)) if method_class(name).needs_lmm else "") in _methods
-    return (wanted or default_for()) in _lmms
+def is_loaded(method_name: str | None, lmm_name: str | None) -> bool:
+    """True if `lmm(lmm_name)`, or `method(method_name, lmm_name)` where a method is named, would return at once."""
+    if method_name is None:
+        return lmm_name in _lmms
+    needs_lmm = method_class(method_name).needs_lmm
+    return (method_name, (lmm_name or default_for(method_name)) if needs_lmm else "") in _methods
 
 
-def lmm(name: str | None = None) -> LMM:
-    """A loaded model by name, `None` for the default; kept until newer ones push it out.
+def lmm(name: str) -> LMM:
+    """A loaded model by its name in `offered`; kept until newer ones push it out.
 
     Raises:
+        ValueError: the name is not on offer here.
         methods.lmm.LMMError: it cannot be loaded.
     """
     from methods.lmm.loading import load_lmm
 
-    name = name or default_for()
+    if name not in _catalogue():
+        raise ValueError(f"This page does not offer the model {name}; choose one from its list.")
     with _lock:
         if name not in _lmms:
             _make_room(name)
-            _lmms[name] = load_lmm(name)
+            _lmms[name] = load_lmm(_catalogue()[name][1])
         _lmms.move_to_end(name)
         return _lmms[name]
 
 
 def method(name: str, lmm_name: str | None = None) -> Method:
-    """A ready method on a model; both are kept. Errors as `methods.load_method`."""
+    """A ready method on a model, the method's default if none is named; both are kept. Errors as `lmm`."""
     kind = method_class(name)
+    if not kind.needs_lmm:
+        return _kept((kind.name, ""), kind)
+    chosen = lmm_name or default_for(kind.name)
     with _lock:
-        if not kind.needs_lmm:
-            return _kept((kind.name, ""), lambda: kind())
-        chosen = lmm_name or default_for(kind.name)
         model = lmm(chosen)
         return _kept((kind.name, chosen), lambda: kind(lmm=model))
 
 
-def _kept(key: tuple[str, str], make) -> Method:
-    if key not in _methods:
-        _methods[key] = make()
-    return _methods[key]
+def _kept(key: tuple[str, str], make: Callable[[], Method]) -> Method:
+    with _lock:
+        if key not in _methods:
+            _methods[key] = make()
+        return _methods[key]
 
 
 def _make_room(coming: str) -> None:
-    keep = int(os.environ.get("MEAN_OPINION_KEEP", 1))
+    from methods.lmm.loading import unload
+
+    keep = max(int(os.environ.get("MEAN_OPINION_KEEP", 1)), 1)
     defaults = {default_for(name) for name in available_methods()}
     extra = [name for name in _lmms if name not in defaults]
-    while coming not in defaults and len(extra) >= max(keep, 1):
+    while coming not in defaults and len(extra) >= keep:
         gone = extra.pop(0)
         del _lmms[gone]
+        unload(_catalogue()[gone][1])
         for key in [key for key in _methods if key[1] == gone]:
             del _methods[key]
 
 
 def preload() -> None:
-    """Loads the defaults of all methods; called once, before the page is served, where there is a GPU."""
-    if os.environ.get("MEAN_OPINION_PRELOAD", "1") == "0":
-        return
-    for name in available_methods():
-        method(name)
+    """Loads the defaults of all methods where there is a GPU; called once, before the page is served."""
+    import torch
+
+    if torch.cuda.is_available() and os.environ.get("MEAN_OPINION_PRELOAD", "1") != "0":
+        for name in available_methods():
+            method(name)

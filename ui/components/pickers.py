@@ -19,4 +19,5 @@ def method_picker(label: str = "Method", value: str | None = None, **settings: A
 
 def lmm_picker(label: str = "Model", method: str | None = None, **settings: Any) -> gr.Dropdown:
     """The handler gets a name for `ui.gpu`; it starts at the method's default on this machine."""
-    return gr.Dropdown(models.offered(), value=models.default_for(method), label=label, **settings)
+    value = models.default_for(method or models.available_methods()[0])
+    return gr.Dropdown(models.offered(), value=value, label=label, **settings)
