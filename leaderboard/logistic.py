@@ -132,7 +132,7 @@ class Refitter:
         if self.order is None:
             x, y, w = self.x, np.broadcast_to(self.y, weights.shape), weights
         else:
-            ordered = weights[:, self.order]
+            ordered = np.take(weights, self.order, axis=1)
             w = np.add.reduceat(ordered, self.edges, axis=1)
             total = np.add.reduceat(ordered * self.y[self.order], self.edges, axis=1)
             x, y = self.bin_x, total / np.maximum(w, 1e-12)

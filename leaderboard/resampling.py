@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-_CHUNK_CELLS = 2_000_000
+_CHUNK_CELLS = 500_000
 
 
 def counts(n: int, samples: int, seed: int) -> Iterator[np.ndarray]:
@@ -52,7 +52,7 @@ class Ranker:
 
     def tied(self, w: np.ndarray) -> np.ndarray:
         """Counts a distinct value: [b, n] -> [b, number of distinct values], values ascending."""
-        ordered = w[:, self.order]
+        ordered = np.take(w, self.order, axis=1)
         return ordered if self.distinct else np.add.reduceat(ordered, self.starts, axis=1)
 
     def ranks(self, w: np.ndarray) -> np.ndarray:
@@ -60,7 +60,7 @@ class Ranker:
         groups = self.tied(w)
         total = groups.sum(1, keepdims=True)
         middle = (np.cumsum(groups, axis=1) - groups / 2) / total - 0.5
-        return middle[:, self.inverse]
+        return np.take(middle, self.inverse, axis=1)
 
 
 class Spearman:
@@ -77,37 +77,42 @@ class Kendall:
     """Kendall's tau-b of any resample of two variables, float [n] each.
 
     Observations are put in the order of x (ties by y), so that a discordant pair is an inversion of the ranks of y.
-    Two ranks compare at the highest bit in which they differ: for each bit, pairs that share all higher bits are
-    neighbours after a stable sort, and one running sum a bit counts the inversions decided there.
+    Two ranks compare at the highest bit in which they differ. From the highest bit down, every group of equal higher
+    bits is parted stably into its zeros and ones: a running sum of the ones counts the inversions decided at that
+    bit, and each parting moves the counts along in two streams, which memory likes better than one long shuffle.
     """
 
     def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
         self.x, self.y = Ranker(x), Ranker(y)
         rank_x, rank_y = self.x.inverse, self.y.inverse
         self.both = Ranker(rank_x * (int(rank_y.max()) + 1) + rank_y)
-        order = np.lexsort((rank_y, rank_x))
-        ranks = rank_y[order]
-        self.levels: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        for bit in range(int(ranks.max()).bit_length()):
-            prefix = ranks >> (bit + 1)
-            stable = np.argsort(prefix, kind="stable")
-            ones = ((ranks[stable] >> bit) & 1).astype(bool)
-            begin = np.searchsorted(prefix[stable], prefix[stable], side="left")
-            # Per zero bit: the ones before it in its own group, as a difference of two running sums of the ones.
-            before = np.cumsum(ones)
-            zeros = np.flatnonzero(~ones)
-            first = np.where(begin[zeros] > 0, before[np.maximum(begin[zeros] - 1, 0)], 0)
-            last = before[zeros]
-            useful = last > first
-            self.levels.append((order[stable[ones]], order[stable[zeros[useful]]],
-                                np.stack([first[useful], last[useful]])))
+        # Products of a count and a running sum of counts are whole numbers that float32 holds up to 2**24.
+        self.dtype = np.float32 if len(x) < 2**20 else np.float64
+        self.first = np.lexsort((rank_y, rank_x))
+        ranks = rank_y[self.first]
+        self.levels: list[tuple[np.ndarray, ...]] = []
+        for bit in reversed(range(int(ranks.max()).bit_length())):
+            group, one = ranks >> (bit + 1), (ranks >> bit & 1).astype(bool)
+            begin = np.searchsorted(group, group, side="left")
+            before = np.r_[0, np.cumsum(one)]
+            zeros = np.flatnonzero(~one)
+            start, stop = before[begin[zeros]], before[zeros]
+            useful = stop > start
+            parting = np.argsort(ranks >> bit, kind="stable")
+            self.levels.append((np.flatnonzero(one), zeros[useful], start[useful], stop[useful], parting))
+            ranks = ranks[parting]
 
     def __call__(self, w: np.ndarray) -> np.ndarray:
         discordant = np.zeros(len(w))
-        for ones, zeros, (first, last) in self.levels:
-            running = np.zeros((len(w), len(ones) + 1))
-            np.cumsum(w[:, ones], axis=1, out=running[:, 1:])
-            discordant += np.einsum("bi,bi->b", w[:, zeros], running[:, last] - running[:, first])
+        current = np.take(w.astype(self.dtype), self.first, axis=1)
+        for ones, zeros, start, stop, parting in self.levels:
+            running = np.zeros((len(w), len(ones) + 1), self.dtype)
+            np.cumsum(np.take(current, ones, axis=1), axis=1, out=running[:, 1:])
+            inversions = np.take(running, stop, axis=1)
+            inversions -= np.take(running, start, axis=1)
+            inversions *= np.take(current, zeros, axis=1)
+            discordant += inversions.sum(1, dtype=float)
+            current = np.take(current, parting, axis=1)
         n = w.sum(1)
         pairs = n * (n - 1) / 2
         tied_x, tied_y, tied_both = (_pairs(ranker.tied(w)) for ranker in (self.x, self.y, self.both))
