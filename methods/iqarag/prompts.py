@@ -10,18 +10,17 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from methods.levels import FIVE_LEVELS, LevelScheme
 from methods.lmm.prompt import Prompt, Turn
 from methods.q_bench.prompts import QUESTIONS
 
 QUESTION = QUESTIONS["five-level"]
-"""The question and the answer's beginning, the same without and with references."""
+"""The question, the answer's beginning and the words that are read, the same without and with references."""
 
 COUNT_WORDINGS = ("references", "pictures in words")
 """How the first sentence counts: P in digits (section IV-B3), or references and query in words (Figure 2)."""
 
 LEVEL_CASES = ("lower", "title")
-"""The level words as in Eq. 9 or as in Figure 2."""
+"""A reference's level as Eq. 9 writes the words, or as Figure 2 does. The words of Eq. 9 are what is read."""
 
 ORDERS = ("best first", "worst first", "nearest first", "nearest last")
 """In which order references are shown; Figure 2 shows the best first."""
@@ -32,17 +31,15 @@ TURNS = ("one a sentence", "one")
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven")
 
 
-def levels(case: str = "lower") -> LevelScheme:
-    """The five levels in the asked case, with the weights of Eq. 11; they are both shown and read in that case.
+def written(level: str, case: str = "lower") -> str:
+    """A level as a reference's sentence writes it; the answer is read in lower case either way.
 
     Raises:
         ValueError: an unknown case.
     """
     if case not in LEVEL_CASES:
         raise ValueError(f"The level words are written in one of {', '.join(LEVEL_CASES)}; got {case!r}.")
-    if case == "lower":
-        return FIVE_LEVELS
-    return LevelScheme(tuple(word.title() for word in FIVE_LEVELS.words), FIVE_LEVELS.weights)
+    return level.title() if case == "title" else level
 
 
 def count_sentence(references: int, wording: str = "references") -> str:

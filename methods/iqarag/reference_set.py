@@ -29,6 +29,9 @@ MANIFEST, TABLE, FEATURES, CODES = "reference-set.json", "references.csv", "feat
 FORMAT = 1
 _KEPT_OPEN = 256  # decoded references kept in memory; neighbours repeat from query to query.
 
+THUMBNAIL = 320
+"""Longest side of a thumbnail, in pixels."""
+
 Progress = Callable[[int, int], None]
 """Called with (pictures done, pictures in all)."""
 
@@ -84,6 +87,13 @@ def content_hash(image: Image.Image) -> str:
     return digest.hexdigest()[:32]
 
 
+def thumbnail(image: Image.Image) -> Image.Image:
+    """A copy of at most `THUMBNAIL` pixels a side."""
+    scale = min(1.0, THUMBNAIL / max(image.size))
+    size = tuple(max(1, round(side * scale)) for side in image.size)
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+
+
 class ReferenceSet:
     """Reference pictures with MOS in [0, 1] and their features (R, MOS and F_R of Eq. 1-2).
 
@@ -126,6 +136,7 @@ class ReferenceSet:
         self.encoder = encoder
         self.revision = revision
         self.names = list(names) if names is not None else [_name(image, i) for i, image in enumerate(self.images)]
+        self._thumbnails = functools.lru_cache(maxsize=4096)(lambda number: thumbnail(self.image(number)))
         self._cached = functools.lru_cache(maxsize=_KEPT_OPEN)(self._decoded)
         self.contents = (list(contents) if contents is not None
                          else [content_hash(self._decoded(i)) for i in range(len(self.images))])
@@ -161,6 +172,10 @@ class ReferenceSet:
             methods.images.ImageError: the file is gone or broken.
         """
         return self._cached(int(number))
+
+    def thumbnail(self, number: int) -> Image.Image:
+        """A small copy of a reference, for people. Errors as `image`."""
+        return self._thumbnails(int(number))
 
     def _decoded(self, number: int) -> Image.Image:
         return decode(self.images[number]).image

@@ -1,0 +1,88 @@
+"""What IQARAG saw, so that a person can judge its score: the references, and the words without and with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL import Image
+
+from methods.base import Evidence
+
+
+@dataclass(frozen=True)
+class ShownReference:
+    """One reference, as the LMM saw it.
+
+    Attributes:
+        name: file name, or what the set calls it.
+        mos: human opinion in [0, 1].
+        level: the word that stood in the prompt.
+        bin: (low, high) of its quality bin.
+        distance: L2 distance of its features to the picture's (Eq. 4).
+        rank: 1 for the nearest of all references.
+        thumbnail: at most 320 pixels a side.
+    """
+
+    name: str
+    mos: float
+    level: str
+    bin: tuple[float, float]
+    distance: float
+    rank: int
+    thumbnail: Image.Image
+
+
+@dataclass(frozen=True)
+class EmptyBin:
+    """A quality bin that none of the K nearest references falls into.
+
+    Attributes:
+        low, high: of the bin, in [0, 1].
+        levels: the words for qualities in it, best first.
+        in_set: references of that quality in the whole set; more than 0 means that a larger K would reach one.
+    """
+
+    low: float
+    high: float
+    levels: tuple[str, ...]
+    in_set: int
+
+
+@dataclass(frozen=True)
+class IQARAGEvidence(Evidence):
+    """Attributes:
+    words: the levels, best first, as they were read.
+    weights: what each word counts, in [0, 1] (Eq. 11).
+    logits_without, logits_with: one a word; both are the same where no reference was shown.
+    probabilities_without, probabilities_with: their softmax (Eq. 10).
+    score_without, score_with: expectation (Eq. 11); `score_with` is the method's score.
+    references: in the order in which they were shown.
+    empty_bins: worst first.
+    reference_set: its title.
+    set_size: references in it.
+    considered: how many of the nearest were considered (K, at most the set's size).
+    encoder: name of the vision encoder that measured likeness.
+    left_out_itself: whether the picture was itself in the set, and was passed over.
+    interval: 2.5 and 97.5 percentile of the score over resampled reference sets, where that was asked for.
+    transcript_without, transcript_with: the prompts as text, `<image>` where a picture stands.
+    """
+
+    words: tuple[str, ...]
+    weights: tuple[float, ...]
+    logits_without: tuple[float, ...]
+    logits_with: tuple[float, ...]
+    probabilities_without: tuple[float, ...]
+    probabilities_with: tuple[float, ...]
+    score_without: float
+    score_with: float
+    references: tuple[ShownReference, ...]
+    empty_bins: tuple[EmptyBin, ...]
+    reference_set: str
+    set_size: int
+    considered: int
+    encoder: str
+    left_out_itself: bool
+    interval: tuple[float, float] | None
+    transcript_without: str
+    transcript_with: str
+

@@ -1,0 +1,268 @@
+"""IQARAG: the LMM is shown similar pictures of known quality before it is asked about this one (Fu et al., 2026).
+
+Retrieval Feature Extraction (`encoders`), Image Retrieval (`retrieval`), Integration & Quality Score Generation
+(`prompts` and here). The plain question is asked as well, so that every score comes with what it would have been.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from methods.base import Method, Verdict, option
+from methods.base import Options as BaseOptions
+from methods.iqarag import prompts, shelf
+from methods.iqarag.encoders import ENCODERS, OWN, Encoder, load_encoder
+from methods.iqarag.evidence import EmptyBin, IQARAGEvidence, ShownReference
+from methods.iqarag.reference_set import Neighbours, ReferenceSet, content_hash
+from methods.iqarag.retrieval import bin_edges, bins_of, empty_bins, select_references
+
+if TYPE_CHECKING:
+    from methods.lmm.base import LMM
+
+
+LEVELS = prompts.QUESTION.levels
+
+
+@dataclass(frozen=True)
+class IQARAGOptions(BaseOptions):
+    """The paper's settings; K is not in the paper."""
+
+    P: int = option(5, "The most references that are shown; 0 asks the plain question.", low=0, high=10, step=1)
+    K: int = option(50, "References are chosen among this many nearest ones; 0 considers them all.", low=0,
+                    high=1_000_000, step=1)
+    bins: int = option(5, "The quality range is cut into this many bins, with at most one reference from each.", low=1,
+                       high=10, step=1, advanced=True)
+    order: str = option("best first", "The order in which references are shown.", choices=prompts.ORDERS,
+                        advanced=True)
+    wording: str = option("references", "How the first sentence counts: 'Give you 3 images.' or, as in the paper's "
+                          "Figure 2, 'Give you four images.'", choices=prompts.COUNT_WORDINGS, advanced=True)
+    level_case: str = option("lower", "The references' levels as in the paper's Eq. 9 or, in title case, as in Figure 2.",
+                             choices=prompts.LEVEL_CASES, advanced=True)
+    turns: str = option("one a sentence", "Each sentence as a turn of its own, as in the paper, or all in one turn.",
+                        choices=prompts.TURNS, advanced=True)
+    encoder: str = option(OWN, "Which vision encoder measures likeness; VE is the model's own.", choices=ENCODERS,
+                          advanced=True)
+    temperature: float = option(1.0, "Divides the logits before the softmax.", low=0.01, high=1000.0, step=0.01,
+                                advanced=True)
+    interval: int = option(0, "Resampled reference sets for a 95 % interval of the score; each may cost one more pass.",
+                           low=0, high=200, step=1, advanced=True)
+    reference_set: str = option(shelf.SHIPPED, "The set that ships, or the folder of one that you built.",
+                                advanced=True)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One picture on its way through the method."""
+
+    image: Image.Image
+    neighbours: Neighbours
+    shown: tuple[int, ...]
+    resampled: tuple[tuple[int, ...], ...]
+
+    def selections(self) -> list[tuple[int, ...]]:
+        """Every distinct choice of references that the LMM has to judge, none and the actual one first."""
+        return list(dict.fromkeys([(), self.shown, *self.resampled]))
+
+
+class IQARAG(Method):
+    """IQARAG (arXiv 2601.08311), training-free, on any LMM that takes P + 1 pictures.
+
+    Args:
+        lmm: as for every method.
+        references: a `ReferenceSet` in memory, used instead of the one that `reference_set` names.
+        options: changes to the defaults, by name.
+    """
+
+    name = "iqarag"
+    title = "IQARAG"
+    summary = "Shows the model similar photos whose quality people have rated, then asks about yours."
+    citation = """@article{fu2026iqarag,
+  title={Enhancing Image Quality Assessment Ability of {LMMs} via Retrieval-Augmented Generation},
+  author={Fu, Kang and Duan, Huiyu and Zhang, Zicheng and Zhu, Yucheng and Zhao, Jun and Min, Xiongkuo and
+          Wang, Jia and Zhai, Guangtao},
+  journal={arXiv preprint arXiv:2601.08311},
+  year={2026}
+}"""
+    options = IQARAGOptions()
+    min_images = 6
+
+    def __init__(self, lmm: LMM | str | None = None, references: ReferenceSet | None = None, **options: Any) -> None:
+        # The class attribute speaks of the default P; with fewer references a smaller budget will do.
+        self.min_images = type(self).options.updated(**options).P + 1
+        super().__init__(lmm, **options)
+        self.references = references
+        self._encoders: dict[str, Encoder] = {}
+
+    @property
+    def cost(self) -> float:
+        """The plain question and the one with references; an interval adds at most one pass a resampled set."""
+        return 1.0 if self.options.P == 0 else 2.0 + self.options.interval
+
+    def encoder(self, name: str | None = None) -> Encoder:
+        """The vision encoder of that name (by default the chosen option), loaded once."""
+        name = name or self.options.encoder
+        if name not in self._encoders:
+            self._encoders[name] = load_encoder(name, self.lmm)
+        return self._encoders[name]
+
+    def reference_set(self, options: IQARAGOptions | None = None) -> ReferenceSet:
+        """The set that these options search, with features by their encoder."""
+        options = options or self.options
+        chosen = self.references if self.references is not None else shelf.open_set(options.reference_set)
+        return shelf.fitted(chosen, self.encoder(options.encoder))
+
+    def _assess(self, images: list[Image.Image], options: IQARAGOptions) -> list[Verdict]:
+        if self.lmm.image_budget < options.P + 1:
+            raise ValueError(f"{options.P} references and the picture are more than {self.lmm.name} takes in one "
+                             f"prompt, {self.lmm.image_budget} pictures; lower P.")
+        references = self.reference_set(options)
+        features = self.encoder(options.encoder).embed(images)
+        cases = [self._case(image, row, references, options) for image, row in zip(images, features)]
+        asked = [
+            prompts.with_references(case.image, _worded(references, selection, options), options.wording, options.turns)
+            for case in cases for selection in case.selections()
+        ]
+        answers = iter(zip(asked, self.lmm.word_logits(asked, LEVELS.words)))
+        return [
+            _verdict(case, {selection: next(answers) for selection in case.selections()}, references, options)
+            for case in cases
+        ]
+
+    def _case(self, image: Image.Image, feature: np.ndarray, references: ReferenceSet, options: IQARAGOptions) -> _Case:
+        content = content_hash(image)
+        # Resampled sets lose a third of the neighbours, so more of them are fetched than the K of the actual choice.
+        depth = None if options.K == 0 else options.K * (3 if options.interval else 1)
+        found = references.nearest(feature, depth, content)
+        if options.P == 0:
+            return _Case(image, found, (), ())
+        shown = _selection(references, found, found.indices, options)
+        rng = np.random.default_rng([options.seed, int(content[:8], 16)])
+        resampled = []
+        for _ in range(options.interval):
+            drawn = np.bincount(rng.integers(len(references), size=len(references)), minlength=len(references)) > 0
+            resampled.append(_selection(references, found, found.indices[drawn[found.indices]], options))
+        return _Case(image, found, shown, tuple(resampled))
+
+
+def _selection(
+    references: ReferenceSet, found: Neighbours, order: np.ndarray, options: IQARAGOptions
+) -> tuple[int, ...]:
+    """The references to show, in the order in which they are shown."""
+    chosen = select_references(references.mos, order, options.K or None, options.bins)
+    distance = dict(zip(found.indices.tolist(), found.distances.tolist()))
+    # The paper's P ablation does not say which of the five are kept; here it is the nearest.
+    chosen = sorted(chosen, key=lambda number: (distance[number], number))[:options.P]
+    if options.order.endswith("first") and options.order.startswith("nearest"):
+        return tuple(chosen)
+    if options.order == "nearest last":
+        return tuple(reversed(chosen))
+    return tuple(sorted(chosen, key=lambda number: references.mos[number], reverse=options.order == "best first"))
+
+
+def _level(references: ReferenceSet, number: int, options: IQARAGOptions) -> str:
+    return prompts.written(LEVELS.word_for(references.mos[number]), options.level_case)
+
+
+def _worded(references: ReferenceSet, selection: tuple[int, ...], options: IQARAGOptions):
+    return [(references.image(number), _level(references, number, options)) for number in selection]
+
+
+def _verdict(case: _Case, answers: dict, references: ReferenceSet, options: IQARAGOptions) -> Verdict:
+    scores = {selection: LEVELS.expectation(logits, options.temperature)
+              for selection, (_, logits) in answers.items()}
+    (plain, logits_without), (full, logits_with) = answers[()], answers[case.shown]
+    interval = None
+    if case.resampled:
+        low, high = np.percentile([scores[selection] for selection in case.resampled], [2.5, 97.5])
+        interval = (float(low), float(high))
+    evidence = IQARAGEvidence(
+        words=LEVELS.words,
+        weights=LEVELS.weights,
+        logits_without=_floats(logits_without),
+        logits_with=_floats(logits_with),
+        probabilities_without=_floats(LEVELS.probabilities(logits_without, options.temperature)),
+        probabilities_with=_floats(LEVELS.probabilities(logits_with, options.temperature)),
+        score_without=float(scores[()]),
+        score_with=float(scores[case.shown]),
+        references=_shown(case, references, options),
+        empty_bins=_empty(case, references, options),
+        reference_set=references.title,
+        set_size=len(references),
+        considered=min(options.K or len(references), len(case.neighbours.indices)),
+        encoder=references.encoder,
+        left_out_itself=case.neighbours.itself,
+        interval=interval,
+        transcript_without=plain.transcript(),
+        transcript_with=full.transcript(),
+    )
+    score = evidence.score_with
+    return Verdict(score=score, native_score=score, explanation=explain(evidence), evidence=evidence)
+
+
+def _shown(case: _Case, references: ReferenceSet, options: IQARAGOptions):
+    rank = {number: place for place, number in enumerate(case.neighbours.indices.tolist())}
+    edges, bin_of = bin_edges(options.bins), bins_of(references.mos, options.bins)
+    return tuple(
+        ShownReference(
+            name=references.names[number],
+            mos=float(references.mos[number]),
+            level=_level(references, number, options),
+            bin=edges[bin_of[number]],
+            distance=float(case.neighbours.distances[rank[number]]),
+            rank=rank[number] + 1,
+            thumbnail=references.thumbnail(number),
+        )
+        for number in case.shown
+    )
+
+
+def _empty(case: _Case, references: ReferenceSet, options: IQARAGOptions) -> tuple[EmptyBin, ...]:
+    """Bins that the K nearest do not reach. A bin whose reference was dropped because P is small is not empty."""
+    considered = case.neighbours.indices[:options.K or None]
+    reached = select_references(references.mos, considered, None, options.bins)
+    edges, bin_of = bin_edges(options.bins), bins_of(references.mos, options.bins)
+    return tuple(
+        EmptyBin(*edges[number], _levels_between(*edges[number]), int((bin_of == number).sum()))
+        for number in empty_bins(references.mos, reached, options.bins)
+    )
+
+
+def _levels_between(low: float, high: float) -> tuple[str, ...]:
+    """Words for qualities in [low, high), best first."""
+    steps = np.linspace(low, high, 21)[:-1]
+    named = {LEVELS.word_for(float(step)) for step in steps}
+    return tuple(word for word in LEVELS.words if word in named)
+
+
+def _floats(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
+
+
+def explain(evidence: IQARAGEvidence) -> str:
+    """The evidence in a few Markdown sentences."""
+    if not evidence.references:
+        return f"No reference was shown, so this is the plain question's score, **{evidence.score_without:.3f}** of 1."
+    count = len(evidence.references)
+    change = evidence.score_with - evidence.score_without
+    direction = "stayed at" if abs(change) < 5e-4 else "rose to" if change > 0 else "fell to"
+    sentences = [
+        f"Asked plainly, the model gives {evidence.score_without:.3f}. After seeing {count} similar "
+        f"picture{'s' if count > 1 else ''} whose quality people have rated, it {direction} "
+        f"**{evidence.score_with:.3f}** of 1.",
+    ]
+    if evidence.interval:
+        low, high = evidence.interval
+        sentences.append(f"With other references drawn from the same set it would lie between {low:.3f} and {high:.3f} "
+                         f"in 95 % of cases.")
+    for empty in evidence.empty_bins:
+        words = " or ".join(empty.levels)
+        reason = (f"although the set holds {empty.in_set}" if empty.in_set else "and the set holds none")
+        sentences.append(f"None of the {evidence.considered} nearest references is {words} "
+                         f"(MOS {empty.low:.1f} to {empty.high:.1f}), {reason}.")
+    if evidence.left_out_itself:
+        sentences.append("The picture itself is in the reference set and was not shown to the model.")
+    return " ".join(sentences)

@@ -1,0 +1,96 @@
+"""Finds the reference set that an assessment needs, with features of the encoder that it needs.
+
+A set is built with one encoder; another LMM, or new weights of the same one, cannot search it. Then its pictures are
+encoded again, once: the result is kept in memory and in the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+from pathlib import Path
+
+from methods.iqarag.encoders import Encoder
+from methods.iqarag.reference_set import MANIFEST, Progress, ReferenceSet
+
+SHIPPED = "shipped"
+SHIPPED_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "reference-set"
+CACHE_ENVIRONMENT = "MEAN_OPINION_CACHE"
+
+log = logging.getLogger(__name__)
+
+_sets: dict[tuple, ReferenceSet] = {}
+_lock = threading.RLock()
+
+
+def open_set(name: str | Path | ReferenceSet) -> ReferenceSet:
+    """The shipped set, or the set in a folder; opened once while its files stay the same.
+
+    Raises:
+        ValueError: there is no such set.
+    """
+    if isinstance(name, ReferenceSet):
+        return name
+    folder = SHIPPED_FOLDER if name == SHIPPED else Path(name).expanduser()
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        raise ValueError(f"{folder} holds no reference set; build one with `python -m methods.iqarag build`, "
+                         f"or use {SHIPPED!r}.")
+    key = (str(folder.resolve()), manifest.stat().st_mtime_ns)
+    with _lock:
+        if key not in _sets:
+            _sets[key] = ReferenceSet.load(folder)
+        return _sets[key]
+
+
+def fitted(references: ReferenceSet, encoder: Encoder, progress: Progress | None = None) -> ReferenceSet:
+    """`references` with features by `encoder`: as they are, from memory, from the cache folder, or encoded now."""
+    if (references.encoder, references.revision) == (encoder.name, encoder.revision):
+        return references
+    key = (references.digest, encoder.name, encoder.revision)
+    with _lock:
+        if key not in _sets:
+            _sets[key] = _from_cache(references, key) or _encoded(references, encoder, key, progress)
+        return _sets[key]
+
+
+def _encoded(references: ReferenceSet, encoder: Encoder, key: tuple, progress: Progress | None) -> ReferenceSet:
+    log.warning("Encoding the %d pictures of %s with %s (%s); this happens once.",
+                len(references), references.title, encoder.name, encoder.revision)
+    encoded = references.encoded_by(encoder, progress or _logged)
+    folder = _cache_folder(key)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        encoded.save(folder)
+    except OSError as error:
+        log.warning("The features could not be kept in %s (%s); they are computed again in the next process.",
+                    folder, error)
+    return encoded
+
+
+def _from_cache(references: ReferenceSet, key: tuple) -> ReferenceSet | None:
+    folder = _cache_folder(key)
+    if not (folder / MANIFEST).is_file():
+        return None
+    try:
+        cached = ReferenceSet.load(folder)
+    except (ValueError, KeyError) as error:
+        log.warning("The cached features in %s are unreadable (%s); they are computed again.", folder, error)
+        return None
+    # Only the features are taken over: the pictures are read where the set itself says they are.
+    return ReferenceSet(references.images, references.mos, cached.index, cached.encoder, revision=cached.revision,
+                        names=references.names, contents=references.contents, codes=cached.codes,
+                        about=references.about)
+
+
+def _cache_folder(key: tuple) -> Path:
+    base = os.environ.get(CACHE_ENVIRONMENT) or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "mean-opinion"
+    name = hashlib.sha256("|".join(key).encode()).hexdigest()[:24]
+    return Path(base).expanduser() / "reference-sets" / name
+
+
+def _logged(done: int, total: int) -> None:
+    if done == total or done % 1024 < 16:
+        log.warning("%d of %d reference pictures encoded.", done, total)
