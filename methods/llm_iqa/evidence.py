@@ -53,6 +53,7 @@ class RegionEvidence:
     weight: what the region counts in the local score; all sum to 1.
     complement: True for what no mask covered.
     outline: polygons of (x, y) points in the picture's pixels.
+    anchor: (x, y) deepest inside the mask, where its label stands.
     crop: the region as the LMM saw it, reduced for display.
     """
 
@@ -61,6 +62,7 @@ class RegionEvidence:
     weight: float
     complement: bool
     outline: tuple[tuple[tuple[float, float], ...], ...]
+    anchor: tuple[float, float]
     crop: Image.Image
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from methods.base import Method, Options, Verdict, option
+from methods.base import Assessment, ImageSource, Method, Options, Verdict, option
 from methods.llm_iqa import aggregation, segmentation
 from methods.llm_iqa.evidence import DigitScore, LLMIQAEvidence, LMMScores, RegionEvidence
 from methods.llm_iqa.segmenters import AUTOMATIC, SEGMENTERS, Segmenter, load_segmenter
@@ -132,6 +132,11 @@ class LLMIQA(Method):
         return segmentation.regions(segmenter.masks(image), shape, options.min_area, complement=options.complement)
 
 
+def assess_with(lmms: Sequence[LMM], image: ImageSource, options: dict[str, Any]) -> Assessment:
+    """One picture by an ensemble of loaded models; a plain function, so that it can be sent to a GPU worker."""
+    return LLMIQA(list(lmms)).assess(image, **options)
+
+
 def _members(lmm: LMM | str | Sequence[LMM | str] | None) -> list[LMM | str | None]:
     if isinstance(lmm, str):
         lmm = [name.strip() for name in lmm.split(",") if name.strip()]
@@ -158,7 +163,7 @@ def _region_evidence(regions: list[segmentation.Region], crops: list[Image.Image
     weights = aggregation.region_weights([region.area for region in regions], options.weighting)
     return tuple(
         RegionEvidence(region.box, region.area, float(weight), region.complement,
-                       segmentation.outline(region.mask), _reduced(crop, 256))
+                       segmentation.outline(region.mask), segmentation.anchor(region.mask), _reduced(crop, 256))
         for region, weight, crop in zip(regions, weights, crops)
     )
 

@@ -95,6 +95,23 @@ def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
+def anchor(mask: np.ndarray, longest_side: int = 256) -> tuple[float, float]:
+    """The point (x, y) deepest inside the mask, in its own pixels: where a label can stand without leaving it."""
+    import cv2
+
+    height, width = mask.shape
+    scale = min(1.0, longest_side / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    reduced = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
+    if not reduced.any():  # a mask so thin that reducing it loses it
+        rows, columns = np.nonzero(mask)
+        return float(columns[len(columns) // 2]) + 0.5, float(rows[len(rows) // 2]) + 0.5
+    # The frame counts as outside, so that labels keep away from the picture's border.
+    depth = cv2.distanceTransform(cv2.copyMakeBorder(reduced, 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 5)
+    row, column = np.unravel_index(int(depth[1:-1, 1:-1].argmax()), reduced.shape)
+    return round((column + 0.5) * width / size[0], 1), round((row + 0.5) * height / size[1], 1)
+
+
 def outline(mask: np.ndarray, tolerance: float = 1.5, longest_side: int = 512) -> tuple[tuple[tuple[float, float], ...],
                                                                                          ...]:
     """The mask's outer borders as polygons, for drawing: small enough for a page or a JSON file.

@@ -14,6 +14,8 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from methods.lmm.base import LMMError
+
 logger = logging.getLogger(__name__)
 
 # Supplementary settings of the released code; about 7.2 masks a picture on SPAQ (section 4.1).
@@ -43,7 +45,7 @@ AUTOMATIC = "auto"
 SEGMENTERS = (AUTOMATIC, EMBEDDED, *SAM2_CHECKPOINTS)
 
 
-class SegmenterError(RuntimeError):
+class SegmenterError(LMMError):
     """A segmenter cannot be had; one plain sentence that says what to do."""
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from methods.llm_iqa.segmentation import MIN_AREA, outline, regions
+from methods.llm_iqa.segmentation import MIN_AREA, anchor, outline, regions
 from methods.llm_iqa.segmenters import (
     EMBEDDED,
     FelzenszwalbSegmenter,
@@ -94,6 +94,18 @@ def test_outline_follows_a_rectangle_in_the_pictures_own_pixels():
     assert max(xs) == pytest.approx(900, abs=5)
     assert min(ys) == pytest.approx(200, abs=5)
     assert max(ys) == pytest.approx(700, abs=5)
+
+
+def test_the_anchor_lies_deep_inside_even_of_a_ring():
+    rows, columns = np.mgrid[:200, :300]
+    distance = np.hypot(rows - 100, columns - 150)
+    ring = (distance < 90) & (distance > 50)
+    x, y = anchor(ring)
+    assert ring[int(y), int(x)]
+    assert 65 < np.hypot(y - 100, x - 150) < 75
+    thin = block((2000, 2000), 700, 0, 701, 2000)
+    x, y = anchor(thin)
+    assert thin[int(y), int(x)]
 
 
 @pytest.fixture(scope="module")
