@@ -1,0 +1,100 @@
+"""What Q-Debias found out about one picture, and the degraded pictures that it asked about.
+
+A degraded picture follows from the query, the setting and the seed, so the evidence holds the query alone and makes
+the others when they are looked at: a folder of thousands of results stays as small as its pictures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from methods.base import Evidence
+from methods.q_debias.distortions import DISTORTIONS, SETTINGS
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One conditional image and what the LMM said about it.
+
+    Attributes:
+        distortion: its name in `distortions.DISTORTIONS`.
+        logits: of good, poor, yes and no; the first two from the quality question, the others from the similarity
+            question.
+        quality: p(y | x, x'_i), the probability of good against poor (Eq. 8).
+        similarity: w_i, the probability of yes against no (Eq. 11).
+        ssim: to the query, where the aggregation asks for it, else None.
+        weight: p(x'_i | x), its share in the score (Eq. 10); all conditions' sum to 1.
+        effect: the score minus what the other conditions alone would give; None if there is no other.
+    """
+
+    distortion: str
+    logits: tuple[float, float, float, float]
+    quality: float
+    similarity: float
+    ssim: float | None
+    weight: float
+    effect: float | None
+
+
+@dataclass(frozen=True)
+class DebiasEvidence(Evidence):
+    """Attributes:
+    query: the picture that was scored.
+    score: the debiased score (Eq. 9).
+    vanilla: the score of the query alone, by Q-Bench's prompt (Eq. 1).
+    vanilla_logits: of good and poor.
+    conditions: one a distortion, in the order of the options.
+    aggregation: how the conditions were weighed.
+    setting: whose constants degraded the pictures, "paper" or "code".
+    seed: of the degradation's noise.
+    transcripts: the three prompts as text, by "condition", "similarity" and "vanilla".
+    """
+
+    query: Image.Image
+    score: float
+    vanilla: float
+    vanilla_logits: tuple[float, float]
+    conditions: tuple[Condition, ...]
+    aggregation: str
+    setting: str
+    seed: int
+    transcripts: dict[str, str]
+
+    def degraded(self, distortion: str) -> Image.Image:
+        """The degraded picture, pixel for pixel as the LMM saw it."""
+        return degrade(self.query, distortion, self.setting, self.seed)
+
+
+def degrade(image: Image.Image, distortion: str, setting: str = "paper", seed: int = 0) -> Image.Image:
+    """A conditional image x'_i of the query.
+
+    The noise is drawn from a generator that follows from the picture's pixels, the seed and the distortion, so that a
+    score repeats wherever and in whatever company the picture is scored.
+
+    Args:
+        image: RGB.
+        distortion: a name in `distortions.DISTORTIONS`.
+        setting: "paper" or "code".
+        seed: at least 0.
+
+    Returns:
+        RGB of the same size.
+    """
+    pixels = np.asarray(image.convert("RGB"))
+    rng = np.random.default_rng([seed, _content(pixels), list(DISTORTIONS).index(distortion)])
+    distorted = DISTORTIONS[distortion](
+        np.multiply(pixels, np.float32(1 / 255)), rng=rng, **SETTINGS[setting][distortion]
+    )
+    distorted *= np.float32(255)
+    return Image.fromarray(np.rint(distorted, out=distorted).astype(np.uint8))
+
+
+def _content(pixels: np.ndarray) -> int:
+    """A number for the picture's size and pixels."""
+    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=8)
+    digest.update(np.ascontiguousarray(pixels))
+    return int.from_bytes(digest.digest(), "big")

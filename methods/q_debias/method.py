@@ -1,0 +1,204 @@
+"""Q-Debias end to end: degrade, ask everything in one call, weigh, explain.
+
+For each picture the LMM is asked nine questions that show five distinct pictures: the quality of the query on each
+of four conditions, whether each degraded version still shows the same thing, and the quality of the query alone. They
+are handed over in one call, so that a backend can encode each picture once and share what the questions have in
+common.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from methods.base import Method, Options, Verdict, option
+from methods.levels import GOOD_POOR, LevelScheme
+from methods.lmm.prompt import Prompt
+from methods.q_debias.aggregation import SCHEMES, aggregate, weights
+from methods.q_debias.distortions import DISTORTIONS, SETTINGS
+from methods.q_debias.evidence import Condition, DebiasEvidence, degrade
+from methods.q_debias.explanation import explain
+from methods.q_debias.prompts import CONDITION, WORDS, condition_prompt, similarity_prompt, vanilla_prompt
+from methods.q_debias.similarity import ssim
+
+YES_NO = LevelScheme(("yes", "no"), (1.0, 0.0))
+
+PIXELS_AT_ONCE = 24_000_000
+"""Query pixels of a folder that are degraded and asked about together: about half a gigabyte with their copies."""
+
+PIXELS_IN_FLOAT = 12_000_000
+"""Query pixels that threads may hold as floats at the same time."""
+
+
+@dataclass(frozen=True)
+class QDebiasOptions(Options):
+    distortions: tuple[str, ...] = option(
+        tuple(DISTORTIONS), "Which degraded copies serve as conditions; the paper uses all four (Table 3).",
+        choices=tuple(DISTORTIONS),
+    )
+    aggregation: str = option(
+        "semantic", "How the conditions are weighed (Table 5); the paper's way is semantic.", choices=SCHEMES,
+    )
+    prompt: str = option(
+        "full", "The paper's question, or one of its ablations T1 to T3 (Table 4).", choices=tuple(CONDITION),
+    )
+    setting: str = option(
+        "paper", "Constants of the distortions and punctuation of the questions: as the paper states them, or as its "
+                 "released code has them.",
+        choices=tuple(SETTINGS), advanced=True,
+    )
+    word_case: str = option(
+        "lower", "Which words are read from the model: good and poor as in the paper, or Good and Poor as in the "
+                 "released code.",
+        choices=tuple(WORDS), advanced=True,
+    )
+    temperature: float = option(
+        1.0, "Divides the logits of good and poor before the softmax; 1 in the paper. The weights are left alone.",
+        low=0.01, high=1000.0, step=0.01, advanced=True,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.distortions, tuple) or not self.distortions:
+            raise ValueError(f"Option distortions needs at least one of {', '.join(DISTORTIONS)}.")
+        if len(set(self.distortions)) != len(self.distortions):
+            raise ValueError(f"Option distortions names one of them twice: {', '.join(self.distortions)}.")
+
+
+class QDebias(Method):
+    """Q-Debias (Pan et al., arXiv 2411.12791): quality on the condition that degraded copies are poor."""
+
+    name = "q-debias"
+    title = "Q-Debias"
+    summary = "Shows the model degraded copies, tells it that they are poor, and asks about the picture again."
+    citation = """@article{pan2024qdebias,
+  title={Mitigating Perception Bias: A Training-Free Approach to Enhance {LMM} for Image Quality Assessment},
+  author={Pan, Siyi and Chen, Baoliang and Huang, Danni and Zhu, Hanwei and Zhu, Lingyu and Sui, Xiangjie and
+          Wang, Shiqi},
+  journal={arXiv preprint arXiv:2411.12791},
+  year={2024}
+}"""
+    min_images = 2
+    options = QDebiasOptions()
+
+    @property
+    def cost(self) -> float:
+        """Two prompts a condition and the vanilla one; they show one picture more than there are conditions."""
+        return 2.0 * len(self.options.distortions) + 1.0
+
+    def _assess(self, images: list[Image.Image], options: QDebiasOptions) -> list[Verdict]:
+        return [verdict for chunk in _chunks(images) for verdict in self._assess_together(chunk, options)]
+
+    def _assess_together(self, images: list[Image.Image], options: QDebiasOptions) -> list[Verdict]:
+        copies = degrade_all(images, options)
+        prompts = [
+            prompt for image, degraded in zip(images, copies) for prompt in build_prompts(image, degraded, options)
+        ]
+        logits = self.lmm.word_logits(prompts, WORDS[options.word_case])
+        per_image = np.asarray(logits, dtype=np.float64).reshape(len(images), -1, 4)
+        verdicts = []
+        for index, (image, degraded, rows) in enumerate(zip(images, copies, per_image)):
+            first = index * per_image.shape[1]
+            transcripts = {
+                name: prompts[first + offset].transcript()
+                for offset, name in enumerate(("vanilla", "condition", "similarity"))
+            }
+            evidence = weigh(image, degraded, rows, transcripts, options)
+            verdicts.append(Verdict(evidence.score, evidence.score, explain(evidence), evidence))
+        return verdicts
+
+
+def _chunks(images: list[Image.Image]) -> Iterator[list[Image.Image]]:
+    """Runs of pictures that together stay within `PIXELS_AT_ONCE`; one larger picture is a run by itself."""
+    chunk: list[Image.Image] = []
+    pixels = 0
+    for image in images:
+        size = image.width * image.height
+        if chunk and pixels + size > PIXELS_AT_ONCE:
+            yield chunk
+            chunk, pixels = [], 0
+        chunk.append(image)
+        pixels += size
+    if chunk:
+        yield chunk
+
+
+def degrade_all(images: list[Image.Image], options: QDebiasOptions) -> list[list[Image.Image]]:
+    """The degraded copies of every picture, in the order of `options.distortions`."""
+    largest = max(image.width * image.height for image in images)
+    workers = max(1, min(os.cpu_count() or 1, len(options.distortions) * len(images), PIXELS_IN_FLOAT // largest))
+    jobs = [(image, name, options.setting, options.seed) for image in images for name in options.distortions]
+    # OpenCV and NumPy let go of the interpreter while they work, so threads suffice.
+    with ThreadPoolExecutor(workers) as pool:
+        copies = list(pool.map(lambda job: degrade(*job), jobs))
+    count = len(options.distortions)
+    return [copies[start : start + count] for start in range(0, len(copies), count)]
+
+
+def build_prompts(image: Image.Image, degraded: list[Image.Image], options: QDebiasOptions) -> list[Prompt]:
+    """All questions about one picture: the vanilla one, then quality and similarity for each condition."""
+    prompts = [vanilla_prompt(image)]
+    for copy in degraded:
+        prompts.append(condition_prompt(copy, image, options.prompt, options.setting))
+        prompts.append(similarity_prompt(copy, image, options.setting))
+    return prompts
+
+
+def weigh(
+    image: Image.Image,
+    degraded: list[Image.Image],
+    logits: np.ndarray,
+    transcripts: dict[str, str],
+    options: QDebiasOptions,
+) -> DebiasEvidence:
+    """Eq. 8 to 11 for one picture.
+
+    Args:
+        image: the query.
+        degraded: its copies, in the order of `options.distortions`.
+        logits: [2 n + 1, 4] of good, poor, yes and no, in the order of `build_prompts`.
+        transcripts: the prompts as text, for the record.
+        options: the assessment's.
+
+    Raises:
+        ValueError: a logit is not finite.
+    """
+    vanilla = GOOD_POOR.expectation(logits[0, :2], options.temperature)
+    quality = GOOD_POOR.expectation(logits[1::2, :2], options.temperature)
+    semantic = YES_NO.expectation(logits[2::2, 2:])
+    likeness = semantic
+    if options.aggregation == "quality-similarity":
+        likeness = np.array([ssim(image, copy) for copy in degraded])
+    shares = weights(likeness, options.aggregation)
+    score = aggregate(quality, likeness, options.aggregation)
+    conditions = tuple(
+        Condition(
+            distortion=name,
+            logits=(*_floats(logits[1 + 2 * i, :2]), *_floats(logits[2 + 2 * i, 2:])),
+            quality=float(quality[i]),
+            similarity=float(semantic[i]),
+            ssim=float(likeness[i]) if options.aggregation == "quality-similarity" else None,
+            weight=float(shares[i]),
+            effect=_effect(score, quality, likeness, options.aggregation, i),
+        )
+        for i, name in enumerate(options.distortions)
+    )
+    return DebiasEvidence(
+        query=image, score=score, vanilla=vanilla, vanilla_logits=_floats(logits[0, :2]), conditions=conditions,
+        aggregation=options.aggregation, setting=options.setting, seed=options.seed, transcripts=transcripts,
+    )
+
+
+def _effect(score: float, quality: np.ndarray, similarity: np.ndarray, scheme: str, left_out: int) -> float | None:
+    if len(quality) == 1:
+        return None
+    return score - aggregate(np.delete(quality, left_out), np.delete(similarity, left_out), scheme)
+
+
+def _floats(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
