@@ -13,11 +13,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from PIL import Image
 
-from methods.image_files import MAX_FILE_BYTES, ImageError, open_stream, opened
+from methods.image_files import MAX_FILE_BYTES, ImageError, gif_frames, open_stream, opened
 from methods.image_pixels import note_depth, to_rgb, to_workable
 
 __all__ = ["MAX_FILE_BYTES", "MAX_PIXELS", "PICTURE_SUFFIXES", "Decoded", "ImageError", "decode", "resolve_inside"]
@@ -40,6 +40,7 @@ _BYTES_A_PIXEL = {"JPEG": 6, "WEBP": 16, "AVIF": 14, "HEIF": 14, "JPEG2000": 20}
 _OTHER_BYTES_A_PIXEL = 8
 _BASELINE_JPEG = 3  # A JPEG that is scaled while it is decoded may have this many times the pixels.
 
+_COUNTED = 1000  # frames or pages; a file may hold millions
 _ORIENTATION = 0x0112
 _DNG_VERSION, _NEW_SUBFILE_TYPE, _TILE_WIDTH, _TILE_LENGTH = 50706, 254, 322, 323
 _TRANSPOSE = {
@@ -89,8 +90,8 @@ def decode(source: Any, *, max_pixels: int = MAX_PIXELS) -> Decoded:
             raise ImageError("The picture has no pixels; choose another one.")
         return _finish(source, max_pixels)
     with open_stream(source) as stream, opened(stream) as picture:
-        notes = _frame_notes(picture)
         _check_size(picture, max_pixels)
+        notes = _frame_notes(picture, stream)
         width, height = picture.size
         if picture.format in ("JPEG", "MPO") and width * height > max_pixels:
             # libjpeg skips the fine DCT coefficients, so a 200-megapixel photo never exists in full.
@@ -148,41 +149,37 @@ def _checked_tiff(picture: Any) -> tuple[int, int]:
     return (width, height) if width * height >= tile[0] * tile[1] else (tile[0], tile[1])
 
 
-def _frame_notes(picture: Any) -> list[str]:
+def _frame_notes(picture: Any, stream: IO[bytes]) -> list[str]:
     """What is left out of a file with several pictures."""
-    if picture.format in ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "HEIF", "GIF", "TIFF"):
-        several = getattr(picture, "is_animated", False)
+    if picture.format in ("PNG", "WEBP", "AVIF", "HEIF"):
+        count = getattr(picture, "n_frames", 1)  # The header says it.
+    elif picture.format == "GIF":
+        count = gif_frames(stream, _COUNTED)
+    elif picture.format == "TIFF":
+        count = _pages(picture)
     else:
-        several = False
-    if not several:
+        # The further pictures of a phone's JPEG (MPO) are its depth or gain map: the photo itself is the first.
+        count = 1
+    if count <= 1:
         return []
-    if picture.format == "MPO":
-        return []  # A phone's JPEG with its depth or gain map: the photo itself is the first picture.
     if picture.format == "HEIF":
-        return [f"The file holds {picture.n_frames} pictures; only the main one was used."]
+        return [f"The file holds {count} pictures; only the main one was used."]
     kind = "page" if picture.format == "TIFF" else "frame"
-    return [f"Only the first {kind} of {_count(picture)} was used."]
+    return [f"Only the first {kind} of {count}{' or more' if count == _COUNTED else ''} was used."]
 
 
-_COUNTED = 1000
-
-
-def _count(picture: Any) -> str:
-    """How many frames or pages, without walking through millions of them."""
-    if picture.format in ("PNG", "WEBP", "AVIF"):  # The header says it.
-        return str(picture.n_frames)
-    frame = 1
+def _pages(picture: Any) -> int:
+    """Pages of a TIFF, at most _COUNTED; a damaged later page ends the count, since only the first one is used."""
+    page = 1
     try:
-        while frame < _COUNTED:
-            picture.seek(frame)
-            frame += 1
-        return f"{_COUNTED} or more"
-    except EOFError:
-        return str(frame)
-    except Exception:  # A damaged later frame does not touch the first one, which is all that is used.
-        return f"{frame} or more"
+        while page < _COUNTED:
+            picture.seek(page)
+            page += 1
+    except Exception:  # Pillow raises EOFError after the last page, and many kinds where a page is damaged.
+        return page
     finally:
         picture.seek(0)
+    return page
 
 
 # --- the pixels -------------------------------------------------------------------------------------------------------

@@ -55,9 +55,10 @@ def bmp(width: int, height: int) -> bytes:
     return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + info
 
 
-def gif_with_canvas(width: int, height: int) -> bytes:
-    """A GIF whose canvas is huge and whose only frame is a single pixel."""
-    content = bytearray(encoded(Image.new("P", (1, 1)), "GIF"))
+def gif_with_canvas(width: int, height: int, frames: int = 1) -> bytes:
+    """A GIF whose canvas is huge and whose frames are single pixels."""
+    further = [Image.new("P", (1, 1), 1 + index % 2) for index in range(frames - 1)]
+    content = bytearray(encoded(Image.new("P", (1, 1)), "GIF", save_all=True, append_images=further))
     content[6:10] = struct.pack("<HH", width, height)
     return bytes(content)
 

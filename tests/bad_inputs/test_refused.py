@@ -82,6 +82,8 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: pictures.png(1, 1, extra=pictures.png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**26), 9)) * 2,
                              pixels=b"\0\1\2\3"), "damaged"),
     "GIF with a huge canvas": (lambda: pictures.gif_with_canvas(65_535, 65_535), "65535 x 65535"),
+    "animated GIF with a huge canvas": (
+        lambda: pictures.gif_with_canvas(60_000, 60_000, frames=3), "60000 x 60000"),
     "BMP that claims many pixels": (lambda: pictures.bmp(60_000, 60_000), "60000 x 60000"),
     "TIFF that claims many pixels": (lambda: pictures.tiff(pictures.tiff_tags(100_000, 100_000)), "100000 x 100000"),
     "TIFF with a huge tile": (
