@@ -98,7 +98,7 @@ def call(target: str, *, seconds: float = 60.0, progress: gr.Progress | None = N
         target: "module:function". Always a constant of our code, never something a visitor sent.
         seconds: how long it takes on ZeroGPU, at most.
         progress: as in `assess`.
-        arguments: passed by name; a `Model` or `MethodOf` among them arrives loaded.
+        arguments: passed by name; a `Model` or `MethodOf` among them, also in a list, arrives loaded.
 
     Raises:
         gr.Error: one plain sentence.
@@ -171,13 +171,16 @@ def _loaded(value: Any) -> Any:
         return models.lmm(value.lmm)
     if isinstance(value, MethodOf):
         return models.method(value.method, value.lmm)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_loaded(item) for item in value)
     return value
 
 
 def _prepare_all(arguments: dict[str, Any], progress: gr.Progress | None) -> None:
     for value in arguments.values():
-        if isinstance(value, (Model, MethodOf)):
-            _prepare(value, progress)
+        for wanted in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(wanted, (Model, MethodOf)):
+                _prepare(wanted, progress)
 
 
 @plain_errors

@@ -83,6 +83,8 @@ class Total:
     per_lmm: each LMM's final score, in order.
     bounds: lowest and highest final score.
     score: `final` as a fraction of `bounds`.
+    lam: the lambda that was used.
+    weighted: True if the LMMs do not count equally.
     """
 
     global_: float | None
@@ -91,6 +93,8 @@ class Total:
     per_lmm: tuple[float, ...]
     bounds: tuple[float, float]
     score: float
+    lam: float
+    weighted: bool
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,8 @@ class LLMIQAEvidence(Evidence):
         )
         final = aggregation.ensemble(finals, lmm_weights)
         means = [None if side[0] is None else aggregation.ensemble(side, lmm_weights) for side in zip(*parts)]
-        return Total(means[0], means[1], final, finals, bounds, aggregation.rescale(final, bounds))
+        weighted = lmm_weights is not None and len(set(lmm_weights)) > 1
+        return Total(means[0], means[1], final, finals, bounds, aggregation.rescale(final, bounds), lam, weighted)
 
     def _parts(self, scores: LMMScores, reading: str) -> tuple[float | None, float | None]:
         whole = scores.whole.read(reading) if scores.whole else None

@@ -11,7 +11,7 @@ from PIL import Image
 
 from methods.base import Assessment, ImageSource, Method, Options, Verdict, option
 from methods.llm_iqa import aggregation, segmentation
-from methods.llm_iqa.evidence import DigitScore, LLMIQAEvidence, LMMScores, RegionEvidence
+from methods.llm_iqa.evidence import DigitScore, LLMIQAEvidence, LMMScores, RegionEvidence, Total
 from methods.llm_iqa.segmenters import AUTOMATIC, SEGMENTERS, Segmenter, load_segmenter
 from methods.llm_iqa.standard import KINDS, LEVEL_COUNTS, WORDINGS, Standard
 from methods.lmm.base import LMM
@@ -174,9 +174,15 @@ def _reduced(image: Image.Image, longest_side: int) -> Image.Image:
     return reduced
 
 
-def explain(evidence: LLMIQAEvidence) -> str:
-    """The score in words: the whole, the regions that pull it up and down, and how they were added."""
-    total = evidence.total
+def explain(evidence: LLMIQAEvidence, total: Total | None = None, reading: str | None = None) -> str:
+    """The score in words: the whole, the regions that pull it up and down, and how they were added.
+
+    Args:
+        total: another result of `LLMIQAEvidence.rescored` than the evidence's own.
+        reading: the reading behind that result.
+    """
+    total = total or evidence.total
+    reading = reading or evidence.reading
     sentences = []
     if total.global_ is not None:
         sentences.append(f"The whole picture scores **{total.global_:.2f}** of {evidence.k}.")
@@ -186,7 +192,7 @@ def explain(evidence: LLMIQAEvidence) -> str:
         sentences.append(f"Its {count} {noun} (cut by {evidence.segmenter}) score **{total.local:.2f}**, "
                          f"weighted by {evidence.weighting}.")
         if count > 1:
-            means = [float(np.mean([lmm.regions[index].read(evidence.reading) for lmm in evidence.lmms]))
+            means = [float(np.mean([lmm.regions[index].read(reading) for lmm in evidence.lmms]))
                      for index in range(count)]
             low, high = int(np.argmin(means)), int(np.argmax(means))
             if means[high] > means[low]:
@@ -195,9 +201,10 @@ def explain(evidence: LLMIQAEvidence) -> str:
                     f"the worst ({evidence.regions[low].weight:.0%}) {means[low]:.2f}."
                 )
     if total.global_ is not None and total.local is not None and not evidence.code_aggregation:
-        sentences.append(f"Together, with lambda {evidence.lam:g}: **{total.final:.2f}** on a scale from "
+        sentences.append(f"Together, with lambda {total.lam:g}: **{total.final:.2f}** on a scale from "
                          f"{total.bounds[0]:g} to {total.bounds[1]:g}.")
     if len(evidence.lmms) > 1:
         listed = ", ".join(f"{lmm.lmm.split('@')[0]} {score:.2f}" for lmm, score in zip(evidence.lmms, total.per_lmm))
-        sentences.append(f"This is the mean of {len(evidence.lmms)} models ({listed}).")
+        kind = "weighted mean" if total.weighted else "mean"
+        sentences.append(f"This is the {kind} of {len(evidence.lmms)} models ({listed}).")
     return " ".join(sentences)

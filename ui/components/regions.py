@@ -1,0 +1,95 @@
+"""A photo with its scored regions drawn on it: hover, focus or tap a region and its crop comes forward.
+
+Plain SVG and CSS, no script: regions and cards are linked by `:has()` rules, so it also works in a saved page. Every
+colour stands beside a number.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from dataclasses import dataclass
+
+from PIL import Image
+
+from methods.levels import FIVE_LEVELS
+
+
+@dataclass(frozen=True)
+class DrawnRegion:
+    """Attributes:
+    outline: polygons of (x, y) points in the picture's pixels.
+    anchor: (x, y) where the label stands.
+    label: what stands there, short.
+    caption: one line for the card, plain text.
+    quality: in [0, 1], chooses the colour.
+    crop: what the model saw.
+    """
+
+    outline: tuple[tuple[tuple[float, float], ...], ...]
+    anchor: tuple[float, float]
+    label: str
+    caption: str
+    quality: float
+    crop: Image.Image
+
+
+def region_figure(picture: Image.Image, size: tuple[int, int], regions: list[DrawnRegion], description: str) -> str:
+    """The photo with its regions and one card a region; HTML.
+
+    Args:
+        picture: the photo, reduced for display.
+        size: (width, height) that outlines and anchors refer to.
+        regions: in any order; numbered as given.
+        description: read out by screen readers.
+    """
+    width, height = size
+    unit = max(width, height) / 100
+    shapes = "".join(_shape(index, region, unit) for index, region in enumerate(regions))
+    cards = "".join(_card(index, region) for index, region in enumerate(regions))
+    links = "".join(
+        f".regions:has(.region-{index}:is(:hover,:focus)) .region-card-{index},"
+        f".regions:has(.region-card-{index}:hover) .region-{index}{{--forward:1}}"
+        for index in range(len(regions))
+    )
+    return (
+        f'<figure class="regions"><style>{links}</style>'
+        f'<svg viewBox="0 0 {width} {height}" role="group" aria-label="{html.escape(description)}">'
+        f'<image href="{data_url(picture)}" width="{width}" height="{height}"/>{shapes}</svg>'
+        f'<ol class="region-cards">{cards}</ol></figure>'
+    )
+
+
+def _shape(index: int, region: DrawnRegion, unit: float) -> str:
+    path = " ".join("M" + " L".join(f"{x:g} {y:g}" for x, y in polygon) + " Z" for polygon in region.outline)
+    x, y = region.anchor
+    radius = max(2.6, 1.1 * len(region.label) + 1.2) * unit
+    label = html.escape(region.label)
+    return (
+        f'<g class="region region-{index} {_level(region)}" tabindex="0" role="img" '
+        f'aria-label="{html.escape(region.caption)}, {label}">'
+        f'<path d="{path}" stroke-width="{0.45 * unit:.2f}"/>'
+        f'<rect x="{x - radius:.1f}" y="{y - 2.6 * unit:.1f}" width="{2 * radius:.1f}" height="{5.2 * unit:.1f}" '
+        f'rx="{2.6 * unit:.1f}"/>'
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{3.4 * unit:.1f}">{label}</text></g>'
+    )
+
+
+def _card(index: int, region: DrawnRegion) -> str:
+    return (
+        f'<li class="region-card region-card-{index} {_level(region)}">'
+        f'<img src="{data_url(region.crop)}" alt=""><span class="region-label">{html.escape(region.label)}</span>'
+        f'<span class="region-caption">{html.escape(region.caption)}</span></li>'
+    )
+
+
+def _level(region: DrawnRegion) -> str:
+    return f"level-{FIVE_LEVELS.word_for(min(max(region.quality, 0.0), 1.0))}"
+
+
+def data_url(image: Image.Image, quality: int = 82) -> str:
+    """A small picture inside the page itself: nothing is written to disk, nothing can be read by another visitor."""
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "WEBP", quality=quality)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
