@@ -49,6 +49,7 @@ class DebiasEvidence(Evidence):
     vanilla_logits: of good and poor.
     conditions: one a distortion, in the order of the options.
     aggregation: how the conditions were weighed.
+    prompt: the variant of the quality question, "full" or one of Table 4.
     setting: whose constants degraded the pictures, "paper" or "code".
     seed: of the degradation's noise.
     transcripts: the three prompts as text, by "condition", "similarity" and "vanilla".
@@ -60,6 +61,7 @@ class DebiasEvidence(Evidence):
     vanilla_logits: tuple[float, float]
     conditions: tuple[Condition, ...]
     aggregation: str
+    prompt: str
     setting: str
     seed: int
     transcripts: dict[str, str]

@@ -9,6 +9,9 @@ from methods.q_debias.evidence import Condition, DebiasEvidence
 NAMES = {"zoom_blur": "zoom blur", "spatter": "spatter", "saturate": "oversaturation", "fog": "fog"}
 """The distortions as a person calls them."""
 
+STATES_THE_CONDITION = ("full", "T3")
+"""Prompt variants that tell the model that the degraded picture is poor."""
+
 NOTHING = 0.0005
 """Differences that vanish in three decimals."""
 
@@ -27,12 +30,16 @@ def explain(evidence: DebiasEvidence) -> str:
 
 def _outcome(evidence: DebiasEvidence) -> str:
     count = len(evidence.conditions)
-    copies = "a degraded copy of it is" if count == 1 else f"{_number(count)} degraded copies of it are"
+    copies = "a degraded copy of it" if count == 1 else f"{_number(count)} degraded copies of it"
+    if evidence.prompt in STATES_THE_CONDITION:
+        setup = f"Told that {copies} {'is' if count == 1 else 'are'} poor"
+    else:
+        setup = f"Shown {copies} and told nothing about {'it' if count == 1 else 'them'}"
+    rated = f"{setup}, the model rates this picture **{evidence.score:.3f}** of 1"
     change = evidence.score - evidence.vanilla
-    told = f"Told that {copies} poor, the model rates this picture **{evidence.score:.3f}** of 1"
     if abs(change) < NOTHING:
-        return f"{told}, the same as without that condition."
-    return (f"{told}; asked about the picture alone it says {evidence.vanilla:.3f}, so the comparison "
+        return f"{rated}, the same as when it is asked about the picture alone."
+    return (f"{rated}; asked about the picture alone it says {evidence.vanilla:.3f}, so the comparison "
             f"{'raised' if change > 0 else 'lowered'} the score by {abs(change):.3f}.")
 
 

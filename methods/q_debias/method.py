@@ -190,7 +190,8 @@ def weigh(
     )
     return DebiasEvidence(
         query=image, score=score, vanilla=vanilla, vanilla_logits=_floats(logits[0, :2]), conditions=conditions,
-        aggregation=options.aggregation, setting=options.setting, seed=options.seed, transcripts=transcripts,
+        aggregation=options.aggregation, prompt=options.prompt, setting=options.setting, seed=options.seed,
+        transcripts=transcripts,
     )
 
 

@@ -233,9 +233,11 @@ def test_the_explanation_does_not_invent_differences():
             return 1.0, 0.0, 2.0, 0.0
 
     text = QDebias(Even()).assess(photo()).explanation
-    assert "the same as without that condition" in text
+    assert "the same as when it is asked about the picture alone" in text
     assert "No condition mattered more than another" in text
     assert "weigh nearly the same" in text
+    assert "told nothing about them" in QDebias(KnownLMM(), prompt="T1").assess(photo()).explanation
+    assert "Told that" in QDebias(KnownLMM(), prompt="T3").assess(photo()).explanation
     for scheme in ("average", "winner-takes-all", "quality-similarity"):
         assert explain(QDebias(KnownLMM(), aggregation=scheme).assess(photo()).evidence)
 
