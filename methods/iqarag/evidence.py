@@ -86,3 +86,28 @@ class IQARAGEvidence(Evidence):
     transcript_without: str
     transcript_with: str
 
+
+def explain(evidence: IQARAGEvidence) -> str:
+    """The evidence in a few Markdown sentences."""
+    if not evidence.references:
+        return f"No reference was shown, so this is the plain question's score, **{evidence.score_without:.3f}** of 1."
+    count = len(evidence.references)
+    change = evidence.score_with - evidence.score_without
+    direction = "stayed at" if abs(change) < 5e-4 else "rose to" if change > 0 else "fell to"
+    sentences = [
+        f"Asked plainly, the model gives {evidence.score_without:.3f}. After seeing {count} similar "
+        f"picture{'s' if count > 1 else ''} whose quality people have rated, it {direction} "
+        f"**{evidence.score_with:.3f}** of 1.",
+    ]
+    if evidence.interval:
+        low, high = evidence.interval
+        sentences.append(f"With other references drawn from the same set it would lie between {low:.3f} and {high:.3f} "
+                         f"in 95 % of cases.")
+    for empty in evidence.empty_bins:
+        words = " or ".join(empty.levels)
+        reason = (f"although the set holds {empty.in_set}" if empty.in_set else "and the set holds none")
+        sentences.append(f"None of the {evidence.considered} nearest references is {words} "
+                         f"(MOS {empty.low:.1f} to {empty.high:.1f}), {reason}.")
+    if evidence.left_out_itself:
+        sentences.append("The picture itself is in the reference set and was not shown to the model.")
+    return " ".join(sentences)

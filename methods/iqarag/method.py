@@ -6,6 +6,7 @@ Retrieval Feature Extraction (`encoders`), Image Retrieval (`retrieval`), Integr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,10 @@ from methods.base import Method, Verdict, option
 from methods.base import Options as BaseOptions
 from methods.iqarag import prompts, shelf
 from methods.iqarag.encoders import ENCODERS, OWN, Encoder, load_encoder
-from methods.iqarag.evidence import EmptyBin, IQARAGEvidence, ShownReference
+from methods.iqarag.evidence import EmptyBin, IQARAGEvidence, ShownReference, explain
 from methods.iqarag.reference_set import Neighbours, ReferenceSet, content_hash
 from methods.iqarag.retrieval import bin_edges, bins_of, empty_bins, select_references
+from methods.lmm.prompt import Prompt
 
 if TYPE_CHECKING:
     from methods.lmm.base import LMM
@@ -40,7 +42,7 @@ class IQARAGOptions(BaseOptions):
                         advanced=True)
     wording: str = option("references", "How the first sentence counts: 'Give you 3 images.' or, as in the paper's "
                           "Figure 2, 'Give you four images.'", choices=prompts.COUNT_WORDINGS, advanced=True)
-    level_case: str = option("lower", "The references' levels as in the paper's Eq. 9 or, in title case, as in Figure 2.",
+    level_case: str = option("lower", "References' levels as in the paper's Eq. 9 or, in title case, as in Figure 2.",
                              choices=prompts.LEVEL_CASES, advanced=True)
     turns: str = option("one a sentence", "Each sentence as a turn of its own, as in the paper, or all in one turn.",
                         choices=prompts.TURNS, advanced=True)
@@ -56,9 +58,9 @@ class IQARAGOptions(BaseOptions):
 
 @dataclass(frozen=True)
 class _Case:
-    """One picture on its way through the method."""
+    """One picture, known by its content, and the references that it is to be judged with."""
 
-    image: Image.Image
+    content: str
     neighbours: Neighbours
     shown: tuple[int, ...]
     resampled: tuple[tuple[int, ...], ...]
@@ -116,36 +118,63 @@ class IQARAG(Method):
         return shelf.fitted(chosen, self.encoder(options.encoder))
 
     def _assess(self, images: list[Image.Image], options: IQARAGOptions) -> list[Verdict]:
-        if self.lmm.image_budget < options.P + 1:
-            raise ValueError(f"{options.P} references and the picture are more than {self.lmm.name} takes in one "
-                             f"prompt, {self.lmm.image_budget} pictures; lower P.")
-        references = self.reference_set(options)
-        features = self.encoder(options.encoder).embed(images)
-        cases = [self._case(image, row, references, options) for image, row in zip(images, features)]
-        asked = [
-            prompts.with_references(case.image, _worded(references, selection, options), options.wording, options.turns)
-            for case in cases for selection in case.selections()
-        ]
-        answers = iter(zip(asked, self.lmm.word_logits(asked, LEVELS.words)))
-        return [
-            _verdict(case, {selection: next(answers) for selection in case.selections()}, references, options)
-            for case in cases
-        ]
+        return [verdicts[0] for verdicts in self.compare(images, [options])]
 
-    def _case(self, image: Image.Image, feature: np.ndarray, references: ReferenceSet, options: IQARAGOptions) -> _Case:
-        content = content_hash(image)
-        # Resampled sets lose a third of the neighbours, so more of them are fetched than the K of the actual choice.
-        depth = None if options.K == 0 else options.K * (3 if options.interval else 1)
-        found = references.nearest(feature, depth, content)
-        if options.P == 0:
-            return _Case(image, found, (), ())
-        shown = _selection(references, found, found.indices, options)
-        rng = np.random.default_rng([options.seed, int(content[:8], 16)])
-        resampled = []
-        for _ in range(options.interval):
-            drawn = np.bincount(rng.integers(len(references), size=len(references)), minlength=len(references)) > 0
-            resampled.append(_selection(references, found, found.indices[drawn[found.indices]], options))
-        return _Case(image, found, shown, tuple(resampled))
+    def compare(self, images: Sequence[Image.Image], variants: Sequence[IQARAGOptions]) -> list[list[Verdict]]:
+        """Scores pictures under several options at once; a prompt that two variants share is asked once.
+
+        Args:
+            images: RGB.
+            variants: options, for an ablation.
+
+        Returns:
+            one row a picture, one verdict a variant. Errors as `assess`.
+        """
+        most = max(options.P for options in variants)
+        if self.lmm.image_budget < most + 1:
+            raise ValueError(f"{most} references and the picture are more than {self.lmm.name} takes in one prompt, "
+                             f"{self.lmm.image_budget} pictures; lower P.")
+        sets = [self.reference_set(options) for options in variants]
+        features = {name: self.encoder(name).embed(images) for name in {options.encoder for options in variants}}
+        prompts_of: dict[tuple, Prompt] = {}
+        cases = []
+        for number, image in enumerate(images):
+            content = content_hash(image)
+            cases.append([_case(content, features[options.encoder][number], references, options)
+                          for references, options in zip(sets, variants)])
+            for case, references, options in zip(cases[-1], sets, variants):
+                for selection in case.selections():
+                    key = _prompt_key(content, selection, references, options)
+                    if key not in prompts_of:
+                        prompts_of[key] = prompts.with_references(
+                            image, _worded(references, selection, options), options.wording, options.turns)
+        logits = self.lmm.word_logits(list(prompts_of.values()), LEVELS.words)
+        answers = {key: (prompt, row) for (key, prompt), row in zip(prompts_of.items(), logits)}
+        return [[_verdict(case, answers, references, options)
+                 for case, references, options in zip(row, sets, variants)] for row in cases]
+
+
+def _case(content: str, feature: np.ndarray, references: ReferenceSet, options: IQARAGOptions) -> _Case:
+    # Resampled sets lose a third of the neighbours, so more of them are fetched than the K of the actual choice.
+    depth = None if options.K == 0 else options.K * (3 if options.interval else 1)
+    found = references.nearest(feature, depth, content)
+    if options.P == 0:
+        return _Case(content, found, (), ())
+    shown = _selection(references, found, found.indices, options)
+    rng = np.random.default_rng([options.seed, int(content[:8], 16)])
+    resampled = []
+    for _ in range(options.interval):
+        drawn = np.bincount(rng.integers(len(references), size=len(references)), minlength=len(references)) > 0
+        resampled.append(_selection(references, found, found.indices[drawn[found.indices]], options))
+    return _Case(content, found, shown, tuple(resampled))
+
+
+def _prompt_key(content: str, selection: tuple[int, ...], references: ReferenceSet, options: IQARAGOptions) -> tuple:
+    """Equal for equal prompts: the plain question does not depend on how references are worded."""
+    if not selection:
+        return (content,)
+    shown = tuple(references.contents[number] for number in selection)
+    return (content, shown, options.wording, options.level_case, options.turns)
 
 
 def _selection(
@@ -172,9 +201,10 @@ def _worded(references: ReferenceSet, selection: tuple[int, ...], options: IQARA
 
 
 def _verdict(case: _Case, answers: dict, references: ReferenceSet, options: IQARAGOptions) -> Verdict:
-    scores = {selection: LEVELS.expectation(logits, options.temperature)
-              for selection, (_, logits) in answers.items()}
-    (plain, logits_without), (full, logits_with) = answers[()], answers[case.shown]
+    given = {selection: answers[_prompt_key(case.content, selection, references, options)]
+             for selection in case.selections()}
+    scores = {selection: LEVELS.expectation(logits, options.temperature) for selection, (_, logits) in given.items()}
+    (plain, logits_without), (full, logits_with) = given[()], given[case.shown]
     interval = None
     if case.resampled:
         low, high = np.percentile([scores[selection] for selection in case.resampled], [2.5, 97.5])
@@ -240,29 +270,3 @@ def _levels_between(low: float, high: float) -> tuple[str, ...]:
 
 def _floats(values: np.ndarray) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
-
-
-def explain(evidence: IQARAGEvidence) -> str:
-    """The evidence in a few Markdown sentences."""
-    if not evidence.references:
-        return f"No reference was shown, so this is the plain question's score, **{evidence.score_without:.3f}** of 1."
-    count = len(evidence.references)
-    change = evidence.score_with - evidence.score_without
-    direction = "stayed at" if abs(change) < 5e-4 else "rose to" if change > 0 else "fell to"
-    sentences = [
-        f"Asked plainly, the model gives {evidence.score_without:.3f}. After seeing {count} similar "
-        f"picture{'s' if count > 1 else ''} whose quality people have rated, it {direction} "
-        f"**{evidence.score_with:.3f}** of 1.",
-    ]
-    if evidence.interval:
-        low, high = evidence.interval
-        sentences.append(f"With other references drawn from the same set it would lie between {low:.3f} and {high:.3f} "
-                         f"in 95 % of cases.")
-    for empty in evidence.empty_bins:
-        words = " or ".join(empty.levels)
-        reason = (f"although the set holds {empty.in_set}" if empty.in_set else "and the set holds none")
-        sentences.append(f"None of the {evidence.considered} nearest references is {words} "
-                         f"(MOS {empty.low:.1f} to {empty.high:.1f}), {reason}.")
-    if evidence.left_out_itself:
-        sentences.append("The picture itself is in the reference set and was not shown to the model.")
-    return " ".join(sentences)

@@ -144,7 +144,9 @@ class ReferenceSet:
         lengths = {len(self.images), len(self.mos), self.index.ntotal, len(self.names), len(self.contents)}
         if len(lengths) != 1:
             raise ValueError(f"Pictures, scores, features, names and hashes differ in number: {sorted(lengths)}.")
-        self._position = {content: number for number, content in enumerate(self.contents)}
+        self._positions: dict[str, list[int]] = {}
+        for number, content in enumerate(self.contents):
+            self._positions.setdefault(content, []).append(number)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -180,9 +182,9 @@ class ReferenceSet:
     def _decoded(self, number: int) -> Image.Image:
         return decode(self.images[number]).image
 
-    def position(self, content: str) -> int | None:
-        """Where the picture with this `content_hash` stands, if it is in the set."""
-        return self._position.get(content)
+    def positions(self, content: str) -> list[int]:
+        """Where pictures with this `content_hash` stand in the set; usually none."""
+        return list(self._positions.get(content, ()))
 
     def nearest(self, feature: np.ndarray, k: int | None = None, content: str | None = None) -> Neighbours:
         """The k nearest references (Eq. 3-5), without the picture itself.
@@ -194,13 +196,11 @@ class ReferenceSet:
         """
         if k is not None and k < 1:
             raise ValueError(f"At least one neighbour has to be considered; got K = {k}.")
-        itself = self.position(content) if content else None
+        itself = self.positions(content) if content else []
         wanted = len(self) if k is None else k
-        found, distances = indices.nearest(self.index, self.codes, feature, wanted + (itself is not None))
-        if itself is not None:
-            keep = found != itself
-            found, distances = found[keep], distances[keep]
-        return Neighbours(found[:wanted], distances[:wanted], itself is not None)
+        found, distances = indices.nearest(self.index, self.codes, feature, wanted + len(itself))
+        keep = ~np.isin(found, itself)
+        return Neighbours(found[keep][:wanted], distances[keep][:wanted], bool(itself))
 
     def subset(self, chosen: Sequence[int]) -> ReferenceSet:
         """Some of the references, with their features; searched exactly."""

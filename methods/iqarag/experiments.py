@@ -1,0 +1,331 @@
+"""The paper's experiments (section IV-C) on any data and any LMM, and what they gave, with intervals.
+
+Each is one call: Table I's reference:test ratios and combined set, Table II's foreign references, Table III's encoders,
+Table IV's number of references. Predictions are written picture by picture, so a killed run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from methods.datasets import Dataset, Item, LayoutError, detect, read_dataset
+from methods.iqarag.build import Labelled, build
+from methods.iqarag.encoders import ENCODERS, OWN, load_encoder
+from methods.iqarag.method import IQARAG
+from methods.iqarag.reference_set import MANIFEST, ReferenceSet, Scale
+from methods.lmm.base import LMM
+
+RATIOS = ("1:9", "1:4", "3:7")
+"""Reference pictures to test pictures, as in Table I."""
+
+WITHOUT = "without"
+_BATCH = 4
+
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One split of one dataset: `tests` are scored plainly and under every condition.
+
+    Attributes:
+        name: file name of its predictions.
+        tests: set whose pictures are scored.
+        chosen: which of them.
+        conditions: condition -> (references, changes to the method's options).
+    """
+
+    name: str
+    tests: ReferenceSet
+    chosen: tuple[int, ...]
+    conditions: dict[str, tuple[ReferenceSet, dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all experiments need.
+
+    Attributes:
+        lmm: the model.
+        out: folder for reference sets, predictions and results.
+        seed: of the splits.
+        limit: at most so many test pictures a part; None for all.
+        by_content: keep pictures made from the same pristine one on one side of a split.
+        options: changes to the method's options.
+        tell: called with one sentence of progress.
+    """
+
+    lmm: LMM
+    out: Path
+    seed: int = 0
+    limit: int | None = None
+    by_content: bool = False
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    tell: Told = print
+
+
+def find_data(spec: str) -> Dataset:
+    """A dataset by "slug=folder", or by its folder alone: a known layout, or pictures with a `scores.csv`.
+
+    Raises:
+        LayoutError: nothing of that kind is there.
+    """
+    slug, equals, folder = spec.partition("=")
+    if equals:
+        return read_dataset(slug, folder)
+    root = Path(spec).expanduser()
+    if not root.is_dir():
+        raise LayoutError(f"There is no folder {root}.")
+    if (root / "scores.csv").is_file():
+        from methods.opinions import read_opinions
+
+        read = read_opinions(root / "scores.csv", root)
+        items = tuple(Item(path, name, float(mos)) for path, name, mos in zip(read.images, read.names, read.mos))
+        return Dataset(root.name, root.name, items, *read.scale, not read.lower_is_better)
+    found = detect(root)
+    if found is None:
+        raise LayoutError(f"{root} is no dataset that is known here and holds no scores.csv (image,mos); "
+                          f"name the dataset as slug=folder.")
+    return read_dataset(found, root)
+
+
+def split(count: int, ratio: str, seed: int, groups: Sequence[str] | None = None) -> tuple[list[int], list[int]]:
+    """Random reference and test indices in the ratio "a:b", both ascending.
+
+    Args:
+        count: pictures.
+        ratio: reference:test.
+        seed: the same seed gives the same split.
+        groups: [count]; pictures with the same name, other than "", stay together.
+
+    Raises:
+        ValueError: the ratio is not two positive numbers, or one side would be empty.
+    """
+    try:
+        references, tests = (float(part) for part in ratio.split(":"))
+    except ValueError:
+        references = tests = 0.0
+    if not (references > 0 and tests > 0):
+        raise ValueError(f"A ratio is two positive numbers, references:tests, such as 3:7; got {ratio!r}.")
+    names = [group or f"#{number}" for number, group in enumerate(groups or [""] * count)]
+    units = sorted(set(names))
+    order = np.random.default_rng(seed).permutation(len(units))
+    wanted, taken = round(count * references / (references + tests)), set()
+    members, size = Counter(names), 0
+    for place in order:
+        if size >= wanted:
+            break
+        taken.add(units[place])
+        size += members[units[place]]
+    chosen = [number for number, name in enumerate(names) if name in taken]
+    rest = [number for number, name in enumerate(names) if name not in taken]
+    if not chosen or not rest:
+        raise ValueError(f"{count} pictures cannot be split {ratio}; one side would be empty.")
+    return chosen, rest
+
+
+def ratios(run: Run, data: Sequence[Dataset], wanted: Sequence[str] = RATIOS) -> list[Part]:
+    """Table I: references and tests from the same dataset, in several ratios."""
+    parts = []
+    for dataset in data:
+        everything = _encoded(run, dataset)
+        for ratio in wanted:
+            chosen, rest = _split(run, dataset, everything, ratio)
+            parts.append(Part(f"{dataset.slug}-{ratio.replace(':', 'to')}", everything, rest,
+                              {"with": (everything.subset(chosen), {})}))
+    return parts
+
+
+def combined(run: Run, data: Sequence[Dataset], wanted: Sequence[str] = RATIOS) -> list[Part]:
+    """Table I, last column: all datasets as one, MOS rescaled to [0, 1]."""
+    # Names repeat between datasets, so they get the dataset's in front.
+    items = tuple(
+        Item(item.path, f"{dataset.slug}/{item.name}", float(mos), group=item.group and f"{dataset.slug}/{item.group}")
+        for dataset in data for item, mos in zip(dataset.items, dataset.mos01))
+    return ratios(run, [Dataset("combined", "combined", items, 0.0, 1.0, True)], wanted)
+
+
+def cross(run: Run, data: Sequence[Dataset]) -> list[Part]:
+    """Table II: the first dataset gives all references, the others are tested."""
+    if len(data) < 2:
+        raise ValueError("Give at least two datasets: the first holds the references, the others are tested.")
+    references = _encoded(run, data[0])
+    parts = []
+    for dataset in data[1:]:
+        tests = _encoded(run, dataset)
+        parts.append(Part(f"{dataset.slug}-from-{data[0].slug}", tests, _limited(run, range(len(tests))),
+                          {"with": (references, {})}))
+    return parts
+
+
+def encoders(run: Run, data: Sequence[Dataset], ratio: str = "3:7", wanted: Sequence[str] = ENCODERS) -> list[Part]:
+    """Table III: the same split, searched with several vision encoders."""
+    parts = []
+    for dataset in data:
+        sets = {name: _encoded(run, dataset, name) for name in wanted}
+        first = next(iter(sets.values()))
+        chosen, rest = _split(run, dataset, first, ratio)
+        parts.append(Part(f"{dataset.slug}-encoders", first, rest, {
+            name: (references.subset(chosen), {"encoder": name}) for name, references in sets.items()}))
+    return parts
+
+
+def references(run: Run, data: Sequence[Dataset], ratio: str = "3:7") -> list[Part]:
+    """Table IV: at most P references, P from 1 to 5. Which of the five stay is not printed; here the nearest do."""
+    parts = []
+    for dataset in data:
+        everything = _encoded(run, dataset)
+        chosen, rest = _split(run, dataset, everything, ratio)
+        subset = everything.subset(chosen)
+        parts.append(Part(f"{dataset.slug}-references", everything, rest,
+                          {f"P={count}": (subset, {"P": count}) for count in range(1, 6)}))
+    return parts
+
+
+def perform(run: Run, parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """Scores every part and returns one row a part and condition; also written to `results.json` and `results.md`.
+
+    A row holds part, condition, n, srcc, plcc, mean (their mean, the paper's single number), and where the condition is
+    not the plain question the paired differences to it with 95 % bootstrap intervals.
+    """
+    run.out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for part in parts:
+        rows += measured(part.name, _predictions(run, part))
+        _write(run.out / "results.json", json.dumps({"lmm": f"{run.lmm.name}@{run.lmm.revision}", "seed": run.seed,
+                                                     "options": run.options, "rows": rows}, indent=1) + "\n")
+        _write(run.out / "results.md", table(rows))
+    return rows
+
+
+def measured(name: str, predictions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row a condition from predictions of one part: dicts with `image`, `mos` and a score a condition."""
+    from leaderboard.stats import paired_difference, plcc, srcc
+
+    def mean(scores, mos):
+        return (srcc(scores, mos) + plcc(scores, mos)) / 2
+
+    mos = [row["mos"] for row in predictions]
+    plain = [row[WITHOUT] for row in predictions]
+    rows = []
+    for condition in (key for key in predictions[0] if key not in ("image", "mos")):
+        scores = [row[condition] for row in predictions]
+        row = {"part": name, "condition": condition, "n": len(mos), "srcc": srcc(scores, mos),
+               "plcc": plcc(scores, mos), "mean": mean(scores, mos)}
+        if condition != WITHOUT:
+            row |= {f"{metric}_gain": paired_difference(scores, plain, mos, metric).to_dict()
+                    for metric in ("srcc", "plcc")}
+            row["mean_gain"] = paired_difference(scores, plain, mos, mean).to_dict()
+        rows.append(row)
+    return rows
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows of `perform` as a Markdown table."""
+    lines = ["| part | condition | n | SRCC | PLCC | (SRCC+PLCC)/2 | gain over without, 95 % interval |",
+             "|---|---|---|---|---|---|---|"]
+    for row in rows:
+        gain = row.get("mean_gain")
+        shown = f"{gain['value']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f})" if gain else ""
+        lines.append(f"| {row['part']} | {row['condition']} | {row['n']} | {row['srcc']:.4f} | {row['plcc']:.4f} | "
+                     f"{row['mean']:.4f} | {shown} |")
+    return "\n".join(lines) + "\n"
+
+
+def _encoded(run: Run, dataset: Dataset, encoder: str = OWN) -> ReferenceSet:
+    """The whole dataset with features, built once per dataset, encoder and weights."""
+    made = load_encoder(encoder, run.lmm)
+    folder = run.out / "sets" / f"{dataset.slug}-{encoder}"
+    if (folder / MANIFEST).is_file():
+        ready = ReferenceSet.load(folder)
+        if ready.revision == made.revision and len(ready) + ready.about["left_out"] == len(dataset):
+            return ready
+    run.tell(f"Encoding {len(dataset)} pictures of {dataset.title} with {encoder}.")
+    items = [Labelled(item.path, item.score, item.name) for item in dataset.items]
+    scale = Scale(dataset.low, dataset.high, dataset.higher_is_better)
+    built = build(items, folder, made, scale, title=dataset.title)
+    if built.problems:
+        run.tell(f"{len(built.problems)} pictures of {dataset.title} cannot be used; see {folder / 'problems.csv'}.")
+    return built.references
+
+
+def _split(run: Run, dataset: Dataset, everything: ReferenceSet, ratio: str) -> tuple[list[int], tuple[int, ...]]:
+    groups = None
+    if run.by_content:
+        known = {item.name: item.group for item in dataset.items}
+        groups = [known[name] for name in everything.names]
+    chosen, rest = split(len(everything), ratio, run.seed, groups)
+    return chosen, _limited(run, rest)
+
+
+def _limited(run: Run, tests: Sequence[int]) -> tuple[int, ...]:
+    if run.limit is None or len(tests) <= run.limit:
+        return tuple(tests)
+    return tuple(sorted(np.random.default_rng(run.seed).permutation(list(tests))[:run.limit].tolist()))
+
+
+def _predictions(run: Run, part: Part) -> list[dict[str, Any]]:
+    """Scores of every test picture, from the part's file where they are already there."""
+    path = run.out / f"{part.name}.csv"
+    columns = ["image", "mos", WITHOUT, *part.conditions]
+    rows = _read(path, columns)
+    methods = {id(references): IQARAG(run.lmm, references=references, **run.options)
+               for references, _ in part.conditions.values()}
+    done = {row["image"] for row in rows}
+    pending = [number for number in part.chosen if part.tests.names[number] not in done]
+    for start in range(0, len(pending), _BATCH):
+        numbers = pending[start:start + _BATCH]
+        images = [part.tests.image(number) for number in numbers]
+        fresh = [{"image": part.tests.names[number], "mos": float(part.tests.mos[number])} for number in numbers]
+        for method in methods.values():
+            mine = {name: changes for name, (references, changes) in part.conditions.items()
+                    if references is method.references}
+            variants = [method.options.updated(**changes) for changes in mine.values()]
+            for row, verdicts in zip(fresh, method.compare(images, variants)):
+                row[WITHOUT] = verdicts[0].evidence.score_without
+                row |= {name: verdict.score for name, verdict in zip(mine, verdicts)}
+        _append(path, columns, fresh)
+        rows += fresh
+        run.tell(f"{part.name}: {len(part.chosen) - len(pending) + start + len(numbers)} of {len(part.chosen)}")
+    wanted = {part.tests.names[number] for number in part.chosen}
+    return [row for row in rows if row["image"] in wanted]
+
+
+def _read(path: Path, columns: list[str]) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines.pop()  # a kill in the middle of a row
+        path.write_text("".join(lines), encoding="utf-8")
+    reader = csv.DictReader(lines)
+    if lines and reader.fieldnames != columns:
+        raise ValueError(f"{path} holds other conditions ({', '.join(reader.fieldnames or [])}); use another --out.")
+    return [{key: value if key == "image" else float(value) for key, value in row.items()} for row in reader]
+
+
+def _append(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
+    new = not path.exists() or path.stat().st_size == 0
+    with path.open("a", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, columns, lineterminator="\n")
+        if new:
+            table.writeheader()
+        table.writerows(rows)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
