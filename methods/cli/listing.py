@@ -1,0 +1,75 @@
+"""What `python -m methods list` prints: every method with its cost and options, and every LMM. Loads no model."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+
+from methods.base import METHODS, Method, method_class
+from methods.cli.options import describe
+from methods.lmm.base import LMM, LMMError
+
+_WIDTH = 110
+
+
+def listing() -> str:
+    """The list as text."""
+    methods = [_method(name) for name in METHODS]
+    return "\n".join(["METHODS (--method)", "", *methods, "LMMS (--lmm)", "", *_lmms()])
+
+
+class _NamedOnly(LMM):
+    """Stands where a model would be, so that a method can be made and asked for its cost without loading one."""
+
+    name, revision, image_budget = "none", "none", 1_000_000
+
+    def word_logits(self, prompts, words):
+        raise LMMError("No model is loaded for a list.")
+
+    generate = stream = embed = word_logits
+
+
+def cost(kind: type[Method]) -> float:
+    """LMM passes a picture under the default options and with one LMM."""
+    return kind(lmm=_NamedOnly() if kind.needs_lmm else None).cost
+
+
+def _method(name: str) -> str:
+    try:
+        kind = method_class(name)
+    except ModuleNotFoundError as error:
+        # Only the method's own module may be absent (a partial checkout); a broken import is an error like any other.
+        own = METHODS[name].partition(":")[0]
+        if error.name is None or not (own == error.name or own.startswith(f"{error.name}.")):
+            raise
+        return f"  {name}: not part of this checkout\n"
+    passes = f"{cost(kind):g} LMM passes a picture" if kind.needs_lmm else "brings its own network, no LMM"
+    low, high = kind.native_range
+    lines = [f"  {name}: {kind.title}", *_wrapped(kind.summary, 6), f"      {passes}; native scale {low:g} to {high:g}"]
+    for spec in dataclasses.fields(kind.options):
+        flag = "--" + spec.name.replace("_", "-")
+        lines += _wrapped(f"{flag}  {describe(spec, getattr(kind.options, spec.name))}", 6, hanging=4)
+    return "\n".join(lines) + "\n"
+
+
+def _lmms() -> list[str]:
+    from methods.lmm.catalogue import CATALOGUE
+
+    lines = ["  embedded: ships with the project and runs without a GPU"]
+    for entry in CATALOGUE:
+        through = "" if entry.reached == "transformers" else "; through a server only"
+        if entry.trained_on is None:
+            trained = "which IQA data it was trained on is not stated"
+        else:
+            trained = f"trained on {', '.join(entry.trained_on) or 'no IQA data set'}"
+        lines.append(f"  {entry.nickname}: {entry.hub_id}")
+        lines.append(
+            f"      {entry.memory_gib:g} GiB, up to {entry.image_budget} pictures a prompt, {entry.licence}; "
+            f"{trained}{through}"
+        )
+        lines += _wrapped(entry.note, 6)
+    return [*lines, "  any other Hub id, a local checkpoint folder, or server:URL#model"]
+
+
+def _wrapped(text: str, indent: int, hanging: int = 0) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=" " * indent, subsequent_indent=" " * (indent + hanging))
