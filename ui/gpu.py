@@ -65,6 +65,11 @@ class _Job:
     streams: bool = False
 
 
+def preload() -> None:
+    """Loads the default models before the first visitor comes, where there is a GPU."""
+    models.preload()
+
+
 def assess(
     method: str,
     images: Sequence[str],

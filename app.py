@@ -1,0 +1,53 @@
+"""Builds the page out of the tabs in ui/ and serves it; also the entry point of the Space."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+from ui import gpu, models  # isort: skip  (first: on ZeroGPU, spaces has to be imported before torch)
+
+import importlib
+import importlib.util
+
+import gradio as gr
+
+from ui.components import EXAMPLES, Page
+from ui.header import header
+from ui.theme import STYLE, theme
+
+TABS = ("score", "q_bench", "iqarag", "llm_iqa", "visualquality_r1", "leaf", "q_debias", "compare", "leaderboard",
+        "about")
+"""Modules of ui/ in the order of their tabs; one that is not part of this installation is left out."""
+
+KEEP_UPLOADS = 3600
+"""Seconds after which uploaded and generated files are deleted."""
+
+
+def build() -> gr.Blocks:
+    """The page, ready to be launched."""
+    with Page(title="Mean Opinion", analytics_enabled=False, delete_cache=(600, KEEP_UPLOADS)) as page:
+        gr.HTML(header(), elem_classes="masthead-block")
+        with gr.Tabs(elem_classes="rooms"):
+            for name in TABS:
+                if importlib.util.find_spec(f"ui.{name}") is not None:
+                    tab = importlib.import_module(f"ui.{name}")
+                    with gr.Tab(tab.TITLE, id=name):
+                        tab.build(page)
+    return page.queue(max_size=64, default_concurrency_limit=8)
+
+
+def launch_settings() -> dict:
+    """What `launch` is given, here and in the tests."""
+    return {"theme": theme(), "css_paths": [STYLE], "allowed_paths": [str(EXAMPLES)], "max_file_size": "256mb",
+            "footer_links": ["api"], "ssr_mode": False, "show_error": False}
+
+
+if __name__ == "__main__":
+    gpu.preload()
+    build().launch(
+        server_name=os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if models.ON_SPACE else "127.0.0.1"),
+        server_port=int(os.environ.get("GRADIO_SERVER_PORT", os.environ.get("PORT", 7860))),
+        **launch_settings(),
+    )
