@@ -1,0 +1,294 @@
+"""What a leaderboard file contains: columns, allowed values, and how results, runs and their sources are read.
+
+This module is the authority. A table is CSV with one result per row and every number as its source printed it; a run is
+a folder with `metrics.json` and `predictions.csv`. Nothing is averaged, merged or rounded here; a doubtful cell keeps
+its note, and the same method in two papers stays two rows.
+
+metrics.json of a run:
+
+    {"srcc":           {"value": 0.81, "low": 0.77, "high": 0.85, "n": 399},
+     "plcc":           {...}, "plcc_logistic4": {...}, "krcc": {...},
+     "rmse":           {...},                    after the logistic fit, in units of the dataset's opinions
+     "provenance": {"method": "q-bench",         registry name
+                    "options": {...},            by name, those used
+                    "lmm": "embedded",           or null for a method without one
+                    "lmm_revision": "0f3a...",   or null
+                    "dataset": "live-challenge", slug in data/datasets.csv
+                    "split": "test",             which part of it; "all" for the whole
+                    "command": "python -m leaderboard evaluate ...",
+                    "commit": "e45be4c...",      of this repository
+                    "seed": 0,
+                    "date": "2026-01-31",        ISO, with or without time
+                    "n_images": 400, "n_failed": 1,
+                    "versions": {"python": "3.11.9", ...}}}
+
+Optional keys of provenance: `variant` (a short name for these options), `training_set` (dataset slugs joined with
+"+", or "none"), `training_free` (true or false), `lmm_passes` (passes a picture) and `parameters_billion`. A metric
+that is undefined has null for value, low and high, and a `note` that says why.
+
+predictions.csv of a run: at least `image,mos,score`; a row whose `error` is filled has no score and counts as failed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+DATA = Path(__file__).resolve().parent / "data"
+
+KEY = ("paper", "table", "method", "backbone", "variant", "training_set", "dataset", "metric")
+"""Unique together in the published table."""
+
+ABLATION_KEY = ("paper", "table", "ablation", "setting", *KEY[2:])
+
+PUBLISHED = ("paper", "table", "method", "backbone", "variant", "training_free", "training_set", "dataset", "metric",
+             "value", "protocol", "source_kind", "source", "note")
+ABLATIONS = ("paper", "table", "ablation", "setting", *PUBLISHED[2:])
+MEASURED = ("run", "method", "backbone", "variant", "training_free", "training_set", "dataset", "split", "metric",
+            "value", "low", "high", "n", "n_failed", "protocol", "note", "options", "lmm", "lmm_revision", "seed",
+            "commit", "date", "command", "versions", "lmm_passes", "parameters_billion")
+DATASETS = ("slug", "name", "short", "kind", "related", "possibly_related", "n_images", "mos_range",
+            "higher_is_better", "reference", "notes")
+PAPERS = ("slug", "title", "authors", "year", "arxiv", "code_url", "bibtex")
+MODELS = ("backbone", "parameters_billion", "source")
+COSTS = ("method", "lmm_passes", "source")
+REVISIONS = ("revision", "date", "digest", "published", "ablations", "measured", "note")
+
+COLUMNS = {"published": PUBLISHED, "ablations": ABLATIONS, "measured": MEASURED, "datasets": DATASETS,
+           "papers": PAPERS, "models": MODELS, "costs": COSTS, "revisions": REVISIONS}
+
+OPTIONAL = frozenset({"note", "short", "related", "possibly_related"})
+"""Columns that `load` fills where a file lacks them."""
+
+METRICS = {
+    "srcc": "SRCC", "plcc": "PLCC", "krcc": "KRCC", "plcc_logistic4": "PLCC after a 4-parameter logistic fit",
+    "rmse": "RMSE after a 4-parameter logistic fit",
+}
+"""Metrics of a result -> name. A published PLCC may or may not be after a fit: its protocol says so where known."""
+
+RUN_METRICS = ("srcc", "plcc", "plcc_logistic4", "krcc", "rmse")
+ABLATION_METRICS = ("srcc", "plcc", "krcc", "mean_srcc_plcc")
+LOWER_IS_BETTER = frozenset({"rmse"})
+TRAINING_FREE = ("true", "false", "unknown")
+SOURCE_KINDS = ("paper", "repository", "secondary", "measured")
+KINDS = ("synthetic", "authentic", "ai-generated", "screen-content", "processing", "computer-graphics", "combined",
+         "aesthetic", "video")
+OUTSIDE_IQA = frozenset({"aesthetic", "video"})
+"""Kinds that are not image quality: left out unless asked for."""
+
+TRAINING_ONLY = frozenset({"q-instruct", "agiqa-20k"})
+"""Sets that occur as training sets but never as test sets."""
+
+DOUBTFUL = ("SUSPECT", "CONFLICT")
+"""A note that starts with one of these marks its cell as doubtful."""
+
+PROVENANCE = ("method", "options", "lmm", "lmm_revision", "dataset", "split", "command", "commit", "seed", "date",
+              "n_images", "n_failed", "versions")
+
+# Doubts stand at the end of a transcribed protocol, after the last "; ".
+_DOUBT = re.compile(r"(?:^|; )((?:SUSPECT|conflicts).*)$")
+
+
+class SchemaError(ValueError):
+    """A file that does not have the documented form; the sentence names the file and what to change."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """Everything the leaderboard knows, as data frames with the columns of this module.
+
+    `published` and `measured` in one frame of the same columns is `results`; value, low, high and n are numbers there,
+    `printed` is the text of the source, `origin` is "published" or "measured" and `doubtful` a bool.
+    """
+
+    published: pd.DataFrame
+    ablations: pd.DataFrame
+    measured: pd.DataFrame
+    datasets: pd.DataFrame
+    papers: pd.DataFrame
+    models: pd.DataFrame
+    costs: pd.DataFrame
+    revisions: pd.DataFrame
+    folder: Path
+
+    @cached_property
+    def results(self) -> pd.DataFrame:
+        measured = self.measured.assign(paper="measured", source_kind="measured", table=self.measured["run"],
+                                        source=self.measured["run"])
+        both = pd.concat([self.published, measured], ignore_index=True)
+        text = both.select_dtypes(include=["object", "string"]).columns
+        both[text] = both[text].fillna("")
+        return both
+
+    @property
+    def revision(self) -> str:
+        """The newest revision of the data, "" where none is recorded."""
+        return str(self.revisions["revision"].iloc[-1]) if len(self.revisions) else ""
+
+    @property
+    def revision_date(self) -> str:
+        return str(self.revisions["date"].iloc[-1]) if len(self.revisions) else ""
+
+
+def load(path: str | Path = DATA) -> pd.DataFrame | Board:
+    """Reads one leaderboard CSV, or a whole data folder.
+
+    Args:
+        path: a CSV with the columns of any table above (recognised by them; those in `OPTIONAL` may be
+            missing), or a folder that holds all of them.
+
+    Returns:
+        A frame for a CSV: text as printed, plus for results and ablations `value` as float (NaN where empty), `printed`
+        (its text), `origin`, `doubtful`, `low`, `high` and `n`. A `Board` for a folder.
+
+    Raises:
+        SchemaError: the file is missing, is not CSV, lacks columns, or holds a value that is not a number.
+    """
+    path = Path(path)
+    return load_board(path) if path.is_dir() else _load_table(path)
+
+
+@lru_cache(maxsize=4)
+def _cached_board(folder: Path, stamp: tuple) -> Board:
+    frames = {name: _load_table(folder / f"{name}.csv", name) for name in COLUMNS}
+    return Board(**frames, folder=folder)
+
+
+def load_board(folder: str | Path = DATA) -> Board:
+    """All tables of a data folder; read again only when a file has changed. Errors as `load`."""
+    folder = Path(folder).resolve()
+    files = [folder / f"{name}.csv" for name in COLUMNS]
+    stamp = tuple((file.stat().st_mtime_ns, file.stat().st_size) if file.is_file() else None for file in files)
+    return _cached_board(folder, stamp)
+
+
+def read_text(path: Path) -> pd.DataFrame:
+    """A CSV with every cell as the text that is there.
+
+    Raises:
+        SchemaError: missing or not CSV.
+    """
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except FileNotFoundError:
+        raise SchemaError(f"There is no file {path}; name a CSV or a folder of leaderboard data.") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise SchemaError(f"{path.name} is not a CSV table in UTF-8 ({str(error).strip()}).") from None
+
+
+def _load_table(path: Path, name: str | None = None) -> pd.DataFrame:
+    frame = read_text(path)
+    kind = name or _kind(frame, path)
+    if kind in ("published", "ablations") and "note" not in frame and "protocol" in frame:
+        frame["note"] = [doubt(text) for text in frame["protocol"]]
+    if kind == "datasets":
+        frame = frame.assign(**{column: "" for column in OPTIONAL - {"note"} if column not in frame})
+        frame["short"] = frame["short"].where(frame["short"] != "", frame["name"])
+    missing = [column for column in COLUMNS[kind] if column not in frame]
+    if missing:
+        raise SchemaError(f"{path.name} lacks the columns {', '.join(missing)}.")
+    if kind in ("published", "ablations", "measured"):
+        return _with_numbers(frame, path, kind)
+    return frame
+
+
+def _kind(frame: pd.DataFrame, path: Path) -> str:
+    present = set(frame.columns)
+    fitting = [name for name, columns in COLUMNS.items() if set(columns) - OPTIONAL <= present]
+    if not fitting:
+        raise SchemaError(f"{path.name} is none of the leaderboard's tables; the columns of published results are "
+                          f"{', '.join(PUBLISHED)}.")
+    return max(fitting, key=lambda name: len(COLUMNS[name]))
+
+
+def _with_numbers(frame: pd.DataFrame, path: Path, kind: str) -> pd.DataFrame:
+    frame = frame.assign(printed=frame["value"], origin="measured" if kind == "measured" else "published",
+                         doubtful=frame["note"].str.startswith(DOUBTFUL))
+    for column in ("value", "low", "high", "n", "lmm_passes", "parameters_billion"):
+        if column not in frame:
+            frame[column] = math.nan
+            continue
+        numbers = pd.to_numeric(frame[column], errors="coerce")
+        wrong = frame.index[numbers.isna() & (frame[column] != "")]
+        if len(wrong):
+            raise SchemaError(f"{path.name}, line {wrong[0] + 2}: {column} is {frame[column][wrong[0]]!r}, "
+                              "which is not a number.")
+        frame[column] = numbers.astype(float)
+    return frame
+
+
+def doubt(protocol: str) -> str:
+    """The note hidden at the end of a transcribed protocol: "SUSPECT: ..." or "CONFLICT: ...", or ""."""
+    found = _DOUBT.search(protocol)
+    if not found:
+        return ""
+    return found[1] if found[1].startswith("SUSPECT") else f"CONFLICT: {found[1]}"
+
+
+def check_metrics(metrics: Any) -> list[str]:
+    """What is wrong with a run's metrics.json, one sentence each; an empty list where it is as documented above."""
+    if not isinstance(metrics, dict):
+        return ["metrics.json holds no JSON object."]
+    problems = [problem for name in RUN_METRICS for problem in _check_estimate(name, metrics.get(name))]
+    unknown = sorted(set(metrics) - {*RUN_METRICS, "provenance"})
+    if unknown:
+        problems.append(f"metrics.json has entries nobody reads: {', '.join(unknown)}.")
+    provenance = metrics.get("provenance")
+    if not isinstance(provenance, dict):
+        return [*problems, "metrics.json lacks the object provenance."]
+    return problems + _check_provenance(provenance)
+
+
+def _check_estimate(name: str, entry: Any) -> list[str]:
+    if not isinstance(entry, dict):
+        return [f"metrics.json lacks the entry {name}."]
+    absent = [key for key in ("value", "low", "high", "n") if key not in entry]
+    if absent:
+        return [f"{name} lacks {', '.join(absent)}."]
+    problems = []
+    n = entry["n"]
+    if not isinstance(n, int) or isinstance(n, bool) or n < 0:
+        problems.append(f"{name}: n is a count of images; got {n!r}.")
+    numbers = [entry["value"], entry["low"], entry["high"]]
+    if entry["value"] is None:
+        return problems if entry.get("note") else [*problems, f"{name} has no value, and no note that says why."]
+    if not all(item is None or _is_number(item) for item in numbers):
+        return [*problems, f"{name}: value, low and high are numbers or null; got {numbers}."]
+    least, most = (0.0, math.inf) if name in LOWER_IS_BETTER else (-1.0, 1.0)
+    _, low, high = numbers
+    if any(item is not None and not least - 1e-9 <= item <= most + 1e-9 for item in numbers):
+        problems.append(f"{name} lies in [{least:g}, {most:g}]; got {numbers}.")
+    if low is not None and high is not None and low > high:
+        problems.append(f"{name}: low {low} is above high {high}.")
+    return problems
+
+
+def _check_provenance(provenance: dict[str, Any]) -> list[str]:
+    problems = [f"provenance lacks {key}." for key in PROVENANCE if key not in provenance]
+    for key in ("method", "dataset", "command", "date"):
+        if key in provenance and not (isinstance(provenance[key], str) and provenance[key].strip()):
+            problems.append(f"provenance: {key} is empty.")
+    date = provenance.get("date")
+    if isinstance(date, str) and date and not re.match(r"\d{4}-\d{2}-\d{2}", date):
+        problems.append(f"provenance: date is ISO, such as 2026-01-31; got {date!r}.")
+    for key in ("n_images", "n_failed"):
+        count = provenance.get(key, 0)
+        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+            problems.append(f"provenance: {key} is a count; got {count!r}.")
+    for key in ("options", "versions"):
+        if key in provenance and not isinstance(provenance[key], dict):
+            problems.append(f"provenance: {key} is an object.")
+    free = provenance.get("training_free")
+    if free not in (None, True, False, *TRAINING_FREE):
+        problems.append(f"provenance: training_free is true or false; got {free!r}.")
+    return problems
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
