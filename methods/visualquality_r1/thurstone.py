@@ -61,7 +61,9 @@ def fidelity_reward(samples: np.ndarray, mos: Sequence[float], gamma: float = GA
     """Eq. 3: how well each sample orders its picture among the others of the batch.
 
     Args:
-        samples: float [n, K], K scores of each of n >= 2 pictures.
+        samples: float [n, K], K scores of each of n >= 2 pictures. NaN stands for a text without a readable score: it
+            earns 0 and does not count in its picture's mean and variance, and a picture without any readable score is
+            nobody's opponent.
         mos: float [n], human scores on any one scale; only their order counts.
         gamma: as in `comparative_probability`.
         variant: one of `VARIANTS`. "binary" rewards 1 where the comparison falls on the human side of one half, else 0,
@@ -72,14 +74,14 @@ def fidelity_reward(samples: np.ndarray, mos: Sequence[float], gamma: float = GA
         float64 [n, K]; in [0, 1] for eps = 0, where 1 is full agreement with every preference.
 
     Raises:
-        ValueError: fewer than two pictures, shapes that do not fit, a score that is not finite, an unknown variant.
+        ValueError: fewer than two pictures, shapes that do not fit, an infinite score, an unknown variant.
     """
     samples = np.asarray(samples, dtype=np.float64)
     mos = np.asarray(mos, dtype=np.float64)
     if samples.ndim != 2 or samples.shape[0] < 2 or samples.shape[1] < 1:
         raise ValueError(f"The reward compares at least two pictures' samples [n, K]; got shape {samples.shape}.")
-    if mos.shape != samples.shape[:1] or not (np.isfinite(samples).all() and np.isfinite(mos).all()):
-        raise ValueError("Every picture needs one finite MOS and K finite samples.")
+    if mos.shape != samples.shape[:1] or np.isinf(samples).any() or not np.isfinite(mos).all():
+        raise ValueError("Every picture needs one finite MOS and K samples that are finite or NaN.")
     if variant not in VARIANTS:
         raise ValueError(f"The reward's variant must be one of {', '.join(VARIANTS)}; got {variant!r}.")
     _check_gamma(gamma)
@@ -90,18 +92,29 @@ def fidelity_reward(samples: np.ndarray, mos: Sequence[float], gamma: float = GA
         pairwise = (np.sign(probability - 0.5) == np.sign(preference - 0.5)).astype(np.float64)
     else:
         pairwise = np.sqrt(preference * probability + eps) + np.sqrt((1 - preference) * (1 - probability) + eps)
-    others = ~np.eye(len(mos), dtype=bool)[:, None, :]
-    return (pairwise * others).sum(axis=-1) / (len(mos) - 1)
+    opponents = (~np.eye(len(mos), dtype=bool) & ~np.isnan(samples).all(axis=1))[:, None, :]
+    total = np.where(opponents, pairwise, 0.0).sum(axis=-1) / np.maximum(opponents.sum(axis=-1), 1)
+    return np.where(np.isnan(samples), 0.0, total)
 
 
 def _pair_probabilities(samples: np.ndarray, gamma: float, variant: str) -> np.ndarray:
-    variance = np.ones(len(samples)) if variant == "fixed-variance" else sample_variance(samples)
+    """Probability [n, K, n] that sample k of picture i beats picture j; NaN where either says nothing."""
+    variance = np.ones(len(samples)) if variant == "fixed-variance" else _readable_variance(samples)
     spread = np.sqrt(variance[:, None] + variance[None, :] + gamma)  # [n, n]
+    readable = ~np.isnan(samples)
     if variant in ("mean", "binary"):
-        means = samples.mean(axis=1)
+        counts = readable.sum(axis=1)
+        means = np.divide(np.nansum(samples, axis=1), counts, out=np.full(len(samples), np.nan), where=counts > 0)
         return ndtr((samples[:, :, None] - means[None, None, :]) / spread[:, None, :])
     differences = samples[:, :, None, None] - samples[None, None, :, :]  # [n, K, n, K']
-    return ndtr(differences / spread[:, None, :, None]).mean(axis=-1)
+    probabilities = ndtr(differences / spread[:, None, :, None])
+    counts = readable.sum(axis=1)[None, None, :]
+    return np.divide(np.nansum(probabilities, axis=-1), counts, out=np.full(probabilities.shape[:3], np.nan),
+                     where=(counts > 0) & readable[:, :, None])
+
+
+def _readable_variance(samples: np.ndarray) -> np.ndarray:
+    return np.array([float(sample_variance(row[~np.isnan(row)])) for row in samples])
 
 
 def advantages(rewards: np.ndarray) -> np.ndarray:

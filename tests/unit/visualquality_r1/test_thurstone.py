@@ -121,12 +121,31 @@ def test_equation_4():
 
 @pytest.mark.parametrize(
     ("samples", "mos", "variant"),
-    [([[1.0, 2.0]], [1], "mean"), ([[1.0], [2.0]], [1], "mean"), ([[1.0], [np.nan]], [1, 2], "mean"),
+    [([[1.0, 2.0]], [1], "mean"), ([[1.0], [2.0]], [1], "mean"), ([[1.0], [np.inf]], [1, 2], "mean"),
+     ([[1.0], [2.0]], [1, np.nan], "mean"),
      ([[1.0], [2.0]], [1, 2], "kendall")],
 )
 def test_batches_that_cannot_be_rewarded_are_refused(samples, mos, variant):
     with pytest.raises(ValueError, match=r"picture|variant"):
         fidelity_reward(np.array(samples), mos, variant=variant)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_unreadable_texts_earn_nothing_and_are_left_out_of_the_rest(variant):
+    mos = [3, 2, 1]
+    full = fidelity_reward(np.array([[4.0, 3.0], [3.0, 2.0], [1.0, 2.0]]), mos, variant=variant)
+    holes = np.array([[4.0, 3.0, np.nan], [3.0, np.nan, 2.0], [1.0, 2.0, np.nan]])
+    rewards = fidelity_reward(holes, mos, variant=variant)
+    assert rewards[np.isnan(holes)].tolist() == [0, 0, 0]
+    assert rewards[~np.isnan(holes)] == pytest.approx(full.ravel())
+
+
+def test_a_picture_without_any_score_is_nobodys_opponent():
+    samples = np.array([ONE, TWO, [np.nan, np.nan]])
+    rewards = fidelity_reward(samples, [80, 20, 50], GAMMA)
+    assert rewards[:2] == pytest.approx(fidelity_reward(samples[:2], [80, 20], GAMMA))
+    assert rewards[2].tolist() == [0, 0]
+    assert fidelity_reward(np.full((2, 3), np.nan), [1, 2]).tolist() == [[0, 0, 0]] * 2
 
 
 batches = arrays(np.float64, st.tuples(st.integers(2, 5), st.integers(1, 6)), elements=st.floats(1, 5))
