@@ -7,6 +7,8 @@ it is built. `build("fast_vlm", folder)` gives a folder that `TransformersLMM` l
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,24 +38,51 @@ TEMPLATE = (
 
 def tokenizer(image_token: str, *others: str, **named: str) -> Any:
     """A byte-level BPE with digits apart, a handful of merges and the family's special tokens."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", image_token, *others]
-    core = Tokenizer(models.BPE())
-    core.pre_tokenizer = pre_tokenizers.Sequence(
+    split = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
-    core.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=480, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False, min_frequency=1,
-    )
-    core.train_from_iterator(SENTENCES, trainer)
+    words = Counter(word for sentence in SENTENCES for word, _ in split.pre_tokenize_str(sentence))
+    merges = learn_merges(words, 200)
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", image_token, *others]
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: index for index, token in enumerate([*special, *alphabet, *map("".join, merges)])}
+    core = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    core.pre_tokenizer, core.decoder = split, decoders.ByteLevel()
+    core.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
     return PreTrainedTokenizerFast(
         tokenizer_object=core, eos_token="<|im_end|>", pad_token="<|endoftext|>", model_max_length=4096,
         extra_special_tokens={"image_token": image_token, **named},
     )
+
+
+def learn_merges(words: Counter[str], count: int) -> list[tuple[str, str]]:
+    """Byte-pair merges, most frequent first, ties in alphabetical order (the library's trainer breaks them by hash)."""
+    spelled = {word: tuple(word) for word in words}
+    merges: list[tuple[str, str]] = []
+    while len(merges) < count:
+        pairs: Counter[tuple[str, str]] = Counter()
+        for word, pieces in spelled.items():
+            for pair in itertools.pairwise(pieces):
+                pairs[pair] += words[word]
+        if not pairs:
+            break
+        first, second = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append((first, second))
+        spelled = {word: _merged(pieces, first, second) for word, pieces in spelled.items()}
+    return merges
+
+
+def _merged(pieces: tuple[str, ...], first: str, second: str) -> tuple[str, ...]:
+    merged: list[str] = []
+    for piece in pieces:
+        if merged and merged[-1] == first and piece == second:
+            merged[-1] += piece
+        else:
+            merged.append(piece)
+    return tuple(merged)
 
 
 def _text(vocabulary: Any, **changes: Any) -> dict[str, Any]:
@@ -359,10 +388,13 @@ FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
 
 
 def _settle_batch_norm(model: Any) -> None:
-    """One pass in training mode, after which a random convolutional tower neither vanishes nor explodes."""
+    """Scales of one and a pass in training mode: else a random convolutional tower's output vanishes."""
     import torch
 
-    if any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules()):
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        torch.nn.init.ones_(norm.weight)
+    if norms:
         tower = model.model.vision_tower.train()
         with torch.no_grad():
             tower(torch.randn(4, 3, 64, 64))
@@ -392,6 +424,8 @@ def build(family: str, folder: str | Path, image_budget: int | None = None) -> P
                     torch.nn.init.kaiming_normal_(parameter, mode="fan_in", nonlinearity="relu")
                 elif parameter.dim() > 1:
                     parameter.mul_(4)
+            # A model that makes up a picture in its answer cannot read that answer; trained ones never do.
+            model.lm_head.weight[model.config.image_token_id] = 0
         _settle_batch_norm(model)
     if image_budget is not None:
         model.config.image_budget = image_budget

@@ -18,8 +18,10 @@ from PIL import Image
 
 from methods.lmm.base import LMM, LMMError
 from methods.lmm.checkpoint import Checkpoint
+from methods.lmm.plain import PlainRunner
 from methods.lmm.prompt import Prompt
 from methods.lmm.rendering import Rendered, render
+from methods.lmm.reuse.runner import SHARING_FAMILIES, SharingRunner
 from methods.lmm.reuse.vision import PictureKey, VisionEncoder, content_key
 from methods.lmm.sampling import Sampling
 from methods.lmm.tokens import candidate_tokens
@@ -70,8 +72,8 @@ class TransformersLMM(LMM):
         self._candidates = functools.lru_cache(maxsize=4096)(self._find_candidates)
 
     def _make_runner(self) -> Any:
-        from methods.lmm.plain import PlainRunner
-
+        if self.model.config.model_type in SHARING_FAMILIES:
+            return SharingRunner(self.model, self.processor, self.vision, self.max_tokens)
         return PlainRunner(self.model, self.processor)
 
     def word_logits(self, prompts: Sequence[Prompt], words: Sequence[str]) -> np.ndarray:
@@ -117,8 +119,17 @@ class TransformersLMM(LMM):
         """As `LMM.stream`; closing the iterator stops the model."""
         sampling = Sampling(max_new_tokens, temperature, top_p, top_k, seed)
         rendered = self._render(prompt)
-        with self._lock:
-            yield from self._runner.stream(rendered, sampling)
+        pieces = self._runner.stream(rendered, sampling)
+        try:
+            while True:
+                # The lock is held while the model works, not while the reader reads, who may be another thread.
+                with self._lock:
+                    piece = next(pieces, None)
+                if piece is None:
+                    return
+                yield piece
+        finally:
+            pieces.close()
 
     def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
         """As `LMM.embed`: the tower's last hidden states, before the projector, averaged over tokens (and tiles)."""

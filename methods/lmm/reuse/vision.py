@@ -94,6 +94,7 @@ class VisionEncoder:
         self._model = model
         self._processor = processor
         self._takes = set(inspect.signature(model.model.get_image_features).parameters)
+        self.context_matters = "batch_num_images" in self._takes
         self._cache: OrderedDict[PictureKey, Encoding] = OrderedDict()
         self._cache_bytes = cache_bytes
         self.cached_bytes = 0
@@ -140,18 +141,18 @@ class VisionEncoder:
             self.cached_bytes -= oldest.bytes
 
     def _prepare(self, key: PictureKey, image: Image.Image) -> _Prepared:
-        import torch
-
         processor = self._processor
+        # Where the context matters, the picture is shown twice and the second one is dropped.
+        copies = 1 if key.alone else 2
         features = processor(
-            text=[processor.image_token], images=[[image]], return_tensors="pt", return_text_replacement_offsets=True
+            text=[processor.image_token * copies], images=[[image] * copies], return_tensors="pt",
+            return_text_replacement_offsets=True,
         )
         placeholder = features["text_replacement_offsets"][0][0]["replacement"]
         inputs = {name: value for name, value in features.items() if name not in _TEXT_INPUTS}
-        if not key.alone and "batch_num_images" in inputs:
-            # LLaVA-OneVision tiles a picture only where the prompt shows no other; say that there are two.
-            inputs["batch_num_images"] = torch.tensor([2])
-            placeholder = processor.replace_image_token({**inputs, "batch_num_images": [2]}, image_idx=0)
+        if not key.alone:
+            inputs = {name: value[: len(value) // copies] if name != "batch_num_images" else value
+                      for name, value in inputs.items()}
         inputs = {name: value for name, value in inputs.items() if name in self._takes}
         return _Prepared(key, inputs, placeholder)
 

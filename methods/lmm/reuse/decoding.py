@@ -1,0 +1,56 @@
+"""The token loop of generation on a KV cache that is already filled.
+
+transformers' own `generate` draws every sample of a batch from one random stream, so a text would depend on its
+neighbours; here each row has its own generator. Rows that have ended leave the batch, so one long answer does not
+make the others pay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from methods.lmm.sampling import Draw, Sampling
+
+if TYPE_CHECKING:
+    from methods.lmm.reuse.runner import Prefilled
+
+
+def decode(model: Any, state: Prefilled, draw: Draw, stops: set[int], sampling: Sampling) -> Iterator[dict[int, int]]:
+    """Yields the tokens of one step at a time, by row; rows that have ended are left out.
+
+    Args:
+        model: the transformers model whose cache `state` holds.
+        state: the prompts after their first pass; used up.
+        draw: picks the tokens.
+        stops: tokens that end a row; they are not yielded.
+        sampling: how many tokens at most.
+    """
+    import torch
+
+    alive = list(range(len(state.logits)))
+    logits, mask, following = state.logits, state.mask, state.following
+    three_axes = hasattr(model.model, "get_rope_index")
+    for step in range(sampling.max_new_tokens):
+        chosen = draw(alive, logits)
+        tokens = chosen.tolist()
+        kept = [place for place, token in enumerate(tokens) if token not in stops]
+        if not kept:
+            return
+        # The rows of this step, before those that have ended are dropped.
+        yield {alive[place]: tokens[place] for place in kept}
+        if step + 1 == sampling.max_new_tokens:
+            return
+        if len(kept) < len(alive):
+            places = torch.tensor(kept, device=mask.device)
+            alive = [alive[place] for place in kept]
+            state.cache.batch_select_indices(places)
+            chosen, mask, following = chosen[places], mask[places], following[places]
+        mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
+        positions = following[:, None].expand(3, -1, -1) if three_axes else following[:, None]
+        with torch.inference_mode():
+            output = model(
+                input_ids=chosen[:, None], attention_mask=mask, position_ids=positions,
+                past_key_values=state.cache, use_cache=True, logits_to_keep=1,
+            )
+        logits, following = output.logits[:, -1], following + 1
