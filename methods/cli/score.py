@@ -11,7 +11,9 @@ import contextlib
 import csv
 import json
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -117,8 +119,9 @@ def _writer(form: str, out: TextIO) -> Iterator[Any]:
         out.flush()
 
         def write_csv(row: Row) -> None:
-            table.writerow(row.cells())
-            out.flush()
+            with _in_one_piece():
+                table.writerow(row.cells())
+                out.flush()
 
         yield write_csv
         return
@@ -126,9 +129,10 @@ def _writer(form: str, out: TextIO) -> Iterator[Any]:
 
     def write_json(row: Row) -> None:
         nonlocal separator
-        out.write(f"{separator}\n{json.dumps(row.record(), allow_nan=False)}")
-        out.flush()
-        separator = ","
+        with _in_one_piece():
+            out.write(f"{separator}\n{json.dumps(row.record(), allow_nan=False)}")
+            out.flush()
+            separator = ","
 
     try:
         yield write_json
@@ -137,6 +141,23 @@ def _writer(form: str, out: TextIO) -> Iterator[Any]:
         if not isinstance(sys.exception(), BrokenPipeError):
             out.write(("[" if separator == "[" else "\n") + "]\n")
             out.flush()
+
+
+@contextlib.contextmanager
+def _in_one_piece() -> Iterator[None]:
+    """Holds Ctrl-C back while a row is written, so that no half of a row is left behind."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or handler is None:
+        yield
+        return
+    pressed: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def _rows(method: Method, found: Sequence[Found], batch_size: int) -> Iterator[Row]:
