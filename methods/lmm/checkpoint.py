@@ -74,13 +74,19 @@ class Checkpoint:
             raise LMMError(_reason(source, folder, error)) from error
         model.eval()
         name = folder.resolve().name if folder else source
+        exact = (folder and content_hash(folder)) or getattr(config, "_commit_hash", None) or "unknown"
+        return cls.of(model, processor, name, exact, source)
+
+    @classmethod
+    def of(cls, model: Any, processor: Any, name: str, revision: str = "in memory", source: str = "") -> Checkpoint:
+        """A checkpoint around a model in memory; what its config does not say is looked up by `source`."""
         return cls(
             model=model,
             processor=processor,
             name=name,
-            revision=(folder and content_hash(folder)) or getattr(config, "_commit_hash", None) or "unknown",
-            image_budget=_image_budget(config, source),
-            max_tokens=getattr(config.get_text_config(), "max_position_embeddings", 0) or 2**31,
+            revision=revision,
+            image_budget=_image_budget(model.config, source),
+            max_tokens=getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 2**31,
         )
 
 

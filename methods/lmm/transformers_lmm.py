@@ -60,7 +60,20 @@ class TransformersLMM(LMM):
         vision_cache_bytes: int = VISION_CACHE_BYTES,
     ) -> None:
         checkpoint = Checkpoint.load(source, device=device, dtype=dtype, revision=revision)
-        self.name = name or checkpoint.name
+        self._hold(checkpoint, name or checkpoint.name, vision_cache_bytes)
+
+    @classmethod
+    def wrap(cls, model: Any, processor: Any, name: str) -> TransformersLMM:
+        """An LMM around a model that is already in memory, for example one that is being trained.
+
+        Nothing is kept between calls, since the weights may change; the revision says "in memory".
+        """
+        self = cls.__new__(cls)
+        self._hold(Checkpoint.of(model, processor, name), name, vision_cache_bytes=0)
+        return self
+
+    def _hold(self, checkpoint: Checkpoint, name: str, vision_cache_bytes: int) -> None:
+        self.name = name
         self.revision = checkpoint.revision
         self.image_budget = checkpoint.image_budget
         self.model = checkpoint.model
