@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--dataset", help="instead: a dataset as it is distributed, for example koniq-10k")
     build.add_argument("--root", type=Path, help="the folder that the dataset was unpacked to")
     build.add_argument("--out", type=Path, required=True, help="folder of the set")
-    build.add_argument("--range", nargs=2, type=float, metavar=("LOW", "HIGH"), help="scale of the scores; else guessed")
+    build.add_argument("--range", nargs=2, type=float, metavar=("LOW", "HIGH"), help="of the scores; else guessed")
     direction = build.add_mutually_exclusive_group()
     direction.add_argument("--lower-is-better", action="store_true", default=None, help="the scores are DMOS")
     direction.add_argument("--higher-is-better", action="store_false", dest="lower_is_better")

@@ -65,6 +65,7 @@ def build(
     restart: bool = False,
     progress: Progress | None = None,
     batch: int = 8,
+    about: dict[str, Any] | None = None,
 ) -> Built:
     """A reference set in the folder `out`, from as many of the pictures as can be used.
 
@@ -83,6 +84,7 @@ def build(
         restart: forget an unfinished build instead of going on.
         progress: called after every batch with (done, total).
         batch: pictures encoded at a time.
+        about: more to keep in the set's manifest.
 
     Raises:
         ValueError: no picture could be used, or an unfinished build of other pictures is in the way.
@@ -108,7 +110,8 @@ def build(
             progress(min(start + batch, len(items)), len(items))
     listed = [*problems, *(Problem(_name(items[row["number"]]), row["problem"])
                            for row in journal.rows if row["problem"])]
-    references = _assembled(items, journal, encoder, scale, title or out.name, listed)
+    about = {**(about or {}), "title": title or out.name, "scale": str(scale)}
+    references = _assembled(items, journal, encoder, about, listed)
     references.save(out, copy_images=copy_images)
     _write_problems(listed, out)
     journal.remove()
@@ -212,7 +215,7 @@ def _append(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _assembled(items, journal: _Journal, encoder: Encoder, scale: Scale, title: str, listed) -> ReferenceSet:
+def _assembled(items, journal: _Journal, encoder: Encoder, about: dict[str, Any], listed) -> ReferenceSet:
     good = [row for row in journal.rows if not row["problem"]]
     if not good:
         first = f" The first problem: {listed[0].image}: {listed[0].reason}" if listed else ""
@@ -224,7 +227,7 @@ def _assembled(items, journal: _Journal, encoder: Encoder, scale: Scale, title: 
         [item.path for item in chosen], [row["mos"] for row in good], features, encoder.name,
         revision=encoder.revision, names=[_name(item) for item in chosen], contents=[row["content"] for row in good],
         codes=indices.compressed_index(features) if indices.is_large(*features.shape) else None,
-        about={"title": title, "scale": str(scale), "left_out": len(listed)},
+        about={**about, "left_out": len(listed)},
     )
 
 

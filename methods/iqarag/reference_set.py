@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from methods.iqarag.encoders import Encoder
 
 MANIFEST, TABLE, FEATURES, CODES = "reference-set.json", "references.csv", "features.faiss", "codes.faiss"
 FORMAT = 1
-_KEPT_OPEN = 256  # decoded references kept in memory; neighbours repeat from query to query.
+_KEPT_BYTES = 256 * 2**20  # decoded references kept in memory: neighbours repeat from query to query.
 
 THUMBNAIL = 320
 """Longest side of a thumbnail, in pixels."""
@@ -137,7 +138,7 @@ class ReferenceSet:
         self.revision = revision
         self.names = list(names) if names is not None else [_name(image, i) for i, image in enumerate(self.images)]
         self._thumbnails = functools.lru_cache(maxsize=4096)(lambda number: thumbnail(self.image(number)))
-        self._cached = functools.lru_cache(maxsize=_KEPT_OPEN)(self._decoded)
+        self._open: OrderedDict[int, Image.Image] = OrderedDict()
         self.contents = (list(contents) if contents is not None
                          else [content_hash(self._decoded(i)) for i in range(len(self.images))])
         self.about = dict(about or {})
@@ -173,7 +174,13 @@ class ReferenceSet:
         Raises:
             methods.images.ImageError: the file is gone or broken.
         """
-        return self._cached(int(number))
+        number = int(number)
+        image = self._open.pop(number, None) or self._decoded(number)
+        self._open[number] = image
+        kept = sum(_bytes(one) for one in self._open.values())
+        while kept > _KEPT_BYTES and len(self._open) > 1:
+            kept -= _bytes(self._open.popitem(last=False)[1])
+        return image
 
     def thumbnail(self, number: int) -> Image.Image:
         """A small copy of a reference, for people. Errors as `image`."""
@@ -309,6 +316,10 @@ class ReferenceSet:
             names=[row["name"] for row in rows], contents=[row["content"] for row in rows],
             codes=indices.load(folder / CODES) if (folder / CODES).exists() else None, about=about,
         )
+
+
+def _bytes(image: Image.Image) -> int:
+    return image.width * image.height * 3
 
 
 def _name(image: Path | Image.Image, number: int) -> str:

@@ -10,6 +10,8 @@ import hashlib
 import logging
 import os
 import threading
+from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 from methods.iqarag.encoders import Encoder
@@ -21,7 +23,11 @@ CACHE_ENVIRONMENT = "MEAN_OPINION_CACHE"
 
 log = logging.getLogger(__name__)
 
-_sets: dict[tuple, ReferenceSet] = {}
+TEMPORARY = "temporary"
+"""Marks a visitor's set in its manifest: its features are never written anywhere but into its own folder."""
+
+_KEPT_SETS = 16
+_sets: OrderedDict[tuple, ReferenceSet] = OrderedDict()
 _lock = threading.RLock()
 
 
@@ -39,10 +45,7 @@ def open_set(name: str | Path | ReferenceSet) -> ReferenceSet:
         raise ValueError(f"{folder} holds no reference set; build one with `python -m methods.iqarag build`, "
                          f"or use {SHIPPED!r}.")
     key = (str(folder.resolve()), manifest.stat().st_mtime_ns)
-    with _lock:
-        if key not in _sets:
-            _sets[key] = ReferenceSet.load(folder)
-        return _sets[key]
+    return _kept(key, lambda: ReferenceSet.load(folder))
 
 
 def fitted(references: ReferenceSet, encoder: Encoder, progress: Progress | None = None) -> ReferenceSet:
@@ -50,9 +53,25 @@ def fitted(references: ReferenceSet, encoder: Encoder, progress: Progress | None
     if (references.encoder, references.revision) == (encoder.name, encoder.revision):
         return references
     key = (references.digest, encoder.name, encoder.revision)
+    return _kept(key, lambda: _from_cache(references, key) or _encoded(references, encoder, key, progress))
+
+
+def forget(folder: str | Path) -> None:
+    """Lets go of a set whose folder is about to be deleted."""
+    with _lock:
+        for key in [key for key in _sets if key[0] == str(Path(folder).resolve())]:
+            digest = _sets.pop(key).digest
+            for other in [other for other in _sets if other[0] == digest]:
+                del _sets[other]
+
+
+def _kept(key: tuple, make: Callable[[], ReferenceSet]) -> ReferenceSet:
     with _lock:
         if key not in _sets:
-            _sets[key] = _from_cache(references, key) or _encoded(references, encoder, key, progress)
+            _sets[key] = make()
+        _sets.move_to_end(key)
+        while len(_sets) > _KEPT_SETS:
+            _sets.popitem(last=False)
         return _sets[key]
 
 
@@ -60,6 +79,8 @@ def _encoded(references: ReferenceSet, encoder: Encoder, key: tuple, progress: P
     log.warning("Encoding the %d pictures of %s with %s (%s); this happens once.",
                 len(references), references.title, encoder.name, encoder.revision)
     encoded = references.encoded_by(encoder, progress or _logged)
+    if references.about.get(TEMPORARY):
+        return encoded
     folder = _cache_folder(key)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
