@@ -1,0 +1,191 @@
+"""The reference set: scales, hashes, the picture itself, saving and loading, re-encoding."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from methods.iqarag import shelf
+from methods.iqarag.encoders import OwnEncoder
+from methods.iqarag.reference_set import MANIFEST, ReferenceSet, Scale, content_hash
+from methods.iqarag.retrieval import ReferenceSet as FromRetrieval
+
+from .conftest import BrightnessLMM, grey
+
+GREYS = (0, 51, 102, 153, 204, 255)
+
+
+def made(lmm: BrightnessLMM, **settings) -> ReferenceSet:
+    encoder = OwnEncoder(lmm)
+    images = [grey(value) for value in GREYS]
+    return ReferenceSet(images, np.linspace(0, 1, len(GREYS)), encoder.embed(images), encoder.name,
+                        revision=encoder.revision, **settings)
+
+
+def test_the_contract_names(lmm):
+    references = made(lmm)
+    assert FromRetrieval is ReferenceSet
+    assert (len(references), references.encoder, references.index.ntotal) == (6, "VE", 6)
+    assert references.mos.tolist() == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
+    assert references.features.shape == (6, 2)
+
+
+def test_neighbours_by_distance(lmm):
+    found = made(lmm).nearest(lmm.embed([grey(110)])[0], k=3)
+    assert found.indices.tolist() == [2, 3, 1]
+    np.testing.assert_allclose(found.distances, [8 / 255, 43 / 255, 59 / 255], rtol=1e-5)
+
+
+def test_the_picture_is_never_its_own_reference(lmm):
+    references = made(lmm)
+    query = grey(102)
+    with_itself = references.nearest(lmm.embed([query])[0], k=2)
+    without = references.nearest(lmm.embed([query])[0], k=2, content=content_hash(query))
+    assert with_itself.indices.tolist()[0] == 2
+    assert without.itself
+    assert without.indices.tolist() == [1, 3]
+    everything = references.nearest(lmm.embed([query])[0], content=content_hash(query))
+    assert len(everything.indices) == 5
+
+
+def test_copies_of_the_picture_are_left_out_too(lmm):
+    images = [grey(10), grey(90), grey(90), grey(200)]
+    references = ReferenceSet(images, [0.1, 0.4, 0.5, 0.9], lmm.embed(images), "VE")
+    assert references.nearest(lmm.embed([grey(90)])[0], content=content_hash(grey(90))).indices.tolist() == [0, 3]
+
+
+def test_the_hash_follows_from_pixels_and_size():
+    assert content_hash(grey(7)) == content_hash(grey(7).copy())
+    assert content_hash(grey(7)) != content_hash(grey(8))
+    assert content_hash(grey(7, (24, 16))) != content_hash(grey(7, (16, 24)))
+
+
+@pytest.mark.parametrize(("scale", "score", "mos"), [
+    (Scale(1, 5), 1, 0), (Scale(1, 5), 5, 1), (Scale(1, 5), 3, 0.5), (Scale(0, 100, False), 0, 1),
+    (Scale(0, 100, False), 75, 0.25), (Scale(-10, 10), 0, 0.5), (Scale(), 1 + 1e-9, 1),
+])
+def test_any_scale_and_direction(scale, score, mos):
+    assert scale.to01(score) == pytest.approx(mos)
+
+
+@pytest.mark.parametrize("score", [0.9, 5.1, float("nan"), float("inf")])
+def test_a_score_off_the_scale_is_refused(score):
+    with pytest.raises(ValueError, match="outside the scale 1 to 5"):
+        Scale(1, 5).to01(score)
+
+
+@pytest.mark.parametrize("ends", [(1, 1), (5, 1), (0, float("inf"))])
+def test_a_scale_has_two_ends(ends):
+    with pytest.raises(ValueError, match="from a low to a higher"):
+        Scale(*ends)
+
+
+@pytest.mark.parametrize(("images", "mos", "sentence"), [
+    ([], [], "at least one"), ([grey(1)], [1.5], "in \\[0, 1\\]"), ([grey(1)], [float("nan")], "in \\[0, 1\\]"),
+    ([grey(1), grey(2)], [0.5], "differ in number"),
+])
+def test_what_is_no_set(images, mos, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        ReferenceSet(images, mos, np.zeros((len(images), 2), np.float32), "VE")
+
+
+def test_saved_and_loaded(lmm, tmp_path):
+    references = made(lmm, about={"title": "greys"})
+    references.save(tmp_path / "set")
+    loaded = ReferenceSet.load(tmp_path / "set")
+    assert [loaded.image(i).tobytes() for i in range(6)] == [grey(value).tobytes() for value in GREYS]
+    np.testing.assert_allclose(loaded.mos, references.mos, atol=1e-9)
+    np.testing.assert_array_equal(loaded.features, references.features)
+    assert (loaded.title, loaded.digest, loaded.revision) == ("greys", references.digest, references.revision)
+    assert loaded.contents == references.contents
+
+
+def test_saving_again_replaces_the_set_and_leaves_nothing_behind(lmm, tmp_path):
+    made(lmm).save(tmp_path / "set")
+    made(lmm, about={"title": "second"}).save(tmp_path / "set")
+    assert ReferenceSet.load(tmp_path / "set").title == "second"
+    # A set whose pictures lie inside its own folder keeps them.
+    ReferenceSet.load(tmp_path / "set").save(tmp_path / "set")
+    assert ReferenceSet.load(tmp_path / "set").image(5).size == (24, 16)
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_failed_save_leaves_the_old_set(lmm, tmp_path, monkeypatch):
+    made(lmm).save(tmp_path / "set")
+    with monkeypatch.context() as patch:
+        patch.setattr(json, "dumps", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(OSError, match="disk full"):
+            made(lmm, about={"title": "second"}).save(tmp_path / "set")
+    assert ReferenceSet.load(tmp_path / "set").title == "reference set"
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_folder_without_a_set_is_a_sentence(tmp_path):
+    with pytest.raises(ValueError, match=r"methods\.iqarag build"):
+        ReferenceSet.load(tmp_path)
+    with pytest.raises(ValueError, match=r"methods\.iqarag build"):
+        shelf.open_set(tmp_path)
+
+
+def test_a_newer_format_is_a_sentence(lmm, tmp_path):
+    made(lmm).save(tmp_path / "set")
+    manifest = tmp_path / "set" / MANIFEST
+    manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(ValueError, match="format 2"):
+        ReferenceSet.load(tmp_path / "set")
+
+
+def test_a_part_keeps_its_features(lmm):
+    part = made(lmm).subset([4, 1])
+    assert part.mos.tolist() == pytest.approx([0.8, 0.2])
+    assert part.nearest(lmm.embed([grey(60)])[0]).indices.tolist() == [1, 0]
+
+
+class TestAnotherEncoder:
+    def test_is_used_once_and_kept(self, lmm):
+        references = made(lmm)
+        other = BrightnessLMM()
+        other.revision = "2"
+        fitted = shelf.fitted(references, OwnEncoder(other))
+        assert (fitted.revision, other.embedded) == ("brightness@2", 6)
+        assert shelf.fitted(references, OwnEncoder(other)) is fitted
+        shelf._sets.clear()  # another process
+        again = shelf.fitted(references, OwnEncoder(other))
+        assert other.embedded == 6
+        np.testing.assert_array_equal(again.features, fitted.features)
+        assert again.image(1).tobytes() == references.image(1).tobytes()
+
+    def test_is_not_used_where_the_features_fit(self, lmm):
+        references = made(lmm)
+        assert shelf.fitted(references, OwnEncoder(lmm)) is references
+
+    def test_leaves_nothing_of_a_visitors_set_in_the_cache(self, lmm, tmp_path):
+        other = BrightnessLMM()
+        other.revision = "2"
+        shelf.fitted(made(lmm, about={shelf.TEMPORARY: True}), OwnEncoder(other))
+        assert not (tmp_path / "cache").exists()
+
+    def test_works_where_the_cache_cannot_be_written(self, lmm, tmp_path, monkeypatch, caplog):
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("MEAN_OPINION_CACHE", str(tmp_path / "file"))
+        other = BrightnessLMM()
+        other.revision = "2"
+        assert shelf.fitted(made(lmm), OwnEncoder(other)).revision == "brightness@2"
+        assert "could not be kept" in caplog.text
+
+
+def test_memory_holds_a_bounded_number_of_bytes_of_pictures(lmm, tmp_path, monkeypatch):
+    monkeypatch.setattr("methods.iqarag.reference_set._KEPT_BYTES", 3 * 24 * 16 * 3)
+    references = made(lmm)
+    for number in range(6):
+        references.image(number)
+    assert list(references._open) == [3, 4, 5]
+
+
+def test_thumbnails_are_small(lmm):
+    large = Image.new("RGB", (1000, 500))
+    references = ReferenceSet([large], [0.5], lmm.embed([large]), "VE")
+    assert references.thumbnail(0).size == (320, 160)
