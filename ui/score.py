@@ -57,8 +57,8 @@ def build(page: gr.Blocks) -> None:
                 method = method_picker(elem_id="score-method")
                 lmm = lmm_picker(elem_id="score-model", visible=method_class(names[0]).needs_lmm)
             summary = gr.Markdown(method_class(names[0]).summary, elem_classes="summary")
-            groups, forms = _forms(names)
             run = gr.Button("Score this photo", variant="primary", size="lg", elem_id="score-run")
+            groups, forms = _forms(names)
         with gr.Column(scale=6, min_width=320, elem_classes="result-column"):
             panel = result_panel()
             plot = gr.Plot(visible=False, show_label=False, container=False, elem_classes="evidence")

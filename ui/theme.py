@@ -42,7 +42,7 @@ def theme() -> gr.themes.Base:
         block_title_text_color="#2b333c", block_title_text_color_dark="#d5dbe1",
         block_title_text_weight="600", block_info_text_color="#66717d", block_info_text_color_dark="#98a3ae",
         input_background_fill="#ffffff", input_background_fill_dark="#12171c",
-        input_border_color="#cbd2d9", input_border_color_dark="#39434d",
+        input_border_width="1px", input_border_color="#cbd2d9", input_border_color_dark="#39434d",
         button_primary_background_fill="#17716d", button_primary_background_fill_dark="#1d807b",
         button_primary_background_fill_hover="#135a58", button_primary_background_fill_hover_dark="#268c86",
         button_primary_text_color="#ffffff", button_primary_text_color_dark="#ffffff",
