@@ -10,9 +10,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import enum
+import functools
 import importlib
 import math
 import time
+import types
+import typing
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -59,8 +62,11 @@ class Options:
                        low=0, high=2**31 - 1, advanced=True)
 
     def __post_init__(self) -> None:
+        hints = _option_types(type(self))
         for spec in dataclasses.fields(self):
-            _check_option(spec, getattr(self, spec.name))
+            value = _typed(spec.name, hints[spec.name], getattr(self, spec.name))
+            object.__setattr__(self, spec.name, value)
+            _check_option(spec, value)
 
     def updated(self, **changes: Any) -> Options:
         """A copy with some options changed.
@@ -73,6 +79,31 @@ class Options:
             if name not in known:
                 raise ValueError(f"There is no option {name!r}{suggestion(name, known)}")
         return dataclasses.replace(self, **changes)
+
+
+@functools.cache
+def _option_types(options: type[Options]) -> dict[str, Any]:
+    return typing.get_type_hints(options)
+
+
+def _typed(name: str, hint: Any, value: Any) -> Any:
+    """`value` as the option declares it: a slider gives 4.0 for 4, JSON a list for a tuple, numpy its own numbers."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or hint is str:
+        return value
+    kinds = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    if any(typing.get_origin(kind) is tuple for kind in kinds):
+        return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    if bool in kinds and not isinstance(value, bool):
+        raise ValueError(f"Option {name} must be true or false; got {value}.")
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return value
+    if int in kinds and float not in kinds and isinstance(value, float):
+        if not value.is_integer():
+            raise ValueError(f"Option {name} must be a whole number; got {value}.")
+        return int(value)
+    return float(value) if float in kinds and int not in kinds else value
 
 
 def _check_option(spec: dataclasses.Field, value: Any) -> None:
@@ -233,12 +264,12 @@ class Method(ABC):
         start = time.perf_counter()
         verdicts = self._assess([one.image for one in decoded], chosen)
         seconds = (time.perf_counter() - start) / len(decoded)
-        return [self._assessment(one, verdict, chosen, seconds) for one, verdict in zip(decoded, verdicts)]
+        return [self._assessment(one, verdict, chosen, seconds) for one, verdict in zip(decoded, verdicts, strict=True)]
 
     def _assessment(self, decoded: Decoded, verdict: Verdict, options: Options, seconds: float) -> Assessment:
         return Assessment(
-            # Rounding can leave a weighted mean a hair outside its range.
-            score=float(min(max(verdict.score, 0.0), 1.0)),
+            # Rounding can leave a weighted mean a hair outside its range; anything further out is refused below.
+            score=float(min(max(verdict.score, 0.0), 1.0) if -1e-6 <= verdict.score <= 1 + 1e-6 else verdict.score),
             native_score=float(verdict.native_score),
             native_range=verdict.native_range or self.native_range,
             explanation=verdict.explanation,
