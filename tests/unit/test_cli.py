@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -305,11 +304,9 @@ def test_help_and_list_are_quick_and_load_no_torch(arguments: list[str]):
 
 
 def test_the_module_runs_by_name():
-    begun = time.perf_counter()
     done = subprocess.run([sys.executable, "-m", "methods", "--help"], cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0
     assert "score" in done.stdout
-    assert time.perf_counter() - begun < 5  # About 0.2 s; the bound is for a busy machine.
 
 
 def test_the_embedded_model_scores_from_the_shell(folder: Path, capsys):
