@@ -54,7 +54,7 @@ class BrightnessLMM(LMM):
         return np.array([[self.brightness(image), 0.0] for image in images], dtype=np.float32).reshape(-1, 2)
 
 
-@pytest.fixture()
+@pytest.fixture
 def lmm() -> BrightnessLMM:
     return BrightnessLMM()
 

@@ -15,7 +15,7 @@ from methods.iqarag.reference_set import ReferenceSet, Scale
 from .conftest import BrightnessLMM, grey
 
 
-@pytest.fixture()
+@pytest.fixture
 def folder(tmp_path):
     pictures = tmp_path / "pictures"
     pictures.mkdir()
@@ -97,7 +97,7 @@ class Mortal(OwnEncoder):
 
 
 class TestAfterAKill:
-    @pytest.fixture()
+    @pytest.fixture
     def killed(self, folder, tmp_path):
         with pytest.raises(Killed):
             build(labelled(folder), tmp_path / "set", Mortal(BrightnessLMM(), 3), Scale(1, 5), batch=3)
