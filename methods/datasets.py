@@ -223,14 +223,16 @@ def _scale(layout: Layout, scores: Sequence[float]) -> tuple[float, float]:
 # --- label files ------------------------------------------------------------------------------------------------------
 
 
-def _rows(path: Path, *columns: str, sheet: str | int = 0) -> list[dict[str, Any]]:
-    """The rows below the header that holds all `columns` (compared without case), from CSV or a spreadsheet."""
+def _rows(path: Path, *columns: str, sheet: str = "") -> list[dict[str, Any]]:
+    """The rows below the header that holds all `columns` (compared without case), from CSV or a spreadsheet.
+
+    Of a spreadsheet, the named sheet is read, else its first.
+    """
     if path.suffix.lower() in (".xlsx", ".xls"):
         import pandas
 
-        book = pandas.ExcelFile(path, engine="calamine")
-        name = sheet if sheet in book.sheet_names or isinstance(sheet, int) else 0
-        cells = book.parse(name, header=None, dtype=object).values.tolist()
+        book = pandas.read_excel(path, sheet_name=None, header=None, dtype=object, engine="calamine")
+        cells = book.get(sheet, next(iter(book.values()))).values.tolist()
     else:
         with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
             cells = list(csv.reader(file))
