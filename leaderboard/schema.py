@@ -99,7 +99,7 @@ class SchemaError(ValueError):
     """A file that does not have the documented form; the sentence names the file and what to change."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Board:
     """Everything the leaderboard knows, as data frames with the columns of this module.
 

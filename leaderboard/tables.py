@@ -1,0 +1,192 @@
+"""A view turned into a table: which rows and columns, in which order, with ranks, marks and coverage.
+
+Everything here is a pure function of the data and a `View`; the page, the exports and the command line all draw the
+same `Table`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from leaderboard.entries import MEASURED, Catalogue, Cell, Dataset, Entry, catalogue, slug
+from leaderboard.links import View
+from leaderboard.ranking import marks, rank, shared_datasets
+from leaderboard.schema import LOWER_IS_BETTER, METRICS, Board
+
+
+@dataclass(frozen=True)
+class Row:
+    """One entry as shown.
+
+    Attributes:
+        cells: dataset slug -> Cell, of the shown datasets only; a missing one is a dash.
+        marks: dataset slug -> 1 (best of the shown rows) or 2 (second best).
+        position, mean_rank, borda: over the table's shared datasets; None where the row lacks one of them.
+    """
+
+    entry: Entry
+    cells: Mapping[str, Cell]
+    marks: Mapping[str, int]
+    position: int | None
+    mean_rank: float | None
+    borda: float | None
+
+    @property
+    def covered(self) -> int:
+        """k of coverage k/N."""
+        return len(self.cells)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is shown.
+
+    Attributes:
+        shared: slugs of the datasets that ranks are over.
+        ranked: rows that have all of them.
+        of: entries that the board has, before any filter.
+        most_points: the Borda points of a row that wins everywhere.
+        revision, revision_date: of the data.
+    """
+
+    view: View
+    datasets: tuple[Dataset, ...]
+    rows: tuple[Row, ...]
+    shared: tuple[str, ...]
+    ranked: int
+    of: int
+    most_points: float
+    revision: str
+    revision_date: str
+
+    @property
+    def metric_name(self) -> str:
+        return METRICS[self.view.metric]
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self.view.metric in LOWER_IS_BETTER
+
+    @property
+    def papers(self) -> tuple[str, ...]:
+        """Slugs of the sources in view, in order of appearance."""
+        return tuple(dict.fromkeys(row.entry.paper for row in self.rows))
+
+    def short(self, dataset: str) -> str:
+        return next((one.short for one in self.datasets if one.slug == dataset), dataset)
+
+    @property
+    def sentence(self) -> str:
+        """What is shown and what ranks are over, for a caption."""
+        rows = f"{len(self.rows)} of {self.of} rows, {self.metric_name}"
+        if not self.shared:
+            return f"{rows}. No two rows share a dataset here, so nothing is ranked."
+        names = ", ".join(self.short(name) for name in self.shared)
+        out = len(self.rows) - self.ranked
+        missing = f"; {out} without all of them {'is' if out == 1 else 'are'} not ranked" if out else ""
+        return f"{rows}. Ranks are over {names}, which {self.ranked} rows have{missing}."
+
+
+def table(board: Board, view: View | None = None) -> Table:
+    """The table of a view.
+
+    Args:
+        board: the data.
+        view: what to show; None is the default view.
+    """
+    view = view or View()
+    known = catalogue(board)
+    chosen = [entry for entry in known.entries if _matches(entry, view)]
+    columns = _columns(known, view)
+    cells = [_visible(entry, view, columns) for entry in chosen]
+    kept = [index for index, row in enumerate(cells) if len(row) >= view.cells]
+    chosen, cells = [chosen[index] for index in kept], [cells[index] for index in kept]
+    if not view.datasets:
+        present = {name for row in cells for name in row}
+        columns = tuple(dataset for dataset in columns if dataset.slug in present)
+    names = [dataset.slug for dataset in columns]
+    shared = tuple(name for name in names if name in view.rank_on)
+    if not shared:
+        shared = shared_datasets([frozenset(row) for row in cells], names)
+    lower = view.metric in LOWER_IS_BETTER
+    values = [{name: cell.value for name, cell in row.items()} for row in cells]
+    ranks = rank(values, shared, lower_is_better=lower)
+    column_marks = {name: marks({i: row[name] for i, row in enumerate(values) if name in row}, lower_is_better=lower)
+                    for name in names}
+    rows = [
+        Row(entry=entry, cells=row, marks={name: column_marks[name][i] for name in row if i in column_marks[name]},
+            position=ranks.position.get(i), mean_rank=ranks.mean_rank.get(i), borda=ranks.borda.get(i))
+        for i, (entry, row) in enumerate(zip(chosen, cells))
+    ]
+    return Table(view=view, datasets=columns, rows=tuple(_sorted(rows, view, lower)), shared=shared,
+                 ranked=len(ranks.position), of=len(known.entries), most_points=ranks.most_points,
+                 revision=board.revision, revision_date=board.revision_date)
+
+
+def _columns(known: Catalogue, view: View) -> tuple[Dataset, ...]:
+    if view.datasets:
+        columns = [dataset for dataset in known.datasets if dataset.slug in view.datasets]
+    elif view.kinds:
+        columns = list(known.datasets)
+    else:
+        columns = [dataset for dataset in known.datasets if dataset.is_iqa]
+    if view.kinds:
+        columns = [dataset for dataset in columns if dataset.kind in view.kinds]
+    return tuple(columns)
+
+
+def _matches(entry: Entry, view: View) -> bool:
+    if view.metric not in entry.cells:
+        return False
+    if view.methods and entry.id not in view.methods and entry.method_slug not in view.methods:
+        return False
+    if view.papers and (MEASURED if entry.origin == MEASURED else entry.paper) not in view.papers:
+        return False
+    if view.backbones and slug(entry.backbone) not in view.backbones:
+        return False
+    if view.training_sets and not _trained_on(entry, view.training_sets):
+        return False
+    if view.training != "all" and entry.training_free != ("true" if view.training == "free" else "false"):
+        return False
+    if view.origin != "all" and entry.origin != view.origin:
+        return False
+    return all(word in entry.words for word in view.search.casefold().split())
+
+
+def _trained_on(entry: Entry, wanted: tuple[str, ...]) -> bool:
+    if entry.training is None:
+        return "not-stated" in wanted
+    return bool(set(entry.training or ("none",)) & set(wanted))
+
+
+def _visible(entry: Entry, view: View, columns: tuple[Dataset, ...]) -> dict[str, Cell]:
+    given = entry.cells.get(view.metric, {})
+    return {
+        dataset.slug: given[dataset.slug] for dataset in columns
+        if dataset.slug in given
+        and not ("doubtful" in view.hide and given[dataset.slug].doubtful)
+        and not ("in-domain" in view.hide and given[dataset.slug].overlap)
+    }
+
+
+def _sorted(rows: list[Row], view: View, lower: bool) -> list[Row]:
+    """The best first, the alphabet for methods; `reverse` turns that round but leaves rows without a value last."""
+    def by_name(row: Row) -> tuple:
+        return (row.entry.method.casefold(), row.entry.details.casefold(), row.entry.paper, row.entry.table)
+
+    # Two stable sorts: names settle ties the same way in both directions.
+    rows = sorted(rows, key=lambda row: (-row.covered, by_name(row)))
+    if view.sort == "method":
+        return sorted(rows, key=by_name, reverse=view.reverse)
+
+    def key(row: Row) -> float | None:
+        if view.sort == "coverage":
+            return -row.covered
+        if view.sort == "rank":
+            return row.mean_rank
+        cell = row.cells.get(view.sort)
+        return None if cell is None else (cell.value if lower else -cell.value)
+
+    with_value = sorted((row for row in rows if key(row) is not None), key=key, reverse=view.reverse)
+    return with_value + [row for row in rows if key(row) is None]
