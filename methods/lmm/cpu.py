@@ -15,6 +15,7 @@ from typing import Any
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _KEPT_BYTES = 256 * 2**20
+_TOWER_CONVOLUTIONS = 4
 
 
 @functools.cache
@@ -34,10 +35,17 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)) and bool(mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES))
 
 
-def channels_last(model: Any) -> None:
-    """Lays the weights of 2-d convolutions out channels-last, in place."""
+def channels_last(model: Any) -> bool:
+    """Lays a convolutional tower's weights out channels-last, in place.
+
+    Returns:
+        True if the model has such a tower. A transformer's one patch embedding is not worth the conversion.
+    """
     import torch
 
-    for module in model.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            module.to(memory_format=torch.channels_last)
+    convolutions = [module for module in model.modules() if isinstance(module, torch.nn.Conv2d)]
+    if len(convolutions) < _TOWER_CONVOLUTIONS:
+        return False
+    for module in convolutions:
+        module.to(memory_format=torch.channels_last)
+    return True

@@ -61,11 +61,17 @@ class PlainRunner:
 
     def _continuation(self, rendered: Rendered, sampling: Sampling, sample: int) -> str:
         import torch
+        from transformers import GenerationConfig
 
         inputs = self.inputs(rendered)
+        # A fresh config: the checkpoint's own may add a repetition penalty that the caller did not ask for.
+        stops = self.model.generation_config.eos_token_id or self.processor.tokenizer.eos_token_id
+        config = GenerationConfig(
+            **sampling.generate_arguments(), eos_token_id=stops, pad_token_id=self.processor.tokenizer.pad_token_id
+        )
         devices = [self.model.device] if self.model.device.type == "cuda" else []
         with torch.inference_mode(), torch.random.fork_rng(devices=devices):
             torch.manual_seed(sampling.seed + sample)
-            output = self.model.generate(**inputs, **sampling.generate_arguments())
+            output = self.model.generate(**inputs, generation_config=config)
         answer = output[0, inputs["input_ids"].shape[1] :]
         return self.processor.tokenizer.decode(answer, skip_special_tokens=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from methods.lmm.cpu import channels_last, keep_freed_memory
 from methods.lmm.reuse.batching import halving
 
 if TYPE_CHECKING:
@@ -94,6 +95,10 @@ class VisionEncoder:
         self._model = model
         self._processor = processor
         self._takes = set(inspect.signature(model.model.get_image_features).parameters)
+        on_cpu = model.device.type == "cpu"
+        self._channels_last = on_cpu and channels_last(model)
+        if self._channels_last:
+            keep_freed_memory()
         self.context_matters = "batch_num_images" in self._takes
         self._cache: OrderedDict[PictureKey, Encoding] = OrderedDict()
         self._cache_bytes = cache_bytes
@@ -174,6 +179,8 @@ class VisionEncoder:
         for name in group[0].inputs:
             value = torch.cat([one.inputs[name] for one in group]).to(self._model.device)
             inputs[name] = value.to(self._model.dtype) if value.is_floating_point() else value
+            if self._channels_last and value.dim() == 4:
+                inputs[name] = inputs[name].contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
             output = self._model.model.get_image_features(**inputs, return_dict=True)
         self.encoded += count
