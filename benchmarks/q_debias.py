@@ -1,0 +1,126 @@
+"""What Q-Debias costs: each distortion a megapixel, and a picture against one vanilla pass and against the naive loop.
+
+    python benchmarks/q_debias.py [--lmm embedded] [--pictures 8] [--repeats 3] [--images DIR]
+
+Everything is timed in one run, in turns, so that what else the machine does falls on all sides alike. No encoding is
+kept from one call to the next.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import cv2
+import numpy as np
+
+from methods.lmm import load_lmm
+from methods.lmm.plain import PlainRunner
+from methods.lmm.transformers_lmm import TransformersLMM
+from methods.q_bench.method import QBench
+from methods.q_debias.distortions import DISTORTIONS
+from methods.q_debias.evidence import degrade
+from methods.q_debias.method import QDebias, degrade_all
+from methods.q_debias.prompts import WORDS, condition_prompt, similarity_prompt
+
+LIMIT_MS = 150.0
+
+
+def time_distortions(repeats: int) -> None:
+    """Milliseconds for 1 megapixel on one core, for a square, a photo's shape and a panorama."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    print(f"{'milliseconds for 1 megapixel, one core':40}" + "".join(f"{name:>11}" for name in DISTORTIONS))
+    for height, width in ((1000, 1000), (864, 1152), (500, 2000)):
+        picture = np.random.default_rng(0).random((height, width, 3), dtype=np.float32)
+        row = []
+        for distort in DISTORTIONS.values():
+            call = partial(distort, picture, rng=np.random.default_rng(0))
+            times = [seconds(call) for _ in range(repeats + 1)][1:]
+            row.append(1000 * min(times) * 1e6 / (height * width))
+        print(f"{f'{width} x {height}':40}" + "".join(f"{value:11.1f}" for value in row)
+              + ("" if max(row) < LIMIT_MS else f"   above {LIMIT_MS:g}"))
+    cv2.setNumThreads(threads)
+
+
+def seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def naive(lmm: TransformersLMM, picture) -> float:
+    """The released script: every prompt by itself, both pictures through the vision tower each time."""
+    quality, similarity = [], []
+    good_poor, yes_no = WORDS["lower"][:2], WORDS["lower"][2:]
+    for name in DISTORTIONS:
+        copy = degrade(picture, name)
+        quality.append(softmax(lmm.word_logits([condition_prompt(copy, picture)], good_poor)[0])[0])
+        similarity.append(softmax(lmm.word_logits([similarity_prompt(copy, picture)], yes_no)[0])[0])
+    return float(softmax(np.array(similarity)) @ quality)
+
+
+def softmax(values: np.ndarray) -> np.ndarray:
+    exponentials = np.exp(values.astype(np.float64) - values.max())
+    return exponentials / exponentials.sum()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lmm", default="embedded", help="a name for load_lmm")
+    parser.add_argument("--pictures", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--images", type=Path, help="a folder of pictures; by default photographs of scikit-image")
+    chosen = parser.parse_args()
+    time_distortions(chosen.repeats)
+
+    pictures = load_pictures(chosen.images, chosen.pictures)
+    lmm = load_lmm(chosen.lmm, vision_cache_bytes=0)
+    plain = TransformersLMM.__new__(TransformersLMM)
+    plain.__dict__.update(lmm.__dict__)
+    plain._runner = PlainRunner(lmm.model, lmm.processor)
+    vanilla, method = QBench(lmm), QDebias(lmm)
+    sides: dict[str, Callable[[], object]] = {
+        "vanilla pass": lambda: [vanilla.assess(one) for one in pictures],
+        "Q-Debias": lambda: [method.assess(one) for one in pictures],
+        "Q-Debias, a folder at once": lambda: method.assess_batch(pictures),
+        "naive loop": lambda: [naive(plain, one) for one in pictures],
+        "of which degrading": lambda: [degrade_all([one], method.options) for one in pictures],
+    }
+    for call in sides.values():
+        call()
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(chosen.repeats):
+        for name, call in sides.items():
+            times[name].append(seconds(call) / len(pictures))
+    difference = max(abs(method.assess(one).score - naive(plain, one)) for one in pictures)
+    base = statistics.median(times["vanilla pass"])
+    size = f"{pictures[0].width} x {pictures[0].height}"
+    print(f"\n{lmm.name}@{lmm.revision[:12]}, {len(pictures)} pictures such as {size}, median of {chosen.repeats}:")
+    for name, taken in times.items():
+        middle = statistics.median(taken)
+        print(f"  {name:28} {middle:8.4f} s a picture   {middle / base:6.2f} x one vanilla pass")
+    print(f"  largest difference of the scores, ours against the naive loop: {difference:.1e}")
+    return 0
+
+
+def load_pictures(folder: Path | None, count: int) -> list:
+    if folder is None:
+        from benchmarks.pictures import photographs
+
+        return photographs(count)
+    from methods.images import PICTURE_SUFFIXES, decode
+
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)[:count]
+    return [decode(path).image for path in paths]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
