@@ -1,0 +1,55 @@
+# make setup   .venv with everything the app needs
+# make demo    the app on http://127.0.0.1:7860 (PORT=8000 make demo for another port)
+# make test    every test; make lint, make constraints, make clean
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# A name on the PATH may be a shim for a version that is not installed, so each is asked to run.
+PYTHON ?= $(shell for name in python3.12 python3.11 python3 python; do \
+	$$name -c 'import sys, ensurepip; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' >/dev/null 2>&1 \
+	&& { command -v $$name; break; }; done)
+PORT ?= 7860
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+# PIP_CONSTRAINT, unlike -c, also reaches the environments in which packages are built (newer pips read the second
+# name there); without it, building sam2 fetches a second torch. SAM2_BUILD_CUDA=0 leaves out its optional kernel.
+INSTALL := PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/constraints.txt SAM2_BUILD_CUDA=0 \
+	$(RUN) -m pip install --disable-pip-version-check
+
+.PHONY: help setup demo test lint constraints clean
+
+help:
+	@sed -n 's/^# \(make.*\)/\1/p' Makefile
+
+setup: $(VENV)/.installed
+
+$(RUN):
+	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or 3.12 is needed; install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 1; fi
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt constraints.txt | $(RUN)
+	$(INSTALL) -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(INSTALL) -r requirements-dev.txt
+	@touch $@
+
+demo: setup
+	PORT=$(PORT) $(RUN) app.py
+
+test: $(VENV)/.installed-dev
+	@bash tests/e2e/find_chromium.sh
+	$(RUN) -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff check .
+
+constraints: $(VENV)/.installed-dev
+	@{ head -n 1 constraints.txt; $(RUN) -m pip freeze --exclude-editable | sed -E 's/\+(cpu|cu[0-9]+)$$//' \
+	| grep -E '^[A-Za-z0-9_.-]+=='; } > constraints.new && mv constraints.new constraints.txt
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis screenshots
