@@ -53,6 +53,7 @@ class Checkpoint:
 
         ensure_torchvision()
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
         source = str(source)
@@ -65,12 +66,20 @@ class Checkpoint:
                 raise LMMError(f"{source} is a {config.model_type} model, which does not answer questions about "
                                f"pictures; choose an image-text-to-text model.")
             processor = AutoProcessor.from_pretrained(source, revision=revision, trust_remote_code=False)
-            model = AutoModelForImageTextToText.from_pretrained(
-                source, config=config, revision=revision, dtype=dtype, trust_remote_code=False
-            ).to(device)
+            model, report = AutoModelForImageTextToText.from_pretrained(
+                source, config=config, revision=revision, dtype=dtype, trust_remote_code=False,
+                output_loading_info=True,
+            )
+            if report["missing_keys"]:
+                # transformers would go on with random weights, and with scores that mean nothing.
+                raise LMMError(f"{source} lacks {len(report['missing_keys'])} of its model's weights, for example "
+                               f"{min(report['missing_keys'])}; get the whole checkpoint.")
+            model = model.to(device)
         except torch.OutOfMemoryError as error:
             raise LMMError(f"{source} does not fit into the memory of {device}; choose a smaller model.") from error
-        except (OSError, ValueError) as error:
+        except LMMError:
+            raise
+        except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
             raise LMMError(_reason(source, folder, error)) from error
         model.eval()
         name = folder.resolve().name if folder else source
