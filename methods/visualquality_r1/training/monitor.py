@@ -1,0 +1,169 @@
+"""Watches an RL2R run: validation SRCC and PLCC, spread, reward and readability, as a CSV and as curves (Figure 3)."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import TrainerCallback
+
+from leaderboard.stats import plcc, srcc
+from methods.images import decode
+from methods.visualquality_r1.answer import parse_score
+from methods.visualquality_r1.prompts import prompt
+from methods.visualquality_r1.training.data import RatedPicture
+
+COLUMNS = ("step", "srcc", "plcc", "spread", "readable", "pictures")
+
+
+def validate(lmm: Any, pictures: Sequence[RatedPicture], *, wording: str, samples: int, max_new_tokens: int,
+             longest_side: int | None, batch: int = 8) -> dict[str, float]:
+    """How well a model's mean sampled scores order rated pictures.
+
+    Args:
+        lmm: an `LMM`.
+        pictures: of any sets; correlations are computed within each set and averaged.
+        samples: K.
+
+    Returns:
+        srcc, plcc, spread (mean deviation of a picture's K scores), readable (share of texts with a score), pictures
+        (how many had a score). NaN where too few pictures have one.
+    """
+    means, spreads, readable = [], [], []
+    for start in range(0, len(pictures), batch):
+        images = [_reduced(decode(one.path).image, longest_side) for one in pictures[start : start + batch]]
+        texts = lmm.generate([prompt(image, wording) for image in images], n=samples, max_new_tokens=max_new_tokens,
+                             temperature=1.0, top_k=50)
+        for drawn in texts:
+            scores = [score for score in map(parse_score, drawn) if score is not None]
+            readable.append(len(scores) / len(drawn))
+            means.append(np.mean(scores) if scores else math.nan)
+            if len(scores) > 1:
+                spreads.append(np.std(scores, ddof=1))
+    means = np.array(means)
+    return {
+        "srcc": _within_sets(srcc, pictures, means),
+        "plcc": _within_sets(plcc, pictures, means),
+        "spread": float(np.mean(spreads)) if spreads else math.nan,
+        "readable": float(np.mean(readable)),
+        "pictures": int(np.isfinite(means).sum()),
+    }
+
+
+def _reduced(image: Any, longest_side: int | None) -> Any:
+    if longest_side:
+        image.thumbnail((longest_side, longest_side))
+    return image
+
+
+def _within_sets(metric: Any, pictures: Sequence[RatedPicture], means: np.ndarray) -> float:
+    values = []
+    for source in dict.fromkeys(picture.source for picture in pictures):
+        rows = [row for row, picture in enumerate(pictures) if picture.source == source and np.isfinite(means[row])]
+        mos = np.array([pictures[row].mos for row in rows])
+        if len(rows) > 2 and np.ptp(mos) > 0 and np.ptp(means[rows]) > 0:
+            values.append(metric(mos, means[rows]))
+    return float(np.mean(values)) if values else math.nan
+
+
+class ValidationMonitor(TrainerCallback):
+    """Validates before the first step, every `every` steps and after the last; appends to `validation.csv`.
+
+    Every process validates the same pictures with the same seeds, so that sharded models gather in step; the first
+    process writes.
+
+    Args:
+        pictures: the validation part.
+        processor: the model's.
+        folder: where `validation.csv` goes; rows of a resumed run are appended, never repeated.
+        every: steps between validations.
+        settings: of `validate`.
+    """
+
+    def __init__(self, pictures: Sequence[RatedPicture], processor: Any, folder: Path, every: int, **settings: Any
+                 ) -> None:
+        self._pictures, self._processor, self._folder = list(pictures), processor, folder
+        self._every, self._settings = every, settings
+        self.trainer: Any = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._validate(state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step % self._every == 0:
+            self._validate(state.global_step)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._validate(state.global_step)
+
+    def _validate(self, step: int) -> None:
+        if step in {row["step"] for row in read_curve(self._folder)}:
+            return
+        from trl.models import unwrap_model_for_generation
+
+        from methods.lmm.transformers_lmm import TransformersLMM
+
+        with unwrap_model_for_generation(self.trainer.model_wrapped, self.trainer.accelerator) as model:
+            training = model.training
+            model.eval()
+            result = validate(TransformersLMM.wrap(model, self._processor, "in training"), self._pictures,
+                              **self._settings)
+            model.train(training)
+        if self.trainer.accelerator.is_main_process:
+            _append(self._folder / "validation.csv", {"step": step, **result})
+            print(f"step {step}: validation SRCC {result['srcc']:.3f}, spread {result['spread']:.3f}, "
+                  f"readable {result['readable']:.0%}", flush=True)
+        self.trainer.accelerator.wait_for_everyone()
+
+
+def _append(path: Path, row: dict[str, Any]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def read_curve(folder: Path) -> list[dict[str, float]]:
+    """The rows of `validation.csv`, numbers parsed; empty where there is none."""
+    path = folder / "validation.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def draw_curves(folder: Path, log: Sequence[dict[str, Any]]) -> Path:
+    """Reward, spread and validation SRCC over the steps as one picture, `curves.png`.
+
+    Args:
+        log: the trainer's `state.log_history`.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    validation = read_curve(folder)
+    figure, axes = plt.subplots(1, 3, figsize=(10, 2.8), layout="constrained")
+    panels = (
+        ("Fidelity reward", [(row["step"], row["rewards/fidelity/mean"]) for row in log
+                             if "rewards/fidelity/mean" in row]),
+        ("Spread of a picture's scores", [(row["step"], row["spread"]) for row in validation]),
+        ("Validation SRCC", [(row["step"], row["srcc"]) for row in validation]),
+    )
+    for axis, (title, points) in zip(axes, panels):
+        axis.plot(*zip(*points) if points else ((), ()), marker="." if len(points) < 40 else "", color="#1f8a8a")
+        axis.set_title(title, fontsize=10, loc="left")
+        axis.set_xlabel("step")
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    path = folder / "curves.png"
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+    return path

@@ -1,0 +1,188 @@
+"""RL2R's data, batches and rewards; two processes reward as one does."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from methods.visualquality_r1.thurstone import fidelity_reward
+from methods.visualquality_r1.training import data
+from methods.visualquality_r1.training.reward import Draw, batch_rewards, format_reward, mean_spread, text_of
+
+
+@pytest.fixture
+def tables(tmp_path):
+    for name, count, scale in (("kadid", 12, 1), ("spaq", 9, 20)):
+        folder = tmp_path / name
+        folder.mkdir()
+        rows = ["image,mos"]
+        for index in range(count):
+            file = f"I{index // 3:02d}_{index % 3}.png"
+            Image.new("RGB", (8, 8), (index * 9, 0, 0)).save(folder / file)
+            rows.append(f"{file},{(1 + index % 4) * scale}")
+        (folder / f"{name}.csv").write_text("\n".join(rows))
+    return [tmp_path / "kadid" / "kadid.csv", tmp_path / "spaq" / "spaq.csv"]
+
+
+def test_sets_keep_their_own_scale(tables):
+    pictures = data.read_sets(tables, [None, None])
+    assert {picture.source for picture in pictures} == {"kadid", "spaq"}
+    assert max(picture.mos for picture in pictures if picture.source == "spaq") == 80
+    assert max(picture.mos for picture in pictures if picture.source == "kadid") == 4
+
+
+def test_a_split_keeps_contents_together_and_round_trips(tables, tmp_path):
+    pictures = data.read_sets(tables, [None, None], r"^(I\d+)_")
+    parts = data.split_by_content(pictures, seed=1)
+    for source, contents in (("kadid", 4), ("spaq", 3)):
+        of = {}
+        for picture in pictures:
+            if picture.source == source:
+                of.setdefault(picture.content, set()).add(parts[source, picture.name])
+        assert len(of) == contents
+        assert all(len(part) == 1 for part in of.values())
+        assert set().union(*of.values()) == set(data.PARTS)
+    data.write_split(parts, tmp_path / "split.csv")
+    assert data.read_split(tmp_path / "split.csv", pictures) == parts
+
+
+def test_splits_are_six_to_two_to_two_and_follow_the_seed():
+    pictures = [data.RatedPicture(Path(f"{i}.png"), f"{i}.png", i, "a", f"{i}.png") for i in range(100)]
+    first, second = data.split_by_content(pictures, 0), data.split_by_content(pictures, 0)
+    counts = {part: list(first.values()).count(part) for part in data.PARTS}
+    assert counts == {"train": 60, "validation": 20, "test": 20}
+    assert first == second
+    assert first != data.split_by_content(pictures, 1)
+
+
+def test_a_split_that_does_not_fit_is_refused(tables, tmp_path):
+    pictures = data.read_sets(tables, [None, None], r"^(I\d+)_")
+    parts = data.split_by_content(pictures)
+    torn = dict(parts)
+    torn["kadid", "I00_0.png"] = "test" if parts["kadid", "I00_1.png"] == "train" else "train"
+    data.write_split(torn, tmp_path / "torn.csv")
+    with pytest.raises(ValueError, match="two parts"):
+        data.read_split(tmp_path / "torn.csv", pictures)
+    data.write_split(dict(list(parts.items())[1:]), tmp_path / "short.csv")
+    with pytest.raises(ValueError, match="says nothing of 1 pictures"):
+        data.read_split(tmp_path / "short.csv", pictures)
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match="not a split"):
+        data.read_split(tmp_path / "other.csv", pictures)
+
+
+@pytest.mark.parametrize("pattern", ["(", "^nothing"])
+def test_bad_content_patterns_are_refused(tables, pattern):
+    with pytest.raises(ValueError, match="content pattern"):
+        data.read_sets(tables, [None, None], pattern)
+
+
+def test_batches_hold_one_set_each_and_repeat_every_picture():
+    sources = ["a"] * 10 + ["b"] * 7
+    batches = data.OneSetBatches(sources, generations=3, batch_size=4, repeat_count=2, seed=0)
+    order = list(batches)
+    assert len(order) == len(batches) == 3 * 4 * 3 * 2  # two full batches of a, one of b
+    for start in range(0, len(order), 12):
+        rows = order[start : start + 12]
+        assert len({sources[row] for row in rows}) == 1
+        assert [rows.count(row) for row in dict.fromkeys(rows)] == [3] * 4
+        assert rows == sorted(rows, key=list(dict.fromkeys(rows)).index)  # groups are contiguous
+    assert order[:12] == order[12:24]
+    assert list(batches) != order  # the next epoch is another order
+
+
+def test_batches_are_the_same_in_every_process():
+    arguments = (["a"] * 20, 2, 4, 1, 7)
+    assert list(data.OneSetBatches(*arguments)) == list(data.OneSetBatches(*arguments))
+
+
+def test_no_full_batch_is_a_sentence():
+    with pytest.raises(ValueError, match="lower the batch size"):
+        data.OneSetBatches(["a"] * 3, 2, 4, 1, 0)
+
+
+def test_the_dataset_gives_pictures_and_the_question(tables):
+    pictures = data.read_sets(tables, [None, None])
+    row = data.training_dataset(pictures, "paper", longest_side=4)[1]
+    assert row["image"].size == (4, 4)
+    assert row["prompt"][0]["content"][0] == {"type": "image"}
+    assert row["prompt"][0]["content"][1]["text"].startswith("You are doing the image quality assessment task.")
+    assert (row["key"], row["source"], row["mos"]) == (1, "kadid", 2.0)
+
+
+def draws():
+    rng = np.random.default_rng(5)
+    rows = [Draw(source, key, float(key % 5), float(score))
+            for source, keys in (("a", range(4)), ("b", range(4, 7)))
+            for key in keys for score in np.round(rng.uniform(1, 5, 6), 2)]
+    rows[3] = Draw(rows[3].source, rows[3].key, rows[3].mos, float("nan"))
+    return rows
+
+
+def test_batch_rewards_are_equation_3_within_each_set():
+    rows = draws()
+    rewards = np.array(batch_rewards(rows))
+    first = np.array([row.score for row in rows[:24]]).reshape(4, 6)
+    second = np.array([row.score for row in rows[24:]]).reshape(3, 6)
+    assert rewards[:24].reshape(4, 6) == pytest.approx(fidelity_reward(first, [0, 1, 2, 3]))
+    assert rewards[24:].reshape(3, 6) == pytest.approx(fidelity_reward(second, [4, 0, 1]))
+    assert rewards[3] == 0
+
+
+def test_the_order_of_texts_does_not_matter():
+    rows = draws()
+    order = np.random.default_rng(0).permutation(len(rows))
+    shuffled = batch_rewards([rows[index] for index in order])
+    assert shuffled == pytest.approx(np.array(batch_rewards(rows))[order])
+
+
+def test_a_picture_alone_in_its_set_earns_nothing():
+    assert batch_rewards([Draw("a", 0, 1.0, 3.0), Draw("a", 0, 1.0, 4.0)]) == [0, 0]
+
+
+def test_spread_and_format():
+    assert mean_spread([Draw("a", 0, 1, 2.0), Draw("a", 0, 1, 4.0), Draw("a", 1, 1, 3.0)]) == pytest.approx(2**0.5)
+    assert np.isnan(mean_spread([Draw("a", 0, 1, 2.0)]))
+    turn = [{"role": "assistant", "content": "<think>x</think><answer>3</answer>"}]
+    assert format_reward([turn, "3"]) == [1, 0]
+    assert text_of([{"role": "assistant", "content": [{"type": "text", "text": "abc"}]}]) == "abc"
+
+
+WORKER = """
+import sys, json
+from accelerate import PartialState
+from methods.visualquality_r1.training.reward import FidelityReward
+state = PartialState(cpu=True)
+rows = json.load(open(sys.argv[1]))
+share = len(rows) // state.num_processes
+mine = rows[state.process_index * share : (state.process_index + 1) * share]
+rewards = FidelityReward()(
+    completions=[f"<think>t</think><answer>{row[3]}</answer>" for row in mine],
+    source=[row[0] for row in mine], key=[row[1] for row in mine], mos=[row[2] for row in mine],
+)
+json.dump(rewards, open(f"{sys.argv[1]}.{state.num_processes}.{state.process_index}", "w"))
+"""
+
+
+def test_two_processes_reward_as_one(tmp_path):
+    import json
+    import os
+
+    rows = [[row.source, row.key, row.mos, row.score if row.score == row.score else "none"] for row in draws()]
+    table, script = tmp_path / "rows.json", tmp_path / "worker.py"
+    table.write_text(json.dumps(rows))
+    script.write_text(WORKER)
+    root = Path(__file__).resolve().parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    for processes in (1, 2):
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
+                   str(processes), str(script), str(table)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, cwd=root)
+        assert done.returncode == 0, done.stderr[-2000:]
+    (alone,) = (json.loads(Path(f"{table}.1.0").read_text()),)
+    together = [reward for place in (0, 1) for reward in json.loads(Path(f"{table}.2.{place}").read_text())]
+    assert together == pytest.approx(alone)
+    assert alone == pytest.approx(batch_rewards(draws()))
