@@ -275,8 +275,9 @@ class ReferenceSet:
         """The path to write into the table: inside the set's folder where the picture lies or is put there."""
         if isinstance(image, Image.Image) or copy_images:
             (partial / "images").mkdir(exist_ok=True)
-            suffix = ".png" if isinstance(image, Image.Image) else Path(image).suffix.lower()
-            inside = f"images/{number:06d}{suffix}"
+            inside = f"images/{number:06d}.png" if isinstance(image, Image.Image) else f"images/{Path(image).name}"
+            if (partial / inside).exists():
+                inside = f"images/{number:06d}-{Path(image).name}"
             if isinstance(image, Image.Image):
                 image.save(partial / inside)
             else:

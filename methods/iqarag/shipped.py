@@ -78,7 +78,7 @@ def recipes() -> Iterator[tuple[Source, str, int, float]]:
     by_bin: dict[int, list[tuple[str, int]]] = {}
     # Level by level, so that the types take turns before one comes again.
     for level in LEVELS:
-        for name in DISTORTIONS:
+        for name in [name for name in DISTORTIONS if _does_something(name, level)]:
             by_bin.setdefault(int(bins_of([level_mos(name, level)])[0]), []).append((name, level))
     turn = dict.fromkeys(by_bin, 0)
     for source in SOURCES:
@@ -92,6 +92,12 @@ def recipes() -> Iterator[tuple[Source, str, int, float]]:
                     continue
                 chosen.append(name)
                 yield source, name, level, level_mos(name, level)
+
+
+def _does_something(name: str, level: int) -> bool:
+    """Whether a type changes pixels at a level; KADID-10k's mildest blurs and saturations do not."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    return bool((distort(noise, name, level, rng=0) != noise).any())
 
 
 def make_pictures(folder: Path) -> list[Labelled]:

@@ -123,6 +123,19 @@ def test_a_failed_save_leaves_the_old_set(lmm, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
+def test_pictures_of_the_same_name_are_kept_apart(lmm, tmp_path):
+    paths = []
+    for number, value in enumerate((30, 60)):
+        (tmp_path / str(number)).mkdir()
+        paths.append(tmp_path / str(number) / "photo.png")
+        grey(value).save(paths[-1])
+    images = [grey(30), grey(60)]
+    ReferenceSet(paths, [0.1, 0.2], lmm.embed(images), "VE").save(tmp_path / "set", copy_images=True)
+    loaded = ReferenceSet.load(tmp_path / "set")
+    assert [loaded.image(n).tobytes() for n in (0, 1)] == [image.tobytes() for image in images]
+    assert loaded.names == ["photo.png", "photo.png"]
+
+
 def test_a_folder_without_a_set_is_a_sentence(tmp_path):
     with pytest.raises(ValueError, match=r"methods\.iqarag build"):
         ReferenceSet.load(tmp_path)
