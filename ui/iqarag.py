@@ -68,13 +68,13 @@ def build(page: gr.Blocks) -> None:
     shown = [*panel.outputs, both, words, empty, gallery, asked, prompts, everything, numbers]
 
     @plain_errors
-    def score(path: str | None, name: str | None, chosen: str, folder: str | None, *values: Any,
+    def score(photo: str | None, model: str | None, references: str, folder: str | None, *values: Any,
               progress: gr.Progress = gr.Progress()) -> list[Any]:
-        required(path)
+        required(photo)
         options = form.kwargs(values)
-        if chosen == OWN:
+        if references == OWN:
             options["reference_set"] = _alive(folder)
-        (result,) = gpu.assess(IQARAG.name, [path], name, options, progress=progress)
+        (result,) = gpu.assess(IQARAG.name, [photo], model, options, progress=progress)
         evidence = result.evidence
         passes = 2 if evidence.references else 1
         missing = empty_markdown(evidence)
