@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -17,9 +17,12 @@ from ui.components import (
     picture_input,
     plain_errors,
     required,
-    themed,
+    word_probabilities,
 )
-from ui.components.regions import DrawnRegion, region_figure
+from ui.components.regions import DrawnRegion, region_figure, region_plot
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 TITLE = "LLM-IQA"
 MOST_MODELS = 4
@@ -34,12 +37,12 @@ def build(page: gr.Blocks) -> None:
     evidence = gr.State(None)
     with gr.Row():
         with gr.Column(scale=2, min_width=280):
-            picture = picture_input()
+            picture = picture_input(elem_id="llm-iqa-picture")
             chosen = gr.Dropdown(models.offered(), value=[models.default_for(LLMIQA.name)], multiselect=True,
                                  max_choices=MOST_MODELS, label="Models",
                                  info="Several models form an ensemble: their scores are averaged.")
             form = options_form(LLMIQA.options, leave_out=("lam", "reading"))
-            button = gr.Button("Score", variant="primary")
+            button = gr.Button("Score", variant="primary", elem_id="llm-iqa-run")
         with gr.Column(scale=3, min_width=300):
             gauge = gr.HTML(dial(None), elem_classes="result-dial")
             regions = gr.HTML(elem_classes="result-regions")
@@ -50,7 +53,7 @@ def build(page: gr.Blocks) -> None:
             with gr.Row(visible=False) as weighting:
                 weights = [gr.Slider(0, 1, value=1, step=0.05, visible=False, min_width=160)
                            for _ in range(MOST_MODELS)]
-            plot = gr.Plot(visible=False, label="How likely each digit was")
+            plot = gr.Plot(visible=False, show_label=False, container=False)
             notes = gr.Markdown(visible=False, elem_classes="result-notes")
             explanation = gr.Markdown(elem_classes="result-explanation")
             cost = gr.Markdown(elem_classes="result-cost")
@@ -93,9 +96,9 @@ def build(page: gr.Blocks) -> None:
     )
     for control in (lam, reading, *weights):
         event = control.change if control is reading else control.release
-        event(rescore, [evidence, lam, reading, *weights], shown, show_progress="hidden", api_name=False)
+        event(rescore, [evidence, lam, reading, *weights], shown, show_progress="hidden", api_visibility="private")
     picture.change(lambda: [None, dial(None), "", gr.Plot(visible=False), ""], None, [evidence, *shown],
-                   api_name=False)
+                   show_progress="hidden", api_visibility="private")
 
 
 def _show(evidence: LLMIQAEvidence, total: Total, reading: str) -> list[Any]:
@@ -123,7 +126,13 @@ def regions_html(evidence: LLMIQAEvidence, reading: str | None = None) -> str:
     """The photo with every region's score and weight on it; empty where only the whole picture was scored."""
     if not evidence.regions:
         return ""
-    reading = reading or evidence.reading
+    drawn = drawn_regions(evidence, reading or evidence.reading)
+    return region_figure(evidence.picture, evidence.size, drawn,
+                         f"The photo with {len(drawn)} scored regions, cut by {evidence.segmenter}")
+
+
+def drawn_regions(evidence: LLMIQAEvidence, reading: str) -> list[DrawnRegion]:
+    """Each region with the mean of its scores over the models, ready to be drawn."""
     drawn = []
     for index, region in enumerate(evidence.regions):
         score = sum(lmm.regions[index].read(reading) for lmm in evidence.lmms) / len(evidence.lmms)
@@ -133,20 +142,19 @@ def regions_html(evidence: LLMIQAEvidence, reading: str | None = None) -> str:
             caption=f"{kind}, {region.weight:.0%} of the weight", quality=(score - 1) / (evidence.k - 1),
             crop=region.crop,
         ))
-    return region_figure(evidence.picture, evidence.size, drawn,
-                         f"The photo with {len(drawn)} scored regions, cut by {evidence.segmenter}")
+    return drawn
 
 
-def digit_figure(evidence: LLMIQAEvidence) -> Any:
+def digit_figure(evidence: LLMIQAEvidence) -> go.Figure | None:
     """How likely each digit was for the whole picture, a bar a level and a colour a model; None without a whole."""
     if evidence.lmms[0].whole is None:
         return None
-    from ui.components import word_probabilities
-
     groups = {lmm.lmm.split("@")[0]: lmm.whole.probabilities for lmm in evidence.lmms}
-    return themed(word_probabilities(evidence.standard, groups), height=60 + 30 * evidence.k)
+    return word_probabilities(evidence.standard, groups, height=60 + 30 * evidence.k)
 
 
-def render_evidence(evidence: LLMIQAEvidence) -> Any:
+def render_evidence(evidence: LLMIQAEvidence) -> go.Figure | None:
     """For the Score tab: the photo with its regions, or the digit probabilities where only the whole was scored."""
-    return regions_html(evidence) or digit_figure(evidence)
+    if not evidence.regions:
+        return digit_figure(evidence)
+    return region_plot(evidence.picture, evidence.size, drawn_regions(evidence, evidence.reading))

@@ -160,6 +160,11 @@ class VisualQualityR1(Method):
         return Verdict(score, evidence.mean, explain(evidence), evidence)
 
 
+def stream_with(method: VisualQualityR1, image: ImageSource, options: dict[str, Any]) -> Iterator[str | Assessment]:
+    """`method.stream` as a plain function, so that it can be sent to a GPU worker."""
+    yield from method.stream(image, **options)
+
+
 def _decoding(options: VisualQualityR1Options) -> dict[str, Any]:
     return {"max_new_tokens": options.max_new_tokens, "temperature": options.temperature,
             "top_p": options.top_p, "top_k": options.top_k}

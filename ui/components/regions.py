@@ -10,10 +10,15 @@ import base64
 import html
 import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from methods.levels import FIVE_LEVELS
+from ui.components.figures import LEVEL_COLOURS, themed
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,36 @@ def region_figure(picture: Image.Image, size: tuple[int, int], regions: list[Dra
         f'<image href="{data_url(picture)}" width="{width}" height="{height}"/>{shapes}</svg>'
         f'<ol class="region-cards">{cards}</ol></figure>'
     )
+
+
+def region_plot(picture: Image.Image, size: tuple[int, int], regions: list[DrawnRegion]) -> go.Figure:
+    """The same as one plotly figure: hover a region for its caption. Arguments as `region_figure`."""
+    import plotly.graph_objects as go
+
+    width, height = size
+    figure = go.Figure()
+    figure.add_layout_image(source=data_url(picture), xref="x", yref="y", x=0, y=0, sizex=width, sizey=height,
+                            sizing="stretch", layer="below")
+    for region in regions:
+        colour = LEVEL_COLOURS[FIVE_LEVELS.words.index(_level(region).removeprefix("level-"))]
+        xs, ys = [], []
+        for polygon in region.outline:
+            closed = [*polygon, polygon[0]]
+            xs += [*(x for x, _ in closed), None]
+            ys += [*(y for _, y in closed), None]
+        figure.add_scatter(x=xs, y=ys, mode="lines", fill="toself", line={"color": colour, "width": 2},
+                           fillcolor=f"rgba({_rgb(colour)}, 0.16)", hoveron="fills", name=region.caption,
+                           text=f"{region.label}: {region.caption}", hoverinfo="text", showlegend=False)
+        figure.add_annotation(x=region.anchor[0], y=region.anchor[1], text=f"<b>{region.label}</b>", showarrow=False,
+                              font={"color": "#fff"}, bgcolor="rgba(16, 20, 25, 0.82)", borderpad=3)
+    themed(figure, height=360)
+    figure.update_xaxes(range=[0, width], visible=False, constrain="domain")
+    figure.update_yaxes(range=[height, 0], visible=False, scaleanchor="x", constrain="domain")
+    return figure
+
+
+def _rgb(colour: str) -> str:
+    return ", ".join(str(int(colour[place : place + 2], 16)) for place in (1, 3, 5))
 
 
 def _shape(index: int, region: DrawnRegion, unit: float) -> str:
