@@ -1,0 +1,66 @@
+"""The app as its own process for the tests that talk to it: started once, on a free port, stopped at the end.
+
+With the embedded model in assets/ the app runs as it ships; MEAN_OPINION_LMM in the environment names another one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SECONDS_TO_START = 120
+
+
+@functools.cache
+def running_app() -> str:
+    """The address of the app, started on first use.
+
+    Raises:
+        RuntimeError: it ended or did not answer in time; with what it printed.
+    """
+    port = _free_port()
+    folder = Path(tempfile.mkdtemp(prefix="mean-opinion-test-"))
+    log = folder / "app.log"
+    environment = {
+        **os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1", "HF_HUB_OFFLINE": "1",
+        "GRADIO_TEMP_DIR": str(folder / "uploads"), "MEAN_OPINION_OFFER": "", "PYTHONUNBUFFERED": "1",
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "app.py"], cwd=REPOSITORY, env=environment, stdout=output,
+                                   stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    atexit.register(_stop, process)
+    address = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + SECONDS_TO_START
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"The app ended with status {process.returncode}:\n{log.read_text()[-4000:]}")
+        try:
+            with urllib.request.urlopen(f"{address}/config", timeout=2) as answer:
+                if answer.status == 200:
+                    return address
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"The app did not answer within {SECONDS_TO_START} s:\n{log.read_text()[-4000:]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _stop(process: subprocess.Popen) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
