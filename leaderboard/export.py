@@ -1,0 +1,183 @@
+"""Exactly the table in view as CSV, Markdown or LaTeX; every number as its source printed it.
+
+LaTeX uses booktabs, bold for the best and underline for the second value of a column, and cites every row's source
+with the keys of `citations`. Marks are the same everywhere: a dagger for a model that was trained on the tested set, a
+question mark for a doubtful cell, a star for a result measured here.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+from leaderboard.citations import source_keys
+from leaderboard.entries import MEASURED, Cell
+from leaderboard.schema import Board
+from leaderboard.tables import Row, Table
+
+FORMATS = ("csv", "markdown", "latex")
+DASH = "–"
+LEGEND = ("† trained on the tested set (‡: possibly)", "? doubtful as printed, see the note of the cell",
+          "* measured here")
+
+
+def as_text(board: Board, shown: Table, file_format: str, *, link: str = "", standalone: bool = False) -> str:
+    """The table in a format of `FORMATS`.
+
+    Args:
+        board: the data.
+        shown: the table in view.
+        link: the view's address, named in the caption where given.
+        standalone: LaTeX only: a whole document instead of the table environment.
+
+    Raises:
+        ValueError: an unknown format.
+    """
+    if file_format == "csv":
+        return to_csv(shown)
+    if file_format == "markdown":
+        return to_markdown(shown, link=link)
+    if file_format == "latex":
+        return to_latex(board, shown, link=link, standalone=standalone)
+    raise ValueError(f"A table is exported as {', '.join(FORMATS)}; got {file_format!r}.")
+
+
+def to_csv(shown: Table) -> str:
+    """One line a row; beside every dataset's value its interval, n, marks and note, empty where there is none."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    fixed = ["position", "mean_rank", "borda", "method", "backbone", "variant", "training_free", "training_set",
+             "source", "table", "origin", "coverage", "metric", "data_revision"]
+    each = ["", "low", "high", "n", "trained_on", "note"]
+    names = [dataset.slug for dataset in shown.datasets]
+    writer.writerow(fixed + [f"{name}{':' + part if part else ''}" for name in names for part in each])
+    for row in shown.rows:
+        entry = row.entry
+        training = "" if entry.training is None else "+".join(entry.training) or "none"
+        cells = [item for name in names for item in _csv_cell(row.cells.get(name))]
+        writer.writerow([_number(row.position), _number(row.mean_rank), _number(row.borda), entry.method,
+                         entry.backbone, entry.variant, entry.training_free, training, entry.paper, entry.table,
+                         entry.origin, f"{row.covered}/{len(names)}", shown.view.metric, shown.revision, *cells])
+    return stream.getvalue()
+
+
+def _csv_cell(cell: Cell | None) -> list[str]:
+    if cell is None:
+        return [""] * 6
+    return [cell.printed, _number(cell.low), _number(cell.high), _number(cell.n), cell.overlap, cell.note]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def text_of(cell: Cell, *, measured: bool) -> str:
+    """The number as shown: as printed by its source; a measured one with four digits."""
+    return f"{cell.value:.4f}" if measured else cell.printed
+
+
+def marks_of(cell: Cell) -> str:
+    """Dagger, double dagger and question mark, as the legend explains them."""
+    return {"yes": "†", "possible": "‡", "": ""}[cell.overlap] + ("?" if cell.doubtful else "")
+
+
+def to_markdown(shown: Table, *, link: str = "") -> str:
+    """A GitHub table; bold best, underlined second."""
+    head = ["#", "Method", "Source", *(dataset.short for dataset in shown.datasets), "Coverage"]
+    lines = [f"| {' | '.join(map(_md, head))} |",
+             "|" + "|".join(["---:", "---", "---", *["---:"] * len(shown.datasets), "---:"]) + "|"]
+    for row in shown.rows:
+        cells = [_md_cell(row, dataset.slug) for dataset in shown.datasets]
+        star = "*" if row.entry.origin == MEASURED else ""
+        lines.append("| " + " | ".join([_position(row), _md(row.entry.label) + star.replace("*", "\\*"),
+                                        _md(_source(row)), *cells, f"{row.covered}/{len(shown.datasets)}"]) + " |")
+    foot = [shown.sentence, "; ".join(LEGEND).replace("*", "\\*") + f". Data revision {shown.revision or 'unstated'}."]
+    if link:
+        foot.append(f"<{link}>")
+    return "\n".join([*lines, "", *foot, ""])
+
+
+def _md_cell(row: Row, name: str) -> str:
+    cell = row.cells.get(name)
+    if cell is None:
+        return DASH
+    text = text_of(cell, measured=row.entry.origin == MEASURED)
+    text = {1: f"**{text}**", 2: f"<u>{text}</u>"}.get(row.marks.get(name), text)
+    return text + marks_of(cell)
+
+
+def _md(text: str) -> str:
+    return re.sub(r"([\\|*_<>\[\]`])", r"\\\1", text)
+
+
+def _position(row: Row) -> str:
+    return DASH if row.position is None else str(row.position)
+
+
+def _source(row: Row) -> str:
+    entry = row.entry
+    return f"measured, {entry.table}" if entry.origin == MEASURED else f"{entry.paper}, {entry.table}"
+
+
+def to_latex(board: Board, shown: Table, *, link: str = "", standalone: bool = False) -> str:
+    """A `table*` that needs booktabs; with `standalone` a document that compiles. The link stands in a comment.
+
+    The standalone document prints unresolved citations as their keys: put the BibTeX of `citations` beside it.
+    """
+    keys = source_keys(board)
+    columns = len(shown.datasets)
+    head = ["Method", *(_tex(dataset.short) for dataset in shown.datasets)]
+    lines = [
+        r"\begin{table*}[t]", r"\centering", r"\small", r"\setlength{\tabcolsep}{4pt}",
+        rf"\caption{{{_tex(shown.sentence)} Best in bold, second underlined. {_tex_legend(shown)}"
+        rf"Mean Opinion~\cite{{meanopinion}}, data revision {_tex(shown.revision or 'unstated')}.}}",
+        r"\label{tab:mean-opinion}",
+        rf"\begin{{tabular}}{{l{'r' * columns}}}", r"\toprule", f"{' & '.join(head)} \\\\", r"\midrule",
+    ]
+    for row in shown.rows:
+        cells = [_tex_cell(row, dataset.slug) for dataset in shown.datasets]
+        star = r"$^{*}$" if row.entry.origin == MEASURED else ""
+        name = rf"{_tex(row.entry.label)}{star}~\cite{{{keys[row.entry.paper]}}}"
+        lines.append(f"{' & '.join([name, *cells])} \\\\")
+    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table*}"]
+    body = "\n".join(lines) + "\n"
+    if not standalone:
+        return "% Needs \\usepackage{booktabs}.\n" + (f"% {link}\n" if link else "") + body
+    return ("\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage[utf8]{inputenc}\n"
+            "\\usepackage{textcomp}\n\\usepackage{booktabs}\n"
+            "\\usepackage[landscape,margin=1cm]{geometry}\n"
+            f"\\begin{{document}}\n{body}\\end{{document}}\n")
+
+
+def _tex_cell(row: Row, name: str) -> str:
+    cell = row.cells.get(name)
+    if cell is None:
+        return "--"
+    text = _tex(text_of(cell, measured=row.entry.origin == MEASURED))
+    text = {1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}.get(row.marks.get(name), text)
+    marks = {"yes": r"\dagger", "possible": r"\ddagger", "": ""}[cell.overlap] + ("?" if cell.doubtful else "")
+    return f"{text}$^{{{marks}}}$" if marks else text
+
+
+def _tex_legend(shown: Table) -> str:
+    cells = [cell for row in shown.rows for cell in row.cells.values()]
+    parts = []
+    if any(cell.overlap == "yes" for cell in cells):
+        parts.append(r"$\dagger$: trained on the tested set")
+    if any(cell.overlap == "possible" for cell in cells):
+        parts.append(r"$\ddagger$: possibly trained on the tested set")
+    if any(cell.doubtful for cell in cells):
+        parts.append("?: doubtful as printed")
+    if any(row.entry.origin == MEASURED for row in shown.rows):
+        parts.append("$*$: measured here")
+    return "; ".join(parts) + ". " if parts else ""
+
+
+_TEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+        "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "†": r"\textdagger{}", "‡": r"\textdaggerdbl{}",
+        "–": "--", "…": r"\ldots{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "·": r"$\cdot$"}
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(character, character) for character in text)

@@ -1,0 +1,123 @@
+"""The table in view as accessible HTML: a real `<table>`, buttons that sort, and the source of every number at hand.
+
+What a cell has to say beyond its number stands in `data-about`, which the page shows on hover and keeps on click. The
+row's name is a button that lists the sources of all its cells, so that nothing needs a mouse. Everything that comes
+from data is escaped.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+from leaderboard.entries import MEASURED, Cell
+from leaderboard.export import DASH, marks_of, text_of
+from leaderboard.tables import Row, Table
+
+
+def to_html(shown: Table, *, sources: dict[str, str] | None = None) -> str:
+    """The table as an HTML fragment without scripts or styles.
+
+    Args:
+        shown: the table in view.
+        sources: source slug -> its title.
+    """
+    sources = sources or {}
+    if not shown.rows:
+        return ('<div class="lb-empty">Nothing matches these filters. Take one away, or choose another metric: '
+                "RMSE and the logistic PLCC exist for measured results only.</div>")
+    head = "".join(_header(shown, name, label, title) for name, label, title in _columns(shown))
+    body = "".join(_row(shown, row, sources) for row in shown.rows)
+    return (f'<div class="lb-scroll" role="region" aria-label="Leaderboard table" tabindex="0"><table class="lb">'
+            f"<caption>{escape(shown.sentence)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            f'</div><p class="lb-legend"><b>best</b> · <u>second</u> · † trained on the tested set (‡ possibly) · '
+            f'<span class="lb-q">?</span> doubtful as printed · <span class="lb-here">here</span> measured here · '
+            f"● ranks are over this set</p>")
+
+
+def _columns(shown: Table) -> list[tuple[str, str, str]]:
+    fixed = [("method", "Method", "Method, model and variant, with the source"),
+             ("rank", "Rank", f"Place by mean rank over {', '.join(map(shown.short, shown.shared)) or 'no set'}; below "
+                              f"it the mean rank. Borda points are in the row's details."),
+             ("coverage", "Sets", "Shown datasets with a result")]
+    return fixed + [(dataset.slug, dataset.short, f"{dataset.name} ({dataset.kind})") for dataset in shown.datasets]
+
+
+def _header(shown: Table, name: str, label: str, title: str) -> str:
+    active = shown.view.sort == name
+    # Position 1 and the method A are the best "first"; what arrow that is follows from what the column holds.
+    ascending = (name in ("rank", "method") or (shown.lower_is_better and name != "coverage")) != shown.view.reverse
+    state = f' aria-sort="{"ascending" if ascending else "descending"}"' if active else ""
+    arrow = f'<span class="lb-arrow" aria-hidden="true">{"▲" if ascending else "▼"}</span>' if active else ""
+    dot = '<span class="lb-dot" aria-label="ranks are over this set">●</span>' if name in shown.shared else ""
+    kind = {"method": "lb-name", "rank": "lb-rank", "coverage": "lb-cover"}.get(name, "lb-num")
+    return (f'<th scope="col" class="{kind}"{state}><button type="button" data-sort="{escape(name)}" '
+            f'title="{escape(title)}">{escape(label)}{dot}{arrow}</button></th>')
+
+
+def _row(shown: Table, row: Row, sources: dict[str, str]) -> str:
+    entry = row.entry
+    here = '<span class="lb-here">here</span>' if entry.origin == MEASURED else ""
+    source = f"{'measured' if entry.origin == MEASURED else entry.paper} · {entry.table}"
+    about = escape(_about_row(shown, row, sources))
+    name = (f'<th scope="row" class="lb-name"><button type="button" data-about="{about}">'
+            f"<span>{escape(entry.method)}</span>{here}</button>"
+            f'<small>{escape(entry.details)}</small><small class="lb-source">{escape(source)}</small></th>')
+    place = f"{row.position}<small>{row.mean_rank:.1f}</small>" if row.position is not None else DASH
+    cells = "".join(_cell(shown, row, dataset.slug) for dataset in shown.datasets)
+    return (f'<tr>{name}<td class="lb-rank">{place}</td>'
+            f'<td class="lb-cover">{row.covered}/{len(shown.datasets)}</td>{cells}</tr>')
+
+
+def _cell(shown: Table, row: Row, name: str) -> str:
+    cell = row.cells.get(name)
+    if cell is None:
+        return f'<td class="lb-none" aria-label="no result">{DASH}</td>'
+    text = escape(text_of(cell, measured=row.entry.origin == MEASURED))
+    text = {1: f"<b>{text}</b>", 2: f"<u>{text}</u>"}.get(row.marks.get(name), text)
+    marks = marks_of(cell)
+    extra = f'<sup class="{"lb-q" if cell.doubtful else ""}">{escape(marks)}</sup>' if marks else ""
+    return f'<td class="lb-num" data-about="{escape(_about_cell(shown, row, name, cell))}">{text}{extra}</td>'
+
+
+def _about_cell(shown: Table, row: Row, name: str, cell: Cell) -> str:
+    """Plain text, one fact a line; the first line is a heading."""
+    entry = row.entry
+    value = text_of(cell, measured=entry.origin == MEASURED)
+    lines = [f"{entry.label} on {shown.short(name)}: {value}"]
+    if cell.has_interval:
+        lines.append(f"95 % interval {cell.low:.4f} to {cell.high:.4f}" + (f", n = {cell.n}" if cell.n else ""))
+    elif cell.n:
+        lines.append(f"n = {cell.n}")
+    kind = {"secondary": " (secondary notes)", "repository": " (repository)"}.get(entry.source_kind, "")
+    lines.append(f"Source: {cell.source}, {cell.table}{kind}" if entry.origin != MEASURED
+                 else f"Measured here: run {entry.provenance['run']}, {entry.provenance['date']}, "
+                      f"commit {entry.provenance['commit'][:10] or 'unknown'}, seed {entry.provenance['seed']}")
+    if cell.protocol:
+        lines.append(f"Protocol: {cell.protocol}")
+    if cell.overlap:
+        lines.append("Trained on this set" if cell.overlap == "yes" else "Possibly trained on this set")
+    if cell.note:
+        lines.append(f"Note: {cell.note}")
+    return "\n".join(lines)
+
+
+def _about_row(shown: Table, row: Row, sources: dict[str, str]) -> str:
+    entry = row.entry
+    trained = "not stated" if entry.training is None else ", ".join(entry.training) or "no IQA training"
+    free = {"true": "yes", "false": "no"}.get(entry.training_free, "not stated")
+    title = sources.get(entry.paper)
+    lines = [entry.label,
+             f"Source: {entry.source}, {entry.table}" if entry.origin != MEASURED else "Measured here",
+             *([title] if title else []), f"Training-free: {free}; trained on: {trained}"]
+    if row.mean_rank is not None:
+        lines.append(f"Mean rank {row.mean_rank:.2f}, Borda {row.borda:g} of {shown.most_points:g} points")
+    lines += [f"{key.replace('_', ' ')}: {value}" for key, value in entry.provenance.items() if value]
+    for name, cell in row.cells.items():
+        parts = [f"{shown.short(name)} {text_of(cell, measured=entry.origin == MEASURED)}{marks_of(cell)}"]
+        if cell.has_interval:
+            parts.append(f"[{cell.low:.4f}, {cell.high:.4f}]")
+        if cell.note:
+            parts.append(cell.note)
+        lines.append(" · ".join(parts))
+    lines.append(f"Row id: {entry.id}")
+    return "\n".join(lines)
