@@ -1,0 +1,74 @@
+"""What the VisualQuality-R1 tab draws, without a browser."""
+
+import pytest
+
+from methods.visualquality_r1.comparison import rank
+from methods.visualquality_r1.method import Sample, summarise
+from ui.visualquality_r1 import (
+    answers_markdown,
+    distinct_names,
+    opinion_curves,
+    preference_matrix,
+    ranking_rows,
+    score_dots,
+    stacked,
+    verdict_markdown,
+    writing,
+)
+
+
+def seen(*scores):
+    return summarise(tuple(Sample("", f"thought {score}", score) for score in scores), 0, "")
+
+
+def test_dots_show_every_score_and_the_mean():
+    figure = score_dots(seen(3.0, 3.0, 4.0))
+    mean, dots = figure.data
+    assert dots.x == (3.0, 3.0, 4.0)
+    assert mean.x[0] == pytest.approx(10 / 3)
+    assert len({height for score, height in zip(dots.x, dots.y) if score == 3.0}) == 2
+
+
+def test_one_score_has_no_spread_to_draw():
+    assert len(score_dots(seen(3.0)).data) == 1
+
+
+def test_dots_of_near_scores_never_cover_each_other():
+    scores = (3.0, 3.01, 3.02, 4.0, 3.01)
+    heights = stacked(scores)
+    near = [height for score, height in zip(scores, heights) if score < 3.5]
+    assert len(set(near)) == 4
+    assert heights[3] == 0
+
+
+def test_reasoning_is_shown_as_text_and_not_as_markup():
+    shown = writing("<think>very <b>dark</b>")
+    assert "&lt;b&gt;" in shown
+    assert "<b>" not in shown
+    assert "<b>" not in answers_markdown(summarise((Sample("", "<b>x</b>", 2.0),), 0, ""))
+
+
+def test_two_photos_get_a_sentence_more_get_an_order():
+    two = rank([[4.0, 4.2], [2.0, 2.1]])
+    assert verdict_markdown(["a", "b"], two).startswith("**a is almost certainly better than b")
+    three = rank([[2.0, 2.1], [4.0, 4.2], [3.0, 3.1]])
+    assert "Best to worst: b, c, a." in verdict_markdown(["a", "b", "c"], three)
+
+
+def test_the_table_and_the_matrix_put_the_best_first():
+    evidences = [seen(2.0, 2.1), seen(4.0, 4.2), seen(3.0, 3.1)]
+    ranking = rank([one.scores for one in evidences])
+    rows = ranking_rows(["a", "b", "c"], evidences, ranking)
+    assert [row[1] for row in rows] == ["b", "c", "a"]
+    assert [row[0] for row in rows] == [1, 2, 3]
+    matrix = preference_matrix(["a", "b", "c"], ranking).data[0]
+    assert list(matrix.y) == ["b", "c", "a"]
+    assert matrix.z[0][1] > 0.5 > matrix.z[1][0]
+
+
+def test_curves_have_a_line_and_ticks_for_each_photo():
+    assert len(opinion_curves(["a", "b"], [seen(2.0, 2.5), seen(4.0, 4.0)]).data) == 4
+
+
+def test_equal_file_names_are_told_apart():
+    assert distinct_names(["/x/cat.jpg", "/y/cat.jpg", "/y/dog.png"]) == ["cat (1)", "cat (2)", "dog"]
