@@ -45,6 +45,7 @@ class Opinions:
         scale: lowest and highest value of that scale, given or guessed.
         lower_is_better: True for DMOS.
         notes: what was mended or assumed, one sentence each.
+        missing: (name, rating) of every row whose picture is not there.
     """
 
     images: tuple[Path, ...]
@@ -53,6 +54,7 @@ class Opinions:
     scale: tuple[float, float]
     lower_is_better: bool
     notes: tuple[str, ...] = ()
+    missing: tuple[tuple[str, float], ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -102,7 +104,7 @@ def read_opinions(
         raise OpinionError(f"{path.name} has a header but no rows; add one row a picture.")
     wanted = _numbers(body, name_index, score_index, bool(header), path, notes)
     index = _PictureIndex(images)
-    found = _find(wanted, index, path, notes)
+    found, missing = _find(wanted, index, path, notes)
     names, files, mos = _average(found, notes)
     if len(files) < minimum:
         raise OpinionError(f"Only {_count(len(files), 'rated picture')} of {path.name} can be used; "
@@ -126,7 +128,7 @@ def read_opinions(
         raise OpinionError(f"The scores in {path.name} run from {mos.min():g} to {mos.max():g}, outside the scale "
                            f"from {scale[0]:g} to {scale[1]:g} that was given.")
     return Opinions(tuple(files), tuple(names), mos, (float(scale[0]), float(scale[1])), bool(lower_is_better),
-                    tuple(notes))
+                    tuple(notes), tuple(missing))
 
 
 def direction_warning(mos01: Sequence[float], scores: Sequence[float], threshold: float = -0.2) -> str | None:
@@ -310,7 +312,7 @@ class _PictureIndex:
 
 
 def _find(wanted: list[tuple[str, float]], index: _PictureIndex, path: Path,
-          notes: list[str]) -> list[tuple[str, Path, float]]:
+          notes: list[str]) -> tuple[list[tuple[str, Path, float]], list[tuple[str, float]]]:
     found, missing = [], []
     for name, value in wanted:
         hits = index.find(name)
@@ -320,13 +322,14 @@ def _find(wanted: list[tuple[str, float]], index: _PictureIndex, path: Path,
         if hits:
             found.append((name, hits[0], value))
         else:
-            missing.append(name)
+            missing.append((name, value))
     if not found:
         raise OpinionError(f"None of the {_count(len(wanted), 'name')} in {path.name} is a picture in {index.place}; "
                            f"the first is {wanted[0][0]!r}.")
     if missing:
-        notes.append(f"{_count(len(missing), 'picture')} of {path.name} not found and left out: {_some(missing)}.")
-    return found
+        notes.append(f"{_count(len(missing), 'picture')} of {path.name} not found and left out: "
+                     f"{_some([name for name, _ in missing])}.")
+    return found, missing
 
 
 def _average(found: list[tuple[str, Path, float]], notes: list[str]) -> tuple[list[str], list[Path], np.ndarray]:
