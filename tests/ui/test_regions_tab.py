@@ -54,7 +54,8 @@ def test_every_region_is_drawn_with_its_score_and_weight(evidence):
     shown = regions_html(evidence)
     assert shown.count('class="region-card ') == 2
     assert 'tabindex="0"' in shown
-    assert "level-good" in shown
+    assert "level-excellent" in shown
+    assert "level-bad" in shown
 
 
 def test_the_expectation_changes_the_labels(evidence):
