@@ -5,7 +5,7 @@
     python -m methods.iqarag encode SET --lmm NAME --out SET2
     python -m methods.iqarag info SET
     python -m methods.iqarag experiment ratios --data DIR --out RESULTS
-    python -m methods score PHOTO --method iqarag --option reference_set=SET
+    python -m methods score PHOTO --method iqarag --reference-set SET
 """
 
 from __future__ import annotations
