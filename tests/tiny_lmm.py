@@ -209,15 +209,21 @@ def _qwen(words: Any) -> dict[str, int]:
     }
 
 
-def _qwen_image_processor() -> Any:
+def _qwen_image_processor(most_pixels: int = 64 * 64) -> Any:
     from transformers import Qwen2VLImageProcessor
 
-    limits = {"shortest_edge": 16 * 16, "longest_edge": 64 * 64}
+    limits = {"shortest_edge": 16 * 16, "longest_edge": most_pixels}
     return Qwen2VLImageProcessor(patch_size=PATCH, size=limits)
 
 
-def qwen3_vl() -> tuple[Any, Any]:
-    """Qwen3-VL: pictures in their own aspect ratio, deepstack features, interleaved M-RoPE."""
+def qwen3_vl(width: int = 32, layers: int = 2, most_pixels: int = 64 * 64) -> tuple[Any, Any]:
+    """Qwen3-VL: pictures in their own aspect ratio, deepstack features, interleaved M-RoPE.
+
+    Args:
+        width: hidden size of the tower and of the text model, a multiple of 32.
+        layers: of the text model; the tower has one more.
+        most_pixels: pictures are scaled down to this many.
+    """
     from transformers import (
         Qwen3VLConfig,
         Qwen3VLForConditionalGeneration,
@@ -226,16 +232,22 @@ def qwen3_vl() -> tuple[Any, Any]:
     )
 
     words = tokenizer("<|image_pad|>", *_QWEN_TOKENS.values(), **_QWEN_TOKENS)
-    rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1], "mrope_interleaved": True}
+    sections = [width // 16, width // 32, width // 32]
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": sections, "mrope_interleaved": True}
     config = Qwen3VLConfig(
         vision_config={
-            "depth": 3, "hidden_size": 32, "intermediate_size": 64, "num_heads": 4, "patch_size": PATCH,
-            "out_hidden_size": 32, "num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1],
+            "depth": layers + 1, "hidden_size": width, "intermediate_size": 2 * width, "num_heads": 4,
+            "patch_size": PATCH,
+            "out_hidden_size": width, "num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1],
         },
-        text_config=_text(words, head_dim=8, rope_parameters=rope), **_qwen(words),
+        text_config=_text(
+            words, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=layers, head_dim=width // 4,
+            rope_parameters=rope,
+        ),
+        **_qwen(words),
     )
     processor = Qwen3VLProcessor(
-        image_processor=_qwen_image_processor(), tokenizer=words,
+        image_processor=_qwen_image_processor(most_pixels), tokenizer=words,
         video_processor=Qwen3VLVideoProcessor(patch_size=PATCH), chat_template=_QWEN_TEMPLATE,
     )
     return Qwen3VLForConditionalGeneration(config), processor
@@ -381,7 +393,7 @@ def gemma3() -> tuple[Any, Any]:
     return Gemma3ForConditionalGeneration(config), processor
 
 
-FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
+FAMILIES: dict[str, Callable[..., tuple[Any, Any]]] = {
     "fast_vlm": fast_vlm, "qwen3_vl": qwen3_vl, "qwen2_5_vl": qwen2_5_vl, "internvl": internvl, "llava": llava,
     "llava_onevision": llava_onevision, "smolvlm": smolvlm, "idefics3": idefics3, "gemma3": gemma3,
 }
@@ -400,13 +412,14 @@ def _settle_batch_norm(model: Any) -> None:
             tower(torch.randn(4, 3, 64, 64))
 
 
-def build(family: str, folder: str | Path, image_budget: int | None = None) -> Path:
+def build(family: str, folder: str | Path, image_budget: int | None = None, **size: int) -> Path:
     """Writes a tiny random checkpoint.
 
     Args:
         family: one of `FAMILIES`.
         folder: where to write it; made if it is not there.
         image_budget: written into the checkpoint's config, where `TransformersLMM` reads it.
+        size: settings of that family's function, for a checkpoint that is less tiny.
 
     Returns:
         the folder.
@@ -416,7 +429,7 @@ def build(family: str, folder: str | Path, image_budget: int | None = None) -> P
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model, processor = FAMILIES[family]()
+        model, processor = FAMILIES[family](**size)
         # Fresh weights of standard deviation 0.02 give logits that hardly differ; ones that differ show errors.
         with torch.no_grad():
             for parameter in model.parameters():
