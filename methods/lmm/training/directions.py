@@ -1,0 +1,148 @@
+"""Which directions of the tower's activations reach the decoder, and the teacher that scores pictures.
+
+All are ridge regressions or principal components of the pooled activations, fitted in seconds on the training
+pictures alone: quality as people rated it, quality as damage implies it, the evidence for each kind of damage, and,
+for what the scene is, the principal components.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from methods.lmm.training.recipe import CONDITIONS, Shot
+from methods.lmm.training.tower import READOUT
+from methods.synthesis.distortions import DISTORTIONS, level_mos
+
+OPINION_PENALTIES = (0.2, 0.6, 2.0)
+"""Ridge penalties of the opinion directions, in units of the mean squared activation; the first two lie around the
+best by five-fold cross-validation, the third is a smoother opinion."""
+
+DAMAGE_PENALTY = 0.1
+
+CONDITION_MOS = 0.25
+"""How good a picture is after one of Q-Debias's damages, which nobody has rated: poor, as its prompt says."""
+
+
+DAMAGES = (*DISTORTIONS, *CONDITIONS)
+
+
+@dataclass(frozen=True)
+class Directions:
+    """A fitted read-out.
+
+    Attributes:
+        matrix: float32 [READOUT, WIDTH]; unit spread over training tokens.
+        offset: float32 [READOUT]; the mean over training tokens becomes zero.
+        teacher: float64 [2 + damages, READOUT + 1]: maps the mean token (and 1) to quality in [0, 1] as raters of
+            camera photos and as raters of damaged pictures see it, and to the amount of each damage.
+    """
+
+    matrix: np.ndarray
+    offset: np.ndarray
+    teacher: np.ndarray
+
+    def tokens(self, grids: np.ndarray) -> np.ndarray:
+        """float16 activations [n, tokens, WIDTH] to float32 tokens [n, tokens, READOUT], as the tower will give them."""
+        tokens = np.empty((*grids.shape[:2], READOUT), np.float32)
+        for start in range(0, len(grids), 256):
+            part = grids[start : start + 256].astype(np.float32)
+            tokens[start : start + 256] = part @ self.matrix.T + self.offset
+        return np.clip(tokens, -6, 6)
+
+    def teach(self, tokens: np.ndarray) -> np.ndarray:
+        """Quality by opinion, quality by damage and the amount of each damage, in [0, 1]: float64 [n, 2 + damages]."""
+        mean = tokens.mean(axis=1).astype(np.float64)
+        return np.clip(np.c_[mean, np.ones(len(mean))] @ self.teacher.T, 0, 1)
+
+
+def pooled(grids: np.ndarray) -> np.ndarray:
+    """float16 [n, tokens, WIDTH] -> float32 [n, WIDTH], the mean over a picture."""
+    out = np.empty((len(grids), grids.shape[2]), np.float32)
+    for start in range(0, len(grids), 512):
+        out[start : start + 512] = grids[start : start + 512].astype(np.float32).mean(axis=1)
+    return out
+
+
+def ridge(inputs: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray:
+    """Weights [inputs, targets] of a ridge regression of centred data, by the smaller of the two Gram matrices.
+
+    `penalty` is relative to the mean squared input, summed over the columns' mean: 1 is as strong as one picture.
+    """
+    rows, columns = inputs.shape
+    if rows <= columns:
+        gram = inputs @ inputs.T / columns
+        gram[np.diag_indices(rows)] += penalty
+        return inputs.T @ np.linalg.solve(gram, targets) / columns
+    gram = inputs.T @ inputs / columns
+    gram[np.diag_indices(columns)] += penalty
+    return np.linalg.solve(gram, inputs.T @ targets / columns)
+
+
+def damage_targets(shots: Sequence[Shot]) -> np.ndarray:
+    """How much of each damage a picture has: float32 [shots, damages], 0 to 1."""
+    targets = np.zeros((len(shots), len(DAMAGES)), np.float32)
+    for row, shot in enumerate(shots):
+        if shot.damage:
+            targets[row, DAMAGES.index(shot.damage)] = 1 - (level_mos(shot.damage, shot.level) if shot.level
+                                                          else CONDITION_MOS)
+    return targets
+
+
+def fit(shots: Sequence[Shot], grids: np.ndarray, means: np.ndarray, training: np.ndarray) -> Directions:
+    """Fits the read-out and the teacher.
+
+    Args:
+        grids: float16 [shots, tokens, WIDTH].
+        means: `pooled(grids)`.
+        training: bool [shots]; nothing else is looked at.
+    """
+    mos = np.array([shot.mos for shot in shots])
+    opinion = np.array([shot.role == "opinion" for shot in shots])
+    rated = training & opinion & ~np.isnan(mos)
+    damaged = training & (~opinion | np.isnan(mos))
+    pristine = training & ~opinion
+    spread = means[training].std(axis=0) + 1e-3
+
+    def regress(rows: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray:
+        inputs = (means[rows] - means[rows].mean(axis=0)) / spread
+        weights = ridge(inputs, targets - targets.mean(axis=0), penalty)
+        return (weights / spread[:, None]).T
+
+    blocks = [regress(rated, mos[rated, None].astype(np.float32), penalty) for penalty in OPINION_PENALTIES]
+    blocks.append(regress(pristine, mos[pristine, None].astype(np.float32), DAMAGE_PENALTY))
+    targets = damage_targets([shot for shot, used in zip(shots, damaged) if used])
+    blocks.append(regress(damaged, targets, DAMAGE_PENALTY))
+    rows = sum(len(block) for block in blocks)
+    centred = (means[training] - means[training].mean(axis=0)) / spread
+    components = _principal(centred, READOUT - rows)
+    matrix = np.concatenate([*blocks, components / spread]).astype(np.float32)
+
+    sample = np.flatnonzero(training)[:: max(1, int(training.sum()) // 600)]
+    tokens = grids[sample].astype(np.float32).reshape(-1, grids.shape[2]) @ matrix.T
+    scale = tokens.std(axis=0) + 1e-6
+    matrix, offset = matrix / scale[:, None], -tokens.mean(axis=0) / scale
+
+    mean_tokens = means @ matrix.T + offset
+    teacher = np.zeros((2 + len(DAMAGES), READOUT + 1))
+    first = len(OPINION_PENALTIES)
+    lessons = [(1, rated, mos[rated]), (first, pristine, mos[pristine])]
+    lessons += [(first + 1 + number, damaged, targets[:, number]) for number in range(len(DAMAGES))]
+    for line, (column, used, wanted) in enumerate(lessons):
+        design = np.c_[mean_tokens[used, column], np.ones(used.sum())].astype(np.float64)
+        teacher[line, column], teacher[line, -1] = np.linalg.lstsq(design, wanted, rcond=None)[0]
+    return Directions(matrix.astype(np.float32), offset.astype(np.float32), teacher)
+
+
+def _principal(centred: np.ndarray, count: int) -> np.ndarray:
+    """The first principal components, [count, columns], from a small random sketch of fixed seed."""
+    rng = np.random.default_rng(0)
+    sketch = centred.T @ rng.standard_normal((len(centred), count + 40), dtype=np.float32)
+    for _ in range(3):
+        sketch, _ = np.linalg.qr(sketch)
+        sketch = centred.T @ (centred @ sketch)
+    basis, _ = np.linalg.qr(sketch)
+    _, _, rotation = np.linalg.svd(centred @ basis, full_matrices=False)
+    return (rotation[:count] @ basis.T).astype(np.float32)
