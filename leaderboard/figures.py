@@ -128,7 +128,7 @@ def radar(shown: Table) -> go.Figure:
     if len(shared) < 3:
         raise FigureError(f"A radar needs three datasets that all its rows have; the first {len(rows)} rows share "
                           f"{len(shared)}. Choose up to five methods that were tested on the same datasets.")
-    figure = _new(460)
+    figure = _new(540)
     axes = [dataset.short for dataset in shared]
     for index, (row, label) in enumerate(zip(rows, _labels(rows))):
         values = [row.cells[dataset.slug].value for dataset in shared]
@@ -137,6 +137,7 @@ def radar(shown: Table) -> go.Figure:
             line={"color": COLOURS[index], "width": 2}, marker={"symbol": SYMBOLS[index], "size": 7},
             hovertemplate="%{theta}: %{r}<extra>" + label + "</extra>",
         )
+    figure.update_layout(legend={"orientation": "v", "y": -0.08, "yanchor": "top"})
     low = min(min(trace.r) for trace in figure.data)
     polar = {"gridcolor": GRID, "linecolor": GRID}
     figure.update_layout(polar={
@@ -276,8 +277,8 @@ def _new(height: int) -> go.Figure:
     figure.update_layout(
         template="none", paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", height=height, dragmode=False,
         font={"family": "ui-sans-serif, system-ui, sans-serif", "size": 12, "color": INK}, hovermode="closest",
-        margin={"l": 8, "r": 16, "t": 64, "b": 8}, xaxis=axis, yaxis=axis,
-        legend={"orientation": "h", "y": -0.02, "yanchor": "top", "x": 0, "bgcolor": "rgba(0,0,0,0)"},
+        margin={"l": 8, "r": 16, "t": 72, "b": 8}, xaxis=axis, yaxis=axis,
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "bgcolor": "rgba(0,0,0,0)"},
     )
     return figure
 

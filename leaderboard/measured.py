@@ -1,0 +1,174 @@
+"""A finished run as measured results: everything recomputed from its per-image predictions.
+
+What a run claims in metrics.json is compared with what its predictions.csv gives; the row that is stored is the
+recomputed one. Predictions are kept beside the data, so that anyone can do it again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from leaderboard import stats
+from leaderboard.entries import slug
+from leaderboard.schema import RUN_METRICS, SchemaError, check_metrics, read_text
+from methods.base import METHODS, method_class
+
+TOLERANCE = 1e-6
+"""Between a claimed and a recomputed value; both come from the same numbers."""
+
+PREDICTIONS = ("image", "mos", "score")
+# These need no opinions for their weights; the other methods were trained on some.
+_TRAINING_FREE = {"q-bench", "iqarag", "llm-iqa", "q-debias"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A validated run: `estimates` are recomputed, `predictions` hold the rows that have a score."""
+
+    name: str
+    provenance: dict[str, Any]
+    estimates: dict[str, stats.Estimate]
+    predictions: pd.DataFrame
+    n_failed: int
+
+
+def read(folder: Path) -> Run:
+    """Reads and validates a run folder with metrics.json and predictions.csv.
+
+    Raises:
+        SchemaError: a file is missing or not as documented in `schema`, or a claim differs from the recomputed value;
+            the sentence lists every problem.
+    """
+    metrics = _json(folder / "metrics.json")
+    problems = check_metrics(metrics)
+    if problems:
+        raise SchemaError(f"{folder.name}/metrics.json cannot be added: {' '.join(problems)}")
+    scored, n_failed = predictions(folder / "predictions.csv")
+    provenance = metrics["provenance"]
+    seed = provenance["seed"] if isinstance(provenance["seed"], int) else 0
+    estimates = stats.summary(scored["score"], scored["mos"], seed=_bootstrap_seed(metrics, scored, seed))
+    wrong = [problem for name in RUN_METRICS for problem in _difference(name, metrics[name], estimates[name])]
+    counted = provenance["n_images"], provenance["n_failed"]
+    if counted != (len(scored) + n_failed, n_failed):
+        wrong.append(f"provenance counts {counted[0]} images and {counted[1]} failed ones, predictions.csv has "
+                     f"{len(scored) + n_failed} and {n_failed}.")
+    if wrong:
+        raise SchemaError(f"{folder.name} contradicts its own predictions: {' '.join(wrong)}")
+    return Run(run_name(provenance), provenance, estimates, scored, n_failed)
+
+
+def predictions(path: Path) -> tuple[pd.DataFrame, int]:
+    """The scored rows of a predictions file as image (text), mos and score (float), and the number of failed rows.
+
+    Raises:
+        SchemaError: missing, lacking columns, a repeated image, or a number that is none.
+    """
+    frame = read_text(path)
+    missing = [column for column in PREDICTIONS if column not in frame]
+    if missing:
+        raise SchemaError(f"{path.name} lacks the columns {', '.join(missing)}.")
+    repeated = frame["image"][frame["image"].duplicated()]
+    if len(repeated):
+        raise SchemaError(f"{path.name} has {repeated.iloc[0]!r} more than once; every image counts once.")
+    failed = frame["error"] != "" if "error" in frame else pd.Series(False, index=frame.index)
+    scored = frame.loc[~failed, list(PREDICTIONS)].copy()
+    for column in ("mos", "score"):
+        numbers = pd.to_numeric(scored[column], errors="coerce")
+        if numbers.isna().any():
+            line = scored.index[numbers.isna()][0] + 2
+            raise SchemaError(f"{path.name}, line {line}: {column} is {scored.loc[line - 2, column]!r}, which is not a "
+                              "number; a failed image says why in the column error.")
+        scored[column] = numbers.astype(float)
+    return scored.reset_index(drop=True), int(failed.sum())
+
+
+def run_name(provenance: dict[str, Any]) -> str:
+    """A run's name: method, variant, model, dataset, split and day, as a folder name."""
+    parts = [provenance["method"], provenance.get("variant"), provenance.get("lmm"), provenance["dataset"],
+             provenance.get("split"), str(provenance["date"])[:10]]
+    return "_".join(slug(str(part)).replace(":", "-") for part in parts if part)
+
+
+def rows(run: Run) -> list[dict[str, str]]:
+    """The run's rows of measured.csv, one a metric that is defined."""
+    p = run.provenance
+    free = p.get("training_free")
+    if free is None:
+        free = True if p["method"] in _TRAINING_FREE else False if p["method"] in METHODS else "unknown"
+    common = {
+        "run": run.name, "method": title(p["method"]), "backbone": p.get("lmm") or "",
+        "variant": p.get("variant") or "",
+        "training_free": str(free).lower(), "training_set": p.get("training_set") or "", "dataset": p["dataset"],
+        "split": p.get("split") or "", "n": str(len(run.predictions)), "n_failed": str(run.n_failed),
+        "protocol": _protocol(p), "note": "", "options": json.dumps(p["options"], sort_keys=True),
+        "lmm": p.get("lmm") or "", "lmm_revision": p.get("lmm_revision") or "", "seed": str(p["seed"]),
+        "commit": p.get("commit") or "", "date": p["date"], "command": p["command"],
+        "versions": json.dumps(p["versions"], sort_keys=True), "lmm_passes": _optional(p.get("lmm_passes")),
+        "parameters_billion": _optional(p.get("parameters_billion")),
+    }
+    return [{**common, "metric": name, "value": repr(estimate.value), "low": _optional(estimate.low),
+             "high": _optional(estimate.high)}
+            for name, estimate in run.estimates.items() if estimate.value is not None]
+
+
+def title(method: str) -> str:
+    """A method as the papers write it, from its registry name."""
+    return method_class(method).title if method in METHODS else method
+
+
+def _protocol(p: dict[str, Any]) -> str:
+    split = f"split {p['split']}" if p.get("split") else "whole set"
+    return (f"{split}; raw PLCC; RMSE after the logistic fit, in units of the opinions; "
+            f"{stats.SAMPLES} bootstrap samples")
+
+
+def _bootstrap_seed(metrics: dict[str, Any], scored: pd.DataFrame, seed: int) -> int:
+    """Intervals are claimed under the bootstrap's own seed: 0 unless the run's seed reproduces them better."""
+    claimed = metrics["srcc"]
+    if claimed["low"] is None or len(scored) < 3:
+        return 0
+    for candidate in dict.fromkeys((0, seed)):
+        try:
+            interval = stats.bootstrap_ci(scored["score"], scored["mos"], "srcc", seed=candidate)
+        except ValueError:
+            return 0
+        if abs(interval.low - claimed["low"]) + abs(interval.high - claimed["high"]) <= 2 * TOLERANCE:
+            return candidate
+    return 0
+
+
+def _difference(name: str, claimed: dict[str, Any], found: stats.Estimate) -> list[str]:
+    if claimed["n"] != found.n:
+        return [f"{name} claims n = {claimed['n']}, the predictions have {found.n}."]
+    if (claimed["value"] is None) != (found.value is None):
+        return [f"{name} claims {claimed['value']}, the predictions give {found.value}."]
+    if found.value is None:
+        return []
+    tolerance = TOLERANCE * max(1.0, abs(found.value)) * (100 if "logistic" in name or name == "rmse" else 1)
+    if abs(claimed["value"] - found.value) > tolerance:
+        return [f"{name} claims {claimed['value']:.6f}, the predictions give {found.value:.6f}."]
+    return []
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise SchemaError(f"There is no {path.name} in {path.parent}; name a folder that evaluate has "
+                          "finished.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise SchemaError(f"{path.name} is not JSON ({error}).") from None
+
+
+def _optional(value: float | None) -> str:
+    return "" if value is None else repr(float(value))
+
+
+def is_run_name(name: str) -> bool:
+    return bool(re.fullmatch(r"[a-z0-9._-]+", name))

@@ -1,0 +1,46 @@
+"""Data revisions: which state of the data a link or a citation was made with.
+
+A revision is a line of revisions.csv with a digest of all other tables. Data that was edited without a new line
+fails `python -m leaderboard check`, which names the command that records one.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from pathlib import Path
+
+from leaderboard.schema import COLUMNS, REVISIONS, read_text
+
+_TABLES = tuple(name for name in COLUMNS if name != "revisions")
+
+
+def digest(folder: Path) -> str:
+    """12 hex digits over the text of all tables; line endings do not matter."""
+    state = hashlib.sha256()
+    for name in _TABLES:
+        text = (folder / f"{name}.csv").read_bytes().replace(b"\r\n", b"\n")
+        state.update(f"{name}:{len(text)}\n".encode())
+        state.update(text)
+    return state.hexdigest()[:12]
+
+
+def record(folder: Path, date: str, note: str) -> str:
+    """Appends a revision if the data has changed since the last one, and returns the newest revision's name.
+
+    Args:
+        folder: of the data.
+        date: ISO.
+        note: what changed, in a few words.
+    """
+    file = folder / "revisions.csv"
+    history = read_text(file)
+    current = digest(folder)
+    if len(history) and history["digest"].iloc[-1] == current:
+        return str(history["revision"].iloc[-1])
+    name = str(int(history["revision"].iloc[-1]) + 1) if len(history) else "1"
+    rows = {table: len(read_text(folder / f"{table}.csv")) for table in ("published", "ablations", "measured")}
+    line = {"revision": name, "date": date, "digest": current, **rows, "note": note}
+    with file.open("a", encoding="utf-8", newline="") as stream:
+        csv.DictWriter(stream, REVISIONS, lineterminator="\n").writerow(line)
+    return name

@@ -1,0 +1,51 @@
+// Sorting and the sources of cells. The table is redrawn by the server, so every listener sits on what stays.
+const tip = document.createElement('div');
+tip.setAttribute('role', 'status');
+tip.className = 'lb-tip';
+tip.hidden = true;
+(element.closest('.gradio-container') || document.body).append(tip);
+let pinned = null;
+
+const place = (cell) => {
+  const box = cell.getBoundingClientRect();
+  const width = Math.min(380, window.innerWidth - 24);
+  tip.style.width = width + 'px';
+  tip.hidden = false;
+  const left = Math.max(12, Math.min(box.left, window.innerWidth - width - 12));
+  const below = box.bottom + 6 + tip.offsetHeight < window.innerHeight;
+  tip.style.left = left + 'px';
+  tip.style.top = Math.max(8, below ? box.bottom + 6 : box.top - 6 - tip.offsetHeight) + 'px';
+};
+const show = (cell) => {
+  const [head, ...facts] = cell.dataset.about.split('\n');
+  const title = document.createElement('strong');
+  title.textContent = head;
+  tip.replaceChildren(title, ...facts.map((fact) => {
+    const line = document.createElement('p');
+    line.textContent = fact;
+    return line;
+  }));
+  place(cell);
+};
+const hide = () => { tip.hidden = true; pinned = null; };
+
+element.addEventListener('mouseover', (event) => {
+  const cell = event.target.closest('[data-about]');
+  if (pinned) return;
+  if (cell) show(cell); else tip.hidden = true;
+});
+element.addEventListener('mouseleave', () => { if (!pinned) tip.hidden = true; });
+element.addEventListener('click', (event) => {
+  const sort = event.target.closest('[data-sort]');
+  if (sort) { hide(); trigger('select', {value: sort.dataset.sort}); return; }
+  const cell = event.target.closest('[data-about]');
+  if (!cell || cell === pinned) { hide(); return; }
+  show(cell);
+  pinned = cell;
+});
+document.addEventListener('click', (event) => {
+  if (pinned && !element.contains(event.target) && !tip.contains(event.target)) hide();
+});
+document.addEventListener('keydown', (event) => { if (event.key === 'Escape') hide(); });
+element.addEventListener('scroll', () => { if (!pinned) tip.hidden = true; else hide(); }, true);
+window.addEventListener('scroll', hide, {passive: true});

@@ -1,0 +1,192 @@
+"""The leaderboard tab: every published number with its source, filtered, drawn, linked, cited and exported.
+
+All decisions are the `leaderboard` package's; here they are wired to components. The whole state of the tab is one
+`View`, so that a link, the table, the figure and the exports can never disagree.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from leaderboard import schema
+from leaderboard.citations import bibtex
+from leaderboard.export import FORMATS, as_text
+from leaderboard.links import TAB, View, decode, encode
+from leaderboard.markup import to_html
+from leaderboard.tables import table
+from ui.components.errors import plain_errors
+from ui.leaderboard_view import Controls, figure_controls, more_controls, top_controls, values_of, view_of
+
+TITLE = "Leaderboard"
+
+HERE = Path(__file__).resolve().parent
+INTRO = ("Published results of five papers and four repositories as their sources print them, beside results measured "
+         "here. Hover over or tap a number for its source and protocol. Numbers of different papers are not directly "
+         "comparable: splits, PLCC mapping and prompts differ.")
+DOWNLOADS = [("CSV", "csv"), ("Markdown", "markdown"), ("LaTeX", "latex"), ("BibTeX", "bibtex"),
+             ("Figure as SVG", "svg"), ("Figure as PNG", "png"), ("Figure as PDF", "pdf")]
+# The page is only known to the browser; its address bar follows, and a refused clipboard still leaves the text.
+COPY = """(query) => {
+  const link = location.origin + location.pathname + query;
+  history.replaceState(null, '', query);
+  if (navigator.clipboard) navigator.clipboard.writeText(link).catch(() => {});
+  return link;
+}"""
+
+
+def build(page: gr.Blocks) -> None:
+    """Draws the tab and restores the view that the page's address names."""
+    board = schema.load_board()
+    first = table(board, View())
+    # Not scoped to one component: the box with a cell's source floats over the page. Its names start with "lb-".
+    gr.HTML(f"<style>{(HERE / 'leaderboard.css').read_text('utf-8')}</style>", visible=True, padding=False)
+    gr.Markdown(INTRO, elem_classes="lb-intro")
+    parts = top_controls(board)
+    with gr.Accordion("More filters", open=False):
+        parts |= more_controls(board)
+    notes = gr.Markdown(visible=False, elem_classes="lb-notes")
+    shown = gr.HTML(to_html(first, sources=_titles(board)), elem_id="leaderboard-table",
+                    apply_default_css=False,
+                    js_on_load=(HERE / "leaderboard.js").read_text("utf-8"))
+    with gr.Row():
+        copy = gr.Button("Copy link", variant="primary", min_width=120)
+        cite = gr.Button("Cite", min_width=120)
+        reset = gr.Button("Reset", min_width=120)
+        kind = gr.Dropdown(DOWNLOADS, value="csv", show_label=False, container=False, min_width=140)
+        export = gr.Button("Export", min_width=120)
+    link = gr.Textbox(visible=False, label="Link to this view", interactive=False, buttons=["copy"])
+    citation = gr.Code(visible=False, label="BibTeX of this app and every source in view", language=None)
+    file = gr.File(visible=False, label="Exported file", interactive=False)
+    parts |= figure_controls(board)
+    plot = gr.Plot(show_label=False, elem_id="leaderboard-figure")
+    query = gr.State(encode(View(), board=board))
+    controls = Controls(**parts, order=gr.State((View().sort, View().reverse)))
+    _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, export, link, citation, file)
+
+
+def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, export, link, citation, file) -> None:
+    board = schema.load_board
+    settings = {"show_progress": "hidden", "api_visibility": "private"}
+    stale = [link, citation, file]
+
+    def draw_table(view: View) -> list[Any]:
+        data = board()
+        hidden = [gr.update(visible=False) for _ in stale]
+        return [to_html(table(data, view), sources=_titles(data)), encode(view, board=data), *hidden]
+
+    def draw_figure(view: View) -> list[Any]:
+        from leaderboard.figures import draw
+
+        return [draw(board(), view), gr.update(visible=view.figure == "cost"),
+                gr.update(visible=view.figure == "ablation")]
+
+    drawn = [shown, query, *stale]
+    figure = [plot, controls.axis, controls.ablation]
+
+    @plain_errors
+    def refresh(*values: Any) -> list[Any]:
+        return draw_table(view_of(values))
+
+    @plain_errors
+    def refresh_figure(*values: Any) -> list[Any]:
+        return draw_figure(view_of(values))
+
+    @plain_errors
+    def sort(event: gr.EventData, *values: Any) -> list[Any]:
+        before = view_of(values)
+        column = str(event._data.get("value", ""))
+        if column not in {"rank", "method", "coverage", *board().datasets["slug"]}:
+            column = "rank"
+        order = (column, not before.reverse if column == before.sort else False)
+        values = (*values[:-1], order)
+        return [order, *draw_table(view_of(values))]
+
+    @plain_errors
+    def start(request: gr.Request) -> list[Any]:
+        asked = dict(request.query_params)
+        mine = asked.get("tab") == TAB
+        restored = decode(asked, board=board()) if mine else decode("", board=board())
+        return [gr.Tabs(selected=TAB) if mine else gr.skip(), *everything(restored.view, restored.notes)]
+
+    def everything(view: View, sentences: tuple[str, ...] = ()) -> list[Any]:
+        text = "\n".join(f"- {_plain(sentence)}" for sentence in sentences)
+        values = values_of(view)
+        names = list(controls.__dataclass_fields__)
+        values[names.index("axis")] = gr.update(value=view.axis, visible=view.figure == "cost")
+        values[names.index("ablation")] = gr.update(value=view.ablation or None, visible=view.figure == "ablation")
+        return [gr.update(value=text, visible=bool(text)), *values, *draw_table(view), draw_figure(view)[0]]
+
+    @plain_errors
+    def references(*values: Any) -> Any:
+        data = board()
+        return gr.update(value=bibtex(data, table(data, view_of(values))), visible=True)
+
+    @plain_errors
+    def save(chosen: str, *values: Any) -> Any:
+        from leaderboard.commands.export import FILES, write
+
+        if chosen not in FILES:
+            raise gr.Error(f"An export is one of {', '.join(FILES)}.", print_exception=False)
+        folder = Path(tempfile.mkdtemp(prefix="mean-opinion-", dir=_upload_folder(file)))
+        return gr.update(value=str(write(board(), view_of(values), folder, (chosen,))[0]), visible=True)
+
+    state = [notes, *controls.inputs, *drawn, plot]
+    tabs = _enclosing_tabs()
+    if tabs is not None:
+        page.load(start, outputs=[tabs, *state], **settings)
+    else:
+        page.load(lambda request: start(request)[1:], outputs=state, **settings)
+    changes = [component.input for component in controls.of_table]
+    gr.on(changes, refresh, controls.inputs, drawn, trigger_mode="always_last", **settings)
+    gr.on(changes + [component.input for component in controls.of_figure], refresh_figure, controls.inputs, figure,
+          trigger_mode="always_last", **settings)
+    gr.on([component.input for component in controls.of_figure],
+          lambda *values: encode(view_of(values), board=board()), controls.inputs, query, **settings)
+    shown.select(sort, controls.inputs, [controls.order, *drawn], **settings).then(
+        refresh_figure, controls.inputs, figure, **settings)
+    reset.click(lambda: everything(View()), None, state, **settings)
+    copy.click(lambda text: gr.update(value=text, visible=True), query, link, **settings).then(
+        None, link, link, js=COPY, **settings)
+    cite.click(references, controls.inputs, citation, **settings)
+    export.click(save, [kind, *controls.inputs], file, show_progress="minimal", api_visibility="private")
+    gr.api(leaderboard, api_name="leaderboard")
+
+
+def leaderboard(link: str = "", format: str = "csv") -> str:
+    """The table of a leaderboard link as text.
+
+    Args:
+        link: a link copied from the leaderboard, or its query; empty for the default view.
+        format: "csv", "markdown" or "latex".
+    """
+    if format not in FORMATS:
+        raise gr.Error(f"The format is one of {', '.join(FORMATS)}.", print_exception=False)
+    board = schema.load_board()
+    return as_text(board, table(board, decode(link, board=board).view), format)
+
+
+def _titles(board: schema.Board) -> dict[str, str]:
+    return dict(zip(board.papers["slug"], board.papers["title"]))
+
+
+def _plain(sentence: str) -> str:
+    """A sentence that may quote an address, as Markdown that shows it literally."""
+    return "".join(f"&#{ord(c)};" if c in "<>&*_`[]()#!|\\~$" else c for c in sentence)
+
+
+def _upload_folder(component: gr.components.Component) -> str:
+    folder = Path(component.GRADIO_CACHE)
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
+
+
+def _enclosing_tabs() -> gr.Tabs | None:
+    """The tabs that this one is drawn in, so that a link can bring its reader here."""
+    block = gr.context.Context.block
+    while block is not None and not isinstance(block, gr.Tabs):
+        block = block.parent
+    return block

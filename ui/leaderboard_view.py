@@ -1,0 +1,150 @@
+"""The leaderboard tab's controls and the `View` they stand for; how one becomes the other, without any drawing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import gradio as gr
+
+from leaderboard.citations import source_keys
+from leaderboard.entries import Catalogue, catalogue, slug
+from leaderboard.links import HIDE, MAX_CELLS, MAX_SEARCH, View, ablation_slug
+from leaderboard.schema import METRICS, Board
+
+FIGURE_NAMES = [("Dots", "dots"), ("Heat map", "heat"), ("Radar", "radar"), ("Against cost", "cost"),
+                ("With and without", "pairs"), ("Ablations", "ablation")]
+
+
+@dataclass(frozen=True)
+class Controls:
+    """The tab's inputs, named as the fields of `View`; sort and direction live in one state."""
+
+    metric: gr.Dropdown
+    search: gr.Textbox
+    training: gr.Radio
+    origin: gr.Radio
+    methods: gr.Dropdown
+    datasets: gr.Dropdown
+    kinds: gr.Dropdown
+    papers: gr.Dropdown
+    backbones: gr.Dropdown
+    training_sets: gr.Dropdown
+    rank_on: gr.Dropdown
+    hide: gr.CheckboxGroup
+    cells: gr.Slider
+    figure: gr.Radio
+    axis: gr.Radio
+    ablation: gr.Dropdown
+    order: gr.State
+
+    @property
+    def inputs(self) -> list[gr.components.Component]:
+        return [getattr(self, spec.name) for spec in fields(self)]
+
+    @property
+    def of_table(self) -> list[gr.components.Component]:
+        """Those that change the table."""
+        return self.inputs[:13]
+
+    @property
+    def of_figure(self) -> list[gr.components.Component]:
+        """Those that change the figure only."""
+        return [self.figure, self.axis, self.ablation]
+
+
+def view_of(values: tuple[Any, ...]) -> View:
+    """The view that the values of `Controls.inputs` stand for."""
+    named = dict(zip([spec.name for spec in fields(Controls)], values))
+    sort, reverse = named.pop("order")
+    lists = {spec.name for spec in fields(View) if isinstance(spec.default, tuple)}
+    clean = {name: tuple(value or ()) if name in lists else value for name, value in named.items()}
+    clean["ablation"] = clean["ablation"] or ""
+    return View(**clean, sort=sort, reverse=reverse)
+
+
+def values_of(view: View) -> list[Any]:
+    """Values of `Controls.inputs` for a view."""
+    named = {spec.name: getattr(view, spec.name) for spec in fields(View)}
+    named["order"] = (view.sort, view.reverse)
+    values = [named[spec.name] for spec in fields(Controls)]
+    lists = {spec.name for spec in fields(View) if isinstance(spec.default, tuple)}
+    names = [spec.name for spec in fields(Controls)]
+    return [list(value) if name in lists else value for name, value in zip(names, values)]
+
+
+def top_controls(board: Board) -> dict[str, gr.components.Component]:
+    """Always in sight: search, metric, training, origin."""
+    with gr.Row(equal_height=False):
+        search = gr.Textbox(label="Search", placeholder="method, model, paper, training set", max_length=MAX_SEARCH,
+                            scale=3, min_width=180)
+        metric = gr.Dropdown([(name, key) for key, name in METRICS.items()], value="srcc", label="Metric", scale=2,
+                             min_width=150)
+        training = gr.Radio([("All", "all"), ("Training-free", "free"), ("Trained", "trained")], value="all",
+                            label="Training", scale=4, min_width=330)
+        origin = gr.Radio([("All", "all"), ("Published", "published"), ("Measured", "measured")], value="all",
+                          label="Results", scale=4, min_width=310)
+    return {"search": search, "metric": metric, "training": training, "origin": origin}
+
+
+def more_controls(board: Board) -> dict[str, gr.components.Component]:
+    """The rest, folded away."""
+    known = catalogue(board)
+    datasets = [(dataset.name, dataset.slug) for dataset in known.datasets]
+    titles = dict(zip(board.papers["slug"], board.papers["title"]))
+
+    def several(label: str, choices: list[tuple[str, str]], info: str) -> gr.Dropdown:
+        return gr.Dropdown(choices, value=[], multiselect=True, label=label, info=info, min_width=280)
+
+    sources = [(f"{slug}: {titles[slug]}", slug) for slug in source_keys(board) if slug in titles]
+    with gr.Row():
+        methods = several("Methods", _methods(known), "A method, or one of its rows")
+        chosen = several("Datasets", datasets, "None chosen: every image-quality set with a result")
+    with gr.Row():
+        kinds = several("Kinds of dataset", [(kind, kind) for kind in known.vocabulary["kinds"]],
+                        "Aesthetics and video appear only when chosen")
+        papers = several("Sources", [*sources, ("measured here", "measured")], "Papers and repositories")
+    with gr.Row():
+        backbones = several("Model", _backbones(known), "The model a method runs on")
+        training_sets = several("Trained on", [(name, name) for name in known.vocabulary["training_sets"]],
+                                "Any of these")
+    with gr.Row():
+        rank_on = several("Rank over", datasets, "None chosen: the sets that most rows share")
+        hide = gr.CheckboxGroup([("doubtful cells", HIDE[0]), ("cells trained on the tested set", HIDE[1])], value=[],
+                                label="Leave out", min_width=280)
+    cells = gr.Slider(1, min(MAX_CELLS, len(known.datasets)), value=1, step=1,
+                      label="At least this many of the shown datasets")
+    return {"methods": methods, "datasets": chosen, "kinds": kinds, "papers": papers, "backbones": backbones,
+            "training_sets": training_sets, "rank_on": rank_on, "hide": hide, "cells": cells}
+
+
+def figure_controls(board: Board) -> dict[str, gr.components.Component]:
+    """Which figure, and what its axes are."""
+    frame = board.ablations.drop_duplicates(["paper", "table"])
+    choices = [(f"{row.paper}, {row.table}: {row.ablation}", ablation_slug(row.paper, row.table))
+               for row in frame.itertuples()]
+    figure = gr.Radio(FIGURE_NAMES, value="dots", label="Figure")
+    axis = gr.Radio([("parameters", "parameters"), ("LMM passes a picture", "passes")], value="parameters",
+                    label="Cost as", visible=False)
+    ablation = gr.Dropdown(choices, value=None, label="Ablation", visible=False)
+    return {"figure": figure, "axis": axis, "ablation": ablation}
+
+
+def _methods(known: Catalogue) -> list[tuple[str, str]]:
+    """Every method, then every single row of those that have several."""
+    grouped: dict[str, list] = {}
+    for entry in known.entries:
+        grouped.setdefault(entry.method_slug, []).append(entry)
+    whole = [(f"{entries[0].method} ({len(entries)} row{'s' if len(entries) > 1 else ''})", name)
+             for name, entries in grouped.items()]
+    rows = [(f"{entry.label} · {entry.paper}, {entry.table}", entry.id) for entry in known.entries]
+    return [*sorted(whole, key=_folded), *sorted(rows, key=_folded)]
+
+
+def _backbones(known: Catalogue) -> list[tuple[str, str]]:
+    names = {slug(entry.backbone): entry.backbone for entry in known.entries if entry.backbone}
+    return sorted(((name, key) for key, name in names.items()), key=_folded)
+
+
+def _folded(choice: tuple[str, str]) -> str:
+    return choice[0].casefold()
