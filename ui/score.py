@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 
 TITLE = "Score"
 
+TO_RESULT = """() => {
+  if (window.innerWidth < 700) document.querySelector(".result-column").scrollIntoView({behavior: "smooth"});
+}"""
+"""On a phone the result lies below the options; bring it into view."""
+
 EXAMPLE_PICTURES = (
     ("coffee.jpg", "as taken"), ("coffee-dark-and-noisy.jpg", "dark, noisy"), ("rocket.jpg", "as taken"),
     ("cat-blurred.jpg", "blurred"), ("astronaut.jpg", "as taken"), ("astronaut-compressed.jpg", "compressed"),
@@ -79,6 +84,7 @@ def build(page: gr.Blocks) -> None:
 
     event = {"show_progress_on": panel.dial, "api_visibility": "private", **gpu.LANE}
     run.click(score_photo, [picture, method, lmm, *options], outputs, **event)
+    gr.on([run.click, example.click], None, None, None, js=TO_RESULT, api_visibility="private")
     example.click(lambda index: str(EXAMPLES / EXAMPLE_PICTURES[index][0]), example, picture, api_visibility="private",
                   show_progress="hidden").then(score_photo, [picture, method, lmm, *options], outputs, **event)
     gr.on([picture.input, picture.clear], nothing_yet, None, outputs, queue=False, api_visibility="private",

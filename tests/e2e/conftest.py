@@ -1,0 +1,107 @@
+"""A real Chromium on the running app. Every page that a test opens must stay silent: no console error, no failed
+request, nothing fetched from another site."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.app_server import REPOSITORY, running_app
+
+SCREENSHOTS = REPOSITORY / "screenshots"
+SIZES = {"desktop": (1440, 1000), "phone": (390, 844)}
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+def chromium() -> str | None:
+    """Path of a system Chromium, or None."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return os.environ.get("MEAN_OPINION_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+
+
+@pytest.fixture(scope="session")
+def app_url() -> str:
+    return running_app()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    path = chromium()
+    if path is None:
+        reason = "no Chromium found: install one (Debian: apt-get install chromium) or set MEAN_OPINION_CHROMIUM"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Complaints(list):
+    """What a page complained about, as text."""
+
+    def watch(self, page, site: str) -> None:
+        page.on("console", lambda message: message.type == "error" and self.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: self.append(f"uncaught: {error}"))
+        page.on("requestfailed", lambda request: self._failed(request))
+        page.on("response", lambda answer: answer.status >= 400 and self.append(f"{answer.status}: {answer.url}"))
+        page.on("request", lambda request: self._elsewhere(request.url, site))
+
+    def _failed(self, request) -> None:
+        # The page closes its event streams when a result or an upload is complete, which the browser calls aborted.
+        streamed = "/queue/data" in request.url or "/upload_progress" in request.url
+        if not (streamed and request.failure == "net::ERR_ABORTED"):
+            self.append(f"failed: {request.url} {request.failure}")
+
+    def _elsewhere(self, url: str, site: str) -> None:
+        if not url.startswith((site, "data:", "blob:")):
+            self.append(f"from another site: {url}")
+
+
+@pytest.fixture
+def open_page(browser, app_url) -> Iterator[Callable]:
+    """`open_page(theme="light", size="desktop", path="/")` -> a loaded page; complaints fail the test at its end."""
+    complaints, contexts = Complaints(), []
+
+    def open_one(theme: str = "light", size: str = "desktop", path: str = "/"):
+        width, height = SIZES[size]
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        complaints.watch(page, app_url)
+        separator = "&" if "?" in path else "?"
+        page.goto(f"{app_url}{path}{separator}__theme={theme}")
+        page.wait_for_selector("#score-run")
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture
+def screenshot() -> Callable:
+    """`screenshot(page, name)` writes screenshots/<name>.png, where a person can look at it."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+
+    def take(page, name: str, **settings) -> None:
+        page.mouse.move(0, 0)
+        page.wait_for_timeout(400)  # plots and menus fade in
+        page.screenshot(path=SCREENSHOTS / f"{name}.png", **settings)
+
+    return take
