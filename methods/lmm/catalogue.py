@@ -21,7 +21,8 @@ class CatalogueEntry:
         licence: of the weights.
         memory_gib: the weights in bfloat16, in GiB; pictures and the KV cache come on top.
         image_budget: the most pictures that one prompt may show here.
-        trained_on: IQA data sets with opinion scores seen in training; None where the authors do not say which.
+        trained_on: IQA data sets with opinion scores seen in training; () where none is known, None where there were
+            some and the authors do not say which.
         reached: "transformers" (in this process) or "server" (needs remote code, so an OpenAI-compatible server).
         note: one sentence for the person who chooses.
     """
@@ -76,7 +77,7 @@ CATALOGUE: tuple[CatalogueEntry, ...] = (
         "transformers", "Needs little memory; it spends many tokens on a large picture.",
     ),
     CatalogueEntry(
-        "bakllava", "llava-hf/bakLlava-v1-hf", "BakLLaVA v1", "unknown", 14.1, 2, (), "transformers",
+        "bakllava", "llava-hf/bakLlava-v1-hf", "BakLLaVA v1", "Llama 2 (as tagged)", 14.7, 2, (), "transformers",
         "One of Q-Debias's models; trained with one picture a prompt on data that rule out commercial use.",
     ),
     CatalogueEntry(
