@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import io
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +38,7 @@ INTRO = (
     "rated, at most one from each fifth of the quality range, shows them to the model with their level, and then asks "
     "about yours. [Paper](https://arxiv.org/abs/2601.08311)"
 )
-SHIPS, OWN = "The set that ships", "My own"
+SHIPS, OWN, GUESS = "The set that ships", "My own", "guess from the opinions"
 SECONDS_TO_BUILD = 100.0
 
 
@@ -49,8 +52,8 @@ def build(page: gr.Blocks) -> None:
             picture = picture_input(elem_id="iqarag-picture")
             lmm = lmm_picker(method=IQARAG.name)
             which = gr.Radio([SHIPS, OWN], value=SHIPS, label="Reference set")
-            with gr.Group(visible=False) as bring:
-                archive, scores, low, high, direction, make, status = _own_set_inputs()
+            with gr.Column(visible=False) as bring:
+                archive, scores, scale, direction, make, status = _own_set_inputs()
             form = options_form(IQARAG.options, leave_out=("reference_set",))
             button = gr.Button("Score", variant="primary", elem_id="iqarag-run")
         with gr.Column(scale=3, min_width=300):
@@ -58,9 +61,7 @@ def build(page: gr.Blocks) -> None:
             both = gr.HTML(elem_classes="iqarag-scores", padding=False)
             words = gr.Plot(visible=False, show_label=False, container=False, elem_classes="evidence")
             empty = gr.Markdown(visible=False, elem_id="iqarag-empty")
-    gallery = gr.Gallery(label="What the model saw first, with people's opinion of it", format="png", columns=5,
-                         height="auto", object_fit="contain", interactive=False, buttons=["fullscreen"], visible=False,
-                         elem_id="iqarag-references")
+    gallery = gr.HTML(elem_id="iqarag-references", padding=False)
     with gr.Accordion("What was asked", open=False, visible=False) as asked:
         prompts = gr.Markdown(elem_classes="result-prompts")
     with gr.Accordion("All numbers", open=False, visible=False) as everything:
@@ -81,33 +82,34 @@ def build(page: gr.Blocks) -> None:
         return [
             *panel.show(result, passes if not options.get("interval") else None), both_scores(evidence),
             gr.Plot(render_evidence(evidence), visible=True), gr.Markdown(missing, visible=bool(missing)),
-            gr.Gallery(pictures(evidence), visible=bool(evidence.references)), gr.Accordion(visible=True),
-            asked_markdown(evidence), gr.Accordion(visible=True), result.to_dict(),
+            gallery_html(evidence), gr.Accordion(visible=True), asked_markdown(evidence), gr.Accordion(visible=True),
+            result.to_dict(),
         ]
 
     def clear() -> list[Any]:
         hidden = gr.Accordion(visible=False)
         return [*panel.empty(), "", gr.Plot(visible=False), gr.Markdown(visible=False),
-                gr.Gallery([], visible=False), hidden, "", hidden, None]
+                "", hidden, "", hidden, None]
 
     @plain_errors
-    def receive(packed: str | None, table: str | None, bottom: float | None, top: float | None, way: str,
-                name: str | None, previous: str | None, progress: gr.Progress = gr.Progress()):
+    def receive(packed: str | None, table: str | None, ends: str, way: str, name: str | None, previous: str | None,
+                progress: gr.Progress = gr.Progress()) -> tuple[str, str, str]:
+        low, high = scale_of(ends)
         archive_path = uploaded(required(packed, "a zip of pictures"))
         if Path(archive_path).stat().st_size > uploads.MOST_BYTES:
             raise gr.Error(f"The zip is larger than {uploads.MOST_BYTES >> 20} MB; choose fewer or smaller pictures.",
                            print_exception=False)
         received = gpu.call(
             "methods.iqarag.uploads:receive", seconds=SECONDS_TO_BUILD, progress=progress, lmm=gpu.Model(name),
-            archive=archive_path, scores=uploaded(table) if table else None, low=bottom, high=top,
+            archive=archive_path, scores=uploaded(table) if table else None, low=low, high=high,
             lower_is_better={"higher": False, "lower": True}.get(way),
         )
         uploads.discard(previous)
         return received.folder, received_markdown(received), OWN
 
-    which.change(lambda chosen: gr.Group(visible=chosen == OWN), which, bring, queue=False, api_visibility="private",
+    which.change(lambda chosen: gr.Column(visible=chosen == OWN), which, bring, queue=False, api_visibility="private",
                  show_progress="hidden")
-    make.click(receive, [archive, scores, low, high, direction, lmm, own], [own, status, which],
+    make.click(receive, [archive, scores, scale, direction, lmm, own], [own, status, which],
                api_visibility="private", **gpu.LANE)
     button.click(score, [picture, lmm, which, own, *form.components], shown, api_name="iqarag",
                  show_progress_on=panel.dial, **gpu.LANE)
@@ -119,14 +121,28 @@ def _own_set_inputs() -> tuple[Any, ...]:
                 f"are deleted when you leave, after {uploads.LIFETIME_SECONDS // 60} minutes at the latest.")
     archive = gr.File(label="Pictures (zip)", file_types=[".zip"], height=110)
     scores = gr.File(label="Opinions (CSV); may also lie in the zip", file_types=[".csv", ".tsv", ".txt"], height=110)
-    with gr.Row():
-        low = gr.Number(label="Lowest possible score", value=None, info="Guessed if left empty", min_width=120)
-        high = gr.Number(label="Highest possible score", value=None, info="Guessed if left empty", min_width=120)
+    scale = gr.Dropdown([GUESS, "0 to 1", "1 to 5", "0 to 5", "1 to 10", "0 to 100"], value=GUESS,
+                        label="Scale of the opinions", info="Or type your own, such as 1 to 9",
+                        allow_custom_value=True)
     direction = gr.Radio([("guess", "guess"), ("higher is better", "higher"), ("lower is better (DMOS)", "lower")],
                          value="guess", label="Direction")
     make = gr.Button("Build my reference set")
     status = gr.Markdown()
-    return archive, scores, low, high, direction, make, status
+    return archive, scores, scale, direction, make, status
+
+
+def scale_of(text: str) -> tuple[float | None, float | None]:
+    """The ends of a scale such as "1 to 5"; None twice where it is to be guessed.
+
+    Raises:
+        ValueError: it is not two numbers.
+    """
+    if text == GUESS:
+        return None, None
+    ends = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)\s*(?:to|-|–|\.\.)\s*(-?\d+(?:\.\d+)?)\s*", text or "")
+    if ends is None:
+        raise ValueError(f"Write the scale as two numbers, such as 1 to 5; got {text!r}.")
+    return float(ends[1]), float(ends[2])
 
 
 def _alive(folder: str | None) -> str:
@@ -161,13 +177,28 @@ def both_scores(evidence: IQARAGEvidence) -> str:
             f'{tile("With references", evidence.score_with)}</div>{interval}')
 
 
-def pictures(evidence: IQARAGEvidence) -> list[tuple[Image.Image, str]]:
-    """The references in the order in which they were shown, with captions."""
-    return [
-        (one.thumbnail, f"{one.level} · MOS {one.mos:.2f} · distance {one.distance:.3g} "
-                        f"(nearest no. {one.rank}) · {one.name}")
+def gallery_html(evidence: IQARAGEvidence) -> str:
+    """The references in the order in which they were shown, each with level, MOS, distance and name; HTML."""
+    if not evidence.references:
+        return ""
+    cards = "".join(
+        f'<figure style="margin:0;flex:1 1 170px;max-width:320px;min-width:150px">'
+        f'<img src="{_data_uri(one.thumbnail)}" alt="{html.escape(one.name)}" loading="lazy" '
+        f'style="width:100%;height:auto;border-radius:8px">'
+        f'<figcaption><strong class="level-{one.level.lower()}">{html.escape(one.level)}</strong> · '
+        f'MOS {one.mos:.2f} of 1<br>distance {one.distance:.3g}, nearest no. {one.rank}<br>'
+        f'<small>{html.escape(one.name)}</small></figcaption></figure>'
         for one in evidence.references
-    ]
+    )
+    return (f'<section><h3>What the model saw first, with people\'s opinion of it</h3>'
+            f'<div style="display:flex;flex-wrap:wrap;gap:1rem">{cards}</div></section>')
+
+
+def _data_uri(image: Image.Image) -> str:
+    """PNG, because a lossy copy would add damage of its own to a reference's quality."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def empty_markdown(evidence: IQARAGEvidence) -> str:

@@ -34,12 +34,26 @@ def test_the_figure_has_both_distributions(evidence):
     assert list(figure.data[1].x) == pytest.approx(evidence.probabilities_with)
 
 
-def test_captions_say_mos_level_and_distance(evidence):
-    shown = tab.pictures(evidence)
-    assert len(shown) == len(evidence.references)
-    one, (_, caption) = evidence.references[0], shown[0]
-    for part in (one.level, f"MOS {one.mos:.2f}", f"distance {one.distance:.3g}", f"no. {one.rank}"):
-        assert part in caption
+def test_the_gallery_says_mos_level_and_distance(evidence):
+    text = tab.gallery_html(evidence)
+    assert text.count("<img src=\"data:image/png;base64,") == len(evidence.references)
+    for one in evidence.references:
+        for part in (f">{one.level}</strong>", f"MOS {one.mos:.2f}", f"distance {one.distance:.3g}", f"no. {one.rank}"):
+            assert part in text
+    hostile = dataclasses.replace(evidence.references[0], name='"><script>')
+    assert "<script>" not in tab.gallery_html(dataclasses.replace(evidence, references=(hostile,)))
+
+
+@pytest.mark.parametrize(("text", "ends"), [
+    (tab.GUESS, (None, None)), ("1 to 5", (1, 5)), (" 0-100 ", (0, 100)), ("-1.5 to 2", (-1.5, 2)),
+])
+def test_scales(text, ends):
+    assert tab.scale_of(text) == ends
+
+
+def test_a_scale_that_is_none():
+    with pytest.raises(ValueError, match="1 to 5"):
+        tab.scale_of("stars")
 
 
 def test_empty_bins_are_named(evidence):
@@ -87,9 +101,8 @@ def test_a_photo_on_the_page(served, tmp_path):
     record = answer[-1]
     assert record["method"] == "iqarag"
     assert len(record["evidence"]["references"]) >= 3
-    captions = [item["caption"] for value in answer if isinstance(value, dict) and isinstance(value.get("value"), list)
-                for item in value["value"] if "caption" in item]
-    assert len(captions) == len(record["evidence"]["references"])
+    assert any(isinstance(value, str) and value.count("<figure") == len(record["evidence"]["references"])
+               for value in answer)
 
 
 def test_the_form_offers_no_path_on_the_server(served):
@@ -111,8 +124,8 @@ def test_a_visitors_set_is_built_used_and_deleted(served, tmp_path, monkeypatch)
             archive.write(tmp_path / f"{number}.png", f"{number}.png")
             table.writerow((f"{number}.png", number / 2 - 0.5 if number else 0.1))
     receive, score = _handler(served, "receive"), _handler(served, "score")
-    folder, status, chosen = receive(str(tmp_path / "set.zip"), str(tmp_path / "s.csv"), 0, 5, "higher", "brightness",
-                                     None)
+    folder, status, chosen = receive(str(tmp_path / "set.zip"), str(tmp_path / "s.csv"), "0 to 5", "higher",
+                                     "brightness", None)
     assert "12 references" in status
     assert chosen == tab.OWN
     grey(105, (30, 30)).save(tmp_path / "query.png")
