@@ -91,7 +91,8 @@ def assess(
         gr.Error: one plain sentence.
     """
     ready = MethodOf(method, lmm)
-    passes = _prepare(ready, progress).cost * len(images)
+    _prepare(ready, progress)
+    passes = _cost(ready, options or {}) * len(images)
     arguments = {"method": ready, "images": list(images), "options": dict(options or {})}
     return _finish(_Job(_assess, arguments, seconds=15 + SECONDS_A_PASS * passes), progress)
 
@@ -118,6 +119,11 @@ def stream(
     """As `call`, for a generator function: yields what it yields, as it comes."""
     _prepare_all(arguments, progress)
     yield from _run(_Job(target, arguments, seconds, streams=True), progress)
+
+
+@plain_errors
+def _cost(ready: MethodOf, options: dict[str, Any]) -> float:
+    return models.cost(ready.method, ready.lmm, options)
 
 
 def _assess(method: Any, images: list[str], options: dict[str, Any]) -> list[Assessment]:

@@ -12,13 +12,14 @@ comes, elsewhere on first use.
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib.util
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from methods.base import METHODS, Method, method_class
 
@@ -144,6 +145,13 @@ def method(name: str, lmm_name: str | None = None) -> Method:
     with _lock:
         model = lmm(chosen)
         return _kept((kind.name, chosen), lambda: kind(lmm=model))
+
+
+def cost(name: str, lmm_name: str | None, options: dict[str, Any]) -> float:
+    """LMM passes a picture of a method under these options; errors as `method` and `Options.updated`."""
+    twin = copy.copy(method(name, lmm_name))
+    twin.options = twin.options.updated(**options)
+    return twin.cost
 
 
 def _kept(key: tuple[str, str], make: Callable[[], Method]) -> Method:

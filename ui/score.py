@@ -138,7 +138,7 @@ def _score(
     path: str, name: str, model: str | None, options: dict[str, Any], progress: gr.Progress | None
 ) -> tuple[Assessment, float]:
     assessment = gpu.assess(name, [path], model, options, progress=progress)[0]
-    return assessment, models.method(name, model).cost
+    return assessment, models.cost(name, model, options)
 
 
 def _endpoint(picture: gr.Image, method: gr.Dropdown, lmm: gr.Dropdown) -> None:
