@@ -79,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     experiment.add_argument("--limit", type=int, help="at most so many test pictures")
     experiment.add_argument("--by-content", action="store_true",
                             help="keep pictures made from the same pristine one on one side of a split")
+    experiment.add_argument("--tests", type=Path, metavar="FILE",
+                            help="names, one a line, of the only pictures to test: those the LMM was not trained on")
     experiment.add_argument("--encoder", action="append", choices=ENCODERS, help="for `encoders`; may be repeated")
     experiment.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="change to the method")
     experiment.add_argument("--lmm", help="name of the LMM; by default the machine's")
@@ -208,8 +210,9 @@ def _experiment(options: argparse.Namespace) -> int:
         if not equals or name not in known:
             raise ValueError(f"An option is NAME=VALUE with NAME among {', '.join(known)}; got {pair!r}.")
         changes[name] = type(known[name])(value)
-    run = experiments.Run(_lmm(options.lmm), options.out, options.seed, options.limit, options.by_content, changes,
-                          tell=lambda sentence: print(sentence, file=sys.stderr))
+    tests = frozenset(options.tests.read_text(encoding="utf-8").split("\n")) - {""} if options.tests else None
+    run = experiments.Run(_lmm(options.lmm), options.out, options.seed, options.limit, options.by_content, tests,
+                          changes, tell=lambda sentence: print(sentence, file=sys.stderr))
     data = [experiments.find_data(spec) for spec in options.data]
     if options.name in ("ratios", "combined"):
         parts = getattr(experiments, options.name)(run, data, options.ratio or experiments.RATIOS)

@@ -61,6 +61,8 @@ class Run:
         seed: of the splits.
         limit: at most so many test pictures a part; None for all.
         by_content: keep pictures made from the same pristine one on one side of a split.
+        tests: names of the only pictures that may be tested, for a model that was trained on the others; a split then
+            draws as many references as its ratio gives from the others.
         options: changes to the method's options.
         tell: called with one sentence of progress.
     """
@@ -70,6 +72,7 @@ class Run:
     seed: int = 0
     limit: int | None = None
     by_content: bool = False
+    tests: frozenset[str] | None = None
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     tell: Told = print
 
@@ -265,6 +268,15 @@ def _split(run: Run, dataset: Dataset, everything: ReferenceSet, ratio: str) -> 
         known = {item.name: item.group for item in dataset.items}
         groups = [known[name] for name in everything.names]
     chosen, rest = split(len(everything), ratio, run.seed, groups)
+    if run.tests is not None:
+        named = {number for number, name in enumerate(everything.names) if name in run.tests}
+        if not named or len(named) == len(everything):
+            raise ValueError(f"{len(named)} of the {len(everything)} pictures of {dataset.title} are named as tests; "
+                             "name some of them, but not all.")
+        # The split's own references first, so that they are the same for every list of tests but for those in it.
+        wanted = len(chosen)
+        chosen = sorted([number for number in (*chosen, *rest) if number not in named][:wanted])
+        rest = sorted(named)
     return chosen, _limited(run, rest)
 
 

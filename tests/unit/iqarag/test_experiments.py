@@ -60,6 +60,18 @@ def test_ratios_that_do_not_work(ratio):
         split(10, ratio, 0)
 
 
+def test_only_named_pictures_are_tested_and_never_shown(data, tmp_path, lmm):
+    names = frozenset(f"{number}.png" for number in (1, 4, 9, 16))
+    settings = run(tmp_path, lmm, tests=names)
+    (part,) = experiments.ratios(settings, [find_data(data[0])], ["1:1"])
+    references, _ = part.conditions["with"]
+    assert {part.tests.names[number] for number in part.chosen} == names
+    assert len(references) == 12
+    assert not names & set(references.names)
+    with pytest.raises(ValueError, match="0 of the 24"):
+        experiments.ratios(run(tmp_path, lmm, tests=frozenset({"x"})), [find_data(data[0])], ["1:1"])
+
+
 def test_ratios_without_and_with(data, tmp_path, lmm):
     settings = run(tmp_path, lmm)
     rows = experiments.perform(settings, experiments.ratios(settings, [find_data(data[0])], ["1:1"]))
