@@ -243,7 +243,17 @@ def _caption(shown: Table, rows: Sequence[Row]) -> str:
 
 
 def _labels(rows: Sequence[Row]) -> list[str]:
-    return _distinct([f"{_cut(row.entry.label, 62)} · {row.entry.paper}" for row in rows])
+    return _distinct([f"{_cut(_brief(row), 44)} · {row.entry.paper}" for row in rows])
+
+
+def _brief(row: Row) -> str:
+    """A row's label without what its method's name says already."""
+    entry = row.entry
+    backbone = entry.backbone.removesuffix("-Instruct")
+    variant = entry.variant.replace("ratio=", "").replace("; with IQARAG", "").replace("; without IQARAG", "")
+    name = backbone if backbone.startswith(entry.method) else entry.method
+    details = "; ".join(part for part in ("" if name == backbone else backbone, variant) if part)
+    return f"{name} ({details})" if details else name
 
 
 def _distinct(labels: Sequence[str]) -> list[str]:

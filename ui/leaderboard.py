@@ -43,8 +43,8 @@ def build(page: gr.Blocks) -> None:
     board = schema.load_board()
     first = table(board, View())
     # Not scoped to one component: the box with a cell's source floats over the page. Its names start with "lb-".
-    gr.HTML(f"<style>{(HERE / 'leaderboard.css').read_text('utf-8')}</style>", visible=True, padding=False)
-    gr.Markdown(INTRO, elem_classes="lb-intro")
+    style = (HERE / "leaderboard.css").read_text("utf-8")
+    gr.HTML(f'<style>{style}</style><p class="lb-intro">{INTRO}</p>', padding=False)
     parts = top_controls(board)
     with gr.Accordion("More filters", open=False):
         parts |= more_controls(board)

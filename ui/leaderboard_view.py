@@ -76,14 +76,14 @@ def values_of(view: View) -> list[Any]:
 def top_controls(board: Board) -> dict[str, gr.components.Component]:
     """Always in sight: search, metric, training, origin."""
     with gr.Row(equal_height=False):
-        search = gr.Textbox(label="Search", placeholder="method, model, paper, training set", max_length=MAX_SEARCH,
-                            scale=3, min_width=180)
+        search = gr.Textbox(label="Search", placeholder="method, model, paper", max_length=MAX_SEARCH,
+                            scale=3, min_width=170)
         metric = gr.Dropdown([(name, key) for key, name in METRICS.items()], value="srcc", label="Metric", scale=2,
-                             min_width=150)
+                             min_width=130)
         training = gr.Radio([("All", "all"), ("Training-free", "free"), ("Trained", "trained")], value="all",
-                            label="Training", scale=4, min_width=330)
+                            label="Training", scale=5, min_width=372)
         origin = gr.Radio([("All", "all"), ("Published", "published"), ("Measured", "measured")], value="all",
-                          label="Results", scale=4, min_width=310)
+                          label="Results", scale=5, min_width=352)
     return {"search": search, "metric": metric, "training": training, "origin": origin}
 
 

@@ -79,7 +79,8 @@ def test_the_default_link_is_short():
 
 
 def test_unknown_values_are_named_and_ignored():
-    restored = decode("?tab=leaderboard&d=konic-10k,spaq&metric=ssim&zap=1&cells=0x2&m=nothing&__theme=dark", board=BOARD)
+    link = "?tab=leaderboard&d=konic-10k,spaq&metric=ssim&zap=1&cells=0x2&m=nothing&__theme=dark"
+    restored = decode(link, board=BOARD)
     assert restored.view == View(datasets=("spaq",))
     text = " ".join(restored.notes)
     assert "no dataset 'konic-10k' here; it was ignored (did you mean 'koniq-10k'?)" in text

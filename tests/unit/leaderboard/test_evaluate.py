@@ -1,0 +1,299 @@
+"""`evaluate` end to end with a method that takes no time: what it writes, what it refuses, what it keeps."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from leaderboard import runs, schema, stats
+from leaderboard.__main__ import main
+from leaderboard.evaluate import load_run
+from leaderboard.progress import Progress, duration
+from leaderboard.runs import RunFolder
+from methods.base import METHODS
+from tests.unit.leaderboard import quick
+
+
+@pytest.fixture(autouse=True)
+def _registered(monkeypatch):
+    monkeypatch.setitem(METHODS, quick.NAME, "tests.unit.leaderboard.quick:Quick")
+
+
+def make_pictures(folder: Path, count: int) -> tuple[Path, Path]:
+    """`count` noise pictures and a table image,mos,std whose opinions follow the quick method's score with noise."""
+    pictures = folder / "pictures"
+    pictures.mkdir(parents=True)
+    rng = np.random.default_rng(5)
+    lines = ["image,mos,std"]
+    for number in range(count):
+        image = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+        image.save(pictures / f"{number:03d}.png")
+        mos = np.clip(1 + 4 * quick.share(image) + rng.normal(0, 0.6), 1, 5)
+        lines.append(f"{number:03d}.png,{mos:.4f},0.5")
+    table = folder / "scores.csv"
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return pictures, table
+
+
+@pytest.fixture
+def data(tmp_path) -> tuple[Path, Path]:
+    return make_pictures(tmp_path / "my-set", 40)
+
+
+def evaluate(data, out, *more: str, method: str = quick.NAME) -> int:
+    return main(["evaluate", "--method", method, "--images", str(data[0]), "--scores", str(data[1]), "--out", str(out),
+                 *more])
+
+
+def table(out: Path) -> list[dict[str, str]]:
+    with (out / "predictions.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_writes_predictions_and_metrics_that_follow_from_them(data, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert evaluate(data, out, "--seed", "7", "--option", "gain=0.5") == 0
+    rows = table(out)
+    assert [row["image"] for row in rows] == [f"{number:03d}.png" for number in range(40)]
+    assert list(rows[0]) == ["image", "mos", "score", "native_score", "seconds", "error"]
+    assert float(rows[3]["score"]) == quick.share(Image.open(data[0] / "003.png")) * 0.5
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert schema.check_metrics(metrics) == []
+    scores, mos = [[float(row[name]) for row in rows] for name in ("score", "mos")]
+    assert metrics["srcc"]["value"] == pytest.approx(stats.srcc(scores, mos), abs=1e-12)
+    assert metrics["plcc_logistic4"]["value"] == pytest.approx(stats.plcc_logistic4(scores, mos), abs=1e-12)
+    assert metrics["srcc"]["low"] < metrics["srcc"]["value"] < metrics["srcc"]["high"]
+    assert {entry["n"] for name, entry in metrics.items() if name != "provenance"} == {40}
+    source = metrics["provenance"]
+    assert source["dataset"] == "my-set"
+    assert source["seed"] == 7
+    assert source["options"] == {"seed": 7, "gain": 0.5, "inverted": False}
+    assert source["lmm"] is None
+    assert source["weights"] == "quick@1"
+    assert (source["n_images"], source["n_failed"]) == (40, 0)
+    assert source["command"].startswith("python -m leaderboard evaluate --method quick --option gain=0.5 --seed 7")
+    assert "srcc" in capsys.readouterr().out
+
+
+def test_bad_pictures_are_rows_with_an_error_and_do_not_spoil_their_batch(data, tmp_path, capsys):
+    (data[0] / "004.png").write_bytes(b"no picture at all")
+    Image.new("RGB", (13, 13)).save(data[0] / "009.png")
+    with data[1].open("a") as file:
+        file.write("gone.png,3.0,0.5\n")
+    out = tmp_path / "run"
+    assert evaluate(data, out) == 0
+    rows = {row["image"]: row for row in table(out)}
+    assert len(rows) == 41
+    failed = {name: row["error"] for name, row in rows.items() if row["error"]}
+    assert set(failed) == {"004.png", "009.png", "gone.png"}
+    assert failed["009.png"] == "RuntimeError: an unlucky size"
+    assert "no file of this name" in failed["gone.png"]
+    assert all(rows[name]["score"] == "" for name in failed)
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert (metrics["provenance"]["n_images"], metrics["provenance"]["n_failed"]) == (41, 3)
+    assert metrics["srcc"]["n"] == 38
+    # Kept on resume; scored again only when asked.
+    picture = Image.new("RGB", (8, 8), "red")
+    picture.save(data[0] / "009.png")
+    before = (out / "predictions.csv").read_bytes()
+    assert evaluate(data, out) == 0
+    assert (out / "predictions.csv").read_bytes() == before
+    assert evaluate(data, out, "--retry-failed") == 0
+    again = {row["image"]: row for row in table(out)}
+    assert float(again["009.png"]["score"]) == quick.share(picture)
+    assert {name for name, row in again.items() if row["error"]} == {"004.png", "gone.png"}
+    assert len(table(out)) == 41
+
+
+def test_no_picture_that_can_be_scored_is_exit_status_1(tmp_path, capsys):
+    data = make_pictures(tmp_path / "set", 3)
+    for path in data[0].iterdir():
+        path.write_bytes(b"")
+    assert evaluate(data, tmp_path / "run") == 1
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["srcc"]["value"] is None
+    assert schema.check_metrics(metrics) == []
+
+
+def test_limit_takes_the_first_and_may_be_raised(data, tmp_path):
+    out = tmp_path / "run"
+    assert evaluate(data, out, "--limit", "10") == 0
+    assert [row["image"] for row in table(out)] == [f"{number:03d}.png" for number in range(10)]
+    assert evaluate(data, out, "--limit", "25") == 0
+    assert len(table(out)) == 25
+    assert evaluate(data, out, "--limit", "10") == 0
+    assert json.loads((out / "metrics.json").read_text())["srcc"]["n"] == 10
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (("--option", "gain=0.25"), "gain was 1.0 and now is 0.25"),
+    (("--seed", "3"), "seed was 0 and now is 3"),
+    (("--split", "test"), "split was 'all' and now is 'test'"),
+    (("--dataset", "other"), "dataset was 'my-set' and now is 'other'"),
+])
+def test_a_folder_keeps_to_its_settings(data, tmp_path, capsys, change, said):
+    out = tmp_path / "run"
+    assert evaluate(data, out) == 0
+    before = (out / "predictions.csv").read_bytes()
+    assert evaluate(data, out, *change) == 1
+    assert said in capsys.readouterr().err
+    assert (out / "predictions.csv").read_bytes() == before
+
+
+def test_changed_opinions_are_refused(data, tmp_path, capsys):
+    assert evaluate(data, tmp_path / "run") == 0
+    data[1].write_text(data[1].read_text().replace(",0.5", ",0.6").replace("000.png,", "000.png,1.5, "))
+    assert evaluate(data, tmp_path / "run") == 1
+    assert "the pictures or their opinions have changed" in capsys.readouterr().err
+
+
+def test_dmos_is_turned_round(data, tmp_path, capsys):
+    text = data[1].read_text().replace("mos", "dmos")
+    data[1].write_text(text)
+    out = tmp_path / "run"
+    assert evaluate(data, out) == 0
+    published = [float(line.split(",")[1]) for line in text.splitlines()[1:]]
+    assert [float(row["mos"]) for row in table(out)] == pytest.approx([6 - score for score in published])
+    assert "lower is taken as better" in capsys.readouterr().err
+
+
+def test_a_dataset_as_distributed_with_its_split(tmp_path):
+    root = tmp_path / "koniq"
+    pictures, _ = make_pictures(root, 12)
+    pictures.rename(root / "1024x768")
+    lines = ["image_name,set,MOS,SD"]
+    lines += [f"{number:03d}.png,{'test' if number % 3 else 'training'},{1 + number / 4},0.5" for number in range(12)]
+    (root / "koniq10k_distributions_sets.csv").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "run"
+    words = ["evaluate", "--method", quick.NAME, "--dataset", "koniq-10k", "--root", str(root), "--out", str(out)]
+    assert main([*words, "--split", "test"]) == 0
+    rows = table(out)
+    assert [(row["image"], float(row["mos"])) for row in rows[:2]] == [("001.png", 1.25), ("002.png", 1.5)]
+    assert len(rows) == 8
+    source = json.loads((out / "metrics.json").read_text())["provenance"]
+    assert (source["dataset"], source["split"], source["scale"]) == ("koniq-10k", "test", [1, 5])
+    assert main([*words[:-1], str(tmp_path / "other"), "--split", "tset"]) == 1
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["--option", "gian=1"], "did you mean 'gain'"),
+    (["--option", "gain"], "NAME=VALUE"),
+    (["--option", "gain=much"], "not a number"),
+    (["--option", "gain=7"], "between 0.0 and 1.0"),
+    (["--option", "inverted=perhaps"], "true or false"),
+    (["--limit", "0"], "--limit must be at least 1"),
+    (["--lmm", "embedded"], "leave --lmm out"),
+    (["--root", "x"], "--dataset and --root alone"),
+])
+def test_a_wrong_command_line_is_exit_status_2(data, tmp_path, capsys, words, said):
+    assert evaluate(data, tmp_path / "run", *words) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_method_is_suggested(data, tmp_path, capsys):
+    assert evaluate(data, tmp_path / "run", method="quik") == 2
+    assert "did you mean 'quick'" in capsys.readouterr().err
+
+
+def test_truth_values_and_options_reach_the_method(data, tmp_path):
+    assert evaluate(data, tmp_path / "run", "--option", "inverted=true") == 0
+    plain = quick.share(Image.open(data[0] / "000.png"))
+    assert float(table(tmp_path / "run")[0]["score"]) == 1 - plain
+
+
+def test_two_runs_cannot_write_to_one_folder(data, tmp_path, capsys):
+    with RunFolder(tmp_path / "run"):
+        assert evaluate(data, tmp_path / "run") == 1
+        assert f"process {os.getpid()} on" in capsys.readouterr().err
+    assert evaluate(data, tmp_path / "run") == 0
+
+
+def test_rows_without_settings_and_foreign_rows_are_refused(data, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert evaluate(data, out, "--limit", "8") == 0
+    kept = (out / "predictions.csv").read_bytes()
+    (out / "predictions.csv").write_bytes(kept + b"stranger.png,3.0,0.5,0.5,0.1,\n")
+    assert evaluate(data, out) == 1
+    assert "'stranger.png'" in capsys.readouterr().err
+    (out / "predictions.csv").write_bytes(kept + kept.splitlines(keepends=True)[1])
+    assert evaluate(data, out) == 1
+    assert "line 10 repeats '000.png'" in capsys.readouterr().err
+    (out / "predictions.csv").write_bytes(kept + b"010.png,3.0,good,0.5,0.1,\n")
+    assert evaluate(data, out) == 1
+    assert "line 10 is not a row" in capsys.readouterr().err
+    (out / "predictions.csv").write_bytes(kept)
+    (out / "run.json").unlink()
+    assert evaluate(data, out) == 1
+    assert "no run.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("cut", [1, 5, 20, 33])
+def test_what_a_kill_or_a_power_cut_left_is_mended(data, tmp_path, cut):
+    out = tmp_path / "run"
+    assert evaluate(data, out) == 0
+    whole = [row | {"seconds": ""} for row in table(out)]
+    raw = (out / "predictions.csv").read_bytes()
+    for left in (raw[:-cut], raw[:-cut] + b"\0" * cut, raw[:cut], b""):
+        (out / "predictions.csv").write_bytes(left)
+        assert load_run(out) == load_run(out)
+        assert evaluate(data, out) == 0
+        rows = [row | {"seconds": ""} for row in table(out)]
+        assert sorted(rows, key=lambda row: row["image"]) == whole
+
+
+def test_metrics_never_outlive_the_rows_they_describe(data, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    assert evaluate(data, out, "--limit", "10") == 0
+    monkeypatch.setattr(quick.Quick, "_assess", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert evaluate(data, out) == 130
+    assert len(table(out)) == 10
+    original = RunFolder.append
+
+    def full(self, rows):
+        original(self, [])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.undo()
+    monkeypatch.setitem(METHODS, quick.NAME, "tests.unit.leaderboard.quick:Quick")
+    monkeypatch.setattr(RunFolder, "append", full)
+    assert evaluate(data, out) == 1
+    assert not (out / "metrics.json").exists()
+
+
+def test_names_with_commas_quotes_and_other_scripts_survive(tmp_path):
+    data = make_pictures(tmp_path / "set", 3)
+    names = ['a,"b".png', "写真.png", "with space.png"]
+    lines = ["image\tmos"]
+    for number, name in enumerate(names):
+        (data[0] / f"{number:03d}.png").rename(data[0] / name)
+        lines.append(f'"{name.replace(chr(34), chr(34) * 2)}"\t{number + 1}')
+    data[1].write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert evaluate(data, tmp_path / "run") == 0
+    assert [row.image for row in load_run(tmp_path / "run")] == names
+    before = (tmp_path / "run" / "predictions.csv").read_bytes()
+    assert evaluate(data, tmp_path / "run") == 0
+    assert (tmp_path / "run" / "predictions.csv").read_bytes() == before
+
+
+def test_progress_tells_rate_and_time_left(capsys):
+    now = [0.0]
+    progress = Progress(100, done=20, clock=lambda: now[0])
+    now[0] = 10.0
+    progress.add(20, failed=1)
+    assert capsys.readouterr().err == "40/100 (40 %), 2 pictures/s, 30 s left, 1 failed\n"
+    assert [duration(value) for value in (0.4, 68, 3 * 3600 + 20 * 60, 187_200)] == [
+        "0 s", "1 min 8 s", "3 h 20 min", "2 d 4 h"]
+
+
+def test_predictions_read_back_as_the_same_floats(tmp_path):
+    values = [0.1 + 0.2, 1 / 3, 5e-324, 0.9999999999999999]
+    with RunFolder(tmp_path / "run") as folder:
+        folder.append(runs.Prediction(str(value), value, value, value, 0.5) for value in values)
+    assert [row.score for row in load_run(tmp_path / "run")] == values

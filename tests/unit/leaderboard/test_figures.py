@@ -1,0 +1,133 @@
+"""Figures hold the table's numbers, say why when they cannot, and save without a browser."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from PIL import Image
+
+from leaderboard.add import add
+from leaderboard.figures import MOST_ROWS, draw
+from leaderboard.links import FIGURES, View, ablations
+from leaderboard.pairs import pairs
+from leaderboard.schema import load_board
+from leaderboard.static_figures import render
+from leaderboard.tables import table
+
+
+def said(figure: go.Figure) -> str:
+    return " ".join(note.text.replace("<br>", " ") for note in figure.layout.annotations)
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_every_figure_is_transparent_and_drawn(board, kind):
+    figure = draw(board, View(figure=kind))
+    assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0,0,0,0)"
+    assert len(figure.data) >= 1
+    assert said(figure) == ""
+
+
+def test_dots_are_the_tables_numbers(board):
+    view = View(papers=("q-debias",))
+    shown, figure = table(board, view), draw(board, view)
+    for trace, name in zip(figure.data, shown.shared):
+        assert list(trace.x) == [row.cells[name].value for row in shown.rows if name in row.cells]
+    assert len(draw(board, View()).layout.yaxis.categoryarray) == MOST_ROWS
+
+
+def test_intervals_are_drawn_where_known(data, run, tmp_path):
+    add(run, data=data, submissions=tmp_path / "submissions")
+    board = load_board(data)
+    view = View(origin="measured")
+    cell = table(board, view).rows[0].cells["live-challenge-dev"]
+    trace = draw(board, view).data[0]
+    assert trace.x[0] + trace.error_x.array[0] == pytest.approx(cell.high)
+    assert trace.x[0] - trace.error_x.arrayminus[0] == pytest.approx(cell.low)
+    assert draw(board, View(origin="published")).data[0].error_x.array is None
+
+
+def test_heat_map_keeps_holes(board):
+    view = View(papers=("q-debias",), figure="heat")
+    shown, trace = table(board, view), draw(board, view).data[0]
+    holes = sum(value is None for row in trace.z for value in row)
+    assert holes == sum(len(trace.x) - row.covered for row in shown.rows)
+    assert holes > 0
+
+
+def test_radar_of_up_to_five_on_common_ground(board):
+    figure = draw(board, View(figure="radar", methods=("iqarag",)))
+    assert len(figure.data) == 5
+    assert all(len(trace.r) == len(figure.data[0].r) for trace in figure.data)
+    assert "three datasets" in said(draw(board, View(figure="radar", datasets=("spaq",))))
+
+
+def test_cost_means_are_over_the_shared_sets(board):
+    view = View(figure="cost", axis="passes", papers=("q-debias",))
+    shown = table(board, view)
+    debias = next(row for row in shown.rows if row.entry.method == "Q-Debias" and row.position)
+    trace = next(trace for trace in draw(board, view).data if trace.name == "Q-Debias")
+    assert trace.x[0] == 8
+    assert trace.y[0] == pytest.approx(np.mean([debias.cells[name].value for name in shown.shared]))
+
+
+def test_pairs_differ_in_nothing_but_the_method(board):
+    found = pairs(board, View())
+    iqarag = [pair for pair in found if pair.method == "IQARAG"]
+    assert len(iqarag) == 3 * 3 * 5
+    one = next(pair for pair in iqarag if (pair.backbone, pair.condition, pair.dataset)
+               == ("Qwen3-VL-8B-Instruct", "ratio=1:9", "KADID-10k"))
+    assert (one.without, one.with_method) == (0.7280, 0.7682)
+    debias = [pair for pair in found if pair.method == "Q-Debias"]
+    assert {pair.backbone for pair in debias} > {"mPLUG-Owl3"}
+    assert len(debias) == 6 + 1 + 4
+    assert all(pair.method in ("IQARAG", "Q-Debias") for pair in found)
+    assert {pair.dataset for pair in pairs(board, View(datasets=("spaq",)))} == {"SPAQ"}
+    assert "with and without" in said(draw(board, View(figure="pairs", papers=("pyiqa",))))
+
+
+def test_every_ablation_has_its_curves(board):
+    for name in ablations(board):
+        figure = draw(board, View(figure="ablation", ablation=name))
+        assert len(figure.data) >= 3, name
+        for trace in figure.data:
+            assert len(set(trace.x)) == len(trace.x), f"{name}: two settings share a tick"
+    k = draw(board, View(figure="ablation", ablation="llm-iqa:table-4"))
+    assert list(k.data[0].x) == ["K=3", "K=5", "K=7", "K=9"]
+
+
+@pytest.mark.parametrize(("view", "sentence"), [
+    (View(search="no such method"), "Nothing matches"),
+    (View(search="no such method", figure="heat"), "Nothing matches"),
+    (View(metric="rmse", figure="radar"), "own unit"),
+    (View(metric="rmse", figure="cost"), "own unit"),
+    (View(papers=("q-debias",), search="NIQE", figure="cost"), "known number of parameters"),
+])
+def test_what_cannot_be_drawn_says_why(board, view, sentence):
+    assert sentence in said(draw(board, view))
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_figures_are_saved_without_a_browser(board, kind):
+    figure = draw(board, View(figure=kind, methods=("q-debias", "iqarag", "q-bench"), papers=("q-debias", "iqarag")))
+    svg = render(figure, "svg").decode()
+    assert svg.count("<svg") == 1
+    assert "SRCC" in svg, "text stays text"
+
+
+def test_a_png_is_not_empty_and_the_same_view_gives_the_same_file(board):
+    figure = draw(board, View(figure="radar", methods=("iqarag",)))
+    first = render(figure, "png", dpi=60)
+    assert np.asarray(Image.open(io.BytesIO(first)).convert("L")).std() > 5
+    assert render(figure, "png", dpi=60) == first
+    assert render(figure, "svg") == render(figure, "svg")
+
+
+def test_a_sentence_is_saved_too_and_unknown_traces_are_refused(board):
+    assert "own unit" in render(draw(board, View(metric="rmse", figure="radar")), "svg").decode()
+    with pytest.raises(ValueError, match="svg, png, pdf"):
+        render(go.Figure(), "gif")
+    with pytest.raises(ValueError, match="pie"):
+        render(go.Figure(go.Pie(values=[1])), "svg")
