@@ -1,0 +1,101 @@
+"""How Q-Debias and the vanilla prompt agree with opinions, on the same pictures, with the paper's ablations.
+
+    python benchmarks/q_debias_accuracy.py --images DIR --scores CSV [--lmm embedded] [--limit N] [--seed 0]
+
+Each variant is compared with the vanilla score by a paired bootstrap over the pictures. Tables 3 and 5 need no further
+LMM pass: they follow from the conditional scores. Table 4 and the released code's setting are asked anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from leaderboard.stats import SAMPLES, paired_difference
+from methods.base import Assessment
+from methods.lmm import load_lmm
+from methods.opinions import read_opinions
+from methods.q_debias.aggregation import SCHEMES, aggregate
+from methods.q_debias.method import QDebias
+from methods.q_debias.similarity import ssim
+
+AT_ONCE = 16
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--scores", type=Path, required=True, help="CSV of picture names and opinion scores")
+    parser.add_argument("--lmm", default="embedded", help="a name for load_lmm")
+    parser.add_argument("--limit", type=int, help="the first N pictures only")
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    opinions = read_opinions(chosen.scores, chosen.images)
+    paths, mos = opinions.images[: chosen.limit], opinions.mos[: chosen.limit]
+    if opinions.lower_is_better:
+        mos = -mos
+    lmm = load_lmm(chosen.lmm)
+    found = assess(QDebias(lmm, seed=chosen.seed), paths)
+    vanilla = np.array([one.evidence.vanilla for one in found])
+    variants = {"Q-Debias": [one.score for one in found], **subsets(found), **schemes(found)}
+    for prompt in ("T1", "T2", "T3"):
+        variants[f"prompt {prompt}"] = [one.score for one in
+                                        assess(QDebias(lmm, seed=chosen.seed, prompt=prompt), paths)]
+    released = assess(QDebias(lmm, seed=chosen.seed, setting="code", word_case="capitalised"), paths)
+    variants["released code's setting"] = [one.score for one in released]
+    print(f"{lmm.name}@{lmm.revision[:12]}, n = {len(paths)}, seed {chosen.seed}; differences to the vanilla score, "
+          f"95 % intervals of {SAMPLES} paired resamples")
+    print(f"{'':28}{'SRCC':>7}{'difference':>30}{'PLCC':>9}{'difference':>30}")
+    report("vanilla (Q-Bench)", vanilla, vanilla, mos)
+    for name, scores in variants.items():
+        report(name, np.array(scores), vanilla, mos)
+    return 0
+
+
+def assess(method: QDebias, paths: Sequence[Path]) -> list[Assessment]:
+    found: list[Assessment] = []
+    for start in range(0, len(paths), AT_ONCE):
+        found += method.assess_batch(paths[start : start + AT_ONCE])
+        print(f"\r{method.options.setting} {method.options.prompt}: {len(found)} of {len(paths)}", end="",
+              file=sys.stderr)
+    print(file=sys.stderr)
+    return found
+
+
+def subsets(found: list[Assessment]) -> dict[str, list[float]]:
+    """Table 3: each condition by itself."""
+    names = [condition.distortion for condition in found[0].evidence.conditions]
+    return {f"{name} alone": [one.evidence.conditions[index].quality for one in found]
+            for index, name in enumerate(names)}
+
+
+def schemes(found: list[Assessment]) -> dict[str, list[float]]:
+    """Table 5: the other aggregations."""
+    scores: dict[str, list[float]] = {}
+    for scheme in SCHEMES[1:]:
+        scores[scheme] = []
+        for one in found:
+            seen = one.evidence
+            likeness = [ssim(seen.query, seen.degraded(condition.distortion)) if scheme == "quality-similarity"
+                        else condition.similarity for condition in seen.conditions]
+            scores[scheme].append(aggregate([condition.quality for condition in seen.conditions], likeness, scheme))
+    return scores
+
+
+def report(name: str, scores: np.ndarray, vanilla: np.ndarray, mos: np.ndarray) -> None:
+    row = f"{name:28}"
+    for metric, width in (("srcc", 7), ("plcc", 9)):
+        gap = paired_difference(scores, vanilla, mos, metric)
+        shown = f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]" if scores is not vanilla else ""
+        row += f"{gap.a:{width}.3f}{shown:>30}"
+    print(row)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
