@@ -64,6 +64,7 @@ class Run:
         tests: names of the only pictures that may be tested, for a model that was trained on the others; a split then
             draws as many references as its ratio gives from the others.
         options: changes to the method's options.
+        samples: of the bootstrap.
         tell: called with one sentence of progress.
     """
 
@@ -74,6 +75,7 @@ class Run:
     by_content: bool = False
     tests: frozenset[str] | None = None
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    samples: int = 1000
     tell: Told = print
 
 
@@ -204,14 +206,14 @@ def perform(run: Run, parts: Sequence[Part]) -> list[dict[str, Any]]:
     run.out.mkdir(parents=True, exist_ok=True)
     rows = []
     for part in parts:
-        rows += measured(part.name, _predictions(run, part))
+        rows += measured(part.name, _predictions(run, part), run.samples)
         _write(run.out / "results.json", json.dumps({"lmm": f"{run.lmm.name}@{run.lmm.revision}", "seed": run.seed,
                                                      "options": run.options, "rows": rows}, indent=1) + "\n")
         _write(run.out / "results.md", table(rows))
     return rows
 
 
-def measured(name: str, predictions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def measured(name: str, predictions: list[dict[str, Any]], samples: int = 1000) -> list[dict[str, Any]]:
     """One row a condition from predictions of one part: dicts with `image`, `mos` and a score a condition."""
     from leaderboard.stats import paired_difference, plcc, srcc
 
@@ -226,9 +228,9 @@ def measured(name: str, predictions: list[dict[str, Any]]) -> list[dict[str, Any
         row = {"part": name, "condition": condition, "n": len(mos), "srcc": srcc(scores, mos),
                "plcc": plcc(scores, mos), "mean": mean(scores, mos)}
         if condition != WITHOUT:
-            row |= {f"{metric}_gain": paired_difference(scores, plain, mos, metric).to_dict()
+            row |= {f"{metric}_gain": paired_difference(scores, plain, mos, metric, samples=samples).to_dict()
                     for metric in ("srcc", "plcc")}
-            row["mean_gain"] = paired_difference(scores, plain, mos, mean).to_dict()
+            row["mean_gain"] = paired_difference(scores, plain, mos, mean, samples=samples).to_dict()
         rows.append(row)
     return rows
 

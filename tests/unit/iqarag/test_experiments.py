@@ -33,7 +33,7 @@ def data(tmp_path):
 
 
 def run(tmp_path, lmm, **settings) -> Run:
-    return Run(lmm, tmp_path / "out", tell=lambda sentence: None, **settings)
+    return Run(lmm, tmp_path / "out", samples=40, tell=lambda sentence: None, **settings)
 
 
 @pytest.mark.parametrize(("ratio", "expected"), [("1:9", 10), ("1:4", 20), ("3:7", 30), ("1:1", 50)])
