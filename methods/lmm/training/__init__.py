@@ -1,7 +1,7 @@
-"""How the embedded LMM is made and measured: `python -m methods.lmm.training` and `python -m methods.lmm.training.evaluate`.
+"""How the embedded LMM is made (`python -m methods.lmm.training`) and measured (`python -m ...training.evaluate`).
 
-A stock FastVLM (EfficientNet tower, linear-attention-free Qwen2 decoder of three million weights) learns the prompts
-of every method of this project from human opinions and from synthetic distortions, on two CPU cores:
+A stock FastVLM (EfficientNet tower, Qwen2 decoder of a million weights) learns the prompts of every method of this
+project from human opinions and from synthetic distortions, on two CPU cores:
 
     recipe.py     which pictures are shown, and what is known of each
     tower.py      the vision tower: ImageNet weights, with the features that see quality carried to its end
@@ -11,5 +11,6 @@ of every method of this project from human opinions and from synthetic distortio
     thinking.py   reasoning text that says what the features show
     tasks.py      the prompts of all methods, with their targets
     decoder.py    training of the decoder, with checkpoints
+    pipeline.py   all of it in order
     evaluate.py   the numbers in the model card
 """

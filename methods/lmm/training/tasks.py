@@ -16,11 +16,11 @@ from PIL import Image
 
 from methods.iqarag import prompts as iqarag
 from methods.levels import FIVE_LEVELS, GOOD_POOR, LevelScheme
+from methods.llm_iqa.standard import KINDS, LEVEL_COUNTS, WORDINGS, Standard
 from methods.lmm.prompt import Prompt
 from methods.lmm.training import thinking
 from methods.lmm.training.directions import DAMAGES
 from methods.lmm.training.recipe import Shot
-from methods.llm_iqa.standard import KINDS, LEVEL_COUNTS, WORDINGS, Standard
 from methods.q_bench.prompts import QUESTIONS
 from methods.q_debias import prompts as q_debias
 from methods.visualquality_r1 import prompts as visualquality_r1

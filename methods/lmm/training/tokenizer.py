@@ -21,7 +21,8 @@ START, END = "<|im_start|>", "<|im_end|>"
 PAD = "<|endoftext|>"
 
 CANDIDATES = tuple(dict.fromkeys(
-    [*FIVE_LEVELS.words, *GOOD_POOR.words, "yes", "no", "first", "second", "high", "low", "perfect", "better", "worse"]))
+    [*FIVE_LEVELS.words, *GOOD_POOR.words, "yes", "no", "first", "second", "high", "low", "perfect", "better",
+     "worse"]))
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' }}"

@@ -109,14 +109,14 @@ def _neutralise(model: Any) -> None:
 
 def _copy_block(block: Any, weights: dict[str, Any], index: int) -> None:
     prefix = f"_blocks.{index}"
-    first, second, third = ("_bn0", "_bn1", "_bn2")
     if block.expand:
         _copy(block.expansion.expand_conv, block.expansion.expand_bn, weights, f"{prefix}._expand_conv",
-              f"{prefix}.{first}")
+              f"{prefix}._bn0")
     depthwise = block.depthwise_conv
-    _copy(depthwise.depthwise_conv, depthwise.depthwise_norm, weights, f"{prefix}._depthwise_conv", f"{prefix}.{second}")
+    _copy(depthwise.depthwise_conv, depthwise.depthwise_norm, weights, f"{prefix}._depthwise_conv",
+          f"{prefix}._bn1")
     projection = block.projection
-    _copy(projection.project_conv, projection.project_bn, weights, f"{prefix}._project_conv", f"{prefix}.{third}")
+    _copy(projection.project_conv, projection.project_bn, weights, f"{prefix}._project_conv", f"{prefix}._bn2")
 
 
 def _copy(convolution: Any, norm: Any, weights: dict[str, Any], source: str, source_norm: str) -> None:
