@@ -35,7 +35,7 @@ def build(page: gr.Blocks) -> None:
                 "segments count by area. [Paper](https://openreview.net/forum?id=raBRIPsdVb)",
                 elem_classes="tab-intro")
     evidence = gr.State(None)
-    with gr.Row():
+    with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             picture = picture_input(elem_id="llm-iqa-picture")
             chosen = gr.Dropdown(models.offered(), value=[models.default_for(LLMIQA.name)], multiselect=True,
@@ -43,7 +43,7 @@ def build(page: gr.Blocks) -> None:
                                  info="Several models form an ensemble: their scores are averaged.")
             form = options_form(LLMIQA.options, leave_out=("lam", "reading"))
             button = gr.Button("Score", variant="primary", elem_id="llm-iqa-run")
-        with gr.Column(scale=3, min_width=300):
+        with gr.Column(scale=3, min_width=300, elem_classes="result-column"):
             gauge = gr.HTML(dial(None), elem_classes="result-dial")
             regions = gr.HTML(elem_classes="result-regions")
             with gr.Row(visible=False) as controls:
