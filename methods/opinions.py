@@ -18,9 +18,7 @@ from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
-PICTURE_SUFFIXES = frozenset((
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif",
-    ".jp2", ".ppm", ".pgm"))
+from methods.images import PICTURE_SUFFIXES
 
 _IMAGE_COLUMNS = ("image", "images", "imagename", "imagefile", "imagepath", "imageid", "img", "imgname", "distimg",
                   "distortedimage", "name", "filename", "file", "filepath", "path", "picture", "photo", "id")
@@ -119,7 +117,7 @@ def read_opinions(
             notes.append(f"The scores are in a column named {title!r}, so lower is taken as better; "
                          "say so if higher is better.")
     if scale is None:
-        scale = _guess_scale(mos)
+        scale = usual_scale(mos)
         notes.append(f"The scores run from {mos.min():g} to {mos.max():g}, so a scale from {scale[0]:g} to "
                      f"{scale[1]:g} is assumed.")
     elif not (math.isfinite(scale[0]) and math.isfinite(scale[1]) and scale[0] < scale[1]):
@@ -344,8 +342,9 @@ def _average(found: list[tuple[str, Path, float]], notes: list[str]) -> tuple[li
     return [name for name, _ in by_file.values()], list(by_file), mos
 
 
-def _guess_scale(mos: np.ndarray) -> tuple[float, float]:
-    low, high = float(mos.min()), float(mos.max())
+def usual_scale(mos: np.ndarray) -> tuple[float, float]:
+    """The first of the usual scales that holds all ratings: 0-1, 1-5, 0-5, 1-10, 0-10, 0-100, else their own range."""
+    low, high = float(np.min(mos)), float(np.max(mos))
     for bottom, top in _SCALES:
         if bottom <= low and high <= top:
             return bottom, top

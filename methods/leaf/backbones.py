@@ -1,0 +1,261 @@
+"""What the student sees: networks that turn a picture into a row of features, behind one protocol.
+
+The embedded backbone is an EfficientNet-Lite tower whose weights lie in the repository, so a fresh clone scores its
+first picture offline. Any vision model of the Hub serves as well: ConvNeXt as in the paper, MobileNet, ResNet, DINOv2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from methods.images import decode
+from methods.leaf.efficientnet import EfficientNetLite, normalise
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+
+class BackboneError(RuntimeError):
+    """The network cannot be had; one sentence says what to do."""
+
+
+class Backbone(ABC):
+    """A frozen network.
+
+    Attributes:
+        name: what `load_backbone` was asked for.
+        width: number of features.
+    """
+
+    name: str
+    width: int
+
+    @abstractmethod
+    def features_of(self, image: Image.Image) -> np.ndarray:
+        """float32 [width] of one RGB picture."""
+
+    def local_features(self, image: Image.Image) -> np.ndarray | None:
+        """float32 [rows, columns, width], the features of each neighbourhood; None where the network has no maps."""
+        return None
+
+    def config(self) -> dict[str, Any]:
+        """What a student's card needs to build this backbone again."""
+        return {"name": self.name}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights that have to be saved with a student; none for a model of the Hub."""
+        return {}
+
+    def features(self, images: Sequence[Any], progress: Progress | None = None) -> np.ndarray:
+        """Features of many pictures, float32 [n, width]; pictures are worked on side by side, a core each.
+
+        Args:
+            images: anything that `methods.images.decode` takes.
+            progress: told after every picture.
+
+        Raises:
+            methods.images.ImageError: one of the sources is not a usable picture.
+        """
+        if not len(images):
+            return np.zeros((0, self.width), dtype=np.float32)
+        if len(images) == 1:
+            return self.features_of(decode(images[0]).image)[None]
+        rows = []
+        # One picture a thread with one core each beats one picture on all cores: its maps stay in the core's cache.
+        with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            for row in pool.map(lambda image: self.features_of(decode(image).image), images):
+                rows.append(row)
+                if progress is not None:
+                    progress(len(rows), len(images))
+        return np.stack(rows)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+class TowerBackbone(Backbone):
+    """Statistics of an EfficientNet-Lite tower's depthwise activations.
+
+    For every channel of every tapped block: the mean, the standard deviation, and the mean of its emptiest quarter of
+    the picture, each under a square root. A picture is as good as its statistics are typical and as its worst part.
+
+    Args:
+        tower: with at least `taps[-1] + 1` blocks.
+        taps: block numbers, ascending.
+        longest_side: pictures are scaled down to it in pixels, never up beyond `shortest_side`.
+    """
+
+    STATISTICS = 3
+
+    def __init__(self, tower: EfficientNetLite, taps: Sequence[int], longest_side: int = 500,
+                 name: str = "embedded") -> None:
+        self.name = name
+        self.tower = tower.float().eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self.taps = tuple(taps)
+        self.longest_side = longest_side
+        self.width = self.STATISTICS * sum(tower.widths[tap] for tap in self.taps)
+
+    def config(self) -> dict[str, Any]:
+        return {"name": self.name, "variant": self.tower.variant, "taps": list(self.taps),
+                "longest_side": self.longest_side}
+
+    def tensors(self) -> dict[str, Tensor]:
+        return dict(self.tower.state_dict())
+
+    def input_of(self, image: Image.Image) -> Tensor:
+        """The picture as the tower takes it, float32 [1, 3, H, W]."""
+        return normalise(torch.from_numpy(np.array(fitted(image, self.longest_side)))[None])
+
+    @torch.inference_mode()
+    def features_of(self, image: Image.Image) -> np.ndarray:
+        return self.pooled(self.tower(self.input_of(image), self.taps))[0].numpy()
+
+    @staticmethod
+    def pooled(activations: Sequence[Tensor]) -> Tensor:
+        """Statistics of activations [n, c, h, w] each: [n, width]."""
+        parts = []
+        for maps in activations:
+            variance, mean = torch.var_mean(maps, dim=(2, 3), correction=0)
+            quarters = F.adaptive_avg_pool2d(maps, 2).flatten(2).amin(2)
+            # The square root evens out activations that pile up near zero; the shift keeps its gradient finite.
+            parts += [mean, variance.clamp_min(0).sqrt(), quarters]
+        return (torch.cat(parts, dim=1).clamp_min(0) + 1e-6).sqrt()
+
+    @torch.inference_mode()
+    def local_features(self, image: Image.Image) -> np.ndarray:
+        """The same statistics over a window of 7x7 cells around each of the last map's cells (about 220 pixels)."""
+        parts = []
+        for maps in self.tower(self.input_of(image), self.taps):
+            size = 7 if min(maps.shape[2:]) >= 7 else min(maps.shape[2:]) // 2 * 2 + 1
+            window = {"kernel_size": size, "stride": 1, "padding": size // 2, "count_include_pad": False}
+            mean = F.avg_pool2d(maps, **window)
+            deviation = (F.avg_pool2d(maps * maps, **window) - mean * mean).clamp_min(0).sqrt()
+            half = {**window, "kernel_size": max(size // 2, 1) // 2 * 2 + 1}
+            half["padding"] = half["kernel_size"] // 2
+            reach = max(size // 4, 1)
+            quarters = -F.max_pool2d(-F.avg_pool2d(maps, **half), 2 * reach + 1, 1, reach)
+            parts += [mean, deviation, quarters]
+        smallest = parts[-1].shape[2:]
+        parts = [part if part.shape[2:] == smallest else F.adaptive_avg_pool2d(part, smallest) for part in parts]
+        local = (torch.cat(parts, dim=1).clamp_min(0) + 1e-6).sqrt()
+        return local[0].permute(1, 2, 0).numpy()
+
+
+def fitted(image: Image.Image, longest_side: int, shortest_side: int = 64) -> Image.Image:
+    """RGB, scaled down to `longest_side`; a side that is then below `shortest_side` is enlarged to it."""
+    image = image.convert("RGB")
+    scale = min(1.0, longest_side / max(image.size))
+    size = tuple(max(shortest_side, round(side * scale)) for side in image.size)
+    if size == image.size:
+        return image
+    # Halving by boxes first is several times faster than one bicubic step and as good at this ratio.
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+
+
+class HubBackbone(Backbone):
+    """Mean and standard deviation of every stage of a vision model from the Hub or a folder.
+
+    Args:
+        name: a Hub id ("facebook/convnext-base-224-22k"), a folder, or "timm:NAME" for a model of the timm package.
+
+    Raises:
+        BackboneError: the model cannot be loaded; one sentence.
+    """
+
+    def __init__(self, name: str, longest_side: int = 512) -> None:
+        self.name = name
+        self.longest_side = longest_side
+        self._mean = torch.tensor([0.485, 0.456, 0.406])
+        self._deviation = torch.tensor([0.229, 0.224, 0.225])
+        self._stages = self._from_timm(name[5:]) if name.startswith("timm:") else self._from_transformers(name)
+        self.width = len(self.features_of(Image.new("RGB", (self._side, self._side))))
+
+    def config(self) -> dict[str, Any]:
+        return {"name": self.name, "longest_side": self.longest_side}
+
+    def _from_timm(self, name: str) -> Callable[[Tensor], Sequence[Tensor]]:
+        try:
+            import timm
+        except ImportError:
+            raise BackboneError(f"timm:{name} needs the timm package; run pip install timm.") from None
+        self._side, self._fixed = 224, False
+        return timm.create_model(name, pretrained=True, features_only=True).eval()
+
+    def _from_transformers(self, name: str) -> Callable[[Tensor], Sequence[Tensor]]:
+        from methods.torchvision_compat import ensure_torchvision
+
+        ensure_torchvision()
+        from transformers import AutoConfig, AutoModel
+
+        try:
+            config = AutoConfig.from_pretrained(name)
+            model = AutoModel.from_pretrained(name).eval()
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().split("\n")[0]
+            raise BackboneError(f"The backbone {name!r} cannot be loaded ({reason}); give a vision model's Hub id or "
+                                "folder, or 'embedded'.") from None
+        vision = getattr(model, "vision_model", model)
+        side = getattr(getattr(config, "vision_config", config), "image_size", 224)
+        self._side = int(side[0] if isinstance(side, (list, tuple)) else side)
+        # Transformers with learned positions take one size; convolutional ones take any.
+        self._fixed = any(hasattr(module, "position_embeddings") or hasattr(module, "position_embedding")
+                          for module in vision.modules())
+        return lambda images: vision(pixel_values=images, output_hidden_states=True).hidden_states
+
+    @torch.inference_mode()
+    def features_of(self, image: Image.Image) -> np.ndarray:
+        if self._fixed:
+            image = image.convert("RGB").resize((self._side, self._side), Image.Resampling.BICUBIC)
+        else:
+            image = fitted(image, self.longest_side)
+        pixels = torch.from_numpy(np.array(image)).float() / 255
+        images = ((pixels - self._mean) / self._deviation).permute(2, 0, 1)[None]
+        parts = []
+        for state in self._stages(images):
+            # [1, tokens, channels] of transformers, [1, channels, h, w] of convolutional networks.
+            cells = state[0] if state.ndim == 3 else state[0].flatten(1).T
+            deviation, mean = torch.std_mean(cells.float(), dim=0, correction=0)
+            parts += [mean, deviation]
+        return torch.cat(parts).numpy()
+
+
+def load_backbone(config: dict[str, Any], tensors: dict[str, Tensor] | None = None) -> Backbone:
+    """A backbone from a student's card: with weights a tower, without them a model of the Hub.
+
+    Raises:
+        BackboneError: the weights are missing or do not fit.
+    """
+    if "variant" not in config:
+        return HubBackbone(config["name"], config.get("longest_side", 512))
+    taps = config["taps"]
+    tower = EfficientNetLite(config["variant"], taps[-1] + 1)
+    try:
+        tower.load_state_dict({name: tensor.float() for name, tensor in (tensors or {}).items()})
+    except RuntimeError:
+        raise BackboneError("The student's weights do not fit its card; save or download it again.") from None
+    return TowerBackbone(tower, taps, config.get("longest_side", 500), config["name"])
+
+
+def digest(tensors: dict[str, Tensor]) -> str:
+    """Twelve hexadecimal digits of the weights' content, by which a student is told from another."""
+    content = hashlib.sha256()
+    for name in sorted(tensors):
+        content.update(name.encode())
+        content.update(tensors[name].detach().contiguous().cpu().numpy().tobytes())
+    return content.hexdigest()[:12]

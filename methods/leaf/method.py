@@ -1,0 +1,117 @@
+"""LEAF as a `Method`: the student's score, where in the picture quality drops, and where the score stands.
+
+It needs no LMM: the teacher has done its work before. `LEAF(student=...)` scores with a student of one's own.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from methods.base import Evidence, Method, Options, Verdict, option
+from methods.levels import FIVE_LEVELS
+
+
+@dataclass(frozen=True)
+class LEAFOptions(Options):
+    map: bool = option(True, "Also score every neighbourhood of the picture, which takes as long again.")
+
+
+@dataclass(frozen=True)
+class LEAFEvidence(Evidence):
+    """Attributes:
+    student: name and revision of the student.
+    level: the score's word of five.
+    percentile: share in [0, 100] of the reference population that scores lower, or None without a population.
+    population: what that population is, or None.
+    local: float [rows, columns] in [0, 1], the score of each neighbourhood, top row first, or None.
+    mos: the score on the scale of the student's ratings.
+    mos_scale: lowest and highest rating of that scale.
+    """
+
+    student: str
+    level: str
+    percentile: float | None
+    population: str | None
+    local: np.ndarray | None
+    mos: float
+    mos_scale: tuple[float, float]
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(folder: str | None) -> Any:
+    from methods.leaf.student import Student
+
+    return Student.load(folder) if folder else Student.load()
+
+
+class LEAF(Method):
+    """The distilled student.
+
+    Args:
+        student: a `Student`, or the folder of a saved one; None takes the embedded student.
+        options: as for every method.
+    """
+
+    name = "leaf"
+    title = "LEAF"
+    summary = "A small student network that scores in an instant, without an LMM, and learns your own rating scale."
+    citation = """@article{leaf2026,
+  title={{LEAF}: A Label-Efficient Image Quality Assessment Framework},
+  journal={arXiv preprint arXiv:2601.20689},
+  year={2026}
+}"""
+    needs_lmm = False
+    options = LEAFOptions()
+
+    def __init__(self, lmm: None = None, student: Any = None, **options: Any) -> None:
+        super().__init__(lmm, **options)
+        is_folder = student is None or isinstance(student, (str, Path))
+        self.student = _loaded(str(student) if student is not None else None) if is_folder else student
+        self._revision = self.student.revision
+
+    @property
+    def cost(self) -> float:
+        """No LMM passes."""
+        return 0.0
+
+    def _lmm_id(self) -> str:
+        return f"{self.student.name}@{self._revision}"
+
+    def _assess(self, images: list[Image.Image], options: LEAFOptions) -> list[Verdict]:
+        scores = self.student.predict(images)
+        return [self._verdict(image, float(score), options) for image, score in zip(images, scores)]
+
+    def _verdict(self, image: Image.Image, score: float, options: LEAFOptions) -> Verdict:
+        student = self.student
+        local = student.local_scores(image) if options.map else None
+        percentile = student.percentile(score)
+        population = student.card.get("population", {}).get("name")
+        mos = float(student.to_mos(score))
+        level = FIVE_LEVELS.word_for(score)
+        evidence = LEAFEvidence(
+            student=self._lmm_id(), level=level, percentile=percentile, population=population, local=local, mos=mos,
+            mos_scale=student.scale,
+        )
+        return Verdict(score=score, native_score=mos, native_range=student.scale, evidence=evidence,
+                       explanation=_explanation(evidence, score))
+
+
+def _explanation(seen: LEAFEvidence, score: float) -> str:
+    low, high = seen.mos_scale
+    text = f"The student expects people to rate this picture **{seen.mos:.3g}** on a scale from {low:g} to {high:g}, " \
+           f"which is {score:.2f} of 1: {seen.level}."
+    if seen.percentile is not None:
+        text += f" That is better than {seen.percentile:.0f} % of {seen.population}."
+    if seen.local is not None and float(np.ptp(seen.local)) > 0.1:
+        rows, columns = seen.local.shape
+        row, column = np.unravel_index(int(np.argmin(seen.local)), seen.local.shape)
+        vertical = ("top", "middle", "bottom")[min(3 * int(row) // rows, 2)]
+        horizontal = ("left", "centre", "right")[min(3 * int(column) // columns, 2)]
+        text += f" Quality drops most at the {vertical} {horizontal}."
+    return text

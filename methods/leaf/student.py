@@ -1,0 +1,273 @@
+"""The student: a small network with a linear head that scores a photo in milliseconds and learns a new scale at once.
+
+`Student.load()` gives the one in assets/embedded-student. `calibrate` fits it to anyone's own ratings; `save` writes
+weights as safetensors and everything a reader should know as a JSON card.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from methods.leaf.backbones import Backbone, Progress, digest, load_backbone
+from methods.leaf.heads import Head, RidgeFit, fit_ridge
+from methods.opinions import usual_scale
+
+EMBEDDED = Path(__file__).resolve().parents[2] / "assets" / "embedded-student"
+FEWEST_LABELS = 5
+"""Below this a fit says nothing: five points on a line with two unknowns leave three to be wrong about."""
+
+_WEIGHTS, _CARD = "student.safetensors", "card.json"
+_FORMAT = 1
+
+
+class StudentError(ValueError):
+    """A student cannot be loaded or calibrated; one plain sentence."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How well a calibrated student predicts ratings that it did not see.
+
+    Attributes:
+        n: ratings used.
+        srcc, plcc, rmse: over labels predicted from the others by k-fold cross-validation, the penalty chosen within
+            each training part; RMSE on the scale [0, 1]. None below 8 ratings.
+        srcc_interval, plcc_interval: 95 %, bootstrap over pictures.
+        before_srcc: rank correlation of the student as it was before.
+        predicted: float64 [n], the cross-validated predictions.
+    """
+
+    n: int
+    srcc: float | None = None
+    plcc: float | None = None
+    rmse: float | None = None
+    srcc_interval: tuple[float, float] | None = None
+    plcc_interval: tuple[float, float] | None = None
+    before_srcc: float | None = None
+    predicted: np.ndarray | None = field(default=None, repr=False)
+
+
+class Student:
+    """A backbone, a head, and a card.
+
+    Args:
+        backbone: turns pictures into features.
+        head: turns features into scores in [0, 1].
+        card: JSON-safe facts: what it was trained on, how well it does, the scale of its ratings, and the scores of a
+            reference population.
+
+    Attributes:
+        calibration: of the last `calibrate`, else None.
+    """
+
+    def __init__(self, backbone: Backbone, head: Head, card: dict[str, Any] | None = None) -> None:
+        self.backbone = backbone
+        self.head = head
+        self.card = dict(card or {})
+        self.calibration: Calibration | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.card.get("name", "student"))
+
+    @property
+    def revision(self) -> str:
+        """Twelve hexadecimal digits of the weights."""
+        return digest(self._tensors())
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Lowest and highest rating of the people it was fitted to."""
+        low, high = self.card.get("scale", (0.0, 1.0))
+        return float(low), float(high)
+
+    def features(self, images: Sequence[Any], progress: Progress | None = None) -> np.ndarray:
+        """The backbone's features, float32 [n, width]; compute them once where pictures are scored again and again."""
+        return self.backbone.features(images, progress)
+
+    def predict(self, images: Sequence[Any] | None = None, *, features: np.ndarray | None = None,
+                progress: Progress | None = None) -> np.ndarray:
+        """Scores, float64 [n] in [0, 1], higher is better.
+
+        Args:
+            images: anything that `methods.images.decode` takes.
+            features: instead of images, what `features` gave for them.
+            progress: told (done, total) after every picture.
+
+        Raises:
+            methods.images.ImageError: one of the sources is not a usable picture.
+        """
+        if features is None:
+            if images is None:
+                raise ValueError("predict needs pictures or their features.")
+            features = self.features(images, progress)
+        return np.clip(self.head(features), 0.0, 1.0)
+
+    def to_mos(self, scores: np.ndarray) -> np.ndarray:
+        """Scores in [0, 1] on the scale of the ratings that the student was fitted to."""
+        low, high = self.scale
+        return low + (high - low) * np.asarray(scores, dtype=np.float64)
+
+    def local_scores(self, image: Any) -> np.ndarray | None:
+        """float64 [rows, columns] in [0, 1], the score of each neighbourhood; None if the backbone has no maps."""
+        from methods.images import decode
+
+        local = self.backbone.local_features(decode(image).image)
+        return None if local is None else np.clip(self.head(local), 0.0, 1.0)
+
+    def calibrate(self, images: Sequence[Any] | None, mos: Sequence[float], *, features: np.ndarray | None = None,
+                  scale: tuple[float, float] | None = None, folds: int = 5, from_scratch: bool = False,
+                  seed: int = 0, progress: Progress | None = None) -> Student:
+        """Fits the student to ratings, in place, and returns it. The backbone stays as it is.
+
+        Args:
+            images: the rated pictures, or None with `features`.
+            mos: float [n], one a picture; higher is better.
+            scale: lowest and highest possible rating. Where it is left out, ratings within [0, 1] are taken as they
+                are and others are laid between the lowest and highest of the usual scale that holds them.
+            folds: of the cross-validation that fills `calibration`.
+            from_scratch: forget what the student knew of quality and keep only what it sees.
+            seed: of the folds.
+
+        Raises:
+            StudentError: fewer than five ratings, a rating that is not finite or outside the scale, ratings that
+                never differ, or a count that does not fit.
+        """
+        mos = np.asarray(mos, dtype=np.float64)
+        if not np.isfinite(mos).all():
+            raise StudentError("Some ratings are not numbers; leave those pictures out.")
+        count = len(features) if features is not None else len(images if images is not None else ())
+        if mos.ndim != 1 or len(mos) != count:
+            raise StudentError(f"There must be one rating a picture; got {len(mos)} ratings and {count} pictures.")
+        if len(mos) < FEWEST_LABELS:
+            raise StudentError(f"{len(mos)} rated pictures are too few to calibrate; at least {FEWEST_LABELS} are "
+                               "needed, 30 or more make it worth while.")
+        if np.ptp(mos) == 0:
+            raise StudentError(f"All ratings are {mos[0]:g}; ratings that never differ hold nothing to learn from.")
+        low, high = scale or usual_scale(mos)
+        if mos.min() < low or mos.max() > high or not low < high:
+            raise StudentError(f"The ratings run from {mos.min():g} to {mos.max():g}, outside the scale from {low:g} "
+                               f"to {high:g}.")
+        if features is None:
+            features = self.features(images, progress)
+        target = (mos - low) / (high - low)
+        prior = None if from_scratch else self.head
+        before = self.predict(features=features)
+        fit = fit_ridge(features, target, prior=prior)
+        self.head = fit.head
+        self.calibration = _cross_validated(features, target, prior, before, folds, seed)
+        self.card = {**self.card, "scale": [float(low), float(high)],
+                     "calibrated": {"ratings": len(mos), "penalty": fit.penalty,
+                                    **_summary(self.calibration)}}
+        self.card.pop("population", None)
+        return self
+
+    def percentile(self, score: float) -> float | None:
+        """Share in [0, 100] of the card's reference population that scores below; None without a population."""
+        quantiles = self.card.get("population", {}).get("quantiles")
+        if not quantiles:
+            return None
+        return float(np.interp(score, quantiles, np.linspace(0, 100, len(quantiles))))
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes student.safetensors (tower in half precision, head in single) and card.json into a folder."""
+        import torch
+        from safetensors.torch import save_file
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {name: tensor.to(torch.float16).contiguous() if name.startswith("backbone.") else tensor
+                   for name, tensor in self._tensors().items()}
+        save_file(tensors, str(folder / _WEIGHTS))
+        (folder / _WEIGHTS).chmod(0o644)  # safetensors writes files that only their owner can read
+        card = {**self.card, "format": _FORMAT, "backbone": self.backbone.config(), "features": self.backbone.width,
+                "revision": digest({name: tensor.float() for name, tensor in tensors.items()})}
+        (folder / _CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path = EMBEDDED) -> Student:
+        """The student in a folder; without an argument, the embedded one.
+
+        Raises:
+            StudentError: the folder holds no student, or one that this version cannot read.
+            methods.leaf.backbones.BackboneError: its backbone cannot be had.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        folder = Path(folder)
+        try:
+            card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
+            tensors = load_file(str(folder / _WEIGHTS))
+        except FileNotFoundError as error:
+            raise StudentError(f"{folder.name or folder} holds no student: {Path(error.filename).name} is missing."
+                               if error.filename else f"{folder.name or folder} holds no student.") from None
+        except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError):
+            raise StudentError(f"The student in {folder.name or folder} is damaged; copy it again.") from None
+        if card.get("format") != _FORMAT:
+            raise StudentError(f"The student in {folder.name or folder} has format {card.get('format')}; this version "
+                               f"reads format {_FORMAT}.")
+        try:
+            head = Head(*(tensors[f"head.{part}"].float().numpy() for part in ("mean", "scale", "weight")),
+                        bias=float(tensors["head.bias"]))
+        except KeyError as error:
+            raise StudentError(f"The student in {folder.name or folder} lacks {error}; copy it again.") from None
+        backbone = load_backbone(card["backbone"], {name.removeprefix("backbone."): tensor
+                                                    for name, tensor in tensors.items()
+                                                    if name.startswith("backbone.")})
+        if backbone.width != len(head.weight):
+            raise StudentError(f"The head of the student in {folder.name or folder} does not fit its backbone.")
+        return cls(backbone, head, card)
+
+    def _tensors(self) -> dict[str, Any]:
+        import torch
+
+        # Half precision already here, so that a student has one revision before and after it is saved.
+        tensors = {f"backbone.{name}": tensor.half().float() for name, tensor in self.backbone.tensors().items()}
+        for part in ("mean", "scale", "weight"):
+            tensors[f"head.{part}"] = torch.from_numpy(np.array(getattr(self.head, part), dtype=np.float32))
+        tensors["head.bias"] = torch.tensor(self.head.bias, dtype=torch.float32)
+        return tensors
+
+
+def fold_of(count: int, folds: int, seed: int) -> np.ndarray:
+    """int [count], each picture's fold; sizes differ by one at most."""
+    return np.random.default_rng(seed).permutation(np.arange(count) % folds)
+
+
+def _cross_validated(features: np.ndarray, target: np.ndarray, prior: Head | None, before: np.ndarray, folds: int,
+                     seed: int) -> Calibration:
+    from leaderboard import stats
+
+    count = len(target)
+    if count < 8:
+        return Calibration(n=count)
+    fold = fold_of(count, min(folds, count), seed)
+    predicted = np.empty(count)
+    for index in range(fold.max() + 1):
+        train, test = fold != index, fold == index
+        fit: RidgeFit = fit_ridge(features[train], target[train], prior=prior)
+        predicted[test] = fit.head(features[test])
+    return Calibration(
+        n=count,
+        srcc=stats.srcc(predicted, target), plcc=stats.plcc(predicted, target), rmse=stats.rmse(predicted, target),
+        srcc_interval=tuple(stats.bootstrap_ci(predicted, target, "srcc")),
+        plcc_interval=tuple(stats.bootstrap_ci(predicted, target, "plcc")),
+        before_srcc=stats.srcc(before, target) if np.ptp(before) > 0 else None, predicted=predicted,
+    )
+
+
+def _summary(calibration: Calibration) -> dict[str, Any]:
+    facts = {spec.name: getattr(calibration, spec.name) for spec in dataclasses.fields(calibration)
+             if spec.name != "predicted"}
+    return {name: (None if isinstance(value, float) and not math.isfinite(value) else value)
+            for name, value in facts.items()}
