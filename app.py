@@ -46,11 +46,14 @@ def launch_settings() -> dict:
 
 if __name__ == "__main__":
     gpu.preload()
+    page = build()
     try:
-        build().launch(
+        page.launch(
             server_name=os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if models.ON_SPACE else "127.0.0.1"),
             server_port=int(os.environ.get("GRADIO_SERVER_PORT", os.environ.get("PORT", 7860))),
-            **launch_settings(),
+            prevent_thread_lock=True, **launch_settings(),
         )
     except OSError as error:  # the port is taken; Gradio's sentence says what to do
         raise SystemExit(str(error)) from None
+    gpu.warm_up()
+    page.block_thread()

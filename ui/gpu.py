@@ -10,7 +10,9 @@ from __future__ import annotations
 import spaces  # isort: skip  (first: on ZeroGPU it has to be imported before torch)
 
 import importlib
+import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +22,13 @@ import gradio as gr
 
 from ui import models
 from ui.components.errors import as_gradio_error, plain_errors
+from ui.components.uploads import EXAMPLES
 from ui.lane import FairLane
 
 if TYPE_CHECKING:
     from methods.base import Assessment
+
+log = logging.getLogger(__name__)
 
 LANE = {"concurrency_id": "models", "concurrency_limit": 16}
 """Pass to every event that uses a model: `button.click(..., **gpu.LANE)`. The limit bounds how many visitors wait in
@@ -68,6 +73,18 @@ class _Job:
 def preload() -> None:
     """Loads the default models before the first visitor comes, where there is a GPU."""
     models.preload()
+
+
+def warm_up() -> None:
+    """Scores one example in the background, so that the first visitor's photo finds everything loaded."""
+    threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
+
+
+def _warm_up() -> None:
+    try:
+        assess(models.available_methods()[0], [str(EXAMPLES / "coffee.jpg")])
+    except gr.Error as error:
+        log.warning("The default model cannot be used: %s", error.message)
 
 
 def assess(
