@@ -80,7 +80,7 @@ def _label(name: str) -> str:
     from methods.lmm.catalogue import find
 
     if name == "embedded":
-        return "Embedded (ships with the app, runs anywhere)"
+        return "Embedded"
     entry = find(name)
     return entry.title if entry else _public_name(name)
 
