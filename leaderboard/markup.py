@@ -14,6 +14,10 @@ from leaderboard.export import DASH, marks_of, text_of
 from leaderboard.tables import Row, Table
 
 
+MOST_ROWS = 300
+"""Rows drawn at once; a browser is slow with thousands, and exports hold all of them."""
+
+
 def to_html(shown: Table, *, sources: dict[str, str] | None = None) -> str:
     """The table as an HTML fragment without scripts or styles.
 
@@ -26,9 +30,11 @@ def to_html(shown: Table, *, sources: dict[str, str] | None = None) -> str:
         return ('<div class="lb-empty">Nothing matches these filters. Take one away, or choose another metric: '
                 "RMSE and the logistic PLCC exist for measured results only.</div>")
     head = "".join(_header(shown, name, label, title) for name, label, title in _columns(shown))
-    body = "".join(_row(shown, row, sources) for row in shown.rows)
+    body = "".join(_row(shown, row, sources) for row in shown.rows[:MOST_ROWS])
+    more = (f" The first {MOST_ROWS} are drawn; narrow the filters, or export to have all of them."
+            if len(shown.rows) > MOST_ROWS else "")
     return (f'<div class="lb-scroll" role="region" aria-label="Leaderboard table" tabindex="0"><table class="lb">'
-            f"<caption>{escape(shown.sentence)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            f"<caption>{escape(shown.sentence + more)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
             f'</div><p class="lb-legend"><b>best</b> · <u>second</u> · † trained on the tested set (‡ possibly) · '
             f'<span class="lb-q">?</span> doubtful as printed · <span class="lb-here">here</span> measured here · '
             f"● ranks are over this set</p>")

@@ -58,7 +58,8 @@ def build(page: gr.Blocks) -> None:
         reset = gr.Button("Reset", min_width=120)
         kind = gr.Dropdown(DOWNLOADS, value="csv", show_label=False, container=False, min_width=140)
         export = gr.Button("Export", min_width=120)
-    link = gr.Textbox(visible=False, label="Link to this view", interactive=False, buttons=["copy"])
+    link = gr.Textbox(visible=False, elem_id="leaderboard-link", label="Link to this view", interactive=False,
+                      buttons=["copy"])
     citation = gr.Code(visible=False, label="BibTeX of this app and every source in view", language=None)
     file = gr.File(visible=False, label="Exported file", interactive=False)
     parts |= figure_controls(board)
@@ -108,9 +109,11 @@ def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, ex
     @plain_errors
     def start(request: gr.Request) -> list[Any]:
         asked = dict(request.query_params)
-        mine = asked.get("tab") == TAB
-        restored = decode(asked, board=board()) if mine else decode("", board=board())
-        return [gr.Tabs(selected=TAB) if mine else gr.skip(), *everything(restored.view, restored.notes)]
+        if asked.get("tab") != TAB:
+            # Nothing to restore, and a visitor may have chosen something already: only the figure is due.
+            return [*[gr.skip()] * len(state), draw_figure(View())[0]]
+        restored = decode(asked, board=board())
+        return [gr.Tabs(selected=TAB), *everything(restored.view, restored.notes)]
 
     def everything(view: View, sentences: tuple[str, ...] = ()) -> list[Any]:
         text = "\n".join(f"- {_plain(sentence)}" for sentence in sentences)
@@ -136,14 +139,12 @@ def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, ex
 
     state = [notes, *controls.inputs, *drawn, plot]
     tabs = _enclosing_tabs()
-    if tabs is not None:
-        page.load(start, outputs=[tabs, *state], **settings)
-    else:
-        page.load(lambda request: start(request)[1:], outputs=state, **settings)
+    page.load(start, outputs=[tabs, *state], **settings)
+    # "always_last" would run for ever where two handlers share a trigger; one at a time, in order, is quick enough.
     changes = [component.input for component in controls.of_table]
-    gr.on(changes, refresh, controls.inputs, drawn, trigger_mode="always_last", **settings)
+    gr.on(changes, refresh, controls.inputs, drawn, trigger_mode="multiple", **settings)
     gr.on(changes + [component.input for component in controls.of_figure], refresh_figure, controls.inputs, figure,
-          trigger_mode="always_last", **settings)
+          trigger_mode="multiple", **settings)
     gr.on([component.input for component in controls.of_figure],
           lambda *values: encode(view_of(values), board=board()), controls.inputs, query, **settings)
     shown.select(sort, controls.inputs, [controls.order, *drawn], **settings).then(
@@ -184,9 +185,11 @@ def _upload_folder(component: gr.components.Component) -> str:
     return str(folder)
 
 
-def _enclosing_tabs() -> gr.Tabs | None:
+def _enclosing_tabs() -> gr.Tabs:
     """The tabs that this one is drawn in, so that a link can bring its reader here."""
     block = gr.context.Context.block
     while block is not None and not isinstance(block, gr.Tabs):
         block = block.parent
+    if block is None:
+        raise ValueError("The leaderboard is drawn inside gr.Tabs, in a tab whose id is 'leaderboard'.")
     return block

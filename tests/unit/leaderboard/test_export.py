@@ -158,6 +158,15 @@ def test_html_is_a_closed_table_with_every_source(board):
     assert any("Note: CONFLICT" in text for text in parser.about)
 
 
+def test_a_long_table_says_how_much_is_drawn(board, monkeypatch):
+    from leaderboard import markup
+
+    monkeypatch.setattr(markup, "MOST_ROWS", 7)
+    text = to_html(table(board))
+    assert text.count("<tr>") == 8
+    assert "The first 7 are drawn" in text
+
+
 def test_html_escapes_what_comes_from_data(data):
     file = data / "published.csv"
     file.write_text(file.read_text("utf-8").replace("Kimi-VL,", '"<img src=x onerror=alert(1)>",'), "utf-8")

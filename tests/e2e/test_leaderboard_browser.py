@@ -1,0 +1,152 @@
+"""The leaderboard tab in a real browser: links restore it, malformed ones say so, sorting, sources and copying work."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from urllib.parse import urlsplit
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="module")
+def address():
+    import gradio as gr
+
+    from ui import leaderboard
+    from ui.theme import STYLE, theme
+
+    with gr.Blocks(analytics_enabled=False) as page, gr.Tabs():
+        with gr.Tab("First", id="first"):
+            gr.Markdown("Another tab")
+        with gr.Tab(leaderboard.TITLE, id="leaderboard"):
+            leaderboard.build(page)
+    _, url, _ = page.launch(server_name="127.0.0.1", server_port=None, prevent_thread_lock=True, quiet=True,
+                            ssr_mode=False, theme=theme(), css_paths=[STYLE] if STYLE.is_file() else None)
+    yield url
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here (set CHROMIUM to one)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        found = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+def opened(browser, address, query, width=1280, height=900):
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.complaints = []
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.goto(address + query)
+    page.wait_for_selector("#leaderboard-table table.lb", timeout=30_000)
+    return page
+
+
+def rows(page) -> list[str]:
+    return page.locator("#leaderboard-table tbody tr").all_inner_texts()
+
+
+def expect_caption(page, text):
+    page.locator("#leaderboard-table caption", has_text=text).wait_for(timeout=15_000)
+
+
+def test_a_link_opens_the_same_table_again(browser, address):
+    link = "?tab=leaderboard&metric=plcc&d=koniq-10k,live-challenge,spaq&m=iqarag,q-debias&sort=spaq&fig=heat"
+    page = opened(browser, address, link)
+    expect_caption(page, "10 of 130 rows, PLCC")
+    before = rows(page)
+    assert page.locator("#leaderboard-table thead th[aria-sort]").inner_text().startswith("SPAQ")
+    page.get_by_role("button", name="Copy link").click()
+    box = page.locator("#leaderboard-link textarea, #leaderboard-link input").first
+    box.wait_for()
+    page.wait_for_function("() => location.search.includes('rev=')")
+    copied = box.input_value()
+    assert "metric=plcc" in copied
+    assert "fig=heat" in copied
+    again = opened(browser, address, "?" + urlsplit(copied).query)
+    expect_caption(again, "10 of 130 rows, PLCC")
+    assert rows(again) == before
+    assert page.complaints == again.complaints == []
+
+
+def test_a_malformed_link_gives_the_default_view_with_a_sentence(browser, address):
+    page = opened(browser, address, "?tab=leaderboard&d=%FF%00nothing&metric=<b>&rev=77")
+    expect_caption(page, "130 of 130 rows, SRCC")
+    notes = page.locator(".lb-notes").first
+    notes.get_by_text("it was ignored").first.wait_for()
+    text = notes.inner_text()
+    assert "There is no metric '<b>' here" in text
+    assert "There is no data revision '77' here" in text
+    assert page.complaints == []
+
+
+def test_without_a_link_the_first_tab_stays(browser, address):
+    page = browser.new_page()
+    page.goto(address)
+    page.get_by_text("Another tab").wait_for()
+    page.get_by_role("tab", name="Leaderboard").click()
+    page.wait_for_selector("#leaderboard-table table.lb")
+    assert len(rows(page)) == 130
+
+
+def test_headers_sort_by_number_in_both_directions(browser, address):
+    page = opened(browser, address, "?tab=leaderboard&from=q-debias")
+    expect_caption(page, "SRCC")
+    column = page.locator("#leaderboard-table thead button[data-sort=siqad]")
+    for direction in ("descending", "ascending"):
+        column.click()
+        page.locator(f"#leaderboard-table thead th[aria-sort={direction}] button[data-sort=siqad]").wait_for()
+        place = page.locator("#leaderboard-table thead th").all_inner_texts()
+        index = next(i for i, text in enumerate(place) if text.startswith("SIQAD"))
+        cells = page.locator(f"#leaderboard-table tbody tr > :nth-child({index + 1})").all_inner_texts()
+        numbers = [float(re.sub(r"[^0-9.]", "", text)) for text in cells if text != "–"]
+        assert numbers == sorted(numbers, reverse=direction == "descending")
+        assert cells[len(numbers):] == ["–"] * (len(cells) - len(numbers))
+
+
+def test_filters_change_the_table_and_sources_show(browser, address):
+    page = opened(browser, address, "?tab=leaderboard&q=Q-Debias")
+    expect_caption(page, "15 of 130 rows")
+    page.wait_for_timeout(500)
+    page.get_by_label("Search").fill("Q-Debias spatter")
+    expect_caption(page, "1 of 130 rows")
+    page.locator("#leaderboard-table td[data-about]").first.click()
+    tip = page.locator(".lb-tip")
+    tip.wait_for()
+    assert "arXiv:2411.12791v1, Table 1" in tip.inner_text()
+    page.keyboard.press("Escape")
+    assert tip.is_hidden()
+    page.get_by_role("button", name="Cite").click()
+    page.get_by_text("pan2024qdebias").first.wait_for()
+
+
+def test_a_filter_asks_the_server_once(browser, address):
+    page = opened(browser, address, "?tab=leaderboard")
+    expect_caption(page, "SRCC")
+    page.wait_for_timeout(1000)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if "queue/join" in request.url else None)
+    page.get_by_label("Training-free").click()
+    expect_caption(page, "58 of 130 rows")
+    page.wait_for_timeout(1500)
+    assert len(asked) == 2, "one request for the table and one for the figure"
+
+
+def test_the_method_stays_in_sight_on_a_phone(browser, address):
+    page = opened(browser, address, "?tab=leaderboard", width=390, height=844)
+    expect_caption(page, "SRCC")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    name = page.locator("#leaderboard-table tbody th").first
+    before = name.bounding_box()["x"]
+    page.evaluate("document.querySelector('#leaderboard-table .lb-scroll').scrollLeft = 400")
+    assert abs(name.bounding_box()["x"] - before) < 2
