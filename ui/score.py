@@ -99,7 +99,8 @@ def _forms(names: tuple[str, ...]) -> tuple[list[gr.Group], dict[str, OptionsFor
     groups, forms = [], {}
     for name in names:
         with gr.Column(visible=name == names[0], elem_classes="options") as group:
-            forms[name] = options_form(method_class(name).options)
+            options = method_class(name).options
+            forms[name] = options_form(options, leave_out=free_text(options))
         groups.append(group)
     return groups, forms
 
@@ -167,14 +168,23 @@ def as_options(method: str, given: dict[str, Any]) -> dict[str, Any]:
     """Options as JSON carries them, with lists as the tuples that the dataclass holds.
 
     Raises:
-        ValueError: they are not a mapping.
+        ValueError: they are not a mapping, or name a folder of this machine.
     """
     if not isinstance(given, dict):
         raise ValueError('Options are a mapping of names to values, such as {"seed": 1}.')
     defaults: Options = method_class(method).options
+    for name in free_text(defaults):
+        if given.get(name, getattr(defaults, name)) != getattr(defaults, name):
+            raise ValueError(f"The option {name} names a folder of this machine and cannot be set from the page.")
     held = {spec.name for spec in dataclasses.fields(defaults) if isinstance(getattr(defaults, spec.name), tuple)}
     return {name: tuple(value) if name in held and isinstance(value, list) else value
             for name, value in given.items()}
+
+
+def free_text(options: Options) -> tuple[str, ...]:
+    """Names of the options that take any text: paths and names that only whoever runs the app may choose."""
+    return tuple(spec.name for spec in dataclasses.fields(options)
+                 if isinstance(getattr(options, spec.name), str) and spec.metadata.get("choices") is None)
 
 
 def render_evidence(assessment: Assessment) -> go.Figure | None:

@@ -140,3 +140,12 @@ def _defaults() -> list:
     """The form's values as it starts: plain options first, then the folded ones."""
     specs = [spec for spec in dataclasses.fields(IQARAG.options) if spec.name != "reference_set"]
     return [getattr(IQARAG.options, spec.name) for spec in sorted(specs, key=lambda spec: spec.metadata["advanced"])]
+
+
+def test_the_score_tab_takes_no_folder_from_a_visitor():
+    from ui.score import as_options, free_text
+
+    assert free_text(IQARAG.options) == ("reference_set",)
+    assert as_options("iqarag", {"K": 8, "reference_set": "shipped"}) == {"K": 8, "reference_set": "shipped"}
+    with pytest.raises(ValueError, match="cannot be set from the page"):
+        as_options("iqarag", {"reference_set": "/etc"})
