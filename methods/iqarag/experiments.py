@@ -258,7 +258,12 @@ def _encoded(run: Run, dataset: Dataset, encoder: str = OWN) -> ReferenceSet:
     run.tell(f"Encoding {len(dataset)} pictures of {dataset.title} with {encoder}.")
     items = [Labelled(item.path, item.score, item.name) for item in dataset.items]
     scale = Scale(dataset.low, dataset.high, dataset.higher_is_better)
-    built = build(items, folder, made, scale, title=dataset.title)
+
+    def progress(done: int, total: int) -> None:
+        if done == total or done % 80 < 8:  # a build reports every eight pictures
+            run.tell(f"{done} of {total} pictures encoded.")
+
+    built = build(items, folder, made, scale, title=dataset.title, progress=progress)
     if built.problems:
         run.tell(f"{len(built.problems)} pictures of {dataset.title} cannot be used; see {folder / 'problems.csv'}.")
     return built.references
