@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # A name on the PATH may be a shim for a version that is not installed, so each is asked to run.
-PYTHON ?= $(shell for name in python3.12 python3.11 python3 python; do \
+PYTHON ?= $(shell for name in python3.11 python3.12 python3 python; do \
 	$$name -c 'import sys, ensurepip; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' >/dev/null 2>&1 \
 	&& { command -v $$name; break; }; done)
 PORT ?= 7860
