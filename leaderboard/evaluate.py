@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from methods.base import Method
 
 BATCH = 8
+_ADDRESS = re.compile(r"^server:[^#]*#")
 DONE, WRONG, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -265,7 +267,7 @@ class Evaluation:
         self.folder.pin(pinned | {"method": kind.name, "options": json_safe(kind.options.updated(**options))}, {})
 
     def _pin(self, identity: dict[str, Any]) -> None:
-        settings = {**identity, "dataset": self.pictures.dataset, "split": self.pictures.split,
+        settings = {**without_address(identity), "dataset": self.pictures.dataset, "split": self.pictures.split,
                     "opinions": self.pictures.digest}
         self.folder.pin(settings, {"command": self._command, "commit": provenance.commit(), "date": _now(),
                                    "versions": provenance.versions(), "notes": list(self.pictures.notes)})
@@ -295,6 +297,12 @@ class Evaluation:
                 "versions": provenance.versions(), "notes": list(self.pictures.notes), **about,
             },
         }
+
+
+def without_address(identity: dict[str, Any]) -> dict[str, Any]:
+    """A served model is the same one wherever the scheduler puts its server."""
+    return {key: _ADDRESS.sub("server:#", value) if key in ("lmm", "weights") and value else value
+            for key, value in identity.items()}
 
 
 def _in_this_process(scorer: Any, pending: Sequence[Sequence[Rated]]) \

@@ -65,7 +65,7 @@ def _templated(processor: Any, prompt: Prompt, name: str) -> str:
     from jinja2 import TemplateError
 
     failure: Exception | None = None
-    for turns in (prompt.turns, _retold(prompt.turns)):
+    for turns in (prompt.turns, retold(prompt.turns)):
         try:
             return _apply(processor, turns, prompt.answer_prefix)
         except TemplateError as error:
@@ -87,7 +87,7 @@ def _content(turn: Turn) -> list[dict[str, str]]:
     return [{"type": "text", "text": part} if isinstance(part, str) else {"type": "image"} for part in turn.parts]
 
 
-def _retold(turns: Sequence[Turn]) -> list[Turn]:
+def retold(turns: Sequence[Turn]) -> list[Turn]:
     """System words moved into the user's turn that follows, neighbouring turns of one speaker joined by new lines."""
     retold: list[Turn] = []
     for turn in turns:

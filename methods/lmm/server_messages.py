@@ -1,0 +1,42 @@
+"""A `Prompt` as the chat messages of an OpenAI-compatible server; pictures travel as PNG, so no pixel changes."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from typing import Any
+
+from PIL import Image
+
+from methods.lmm.prompt import Prompt
+
+
+def to_messages(prompt: Prompt, encode: Callable[[Image.Image], str] | None = None) -> dict[str, Any]:
+    """The fields `messages`, `add_generation_prompt` and `continue_final_message` of a request.
+
+    Args:
+        prompt: what to say; a non-empty answer prefix becomes the beginning of the assistant's message.
+        encode: picture -> data URL; `data_url` by default.
+    """
+    encode = encode or data_url
+    messages: list[dict[str, Any]] = []
+    for turn in prompt.turns:
+        if all(isinstance(part, str) for part in turn.parts):
+            # Plain text, since some templates know lists of parts for the user alone.
+            messages.append({"role": turn.role, "content": turn.text})
+            continue
+        parts = [{"type": "text", "text": part} if isinstance(part, str)
+                 else {"type": "image_url", "image_url": {"url": encode(part)}} for part in turn.parts]
+        messages.append({"role": turn.role, "content": parts})
+    begun = bool(prompt.answer_prefix)
+    if begun:
+        messages.append({"role": "assistant", "content": prompt.answer_prefix})
+    return {"messages": messages, "add_generation_prompt": not begun, "continue_final_message": begun}
+
+
+def data_url(image: Image.Image) -> str:
+    """A picture as a PNG data URL; the lightest compression, since the way to the server is short."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
