@@ -1,0 +1,105 @@
+"""Students from the shell.
+
+    python -m methods.leaf train --teacher LMM --images DIR [--mos CSV] [--budget 0.1]
+    python -m methods.leaf calibrate --images DIR --mos CSV --out STUDENT
+    python -m methods.leaf predict PATH... [--student STUDENT]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+
+from methods.leaf import train
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit 0 done, 1 where some pictures failed, 2 with one sentence on stderr."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["train"]:
+        return train.main(arguments[1:])
+    parser = argparse.ArgumentParser(prog="python -m methods.leaf", description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("train", help="distil a student from a teacher and ratings", add_help=False)
+    calibrate = commands.add_parser("calibrate", help="fit a student to ratings")
+    calibrate.add_argument("--images", type=Path, required=True, help="folder of the rated pictures")
+    calibrate.add_argument("--mos", type=Path, required=True, help="CSV of ratings")
+    calibrate.add_argument("--student", type=Path, help="student to start from; the embedded one by default")
+    calibrate.add_argument("--lower-is-better", action="store_true", default=None, help="the ratings are DMOS")
+    calibrate.add_argument("--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of the ratings")
+    calibrate.add_argument("--out", type=Path, required=True, help="folder of the calibrated student")
+    predict = commands.add_parser("predict", help="score pictures: path,score,mos,error as CSV")
+    predict.add_argument("paths", type=Path, nargs="+", help="pictures or folders")
+    predict.add_argument("--student", type=Path, help="the embedded one by default")
+    chosen = parser.parse_args(arguments)
+    try:
+        return _calibrate(chosen) if chosen.command == "calibrate" else _predict(chosen)
+    except (ValueError, RuntimeError, OSError) as error:
+        print(f"{error}", file=sys.stderr)
+        return 2
+
+
+def _calibrate(chosen: argparse.Namespace) -> int:
+    from methods.leaf.student import EMBEDDED, FEWEST_LABELS, Student
+    from methods.opinions import direction_warning, read_opinions
+
+    opinions = read_opinions(chosen.mos, chosen.images, scale=tuple(chosen.scale) if chosen.scale else None,
+                             lower_is_better=chosen.lower_is_better, minimum=FEWEST_LABELS)
+    student = Student.load(chosen.student or EMBEDDED)
+    features = student.features(opinions.images, lambda done, total: train._tell("Features", done, total))
+    warning = direction_warning(opinions.mos01, student.predict(features=features))
+    for note in (*opinions.notes, *([warning] if warning else [])):
+        print(note, file=sys.stderr)
+    student.calibrate(None, opinions.mos01, features=features, scale=(0.0, 1.0))
+    student.card |= {"scale": list(opinions.scale), "name": chosen.out.name}
+    train._print_calibration(student)
+    student.save(chosen.out)
+    print(f"Student saved in {chosen.out}.")
+    return 0
+
+
+def _predict(chosen: argparse.Namespace) -> int:
+    from methods.leaf.student import EMBEDDED, Student
+
+    student = Student.load(chosen.student or EMBEDDED)
+    paths = [path for given in chosen.paths for path in (_walk(given) if given.is_dir() else [given])]
+    writer = csv.writer(sys.stdout)
+    writer.writerow(["path", "score", "mos", "error"])
+    failed, step = 0, 64
+    for start in range(0, len(paths), step):
+        part = paths[start: start + step]
+        for path, score, error in _scored(student, part):
+            failed += error is not None
+            writer.writerow([path, *(("", "") if score is None else (f"{score:.6f}", f"{student.to_mos(score):.4f}")),
+                             error or ""])
+        sys.stdout.flush()
+        train._tell("Scored", start + len(part), len(paths))
+    return 1 if failed else 0
+
+
+def _walk(folder: Path) -> list[Path]:
+    from methods.images import PICTURE_SUFFIXES
+
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+
+
+def _scored(student, paths):
+    """(path, score or None, error or None) of each; one bad file does not spoil its batch."""
+    from methods.images import ImageError
+
+    try:
+        return [(path, float(score), None) for path, score in zip(paths, student.predict(paths))]
+    except ImageError:
+        rows = []
+        for path in paths:
+            try:
+                rows.append((path, float(student.predict([path])[0]), None))
+            except ImageError as error:
+                rows.append((path, None, str(error)))
+        return rows
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,201 @@
+"""How many human labels a student needs, with a teacher and without: the label-budget curve as table and figure.
+
+The same test pictures, the same drawn labels and the same backbone on both sides, so that the difference is the
+teacher's alone. Test pictures lend the teacher neither their labels nor their looks: a student is distilled from the
+judgements of its own training part.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from leaderboard import stats
+from methods.leaf.distil import distil
+from methods.leaf.heads import Head, fit_ridge
+from methods.leaf.student import fold_of
+from methods.leaf.teacher import Judgements
+
+BUDGETS = (0.0, 0.01, 0.05, 0.1, 0.3, 1.0)
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Point:
+    """One place on the curve, over all test pictures of a k-fold split repeated with several seeds.
+
+    Attributes:
+        budget: share of the training part whose labels were used.
+        labels: their number, on average.
+        teacher: whether the student had one.
+        srcc, plcc: mean over seeds; None where there is no student (no label and no teacher).
+        srcc_interval, plcc_interval: 95 %, bootstrap over pictures, mean over seeds.
+        srcc_sd: standard deviation over seeds: the luck of the draw of labels.
+    """
+
+    budget: float
+    labels: float
+    teacher: bool
+    srcc: float | None
+    plcc: float | None
+    srcc_interval: tuple[float, float] | None
+    plcc_interval: tuple[float, float] | None
+    srcc_sd: float | None
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What the teacher adds to SRCC at one budget: mean over seeds of paired differences and of their 95 % intervals,
+    bootstrap over the same pictures."""
+
+    budget: float
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Report:
+    points: tuple[Point, ...]
+    gains: tuple[Gain, ...]
+    teacher: str | None
+    pictures: int
+    seeds: int
+
+
+def label_budget(features: np.ndarray, mos: np.ndarray, judgements: Judgements | None, *,
+                 budgets: Sequence[float] = BUDGETS, seeds: int = 5, alpha: float = 1.0,
+                 progress: Callable[[int, int], None] | None = None) -> Report:
+    """The curve.
+
+    Args:
+        features: float32 [n, d] of the rated pictures, n >= 20.
+        mos: float [n] in [0, 1].
+        judgements: the teacher's of the same pictures, or None for the curve without a teacher only.
+        budgets: shares of the training part, in [0, 1].
+        seeds: repetitions, each with other folds and other labels.
+        alpha: weight of the pair-wise part of the distillation.
+
+    Raises:
+        ValueError: too few pictures.
+    """
+    if len(mos) < 20:
+        raise ValueError(f"A label-budget curve needs at least 20 rated pictures; got {len(mos)}.")
+    sides = (False, True) if judgements is not None else (False,)
+    predicted: dict[tuple[float, bool], list[np.ndarray]] = {}
+    counts: dict[float, list[int]] = {}
+    total = seeds * FOLDS
+    for seed in range(seeds):
+        fold = fold_of(len(mos), FOLDS, seed)
+        rows = {(budget, side): np.full(len(mos), np.nan) for budget in budgets for side in sides}
+        for index in range(FOLDS):
+            train, test = np.flatnonzero(fold != index), np.flatnonzero(fold == index)
+            # Nested draws: a larger budget keeps the labels of a smaller one.
+            drawn = np.random.default_rng([seed, index]).permutation(train)
+            taught = distil(features[train], judgements.subset(train), alpha=alpha) if judgements is not None else None
+            for budget in budgets:
+                labels = drawn[: round(budget * len(train))]
+                counts.setdefault(budget, []).append(len(labels))
+                for side in sides:
+                    head = _head(features[labels], mos[labels], taught if side else None)
+                    if head is not None:
+                        rows[budget, side][test] = head(features[test])
+            if progress is not None:
+                progress(seed * FOLDS + index + 1, total)
+        for key, row in rows.items():
+            predicted.setdefault(key, []).append(row)
+    points = [_point(budget, side, float(np.mean(counts[budget])), predicted[budget, side], mos)
+              for side in sides for budget in budgets]
+    gains = [_gain(budget, predicted[budget, True], predicted[budget, False], mos) for budget in budgets
+             if judgements is not None and not np.isnan(predicted[budget, False][0]).any()]
+    return Report(tuple(points), tuple(gains), judgements.teacher if judgements is not None else None, len(mos), seeds)
+
+
+def _head(features: np.ndarray, mos: np.ndarray, taught: Head | None) -> Head | None:
+    if len(mos) < 2 or np.ptp(mos) == 0:
+        return taught
+    return fit_ridge(features, mos, prior=taught).head
+
+
+def _point(budget: float, side: bool, labels: float, rows: list[np.ndarray], mos: np.ndarray) -> Point:
+    if any(np.isnan(row).any() or np.ptp(row) == 0 for row in rows):
+        return Point(budget, labels, side, None, None, None, None, None)
+    ranks = [stats.srcc(row, mos) for row in rows]
+
+    def interval(metric: str) -> tuple[float, float]:
+        low, high = np.mean([stats.bootstrap_ci(row, mos, metric) for row in rows], axis=0)
+        return float(low), float(high)
+
+    return Point(budget, labels, side, float(np.mean(ranks)), float(np.mean([stats.plcc(row, mos) for row in rows])),
+                 interval("srcc"), interval("plcc"), float(np.std(ranks)))
+
+
+def _gain(budget: float, with_teacher: list[np.ndarray], without: list[np.ndarray], mos: np.ndarray) -> Gain:
+    differences = [stats.paired_difference(a, b, mos, "srcc") for a, b in zip(with_teacher, without)]
+    return Gain(budget, *(float(np.mean([getattr(one, part) for one in differences]))
+                          for part in ("value", "low", "high")))
+
+
+def write(report: Report, folder: str | Path) -> tuple[Path, Path]:
+    """Writes label-budget.csv and label-budget.svg; returns their paths."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    table, figure = folder / "label-budget.csv", folder / "label-budget.svg"
+    gains = {gain.budget: gain for gain in report.gains}
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["budget", "labels", "teacher", "srcc", "srcc_low", "srcc_high", "srcc_sd", "plcc", "plcc_low",
+                         "plcc_high", "gain_srcc", "gain_low", "gain_high", "pictures", "seeds"])
+        for point in report.points:
+            gain = gains.get(point.budget) if point.teacher else None
+            added = (gain.value, gain.low, gain.high) if gain else (None, None, None)
+            cells = [point.srcc, *(point.srcc_interval or (None, None)), point.srcc_sd, point.plcc,
+                     *(point.plcc_interval or (None, None)), *added]
+            writer.writerow([point.budget, f"{point.labels:g}", report.teacher if point.teacher else "",
+                             *("" if cell is None else f"{cell:.4f}" for cell in cells), report.pictures, report.seeds])
+    figure.write_text(svg(report), encoding="utf-8")
+    return table, figure
+
+
+def svg(report: Report) -> str:
+    """The curve as a figure: SRCC against the label budget, a line a side, bars for the 95 % intervals."""
+    width, height, left, top, right, bottom = 640, 400, 60, 30, 20, 60
+    budgets = sorted({point.budget for point in report.points})
+    known = [point for point in report.points if point.srcc is not None]
+    low = min([point.srcc_interval[0] for point in known], default=0.0)
+    floor = max(-1.0, np.floor(low * 10) / 10)
+
+    def x(budget: float) -> float:
+        # Evenly spaced: on a linear axis the budgets that matter would lie on top of each other.
+        return left + (width - left - right) * (budgets.index(budget) + 0.5) / len(budgets)
+
+    def y(value: float) -> float:
+        return height - bottom - (height - top - bottom) * (value - floor) / (1 - floor)
+
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
+             'font-size="13">', f'<rect width="{width}" height="{height}" fill="white"/>']
+    for tick in np.arange(floor, 1.001, 0.1):
+        parts.append(f'<line x1="{left}" x2="{width - right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}" stroke="#ddd"/>'
+                     f'<text x="{left - 8}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:.1f}</text>')
+    for budget in budgets:
+        parts.append(f'<text x="{x(budget):.1f}" y="{height - bottom + 20}" text-anchor="middle">{budget:.0%}</text>')
+    parts.append(f'<text x="{width / 2}" y="{height - 14}" text-anchor="middle">Share of labels used</text>'
+                 f'<text x="16" y="{height / 2}" text-anchor="middle" '
+                 f'transform="rotate(-90 16 {height / 2})">SRCC</text>')
+    for side, colour, title, shift in ((False, "#e66101", "without teacher", -5), (True, "#2166ac", "with teacher", 5)):
+        line = [point for point in known if point.teacher == side]
+        if not line:
+            continue
+        path = " ".join(f"{x(point.budget) + shift:.1f},{y(point.srcc):.1f}" for point in line)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        for point in line:
+            at, (bar_low, bar_high) = x(point.budget) + shift, point.srcc_interval
+            parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{y(bar_low):.1f}" y2="{y(bar_high):.1f}" '
+                         f'stroke="{colour}"/><circle cx="{at:.1f}" cy="{y(point.srcc):.1f}" r="4" fill="{colour}"/>')
+        parts.append(f'<circle cx="{left + 20}" cy="{top + 10 + 20 * side}" r="4" fill="{colour}"/>'
+                     f'<text x="{left + 32}" y="{top + 14 + 20 * side}">{title}</text>')
+    return "\n".join([*parts, "</svg>"])

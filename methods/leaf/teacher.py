@@ -1,0 +1,227 @@
+"""The teacher: any LMM asked for point-wise and pair-wise judgements of unlabelled pictures.
+
+Judgements are written to a cache as they come, so a run that is killed goes on where it stopped and a second student
+costs nothing. A picture is known by its content, not by its name. Pairs are chosen, not all n squared: neighbours in
+the point-wise order, where the five words are too coarse, and random pairs, which hold the whole scale together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from methods.images import decode
+from methods.leaf import reliability
+from methods.levels import FIVE_LEVELS
+from methods.lmm.base import LMM, LMMError
+from methods.lmm.prompt import Prompt
+from methods.q_bench.prompts import QUESTIONS
+
+QUESTION = QUESTIONS["five-level"]
+PAIR_TEXT = "Which image has better quality, the first image or the second image?"
+PAIR_PREFIX = "The image with better quality is the"
+PAIR_WORDS = ("first", "second")
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what, done, total)."""
+
+
+class TeacherError(RuntimeError):
+    """The teacher cannot go on; one plain sentence."""
+
+
+@dataclass(frozen=True)
+class Judgements:
+    """What the teacher said of n pictures.
+
+    Attributes:
+        probabilities: float64 [n, 5], over excellent, good, fair, poor, bad.
+        scores: float64 [n] in [0, 1], their expectation.
+        reliability: float64 [n], `methods.leaf.reliability.pointwise`.
+        pairs: int [m, 2], positions of the pictures compared; m may be 0.
+        forward, backward: float64 [m], P(first of the pair is better) in either order of asking.
+        preference: float64 [m], their mean.
+        pair_reliability: float64 [m], `methods.leaf.reliability.pairwise`.
+        teacher: name and revision of the LMM.
+    """
+
+    probabilities: np.ndarray
+    pairs: np.ndarray
+    forward: np.ndarray
+    backward: np.ndarray
+    teacher: str
+
+    @property
+    def scores(self) -> np.ndarray:
+        return self.probabilities @ np.asarray(FIVE_LEVELS.weights)
+
+    @property
+    def reliability(self) -> np.ndarray:
+        return reliability.pointwise(self.probabilities)
+
+    @property
+    def preference(self) -> np.ndarray:
+        return reliability.preference(self.forward, self.backward)
+
+    @property
+    def pair_reliability(self) -> np.ndarray:
+        return reliability.pairwise(self.forward, self.backward)
+
+    def subset(self, rows: Sequence[int]) -> Judgements:
+        """The judgements of some of the pictures, renumbered; a pair stays if both of its pictures do."""
+        rows = np.asarray(rows)
+        position = np.full(len(self.probabilities), -1)
+        position[rows] = np.arange(len(rows))
+        renumbered = position[self.pairs]
+        kept = (renumbered >= 0).all(axis=1) if len(self.pairs) else np.zeros(0, dtype=bool)
+        return Judgements(self.probabilities[rows], renumbered[kept].reshape(-1, 2), self.forward[kept],
+                          self.backward[kept], self.teacher)
+
+
+def choose_pairs(scores: np.ndarray, per_picture: int = 4, seed: int = 0) -> np.ndarray:
+    """Pairs to compare, int [m, 2], each once; about `per_picture * n / 2` of them.
+
+    Half join pictures that stand next to each other in the order of `scores`, half are drawn at random.
+    """
+    count = len(scores)
+    wanted = min(per_picture * count // 2, count * (count - 1) // 2)
+    if wanted <= 0:
+        return np.zeros((0, 2), dtype=np.int64)
+    rng = np.random.default_rng(seed)
+    order = np.argsort(np.asarray(scores) + 1e-9 * rng.random(count))
+    chosen: dict[tuple[int, int], None] = {}
+    step = 1
+    while len(chosen) < wanted // 2 and step < count:
+        for place in range(count - step):
+            if len(chosen) >= wanted // 2:
+                break
+            chosen.setdefault(tuple(sorted((int(order[place]), int(order[place + step])))))
+        step += 1
+    while len(chosen) < wanted:
+        first, second = rng.choice(count, 2, replace=False)
+        chosen.setdefault(tuple(sorted((int(first), int(second)))))
+    pairs = np.array(list(chosen), dtype=np.int64)
+    swap = rng.random(len(pairs)) < 0.5
+    pairs[swap] = pairs[swap][:, ::-1]
+    return pairs
+
+
+class Cache:
+    """Judgements of one LMM in a JSON-lines file that is appended to and flushed after every answer.
+
+    Raises:
+        TeacherError: the file holds another LMM's judgements, or is no such file.
+    """
+
+    def __init__(self, path: str | Path | None, teacher: str) -> None:
+        self.path = Path(path) if path is not None else None
+        self.known: dict[str, Any] = {}
+        heading = {"teacher": teacher, "question": QUESTION.text, "pair": PAIR_TEXT}
+        if self.path is None:
+            return
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
+        if lines:
+            try:
+                found = json.loads(lines[0])
+            except json.JSONDecodeError:
+                raise TeacherError(f"{self.path.name} is no cache of judgements; choose another file.") from None
+            if found != heading:
+                raise TeacherError(f"{self.path.name} holds judgements of {found.get('teacher')} and not of {teacher}; "
+                                   "choose another file or delete it.")
+            for number, line in enumerate(lines[1:], start=2):
+                try:
+                    entry = json.loads(line)
+                except json.JSONDecodeError:
+                    if number != len(lines):
+                        raise TeacherError(f"Line {number} of {self.path.name} is damaged; delete that line.") from None
+                    continue  # the run was killed while it wrote the last line
+                self.known[entry["key"]] = entry["value"]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Written anew, so that a half-written last line never has another one joined to it.
+        kept = [json.dumps(heading), *(json.dumps({"key": key, "value": value}) for key, value in self.known.items())]
+        self.path.write_text("\n".join(kept) + "\n", encoding="utf-8")
+
+    def add(self, answers: Iterable[tuple[str, Any]]) -> None:
+        answers = list(answers)
+        self.known.update(answers)
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps({"key": key, "value": value}) + "\n" for key, value in answers)
+
+
+def judge(lmm: LMM, images: Sequence[str | Path], *, per_picture: int = 4, seed: int = 0,
+          cache: str | Path | None = None, batch: int = 8, progress: Progress | None = None) -> Judgements:
+    """Asks the teacher about every picture and about chosen pairs, in both orders.
+
+    Args:
+        lmm: the teacher. One that takes a single picture a prompt gives point-wise judgements only.
+        images: paths of the pictures.
+        per_picture: comparisons a picture takes part in, on average; 0 asks for none.
+        seed: of the choice of pairs.
+        cache: file that judgements are added to and taken from; None keeps none.
+        batch: questions handed to the LMM at once.
+
+    Raises:
+        methods.images.ImageError: one of the files is not a usable picture.
+        TeacherError: the cache belongs to another LMM.
+        methods.lmm.LMMError: the LMM failed; what was judged until then is in the cache.
+    """
+    teacher = f"{lmm.name}@{lmm.revision}"
+    store = Cache(cache, teacher)
+    keys = [hashlib.sha256(Path(image).read_bytes()).hexdigest()[:24] for image in images]
+
+    def ask(what: str, questions: dict[str, Callable[[], Prompt]], words: Sequence[str]) -> None:
+        missing = [key for key in questions if key not in store.known]
+        done = len(questions) - len(missing)
+        for start in range(0, len(missing), batch):
+            part = missing[start: start + batch]
+            logits = lmm.word_logits([questions[key]() for key in part], words)
+            if not np.isfinite(logits).all():
+                raise LMMError(f"{lmm.name} gave no finite logits; choose another teacher.")
+            store.add((key, [float(value) for value in row]) for key, row in zip(part, logits))
+            if progress is not None:
+                progress(what, done + start + len(part), len(questions))
+
+    shown = _Pictures(images)
+    ask("pictures", {key: lambda row=row: QUESTION.prompt(shown[row]) for row, key in enumerate(keys)},
+        FIVE_LEVELS.words)
+    probabilities = FIVE_LEVELS.probabilities(np.array([store.known[key] for key in keys]).reshape(-1, 5))
+    pairs = np.zeros((0, 2), dtype=np.int64)
+    if lmm.image_budget >= 2 and per_picture > 0:
+        pairs = choose_pairs(probabilities @ np.asarray(FIVE_LEVELS.weights), per_picture, seed)
+    orders = {f"{keys[i]}>{keys[j]}": (lambda i=i, j=j: pair_prompt(shown[i], shown[j]))
+              for first, second in pairs.tolist() for i, j in ((first, second), (second, first))}
+    ask("comparisons", orders, PAIR_WORDS)
+
+    def first_is_better(i: int, j: int) -> float:
+        first, second = store.known[f"{keys[i]}>{keys[j]}"]
+        return float(1 / (1 + np.exp(np.clip(second - first, -700, 700))))
+
+    forward = np.array([first_is_better(i, j) for i, j in pairs.tolist()])
+    backward = np.array([1 - first_is_better(j, i) for i, j in pairs.tolist()])
+    return Judgements(probabilities, pairs, forward, backward, teacher)
+
+
+def pair_prompt(first: Any, second: Any) -> Prompt:
+    """Both pictures before the question, so that every question about them shares their tokens."""
+    return Prompt.ask(first, second, PAIR_TEXT, answer_prefix=PAIR_PREFIX)
+
+
+class _Pictures:
+    """Decodes pictures on demand and keeps the last few: neighbours in a batch share them, a folder fills no memory."""
+
+    def __init__(self, paths: Sequence[str | Path], keep: int = 32) -> None:
+        self.paths, self.keep, self.held = paths, keep, {}
+
+    def __getitem__(self, row: int) -> Any:
+        if row not in self.held:
+            if len(self.held) >= self.keep:
+                self.held.pop(next(iter(self.held)))
+            self.held[row] = decode(self.paths[row]).image
+        return self.held[row]
