@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 STEPS = 1200
@@ -29,6 +31,7 @@ def parser(add_help: bool = True) -> argparse.ArgumentParser:
                            help="into how many folds the rated photos are dealt (default: %(default)s)")
     arguments.add_argument("--only", nargs="+", default=["shipped"], metavar="WHAT",
                            help='what to train: "shipped" (all photos), or numbers of folds to be left out, or "all"')
+    arguments.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: %(default)s)")
     arguments.add_argument("--restart", action="store_true", help="forget decoder checkpoints of an earlier run")
     return arguments
 
@@ -63,7 +66,8 @@ def main(argv: list[str] | None = None) -> int:
     wanted = options.only
     if wanted == ["all"]:
         wanted = ["shipped", *map(str, range(options.folds))]
-    for what in wanted:
+
+    def train(what: str) -> None:
         cache = options.cache / (what if what == "shipped" else f"fold-{what}")
         if options.restart:
             (cache / "decoder.pt").unlink(missing_ok=True)
@@ -72,7 +76,26 @@ def main(argv: list[str] | None = None) -> int:
         say(f"{what}: {int(training.sum())} pictures")
         pipeline.make(material, words, training, out, steps=options.steps, seed=options.seed, cache=cache, say=say)
         say(f"{what}: written to {out}")
+
+    if options.jobs == 1:
+        for what in wanted:
+            train(what)
+        return 0
+    # Forked, so that all of them read the same activations.
+    from concurrent.futures import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("fork")) as pool:
+        _job["train"] = train
+        list(pool.map(_run, wanted))
     return 0
+
+
+_job: dict[str, Callable[[str], None]] = {}
+
+
+def _run(what: str) -> None:
+    """One training in a forked process; a nested function could not be handed over."""
+    _job["train"](what)
 
 
 if __name__ == "__main__":

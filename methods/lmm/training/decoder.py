@@ -28,8 +28,9 @@ WARM_UP = 60
 TOKEN_NOISE = 0.15
 """Spread of the noise added to training tokens, in units of a token's own spread: fewer pictures learnt by heart."""
 
-DIGIT_WEIGHT = 3.0
-"""How much more a digit of the written score counts than a word of the reasoning."""
+KEY_WEIGHT, TEXT_WEIGHT = 0.5, 0.1
+"""How much the named flaw and a digit of the score count, and any other token of an answer in words; an answer of one
+word counts 1."""
 
 IMAGE_BUDGET = 8
 
@@ -106,11 +107,15 @@ class Encoder:
         if example.chances:
             chances = {self.ids(word)[0]: chance for word, chance in example.chances.items()}
             return prompt, [(len(prompt) - 1, chances, 1.0)]
-        said = [*self.words(example.text, add_special_tokens=False)["input_ids"], self.words.eos_token_id]
+        spelled = self.words(example.text, add_special_tokens=False, return_offsets_mapping=True)
+        said = [*spelled["input_ids"], self.words.eos_token_id]
+        start = example.text.find(example.key) if example.key else 0
+        stop = start + len(example.key)
         lessons = []
         for place, token in enumerate(said):
-            weight = DIGIT_WEIGHT if token in self._digits else 1.0
-            lessons.append((len(prompt) + place - 1, {token: 1.0}, weight / 12))
+            within = place < len(said) - 1 and start <= spelled["offset_mapping"][place][0] < stop
+            weight = KEY_WEIGHT if within or token in self._digits else TEXT_WEIGHT
+            lessons.append((len(prompt) + place - 1, {token: 1.0}, weight))
         return prompt + said[:-1], lessons
 
 
@@ -215,7 +220,7 @@ def train(
             local = table[shown]
             local = local + TOKEN_NOISE * torch.randn(local.shape, generator=noise)
             moved = [Example(example.prompt, tuple(places[picture] for picture in example.pictures), example.chances,
-                             example.text) for example in examples]
+                             example.text, example.key) for example in examples]
             loss = loss_of(model, encoder, moved, local)
             loss.backward()
             total += float(loss.detach())

@@ -38,11 +38,20 @@ class Directions:
         offset: float32 [READOUT]; the mean over training tokens becomes zero.
         teacher: float64 [2 + damages, READOUT + 1]: maps the mean token (and 1) to quality in [0, 1] as raters of
             camera photos and as raters of damaged pictures see it, and to the amount of each damage.
+        correction: float32 [shots, READOUT]: what a training picture's tokens would change by had the regressions not
+            seen its photo. With 4,608 activations a picture they know their training photos almost by heart (rank
+            correlation 0.97 there, 0.78 elsewhere); a decoder trained on tokens without the correction would trust
+            them too much.
     """
 
     matrix: np.ndarray
     offset: np.ndarray
     teacher: np.ndarray
+    correction: np.ndarray
+
+    def training_tokens(self, grids: np.ndarray) -> np.ndarray:
+        """`tokens` of the shots that were fitted on, as they would be had their photos been new."""
+        return np.clip(self.tokens(grids) + self.correction[:, None], -6, 6)
 
     def tokens(self, grids: np.ndarray) -> np.ndarray:
         """float16 activations [n, tokens, WIDTH] to float32 tokens [n, tokens, READOUT], as the tower gives them."""
@@ -66,19 +75,32 @@ def pooled(grids: np.ndarray) -> np.ndarray:
     return out
 
 
-def ridge(inputs: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray:
-    """Weights [inputs, targets] of a ridge regression of centred data, by the smaller of the two Gram matrices.
+def ridge(inputs: np.ndarray, targets: np.ndarray, groups: np.ndarray, penalty: float
+          ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A ridge regression of centred data, and what it would predict for each group had it not seen that group.
 
-    `penalty` is relative to the mean squared input, summed over the columns' mean: 1 is as strong as one picture.
+    Leaving a group out needs no second fit: with the inverse G of the regularised Gram matrix and its coefficients a,
+    the residual of the left-out group g is inverse(G_gg) a_g.
+
+    Args:
+        inputs: float [n, columns].
+        targets: float [n, targets].
+        groups: int [n]; rows of one photo share a group.
+        penalty: relative to the mean squared input: 1 weighs as much as one picture of average norm.
+
+    Returns:
+        weights [columns, targets], fitted values [n, targets] and left-out predictions [n, targets].
     """
-    rows, columns = inputs.shape
-    if rows <= columns:
-        gram = inputs @ inputs.T / columns
-        gram[np.diag_indices(rows)] += penalty
-        return inputs.T @ np.linalg.solve(gram, targets) / columns
-    gram = inputs.T @ inputs / columns
-    gram[np.diag_indices(columns)] += penalty
-    return np.linalg.solve(gram, inputs.T @ targets / columns)
+    columns = inputs.shape[1]
+    gram = (inputs @ inputs.T).astype(np.float64) / columns
+    inverse = np.linalg.inv(gram + penalty * np.eye(len(gram)))
+    coefficients = inverse @ targets
+    left_out = np.empty(targets.shape)
+    for group in np.unique(groups):
+        own = np.flatnonzero(groups == group)
+        left_out[own] = targets[own] - np.linalg.solve(inverse[np.ix_(own, own)], coefficients[own])
+    weights = inputs.T @ coefficients.astype(np.float32) / columns
+    return weights, gram @ coefficients, left_out
 
 
 def damage_targets(shots: Sequence[Shot]) -> np.ndarray:
@@ -106,13 +128,19 @@ def fit(shots: Sequence[Shot], grids: np.ndarray, means: np.ndarray, training: n
     pristine = training & ~opinion
     spread = means[training].std(axis=0) + 1e-3
 
+    groups = np.array([shot.group for shot in shots])
+    corrections = []
+
     def regress(rows: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray:
         inputs = (means[rows] - means[rows].mean(axis=0)) / spread
-        weights = ridge(inputs, targets - targets.mean(axis=0), penalty)
+        weights, fitted, left_out = ridge(inputs, targets - targets.mean(axis=0), groups[rows], penalty)
+        correction = np.zeros((len(shots), targets.shape[1]))
+        correction[rows] = left_out - fitted
+        corrections.append(correction)
         return (weights / spread[:, None]).T
 
-    blocks = [regress(rated, mos[rated, None].astype(np.float32), penalty) for penalty in OPINION_PENALTIES]
-    blocks.append(regress(pristine, mos[pristine, None].astype(np.float32), DAMAGE_PENALTY))
+    blocks = [regress(rated, mos[rated, None], penalty) for penalty in OPINION_PENALTIES]
+    blocks.append(regress(pristine, mos[pristine, None], DAMAGE_PENALTY))
     targets = damage_targets([shot for shot, used in zip(shots, damaged) if used])
     blocks.append(regress(damaged, targets, DAMAGE_PENALTY))
     rows = sum(len(block) for block in blocks)
@@ -124,8 +152,10 @@ def fit(shots: Sequence[Shot], grids: np.ndarray, means: np.ndarray, training: n
     tokens = grids[sample].astype(np.float32).reshape(-1, grids.shape[2]) @ matrix.T
     scale = tokens.std(axis=0) + 1e-6
     matrix, offset = matrix / scale[:, None], -tokens.mean(axis=0) / scale
+    correction = np.zeros((len(shots), READOUT), np.float32)
+    correction[:, :rows] = np.concatenate(corrections, axis=1) / scale[:rows]
 
-    mean_tokens = means @ matrix.T + offset
+    mean_tokens = means @ matrix.T + offset + correction
     teacher = np.zeros((2 + len(DAMAGES), READOUT + 1))
     first = len(OPINION_PENALTIES)
     lessons = [(1, rated, mos[rated]), (first, pristine, mos[pristine])]
@@ -133,7 +163,7 @@ def fit(shots: Sequence[Shot], grids: np.ndarray, means: np.ndarray, training: n
     for line, (column, used, wanted) in enumerate(lessons):
         design = np.c_[mean_tokens[used, column], np.ones(used.sum())].astype(np.float64)
         teacher[line, column], teacher[line, -1] = np.linalg.lstsq(design, wanted, rcond=None)[0]
-    return Directions(matrix.astype(np.float32), offset.astype(np.float32), teacher)
+    return Directions(matrix.astype(np.float32), offset.astype(np.float32), teacher, correction)
 
 
 def _principal(centred: np.ndarray, count: int) -> np.ndarray:

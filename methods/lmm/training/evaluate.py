@@ -273,7 +273,8 @@ def report(material: Any, cache: Path, folds: Sequence[int], shipped: Path | Non
 
 def _tokens(material: Any, folder: Path) -> np.ndarray:
     with np.load(folder / "fitted.npz") as saved:
-        return directions.Directions(saved["matrix"], saved["offset"], saved["teacher"]).tokens(material.grids)
+        fitted = directions.Directions(*(saved[name] for name in ("matrix", "offset", "teacher", "correction")))
+    return fitted.tokens(material.grids)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -116,7 +116,7 @@ def make(material: Material, words: Any, training: np.ndarray, out: Path, *, ste
 
     cache.mkdir(parents=True, exist_ok=True)
     fitted = directions.fit(material.shots, material.grids, material.means, training)
-    tokens = fitted.tokens(material.grids)
+    tokens = fitted.training_tokens(material.grids)
     taught = fitted.teach(tokens)
     pool = tasks.Pool.of(material.shots, np.flatnonzero(training), taught, tokens)
     torch.manual_seed(seed)
@@ -126,9 +126,10 @@ def make(material: Material, words: Any, training: np.ndarray, out: Path, *, ste
     model = decoder.build(words, vision)
     processor = tokenizer.processor(words)
     encoder = decoder.Encoder(processor)
-    losses = decoder.train(model, encoder, pool, tokens, steps, seed, cache / "decoder.pt", say)
+    losses = decoder.train(model, encoder, pool, tokens, steps, seed, cache / "decoder.pt",
+                           lambda text: say(f"{cache.name}: {text}"))
     np.savez(cache / "fitted.npz", matrix=fitted.matrix, offset=fitted.offset, teacher=fitted.teacher,
-             losses=np.array(losses))
+             correction=fitted.correction, losses=np.array(losses))
     save(model, processor, out)
     return model
 

@@ -111,8 +111,8 @@ def photos_in(folders: Iterable[Path]) -> list[Path]:
 def opinion_shots(photos: Sequence[Path], mos01: Sequence[float], seed: int = 0) -> list[list[Shot]]:
     """Rated photos, as lists of one shot a photo.
 
-    Whole, mirrored and cropped they keep their own score. Damaged, twice by Q-Debias's conditions and once by one of
-    KADID's types, nobody has scored them: they serve as the first picture of a pair.
+    Whole and mirrored they keep their own score. Cropped, damaged twice by Q-Debias's conditions and once by one of
+    KADID's types, nobody has scored them: they serve in pairs.
     """
     rng = np.random.default_rng(seed)
     takes: list[list[Shot]] = [[] for _ in range(6)]
@@ -122,7 +122,8 @@ def opinion_shots(photos: Sequence[Path], mos01: Sequence[float], seed: int = 0)
         shots = [
             Shot(photo, "opinion", group, score),
             Shot(photo, "opinion", group, score, mirrored=True),
-            Shot(photo, "opinion", group, score, crop=float(rng.uniform(0.7, 0.95)), mirrored=bool(rng.integers(2)),
+            # A crop is enlarged, which blurs it: as a rated picture it costs two points of rank correlation.
+            Shot(photo, "opinion", group, np.nan, crop=float(rng.uniform(0.7, 0.95)), mirrored=bool(rng.integers(2)),
                  seed=int(rng.integers(2**31))),
             Shot(photo, "opinion", group, np.nan, damage=str(first), seed=int(rng.integers(2**31))),
             Shot(photo, "opinion", group, np.nan, damage=str(second), seed=int(rng.integers(2**31))),

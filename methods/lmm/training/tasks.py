@@ -44,12 +44,14 @@ class Example:
         pictures: row numbers of the pictures shown, in order.
         chances: candidate words, as `Prompt.spelled` would spell them, with their target probabilities; or
         text: what the assistant says, up to its end.
+        key: the part of the text that matters most; it counts as much as an answer of one word.
     """
 
     prompt: Prompt
     pictures: tuple[int, ...]
     chances: dict[str, float] = field(default_factory=dict)
     text: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Pool:
 
     @classmethod
     def of(cls, shots: Sequence[Shot], rows: np.ndarray, taught: np.ndarray, tokens: np.ndarray,
-           trust: float = 0.7) -> Pool:
+           trust: float = 0.8) -> Pool:
         """A pool of some of the shots.
 
         Args:
@@ -175,7 +177,7 @@ def with_references(pool: Pool, rng: np.random.Generator) -> Example:
     """IQARAG: up to five references, one from each fifth of a scale that may not be the usual one."""
     row = int(rng.choice(pool.rated))
     gain, shift = 1.0, 0.0
-    if rng.random() < 0.5:
+    if rng.random() < 0.6:
         gain = float(rng.choice([-1.0, 1.0])) * float(rng.uniform(0.6, 1.3))
         shift = float(rng.uniform(-0.2, 0.2))
 
@@ -250,19 +252,22 @@ def reasoned(pool: Pool, rng: np.random.Generator) -> Example:
     row = int(rng.choice(pool.rated))
     variant = str(rng.choice(list(visualquality_r1.VARIANTS), p=[0.5, 0.3, 0.2]))
     quality = float(np.clip(pool.quality[row] + rng.normal(0, ANSWER_SPREAD), 0, 1))
-    text = f"<answer>{thinking.answer(quality)}</answer>"
+    text, key = f"<answer>{thinking.answer(quality)}</answer>", ""
     if "<think>" in visualquality_r1.VARIANTS[variant]:
-        text = f"<think>{thinking.reasoning(pool.flaw[row], pool.quality[row], rng)}</think>{text}"
-    return Example(visualquality_r1.prompt(BLANK, variant), (row,), text=text)
+        said = thinking.reasoning(pool.flaw[row], pool.quality[row], rng)
+        text, key = f"<think>{said}</think>{text}", said.split(".")[0]
+    return Example(visualquality_r1.prompt(BLANK, variant), (row,), text=text, key=key)
 
 
 MIX: tuple[tuple[tuple[Callable[[Pool, np.random.Generator], Example], ...], int], ...] = (
-    ((with_references,), 8),
-    ((digit,), 10),
+    ((with_references,), 10),
     ((conditioned, same_object, same_object), 24),
-    ((reasoned,), 12),
+    ((reasoned,), 14),
+    ((with_references,), 10),
+    ((conditioned, same_object, same_object), 24),
+    ((digit,), 9),
 )
 """Groups of tasks with prompts of like length, and how many examples of a group make a step's second half."""
 
-ALWAYS: tuple[tuple[Callable[[Pool, np.random.Generator], Example], ...], int] = ((two_word, five_level), 16)
+ALWAYS: tuple[tuple[Callable[[Pool, np.random.Generator], Example], ...], int] = ((two_word, five_level), 10)
 """Asked in every step: the shortest prompts."""
