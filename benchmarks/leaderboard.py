@@ -3,8 +3,8 @@
     python benchmarks/leaderboard.py
 
 The targets are 1 s from the start of building to the first table, and 200 ms for a filter change with 2,000 rows. The
-naive way, a pivot of the results frame on every change, is timed beside ours on the same rows in the same run. Times are
-processor time of this one thread, which a busy machine stretches less than the clock's.
+naive way, a pivot of the results frame on every change, is timed beside ours on the same rows in the same run. Times
+are processor time of this one thread, which a busy machine stretches less than the clock's.
 """
 
 from __future__ import annotations

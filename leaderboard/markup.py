@@ -13,7 +13,6 @@ from leaderboard.entries import MEASURED, Cell
 from leaderboard.export import DASH, marks_of, text_of
 from leaderboard.tables import Row, Table
 
-
 MOST_ROWS = 300
 """Rows drawn at once; a browser is slow with thousands, and exports hold all of them."""
 
@@ -34,8 +33,9 @@ def to_html(shown: Table, *, sources: dict[str, str] | None = None) -> str:
     more = (f" The first {MOST_ROWS} are drawn; narrow the filters, or export to have all of them."
             if len(shown.rows) > MOST_ROWS else "")
     return (f'<div class="lb-scroll" role="region" aria-label="Leaderboard table" tabindex="0"><table class="lb">'
-            f"<caption>{escape(shown.sentence + more)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-            f'</div><p class="lb-legend"><b>best</b> · <u>second</u> · † trained on the tested set (‡ possibly) · '
+            f"<caption>{escape(shown.sentence + more)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+            '</table></div><p class="lb-legend">'
+            f'<b>best</b> · <u>second</u> · † trained on the tested set (‡ possibly) · '
             f'<span class="lb-q">?</span> doubtful as printed · <span class="lb-here">here</span> measured here · '
             f"● ranks are over this set</p>")
 
