@@ -1,0 +1,165 @@
+"""The student from file to score: what ships, what calibration changes, what a copy keeps, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from leaderboard import stats
+from methods.base import load_method
+from methods.leaf.backbones import TowerBackbone, fitted, load_backbone
+from methods.leaf.efficientnet import EfficientNetLite
+from methods.leaf.heads import Head
+from methods.leaf.maps import overlay, relative, worst_box
+from methods.leaf.student import EMBEDDED, Student, StudentError
+
+
+def test_what_ships_is_small_and_says_how_good_it_is(student: Student) -> None:
+    assert sum(file.stat().st_size for file in EMBEDDED.iterdir()) < 12e6
+    measured = student.card["measured"]
+    for metric in ("srcc", "plcc", "plcc_logistic4"):
+        assert measured[metric]["low"] < measured[metric]["value"] < measured[metric]["high"]
+        assert measured[metric]["n"] == 399
+    assert student.card["revision"] == student.revision
+    assert "LIVE" in student.card["training"]["notice"]
+
+
+def test_damage_lowers_the_score(student: Student, shared_data: Path) -> None:
+    from methods.synthesis.distortions import distort
+
+    photo = np.asarray(Image.open(shared_data / "kodak24" / "05.png").convert("RGB"))
+    for name in ("GBLUR", "JPEG", "AWGN", "Darken"):
+        clean, spoilt = student.predict([Image.fromarray(photo), Image.fromarray(distort(photo, name, 5, rng=0))])
+        assert spoilt < clean - 0.05, name
+
+
+def test_scores_repeat_and_do_not_depend_on_company(rated: tuple, student: Student, features: np.ndarray) -> None:
+    together, alone = student.predict(rated[0][:3]), [student.predict([path])[0] for path in rated[0][:3]]
+    assert together == pytest.approx(alone, abs=1e-5)
+    assert student.predict(features=features[:3]) == pytest.approx(together, abs=1e-6)
+    assert ((together >= 0) & (together <= 1)).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 900), (500, 500), (1201, 640)])
+def test_any_size_has_a_score_and_a_map(student: Student, size: tuple[int, int]) -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+    assert np.isfinite(student.predict([picture])).all()
+    local = student.local_scores(picture)
+    assert local.ndim == 2
+    assert ((local >= 0) & (local <= 1)).all()
+    assert overlay(picture, local).size[0] <= 1024
+
+
+def test_the_map_finds_the_blurred_half(student: Student, shared_data: Path) -> None:
+    from methods.synthesis.distortions import distort
+
+    photo = np.asarray(Image.open(shared_data / "kodak24" / "08.png").convert("RGB").resize((500, 500)))
+    spoilt = photo.copy()
+    spoilt[:, :250] = distort(photo, "GBLUR", 5, rng=0)[:, :250]
+    local = student.local_scores(Image.fromarray(spoilt))
+    half = local.shape[1] // 2
+    assert local[:, : half - 1].mean() < local[:, half + 1:].mean()
+    assert worst_box(local, (500, 500))[0] < 250
+    assert np.abs(relative(local)).max() <= 1
+
+
+def test_calibration_learns_in_place_and_measures_itself(rated: tuple, features: np.ndarray) -> None:
+    own = Student.load()
+    before = own.predict(features=features)
+    own.calibrate(None, 1 + 4 * rated[1], features=features)
+    assert own.scale == (1, 5)
+    after = own.predict(features=features)
+    assert stats.srcc(after, rated[1]) > stats.srcc(before, rated[1])
+    assert own.calibration.n == 24
+    assert own.calibration.srcc_interval[0] <= own.calibration.srcc <= own.calibration.srcc_interval[1]
+    assert own.to_mos(after).min() >= 1
+    assert own.percentile(0.5) is None
+    # Cross-validated, so it cannot be the fit itself.
+    assert own.calibration.srcc < stats.srcc(after, rated[1])
+
+
+def test_a_saved_student_is_the_same_student(rated: tuple, features: np.ndarray, tmp_path: Path) -> None:
+    own = Student.load().calibrate(None, rated[1], features=features)
+    again = Student.load(own.save(tmp_path / "mine"))
+    assert again.predict(rated[0][:4]) == pytest.approx(own.predict(rated[0][:4]), abs=1e-6)
+    assert again.revision == own.revision != Student.load().revision
+    card = json.loads((tmp_path / "mine" / "card.json").read_text())
+    assert card["calibrated"]["ratings"] == 24
+    assert own.card.get("population") is None
+
+
+def test_what_cannot_be_calibrated_is_said(features: np.ndarray, student: Student) -> None:
+    def refused(mos: list[float], sentence: str, **settings) -> None:
+        with pytest.raises(StudentError, match=sentence):
+            Student.load().calibrate(None, mos, features=features[: len(mos)], **settings)
+
+    refused([0.1, 0.2, 0.3], "3 rated pictures are too few")
+    refused([0.5] * 8, "All ratings are 0.5")
+    refused([0.1, float("nan"), 0.3, 0.4, 0.5], "not numbers")
+    refused([1, 2, 3, 4, 7], "outside the scale", scale=(1, 5))
+    with pytest.raises(StudentError, match="one rating a picture"):
+        student.calibrate(None, [0.1] * 6, features=features[:5])
+
+
+def test_damaged_and_foreign_folders_are_refused(tmp_path: Path, features: np.ndarray, rated: tuple) -> None:
+    with pytest.raises(StudentError, match="holds no student"):
+        Student.load(tmp_path)
+    folder = Student.load().save(tmp_path / "one")
+    (folder / "student.safetensors").write_bytes(b"nothing")
+    with pytest.raises(StudentError, match="damaged"):
+        Student.load(folder)
+    folder = Student.load().save(tmp_path / "two")
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps({**card, "format": 99}))
+    with pytest.raises(StudentError, match="format 99"):
+        Student.load(folder)
+
+
+def test_the_tower_pools_what_it_says() -> None:
+    torch.manual_seed(0)
+    backbone = TowerBackbone(EfficientNetLite("lite0", 4), (2, 3), longest_side=64)
+    picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    with torch.inference_mode():
+        wide = backbone.tower(backbone.input_of(picture), (2, 3))
+    assert [maps.shape[1] for maps in wide] == [144, 144]
+    row = backbone.features_of(picture) ** 2
+    assert row[:144] == pytest.approx(wide[0][0].mean((1, 2)).numpy(), abs=1e-4)
+    assert row[144:288] == pytest.approx(wide[0][0].std((1, 2), correction=0).numpy(), abs=1e-4)
+    quarter = wide[0][0].unflatten(1, (2, 8)).unflatten(3, (2, 8)).mean((2, 4)).amin((1, 2))
+    assert row[288:432] == pytest.approx(quarter.numpy(), abs=1e-4)
+    same = load_backbone(backbone.config(), backbone.tensors())
+    assert same.features_of(picture) == pytest.approx(backbone.features_of(picture), abs=1e-6)
+
+
+def test_pictures_are_scaled_down_and_never_vanish() -> None:
+    assert fitted(Image.new("RGB", (2000, 1000)), 500).size == (500, 250)
+    assert fitted(Image.new("RGB", (300, 200)), 500).size == (300, 200)
+    assert fitted(Image.new("RGB", (5000, 10)), 500).size == (500, 64)
+
+
+def test_the_method_explains_itself(rated: tuple) -> None:
+    method = load_method("leaf")
+    first, second = method.assess_batch(rated[0][:2])
+    assert method.cost == 0
+    assert first.native_range == (0, 100)
+    assert first.native_score == pytest.approx(100 * first.score)
+    assert first.lmm.startswith("embedded@")
+    assert "% of 399" in first.explanation
+    assert 0 <= first.evidence.percentile <= 100
+    assert json.dumps(second.to_dict())
+    assert method.assess(rated[0][0], map=False).evidence.local is None
+    assert method.assess(rated[0][0], map=False).score == pytest.approx(first.score, abs=1e-5)
+    with pytest.raises(ValueError, match="brings its own network"):
+        load_method("leaf", lmm="embedded")
+
+
+def test_a_percentile_follows_the_population(student: Student) -> None:
+    assert student.percentile(0.0) == 0
+    assert student.percentile(1.0) == 100
+    assert student.percentile(0.4) < student.percentile(0.6)
+    assert Student(student.backbone, Head(*[np.zeros(1)] * 3, 0.0)).percentile(0.5) is None
