@@ -142,6 +142,8 @@ def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, ex
     page.load(start, outputs=[tabs, *state], **settings)
     # "always_last" would run for ever where two handlers share a trigger; one at a time, in order, is quick enough.
     changes = [component.input for component in controls.of_table]
+    # Text that is pasted or filled in at once changes the box without a key press.
+    changes += [controls.search.change, controls.search.submit]
     gr.on(changes, refresh, controls.inputs, drawn, trigger_mode="multiple", **settings)
     gr.on(changes + [component.input for component in controls.of_figure], refresh_figure, controls.inputs, figure,
           trigger_mode="multiple", **settings)
