@@ -25,6 +25,7 @@ class Material:
         means: the same averaged over a picture, float32 [shots, WIDTH].
         vision: the tower, its read-out still empty, weights rounded to half precision.
         fold_of: fold of each shot's photo, -1 for pristine photos.
+        sample: some shots as pixels, to set the tower's ranges by.
     """
 
     shots: list[Shot]
@@ -32,6 +33,7 @@ class Material:
     means: np.ndarray
     vision: Any
     fold_of: np.ndarray
+    sample: Any
 
     @property
     def rated_whole(self) -> np.ndarray:
@@ -76,7 +78,9 @@ def prepare(
     takes = recipe.opinion_shots(photos, scores)
     damaged = recipe.pristine_shots(recipe.photos_in(pristine), len(photos))
     vision = tower.build(imagenet_weights())
-    tower.calibrate(vision, features.pixel_values([shot.make() for shot in (takes[0] + damaged)[::97]]))
+    # Pristine photos and their damaged versions only, so that the tower's ranges never depend on a held-out photo.
+    sample = features.pixel_values([shot.make() for shot in damaged[::97] if not shot.held_out])
+    tower.calibrate(vision, sample)
     vision = tower.round_to_half(vision)
     fast = tower.fused(vision)
     parts = [takes[0], takes[1], damaged, *takes[2:]]
@@ -86,7 +90,7 @@ def prepare(
     fold = np.empty(len(photos), int)
     fold[order] = np.arange(len(photos)) % max(folds, 1)
     fold_of = np.array([fold[shot.group] if shot.role == "opinion" else -1 for shot in shots])
-    return Material(shots, grids, directions.pooled(grids), vision, fold_of)
+    return Material(shots, grids, directions.pooled(grids), vision, fold_of, sample)
 
 
 def words_for(material: Material) -> Any:
@@ -122,7 +126,7 @@ def make(material: Material, words: Any, training: np.ndarray, out: Path, *, ste
     torch.manual_seed(seed)
     vision = tower.build(imagenet_weights())
     vision.load_state_dict(material.vision.state_dict())
-    tower.install(vision, fitted.matrix, fitted.offset)
+    tower.install(vision, fitted.matrix, fitted.offset, material.sample)
     model = decoder.build(words, vision)
     processor = tokenizer.processor(words)
     encoder = decoder.Encoder(processor)

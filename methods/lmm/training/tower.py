@@ -155,21 +155,28 @@ def _wire_pooling(model: Any) -> None:
     import torch
 
     block15, block16 = model.encoder.blocks[15], model.encoder.blocks[16]
-    carried = torch.arange(EXPANDED, EXPANDED + READOUT)
     readout = torch.arange(READOUT)
-    # Read-outs have unit spread by construction; [-6, 6] is shown to the activation as [0, 6].
-    block15.expansion.expand_conv.weight[carried, STATE + readout, 0, 0] = 0.5
-    block15.expansion.expand_bn.bias[carried] = 3
-    for block in (block15, block16):
-        block.depthwise_conv.depthwise_conv.weight[:, :, :2, :2] = 0.25
-    block15.projection.project_conv.weight[readout, carried, 0, 0] = 2
-    block15.projection.project_bn.bias[readout] = -6
+    block15.depthwise_conv.depthwise_conv.weight[:, :, :2, :2] = 0.25
+    _wire_carried(model, torch.zeros(READOUT), torch.full((READOUT,), 0.5))
+    # Finished read-outs have unit spread; [-6, 6] is shown to the activation as [0, 6].
     block16.depthwise_conv.depthwise_conv.weight[:, :, :2, :2] = 0.125
     block16.depthwise_conv.depthwise_norm.bias[:] = 3
     block16.projection.project_conv.weight[readout, readout, 0, 0] = 2
     block16.projection.project_bn.bias[readout] = -6
     model.encoder.top_conv.weight[readout, readout, 0, 0] = 1
     model.encoder.top_conv.weight[READOUT + readout, readout, 0, 0] = -1
+
+
+def _wire_carried(model: Any, centre: Any, gain: Any) -> None:
+    """Hands the sum of the first blocks' shares through block 15's activation, scaled by `gain` around `centre`."""
+    import torch
+
+    block = model.encoder.blocks[15]
+    carried, readout = torch.arange(EXPANDED, EXPANDED + READOUT), torch.arange(READOUT)
+    block.expansion.expand_conv.weight[carried, STATE + readout, 0, 0] = gain
+    block.expansion.expand_bn.bias[carried] = 3 - gain * centre
+    block.projection.project_conv.weight[readout, carried, 0, 0] = 1 / gain
+    block.projection.project_bn.bias[readout] = centre - 3 / gain
 
 
 def calibrate(model: Any, pixel_values: Any) -> None:
@@ -244,21 +251,31 @@ def pooled_activations(model: Any, pixel_values: Any) -> np.ndarray:
     return joined.flatten(2).transpose(1, 2).float().numpy()
 
 
-def install(model: Any, directions: np.ndarray, offset: np.ndarray) -> None:
+def install(model: Any, directions: np.ndarray, offset: np.ndarray, pixel_values: Any) -> None:
     """Writes a read-out into the weights: the tower's tokens then hold `activations @ directions.T + offset`.
 
     Args:
         model: from `build`.
         directions: float [READOUT, WIDTH].
         offset: float [READOUT]; makes the mean about zero, so that +-6 standard deviations fit.
+        pixel_values: pictures on which the carried sums are measured; one pixel's may be far larger than a token's,
+            and twice the largest must still fit into an activation.
     """
     import torch
 
     weights = torch.from_numpy(np.ascontiguousarray(directions, dtype=np.float32)).split(EXPANDED, dim=1)
     blocks = model.encoder.blocks
+    seen: list[Any] = []
     with torch.no_grad():
         for index, weight in zip(SOURCES[:-1], weights):
             blocks[index].projection.project_conv.weight[STATE:, :EXPANDED, 0, 0] = weight
-        # The share of block 15 joins after the carried sum has passed an activation, which wants it centred.
+        handle = blocks[14].register_forward_hook(lambda module, args, output: seen.append(output[:, STATE:]))
+        for start in range(0, len(pixel_values), 8):
+            model(pixel_values[start : start + 8])
+        handle.remove()
+        carried = torch.cat(seen)
+        low, high = carried.amin(dim=(0, 2, 3)), carried.amax(dim=(0, 2, 3))
+        _wire_carried(model, (low + high) / 2, torch.exp2(torch.floor(torch.log2(3 / (high - low).clamp(min=1e-3)))))
+        # The share of block 15 joins after the activation.
         blocks[15].projection.project_conv.weight[:READOUT, :EXPANDED, 0, 0] = weights[-1]
-        blocks[15].projection.project_bn.bias[:READOUT] = -6 + torch.from_numpy(offset.astype(np.float32))
+        blocks[15].projection.project_bn.bias[:READOUT] += torch.from_numpy(offset.astype(np.float32))
