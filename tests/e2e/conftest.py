@@ -15,6 +15,9 @@ from tests.app_server import REPOSITORY, running_app
 SCREENSHOTS = REPOSITORY / "screenshots"
 SIZES = {"desktop": (1440, 1000), "phone": (390, 844)}
 
+PATIENCE = 30_000
+"""Milliseconds to wait for something that has to come; on a busy machine a plot's script takes its time to start."""
+
 
 def pytest_collection_modifyitems(items):
     here = Path(__file__).parent
@@ -42,8 +45,9 @@ def browser() -> Iterator:
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
@@ -81,7 +85,7 @@ def open_page(browser, app_url) -> Iterator[Callable]:
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(PATIENCE)
         complaints.watch(page, app_url)
         separator = "&" if "?" in path else "?"
         page.goto(f"{app_url}{path}{separator}__theme={theme}")
