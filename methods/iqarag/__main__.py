@@ -69,6 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("set", type=Path)
     info.set_defaults(run=_info)
 
+    measure = commands.add_parser("measure", help="pool the predictions of several runs, such as folds")
+    measure.add_argument("predictions", type=Path, nargs="+", help="CSV files that experiments wrote")
+    measure.set_defaults(run=_measure)
+
     experiment = commands.add_parser("experiment", help="run one of the paper's experiments")
     experiment.add_argument("name", choices=EXPERIMENTS)
     experiment.add_argument("--data", action="append", required=True, metavar="[SLUG=]DIR",
@@ -225,6 +229,13 @@ def _experiment(options: argparse.Namespace) -> int:
         more = [options.encoder or ENCODERS] if options.name == "encoders" else []
         parts = getattr(experiments, options.name)(run, data, ratio, *more)
     print(experiments.table(experiments.perform(run, parts)), end="")
+    return 0
+
+
+def _measure(options: argparse.Namespace) -> int:
+    from methods.iqarag import experiments
+
+    print(experiments.table(experiments.pooled(options.predictions)), end="")
     return 0
 
 

@@ -235,6 +235,25 @@ def measured(name: str, predictions: list[dict[str, Any]], samples: int = 1000) 
     return rows
 
 
+def pooled(files: Sequence[Path], samples: int = 1000) -> list[dict[str, Any]]:
+    """Rows as `perform` gives them, over the predictions of several runs together: the folds of a cross-validation.
+
+    Raises:
+        ValueError: the files hold different conditions, or a picture twice.
+    """
+    predictions: list[dict[str, Any]] = []
+    for path in files:
+        with path.open(newline="", encoding="utf-8") as file:
+            columns = next(csv.reader(file), [])
+        if predictions and columns != list(predictions[0]):
+            raise ValueError(f"{path} holds other conditions than {files[0]}.")
+        predictions += _read(path, columns)
+    names = [row["image"] for row in predictions]
+    if not names or len(set(names)) != len(names):
+        raise ValueError("Pooled predictions need every picture once; a picture is there twice, or none is.")
+    return measured(files[0].stem, predictions, samples)
+
+
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Rows of `perform` as a Markdown table."""
     lines = ["| part | condition | n | SRCC | PLCC | (SRCC+PLCC)/2 | gain over without, 95 % interval |",

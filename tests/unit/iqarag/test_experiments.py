@@ -100,6 +100,19 @@ def test_a_killed_run_goes_on(data, tmp_path, lmm):
     assert [row["srcc"] for row in again] == pytest.approx([row["srcc"] for row in whole])
 
 
+def test_folds_are_pooled(data, tmp_path, lmm):
+    dataset, files = find_data(data[0]), []
+    for fold in range(2):
+        names = frozenset(f"{number}.png" for number in range(24) if number % 2 == fold)
+        settings = Run(lmm, tmp_path / f"fold-{fold}", tests=names, samples=40, tell=lambda sentence: None)
+        experiments.perform(settings, experiments.ratios(settings, [dataset], ["1:4"]))
+        files.append(settings.out / "first-1to4.csv")
+    plain, with_ = experiments.pooled(files, samples=40)
+    assert (plain["n"], with_["condition"]) == (24, "with")
+    with pytest.raises(ValueError, match="every picture once"):
+        experiments.pooled([files[0], files[0]])
+
+
 def test_other_conditions_do_not_mix(data, tmp_path, lmm):
     settings = run(tmp_path, lmm)
     parts = experiments.ratios(settings, [find_data(data[0])], ["1:1"])
