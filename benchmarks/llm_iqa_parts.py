@@ -48,7 +48,8 @@ def main() -> int:
                           ("global + local, expectation", "global + local, argmax")):
         for metric in ("srcc", "plcc"):
             found = paired_difference(columns[first], columns[second], truth, metric)
-            print(f"{metric.upper()} of '{first}' minus '{second}': {found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]")
+            gap = f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+            print(f"{metric.upper()} of '{first}' minus '{second}': {gap}")
     return 0
 
 
