@@ -1,0 +1,113 @@
+"""Manifests: every one fits the transcribed tables and the methods' options, and a table is run as far as it can be."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from leaderboard import stats
+from leaderboard.__main__ import main
+from leaderboard.reproduce import manifest, models, render
+from leaderboard.reproduce.perform import Cell
+from methods.base import method_class
+from methods.lmm.catalogue import find
+from tests import tiny_lmm
+from tests.unit.leaderboard.test_evaluate import make_pictures
+
+
+def table(out: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(out)))
+
+
+@pytest.fixture
+def koniq(tmp_path):
+    """Twelve noise pictures in the layout of KonIQ-10k."""
+    root = tmp_path / "koniq"
+    pictures, _ = make_pictures(root, 12)
+    pictures.rename(root / "1024x768")
+    lines = ["image_name,set,MOS,SD", *(f"{number:03d}.png,test,{1 + number / 3},0.5" for number in range(12))]
+    (root / "koniq10k_distributions_sets.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+@pytest.mark.parametrize("name", manifest.names())
+def test_every_manifest_fits_the_tables_and_the_methods(name):
+    made = manifest.load(name)
+    used = {id(made.row_of(cell)) for _, cell in made.cells.iterrows()}
+    for row in made.rows:
+        assert id(row) in used, f"no cell of {name} fits {row.match}"
+        assert set(row.match) <= set(made.cells.columns)
+        if row.missing:
+            continue
+        if row.lmm:
+            assert find(row.lmm), row.lmm
+        if row.experiment == "evaluate":
+            kind = method_class(row.method)
+            kind.options.updated(**row.options)
+            assert kind.needs_lmm == bool(row.lmm)
+
+
+def test_every_paper_has_its_tables():
+    assert {name.rpartition("-table")[0].rpartition("-figure")[0] or name.partition("-table")[0]
+            for name in manifest.names()} >= {"iqarag", "llm-iqa", "visualquality-r1", "q-debias", "leaf"}
+
+
+def test_tables_are_listed_and_unknown_ones_suggested(capsys):
+    assert main(["reproduce"]) == 0
+    assert "iqarag-table-1" in capsys.readouterr().out
+    assert main(["reproduce", "iqarag-tabel-1"]) == 1
+    assert "did you mean 'iqarag-table-" in capsys.readouterr().err
+
+
+def test_what_is_missing_is_said_cell_by_cell(tmp_path, capsys):
+    assert main(["reproduce", "q-debias-table-1", "--out", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "add --data koniq-10k=FOLDER" in told
+    assert "quoted only:" in told
+    assert "NIQE" in told
+    assert main(["reproduce", "leaf", "--csv", "--out", str(tmp_path)]) == 0
+    rows = table(capsys.readouterr().out)
+    assert rows
+    assert all("methods.leaf.train" in row["reason"] and row["ours"] == "" for row in rows)
+
+
+def test_levels_need_opinions_alone(koniq, tmp_path, capsys):
+    assert main(["reproduce", "llm-iqa-table-1", "--data", f"koniq-10k={koniq}", "--csv", "--out", str(tmp_path)]) == 0
+    rows = {row["row"]: row for row in table(capsys.readouterr().out) if row["dataset"] == "koniq-10k"}
+    from methods.llm_iqa.aggregation import quantise
+
+    mos = [1 + number / 3 for number in range(12)]
+    levels = quantise(mos, 7)
+    seven = next(row for name, row in rows.items() if "K=7" in name)
+    assert float(seven["ours"]) == pytest.approx((stats.srcc(levels, mos) + stats.plcc(levels, mos)) / 2)
+    assert seven["n"] == "12"
+
+
+def test_a_model_is_put_in_the_place_of_the_papers(koniq, tmp_path, capsys):
+    tiny = tiny_lmm.build("fast_vlm", tmp_path / "tiny")
+    words = ["reproduce", "q-debias-table-5", "--data", f"koniq-10k={koniq}", "--lmm", f"mplug-owl3-7b={tiny}",
+             "--limit", "6", "--csv", "--out", str(tmp_path / "runs")]
+    assert main(words) == 0
+    rows = [row for row in table(capsys.readouterr().out) if row["dataset"] == "koniq-10k" and row["metric"] == "srcc"]
+    done = [row for row in rows if not row["reason"]]
+    assert any("full" in row["row"] for row in done)
+    assert any("Winner" in row["row"] for row in done)
+    assert all(row["n"] == "6" and -1 <= float(row["ours"]) <= 1 for row in done)
+    # A model that is reached through a server only is a reason, and names the way.
+    assert main([*words[:4], "--csv", "--out", str(tmp_path / "other")]) == 0
+    reasons = {row["reason"] for row in table(capsys.readouterr().out) if row["dataset"] == "koniq-10k"}
+    assert all("serve it with vLLM" in reason for reason in reasons)
+
+
+def test_models_may_be_named_or_stand_for_all():
+    assert models(["bakllava=/models/b", "server:http://h:1/v1?images=2#m"]) == {
+        "bakllava": "/models/b", "": "server:http://h:1/v1?images=2#m"}
+
+
+def test_a_line_a_cell():
+    told = render([Cell("A", "spaq", "srcc", 0.9, 0.85, 0.8, 0.88, 100),
+                   Cell("B", "spaq", "srcc", 0.7, reason="no GPU")])
+    assert "0.9000  0.8500  -0.0500   0.8000 to 0.8800" in told
+    assert told.splitlines()[2].endswith("B | spaq srcc: no GPU")
