@@ -103,7 +103,10 @@ def label_budget(features: np.ndarray, mos: np.ndarray, judgements: Judgements |
                 for side in sides:
                     head = _head(features[labels], mos[labels], taught if side else None)
                     if head is not None:
-                        rows[budget, side][test] = head(features[test])
+                        # Each part has a student of its own; in units of its scores of the training part they can be
+                        # ranked together, which needs no label.
+                        seen = head(features[train])
+                        rows[budget, side][test] = (head(features[test]) - seen.mean()) / max(seen.std(), 1e-12)
             if progress is not None:
                 progress(seed * FOLDS + index + 1, total)
         for key, row in rows.items():
