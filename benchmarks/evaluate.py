@@ -1,0 +1,98 @@
+"""What a run costs beside the model: resuming and measuring long runs, and the rate of Ray actors against one process.
+
+    python benchmarks/evaluate.py rows [--rows 100000]
+    python benchmarks/evaluate.py ray --method q-bench --lmm embedded --images DIR --scores CSV [--actors 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPOSITORY))
+
+
+def rows(count: int) -> None:
+    """Resumes a finished run of `count` rows, one row short and torn, and writes its metrics."""
+    import numpy as np
+
+    from leaderboard import stats
+    from leaderboard.runs import Prediction, RunFolder
+
+    rng = np.random.default_rng(0)
+    mos = rng.uniform(1, 5, count).round(4)
+    scores = np.clip((mos - 1) / 4 + rng.normal(0, 0.15, count), 0, 1)
+    with tempfile.TemporaryDirectory() as folder:
+        made = time.perf_counter()
+        with RunFolder(folder) as run:
+            for first in range(0, count, 8):
+                run.append(Prediction(f"{number:06d}.png", float(mos[number]), float(scores[number]),
+                                      float(scores[number]), 0.1) for number in range(first, min(first + 8, count)))
+        appended = time.perf_counter() - made
+        path = Path(folder, "predictions.csv")
+        os.truncate(path, path.stat().st_size - 5)
+        begun = time.perf_counter()
+        with RunFolder(folder) as run:
+            found = run.resume()
+        resumed = time.perf_counter()
+        kept = list(found.values())
+        metrics = stats.summary([row.score for row in kept], [row.mos for row in kept])
+        ended = time.perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{count} rows: appended in batches of 8 in {appended:.1f} s, resumed {len(kept)} in {resumed - begun:.2f} s, "
+          f"five metrics with intervals in {ended - resumed:.1f} s, {peak:.2f} GiB at most; "
+          f"SRCC {metrics['srcc'].value:.4f} ({metrics['srcc'].low:.4f} to {metrics['srcc'].high:.4f})")
+
+
+def ray(words: list[str], actors: int, limit: int) -> None:
+    """Pictures a second of one process of one thread, then of Ray actors of one thread each; and whether rows agree."""
+    from leaderboard.evaluate import load_run
+
+    with tempfile.TemporaryDirectory() as folder:
+        rates, found = {}, {}
+        for name, more in (("one process", []), (f"{actors} actors", ["--ray", "--actors", str(actors)])):
+            times = []
+            # The difference of a long and a short run leaves the start of processes and the loading of models out.
+            for size in (limit // 4, limit):
+                out = Path(folder, f"{name}-{size}".replace(" ", "-"))
+                begun = time.perf_counter()
+                subprocess.run([sys.executable, "-m", "leaderboard", "evaluate", *words, "--limit", str(size), "--out",
+                                str(out), *more], cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL,
+                               env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"})
+                times.append(time.perf_counter() - begun)
+                found[name] = {row.image: row.cells()[:4] for row in load_run(out)}
+            rates[name] = (limit - limit // 4) / (times[1] - times[0])
+        one, several = rates
+        print(f"{one}: {rates[one]:.2f} pictures/s; {several}: {rates[several]:.2f} pictures/s, "
+              f"{rates[several] / rates[one]:.2f} times as many; predictions "
+              f"{'equal bit for bit' if found[one] == found[several] else 'DIFFER'}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = parser.add_subparsers(dest="what", required=True)
+    made = what.add_parser("rows")
+    made.add_argument("--rows", type=int, default=100_000)
+    spread = what.add_parser("ray")
+    for name in ("--method", "--lmm", "--images", "--scores"):
+        spread.add_argument(name, required=name != "--lmm")
+    spread.add_argument("--actors", type=int, default=2)
+    spread.add_argument("--limit", type=int, default=320)
+    args = parser.parse_args()
+    if args.what == "rows":
+        rows(args.rows)
+    else:
+        words = ["--method", args.method, "--images", os.path.abspath(args.images), "--scores",
+                 os.path.abspath(args.scores), *(["--lmm", args.lmm] if args.lmm else [])]
+        ray(words, args.actors, args.limit)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""ServerLMM against a real vLLM on the CPU with a tiny checkpoint, held to TransformersLMM on the same weights.
+
+`make test-server` builds vLLM's environment and runs these; without it they are skipped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2 as httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from leaderboard.__main__ import main
+from leaderboard.evaluate import load_run
+from methods.lmm.base import LMMError
+from methods.lmm.loading import unload
+from methods.lmm.prompt import Prompt, Turn
+from methods.lmm.server import ServerLMM
+from methods.lmm.transformers_lmm import TransformersLMM
+from tests import tiny_lmm
+from tests.server.proxy import FaultProxy
+from tests.unit.leaderboard.test_evaluate import make_pictures
+
+pytestmark = pytest.mark.server
+
+VENV = Path(os.environ.get("MEAN_OPINION_VLLM_VENV", Path(__file__).resolve().parents[2] / ".venv-vllm"))
+NAME = "tiny-qwen3-vl"
+WORDS = ["excellent", "good", "fair", "poor", "bad"]
+_START_SECONDS = 300
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    if not (VENV / "bin" / "vllm").exists():
+        pytest.skip(f"there is no vLLM in {VENV} (make test-server builds it)")
+    # vLLM's CPU attention wants heads of at least 32.
+    return tiny_lmm.build("qwen3_vl", tmp_path_factory.mktemp("tiny"), width=128)
+
+
+@contextlib.contextmanager
+def serving(checkpoint: Path, port: int) -> Iterator[subprocess.Popen]:
+    """A vLLM of its own process group, ready to answer; killed at the end."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TORCHDYNAMO_DISABLE": "1", "VLLM_CPU_KVCACHE_SPACE": "1",
+                   "VLLM_CPU_OMP_THREADS_BIND": "nobind", "PATH": f"{VENV / 'bin'}:{os.environ['PATH']}"}
+    log = (checkpoint / f"server-{port}.log").open("wb")
+    process = subprocess.Popen(
+        [VENV / "bin" / "vllm", "serve", checkpoint, "--served-model-name", NAME, "--dtype", "float32",
+         "--enforce-eager", "--block-size", "32", "--limit-mm-per-prompt", '{"image":6,"video":0}', "--max-model-len",
+         "2048", "--host", "127.0.0.1", "--port", str(port)],
+        env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        end = time.monotonic() + _START_SECONDS
+        while True:
+            assert process.poll() is None, f"vLLM ended: {Path(log.name).read_text(errors='replace')[-3000:]}"
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False).status_code == 200:
+                    break
+            assert time.monotonic() < end, f"vLLM did not start within {_START_SECONDS} s"
+            time.sleep(1)
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        log.close()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def server(checkpoint) -> Iterator[str]:
+    port = free_port()
+    with serving(checkpoint, port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def local(checkpoint) -> TransformersLMM:
+    return TransformersLMM(checkpoint, device="cpu", dtype="float32")
+
+
+def picture(seed: int, size: tuple[int, int] = (64, 48)) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+
+
+def prompts() -> list[Prompt]:
+    one = [Prompt.ask(picture(seed, size), "How would you rate the quality of this image?",
+                      answer_prefix="The quality of this image is")
+           for seed, size in enumerate([(64, 48), (32, 64), (64, 64), (48, 48)])]
+    several = Prompt((Turn("user", (picture(7), "This image's quality is good.")),
+                      Turn("user", (picture(8), "How would you rate the quality of this image?"))),
+                     "The quality of this image is")
+    return [*one, several]
+
+
+def centred(logits: np.ndarray) -> np.ndarray:
+    """Log-probabilities and logits differ by a constant a row."""
+    return logits - logits.mean(axis=1, keepdims=True)
+
+
+def test_word_logits_agree_with_transformers(server, local):
+    found = ServerLMM(server, NAME).word_logits(prompts(), WORDS)
+    expected = local.word_logits(prompts(), WORDS)
+    gap = np.abs(centred(found) - centred(expected)).max()
+    print(f"largest difference {gap:.2e}")
+    assert gap < 5e-3
+
+
+def test_faults_on_the_way_change_nothing(server, local):
+    with FaultProxy(server) as proxy:
+        lmm = ServerLMM(proxy.url, NAME, timeout=2.0, patience=60)
+        proxy.faults.extend(["429", "500", "cut", "slow", "500"])
+        found = lmm.word_logits(prompts(), WORDS)
+        assert sum(proxy.met.values()) == 5
+    assert np.abs(centred(found) - centred(local.word_logits(prompts(), WORDS))).max() < 5e-3
+
+
+def test_texts_repeat_with_their_seed_and_stream(server):
+    lmm = ServerLMM(server, NAME)
+    first = lmm.generate(prompts()[:2], n=3, max_new_tokens=8, seed=5)
+    assert first == lmm.generate(prompts()[:2], n=3, max_new_tokens=8, seed=5)
+    assert [len(texts) for texts in first] == [3, 3]
+    assert "".join(lmm.stream(prompts()[0], max_new_tokens=8, temperature=0)) == lmm.generate(
+        prompts()[:1], max_new_tokens=8, temperature=0)[0][0]
+
+
+def test_what_the_server_refuses_is_said(server):
+    lmm = ServerLMM(server, NAME, image_budget=20)
+    with pytest.raises(LMMError, match="image"):
+        lmm.word_logits([Prompt.ask(*(picture(seed) for seed in range(8)), "How?", answer_prefix="It is")], ["good"])
+    with pytest.raises(LMMError, match="does not serve 'tiny-qwen'"):
+        ServerLMM(server, "tiny-qwen")
+
+
+def test_a_server_that_is_killed_in_the_middle_of_a_run(checkpoint, tmp_path, capsys):
+    data = make_pictures(tmp_path / "set", 60)
+    port = free_port()
+    words = ["evaluate", "--method", "q-bench", "--lmm", f"server:http://127.0.0.1:{port}/v1?patience=2#{NAME}",
+             "--images", str(data[0]), "--scores", str(data[1]), "--batch-size", "4"]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    with serving(checkpoint, port) as process:
+        import threading
+
+        def kill() -> None:
+            while not (killed / "predictions.csv").exists():
+                time.sleep(0.005)
+            os.killpg(process.pid, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        assert main([*words, "--out", str(killed)]) == 1
+        killer.join()
+    assert "check that it runs" in capsys.readouterr().err
+    kept = load_run(killed)
+    assert 0 < len(kept) < 60
+    assert not any(row.error for row in kept)
+    unload()
+    with serving(checkpoint, port):
+        assert main([*words, "--out", str(killed)]) == 0
+        assert main([*words, "--out", str(whole)]) == 0
+    rows = {row.image: row.score for row in load_run(whole)}
+    assert {row.image: row.score for row in load_run(killed)} == pytest.approx(rows, abs=1e-4)
