@@ -23,6 +23,7 @@ from torch import Tensor, nn
 _STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3),
            (5, 2, 6, 192, 4), (3, 1, 6, 320, 1))
 _STEM = 32
+_LARGE = 4_000_000  # activations beyond which a map no longer fits a core's share of the cache
 _BATCH_NORM_EPSILON = 1e-3
 
 VARIANTS: dict[str, tuple[float, float]] = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
@@ -97,6 +98,26 @@ class InvertedBottleneck(nn.Module):
         inner = maps if self.expand is None else F.relu6(self.expand(maps), inplace=True)
         return F.relu6(self.depthwise(inner), inplace=True)
 
+    def in_strips(self, maps: Tensor, rows: int = 16) -> Tensor:
+        """`squeeze(maps, wide(maps))`, a few output rows at a time, so that the widened rows stay in the cache."""
+        (kernel, _), (stride, _), (pad, _) = (self.depthwise.kernel_size, self.depthwise.stride,
+                                              self.depthwise.padding)
+        height = maps.shape[2]
+        out_height = (height + 2 * pad - kernel) // stride + 1
+        strips = []
+        for start in range(0, out_height, rows):
+            stop = min(start + rows, out_height)
+            low, high = start * stride - pad, (stop - 1) * stride + kernel - pad
+            part = maps[:, :, max(low, 0): min(high, height)]
+            inner = part if self.expand is None else F.relu6(self.expand(part), inplace=True)
+            if low < 0 or high > height:
+                inner = F.pad(inner, (0, 0, max(-low, 0), max(high - height, 0)))
+            wide = F.relu6(F.conv2d(inner, self.depthwise.weight, self.depthwise.bias, stride, (0, pad), 1,
+                                    self.depthwise.groups), inplace=True)
+            out = self.project(wide)
+            strips.append(maps[:, :, start:stop] + out if self.skips else out)
+        return torch.cat(strips, dim=2)
+
     def squeeze(self, maps: Tensor, wide: Tensor) -> Tensor:
         """The block's output from its input and `wide` of it."""
         out = self.project(wide)
@@ -131,6 +152,9 @@ class EfficientNetLite(nn.Module):
         """
         maps, wanted = F.relu6(self.stem(images), inplace=True), []
         for index, block in enumerate(self.blocks[: taps[-1] + 1]):
+            if index not in taps and maps.shape[2] * maps.shape[3] * self.widths[index] > _LARGE and block.expand:
+                maps = block.in_strips(maps)
+                continue
             wide = block.wide(maps)
             if index in taps:
                 wanted.append(wide)
