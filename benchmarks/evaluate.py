@@ -30,7 +30,7 @@ def rows(count: int) -> None:
     mos = rng.uniform(1, 5, count).round(4)
     scores = np.clip((mos - 1) / 4 + rng.normal(0, 0.15, count), 0, 1)
     with tempfile.TemporaryDirectory() as folder:
-        made = time.perf_counter()
+        made, busy = time.perf_counter(), time.process_time()
         with RunFolder(folder) as run:
             for first in range(0, count, 8):
                 run.append(Prediction(f"{number:06d}.png", float(mos[number]), float(scores[number]),
@@ -46,8 +46,10 @@ def rows(count: int) -> None:
         metrics = stats.summary([row.score for row in kept], [row.mos for row in kept])
         ended = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{count} rows: appended in batches of 8 in {appended:.1f} s, resumed {len(kept)} in {resumed - begun:.2f} s, "
-          f"five metrics with intervals in {ended - resumed:.1f} s, {peak:.2f} GiB at most; "
+    print(f"{count} rows: appended in batches of 8 in {appended:.1f} s, resumed {len(kept)} in "
+          f"{resumed - begun:.2f} s, "
+          f"five metrics with intervals in {ended - resumed:.1f} s; {time.process_time() - busy:.1f} s of processor "
+          f"for all three, {peak:.2f} GiB at most; "
           f"SRCC {metrics['srcc'].value:.4f} ({metrics['srcc'].low:.4f} to {metrics['srcc'].high:.4f})")
 
 
