@@ -164,7 +164,7 @@ class ServerLMM(LMM):
         Raises:
             LMMError: always.
         """
-        raise LMMError("A server hands out no picture features; choose another encoder (--encoder dinov2, for "
+        raise LMMError("A server hands out no picture features; choose another encoder (encoder=DINOv2, for "
                        "example), or run the model in this process.")
 
     def close(self) -> None:
