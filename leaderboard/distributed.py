@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -95,6 +96,7 @@ class Cluster:
         context.execution_options.preserve_order = False
         blocks = min(len(pending), _MOST_BLOCKS)
         data = ray.data.from_items([{"batch": _packed(batch)} for batch in pending], override_num_blocks=blocks)
+        warnings.filterwarnings("ignore", message=".*ray_remote_args_fn.*")  # as requirements-ray.txt says
         scored = data.map(
             _Actor, fn_constructor_kwargs={"method": method, "lmm": lmm, "options": options},
             compute=ActorPoolStrategy(size=actors), num_cpus=self.cpus, num_gpus=gpus,

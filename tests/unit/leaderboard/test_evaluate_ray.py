@@ -43,11 +43,13 @@ def kill_an_actor(out, killed: list[int], done: threading.Event) -> None:
                 return
 
 
-def test_two_actors_of_which_one_is_killed_give_the_predictions_of_one_process(tmp_path, checkpoint):
+def test_two_actors_of_which_one_is_killed_give_the_predictions_of_one_process(tmp_path, checkpoint, monkeypatch):
     pytest.importorskip("ray", reason="Ray is not installed (pip install -r requirements-ray.txt)")
     pytest.importorskip("psutil", reason="finding Ray's processes needs psutil")
     import torch
 
+    # Ray lets its workers give way to everything else, which on a busy machine means to wait for minutes.
+    monkeypatch.setenv("RAY_worker_niceness", "0")
     data = make_pictures(tmp_path / "set", 150)
     (data[0] / "005.png").write_bytes(b"broken")
     threads = torch.get_num_threads()
