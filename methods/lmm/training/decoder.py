@@ -25,10 +25,10 @@ WIDTH, LAYERS, HEADS, INNER = 128, 4, 4, 384
 RATE = 2e-3
 DECAY = 0.05
 WARM_UP = 60
-TOKEN_NOISE = 0.15
+TOKEN_NOISE = 0.1
 """Spread of the noise added to training tokens, in units of a token's own spread: fewer pictures learnt by heart."""
 
-KEY_WEIGHT, TEXT_WEIGHT = 0.5, 0.1
+KEY_WEIGHT, TEXT_WEIGHT = 0.5, 0.2
 """How much the named flaw and a digit of the score count, and any other token of an answer in words; an answer of one
 word counts 1."""
 
@@ -76,7 +76,7 @@ def _warm_start(model: Any) -> None:
         mixed[:half] = 0
         # Rows 0-3 and 4-7: each quality direction with both signs; then one row a damage.
         for row in range(4):
-            mixed[row, row], mixed[4 + row, row] = 1.0, -1.0
+            mixed[row, row], mixed[4 + row, row] = 2.0, -2.0
         for row in range(8, half):
             mixed[row, 4 + row - 8] = 1.0
         first.weight.zero_()

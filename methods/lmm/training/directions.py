@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from methods.lmm.training.recipe import CONDITIONS, Shot
+from methods.lmm.training.recipe import Shot
 from methods.lmm.training.tower import READOUT
 from methods.synthesis.distortions import DISTORTIONS, level_mos
 
@@ -22,11 +22,12 @@ best by five-fold cross-validation, the third is a smoother opinion."""
 
 DAMAGE_PENALTY = 0.1
 
-CONDITION_MOS = 0.25
-"""How good a picture is after one of Q-Debias's damages, which nobody has rated: poor, as its prompt says."""
+CONTENT_SCALE = 0.25
+"""Spread of the principal components beside the fitted directions: there are half as many of them as rated photos, and
+at full size the decoder learns its photos by heart from them."""
 
 
-DAMAGES = (*DISTORTIONS, *CONDITIONS)
+DAMAGES = DISTORTIONS
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Directions:
     """A fitted read-out.
 
     Attributes:
-        matrix: float32 [READOUT, WIDTH]; unit spread over training tokens.
+        matrix: float32 [READOUT, WIDTH]; unit spread over training tokens, CONTENT_SCALE for the principal components.
         offset: float32 [READOUT]; the mean over training tokens becomes zero.
         teacher: float64 [2 + damages, READOUT + 1]: maps the mean token (and 1) to quality in [0, 1] as raters of
             camera photos and as raters of damaged pictures see it, and to the amount of each damage.
@@ -108,8 +109,7 @@ def damage_targets(shots: Sequence[Shot]) -> np.ndarray:
     targets = np.zeros((len(shots), len(DAMAGES)), np.float32)
     for row, shot in enumerate(shots):
         if shot.damage:
-            targets[row, DAMAGES.index(shot.damage)] = 1 - (level_mos(shot.damage, shot.level) if shot.level
-                                                          else CONDITION_MOS)
+            targets[row, DAMAGES.index(shot.damage)] = 1 - level_mos(shot.damage, shot.level)
     return targets
 
 
@@ -124,7 +124,6 @@ def fit(shots: Sequence[Shot], grids: np.ndarray, means: np.ndarray, training: n
     mos = np.array([shot.mos for shot in shots])
     opinion = np.array([shot.role == "opinion" for shot in shots])
     rated = training & opinion & ~np.isnan(mos)
-    damaged = training & (~opinion | np.isnan(mos))
     pristine = training & ~opinion
     spread = means[training].std(axis=0) + 1e-3
 
@@ -141,8 +140,9 @@ def fit(shots: Sequence[Shot], grids: np.ndarray, means: np.ndarray, training: n
 
     blocks = [regress(rated, mos[rated, None], penalty) for penalty in OPINION_PENALTIES]
     blocks.append(regress(pristine, mos[pristine, None], DAMAGE_PENALTY))
-    targets = damage_targets([shot for shot, used in zip(shots, damaged) if used])
-    blocks.append(regress(damaged, targets, DAMAGE_PENALTY))
+    # Pristine photos alone: evidence that has seen a rated photo, damaged, would say more of it than of a new one.
+    targets = damage_targets([shot for shot, used in zip(shots, pristine) if used])
+    blocks.append(regress(pristine, targets, DAMAGE_PENALTY))
     rows = sum(len(block) for block in blocks)
     centred = (means[training] - means[training].mean(axis=0)) / spread
     components = _principal(centred, READOUT - rows)
@@ -151,6 +151,7 @@ def fit(shots: Sequence[Shot], grids: np.ndarray, means: np.ndarray, training: n
     sample = np.flatnonzero(training)[:: max(1, int(training.sum()) // 600)]
     tokens = grids[sample].astype(np.float32).reshape(-1, grids.shape[2]) @ matrix.T
     scale = tokens.std(axis=0) + 1e-6
+    scale[rows:] /= CONTENT_SCALE
     matrix, offset = matrix / scale[:, None], -tokens.mean(axis=0) / scale
     correction = np.zeros((len(shots), READOUT), np.float32)
     correction[:, :rows] = np.concatenate(corrections, axis=1) / scale[:rows]
@@ -159,7 +160,7 @@ def fit(shots: Sequence[Shot], grids: np.ndarray, means: np.ndarray, training: n
     teacher = np.zeros((2 + len(DAMAGES), READOUT + 1))
     first = len(OPINION_PENALTIES)
     lessons = [(1, rated, mos[rated]), (first, pristine, mos[pristine])]
-    lessons += [(first + 1 + number, damaged, targets[:, number]) for number in range(len(DAMAGES))]
+    lessons += [(first + 1 + number, pristine, targets[:, number]) for number in range(len(DAMAGES))]
     for line, (column, used, wanted) in enumerate(lessons):
         design = np.c_[mean_tokens[used, column], np.ones(used.sum())].astype(np.float64)
         teacher[line, column], teacher[line, -1] = np.linalg.lstsq(design, wanted, rcond=None)[0]

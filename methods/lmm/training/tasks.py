@@ -78,7 +78,7 @@ class Pool:
 
     @classmethod
     def of(cls, shots: Sequence[Shot], rows: np.ndarray, taught: np.ndarray, tokens: np.ndarray,
-           trust: float = 0.8) -> Pool:
+           trust: float = 1.0) -> Pool:
         """A pool of some of the shots.
 
         Args:
@@ -260,14 +260,15 @@ def reasoned(pool: Pool, rng: np.random.Generator) -> Example:
 
 
 MIX: tuple[tuple[tuple[Callable[[Pool, np.random.Generator], Example], ...], int], ...] = (
-    ((with_references,), 10),
-    ((conditioned, same_object, same_object), 24),
-    ((reasoned,), 14),
-    ((with_references,), 10),
-    ((conditioned, same_object, same_object), 24),
-    ((digit,), 9),
+    ((with_references,), 14),
+    ((reasoned,), 16),
+    ((conditioned, same_object, same_object), 30),
+    ((digit,), 10),
+    ((with_references,), 14),
+    ((reasoned,), 16),
+    ((conditioned, same_object, same_object), 30),
 )
 """Groups of tasks with prompts of like length, and how many examples of a group make a step's second half."""
 
-ALWAYS: tuple[tuple[Callable[[Pool, np.random.Generator], Example], ...], int] = ((two_word, five_level), 10)
+ALWAYS: tuple[tuple[Callable[[Pool, np.random.Generator], Example], ...], int] = ((two_word, five_level), 24)
 """Asked in every step: the shortest prompts."""
