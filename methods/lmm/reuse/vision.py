@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Pictures in one pass of the tower: more gains nothing on a CPU, and one picture can be thousands of patches.
 TOWER_BATCH = 8
+# A convolutional tower on a CPU: eight pictures' activations leave its caches, and each takes 1.6 times as long.
+CONVOLUTIONAL_TOWER_BATCH_ON_CPU = 1
 
 _TEXT_INPUTS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "text_replacement_offsets"}
 
@@ -97,6 +99,7 @@ class VisionEncoder:
         self._takes = set(inspect.signature(model.model.get_image_features).parameters)
         on_cpu = model.device.type == "cpu"
         self._channels_last = on_cpu and channels_last(model)
+        self._batch = CONVOLUTIONAL_TOWER_BATCH_ON_CPU if self._channels_last else TOWER_BATCH
         if self._channels_last:
             keep_freed_memory()
         self.context_matters = "batch_num_images" in self._takes
@@ -118,7 +121,7 @@ class VisionEncoder:
         for key, image in pictures.items():
             if found[key] is None:
                 pending.append(self._prepare(key, image))
-                if len(pending) == TOWER_BATCH:
+                if len(pending) == self._batch:
                     found.update(self._run(pending))
                     pending = []
         found.update(self._run(pending))
