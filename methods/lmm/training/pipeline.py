@@ -126,13 +126,14 @@ def make(material: Material, words: Any, training: np.ndarray, out: Path, *, ste
     torch.manual_seed(seed)
     vision = tower.build(imagenet_weights())
     vision.load_state_dict(material.vision.state_dict())
-    tower.install(vision, fitted.matrix, fitted.offset, material.sample)
+    shipped = fitted.emphasised()
+    tower.install(vision, shipped.matrix, shipped.offset, material.sample)
     model = decoder.build(words, vision)
     processor = tokenizer.processor(words)
     encoder = decoder.Encoder(processor)
     losses = decoder.train(model, encoder, pool, tokens, steps, seed, cache / "decoder.pt",
                            lambda text: say(f"{cache.name}: {text}"))
-    np.savez(cache / "fitted.npz", matrix=fitted.matrix, offset=fitted.offset, teacher=fitted.teacher,
+    np.savez(cache / "fitted.npz", matrix=shipped.matrix, offset=shipped.offset, teacher=fitted.teacher,
              correction=fitted.correction, losses=np.array(losses))
     save(model, processor, out)
     return model
