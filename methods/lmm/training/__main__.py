@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-STEPS = 1200
+STEPS = 450
 
 
 def parser(add_help: bool = True) -> argparse.ArgumentParser:
