@@ -78,7 +78,8 @@ def test_installed_directions_come_out_at_the_end(model, pixels, activations):
     rng = np.random.default_rng(0)
     directions = rng.standard_normal((tower.READOUT, tower.WIDTH)).astype(np.float32)
     raw = activations.reshape(-1, tower.WIDTH) @ directions.T
-    directions /= np.abs(raw).max(axis=0)[:, None] + 1e-6
+    # Two pictures say little about a direction's spread; one that is nearly zero on both is not blown up.
+    directions /= np.maximum(np.abs(raw).max(axis=0), np.median(np.abs(raw)))[:, None]
     tokens = activations @ directions.T
     offset = -tokens.mean(axis=(0, 1))
     installed = copy.deepcopy(model)
@@ -88,7 +89,7 @@ def test_installed_directions_come_out_at_the_end(model, pixels, activations):
     assert last.shape == (2, 1280, 1, 1)
     end = last.flatten(2).transpose(1, 2).numpy()
     signed = end[..., : tower.READOUT] - end[..., tower.READOUT : 2 * tower.READOUT]
-    np.testing.assert_allclose(signed, np.clip(tokens + offset, -6, 6), atol=0.02)
+    np.testing.assert_allclose(signed, np.clip(tokens + offset, -6, 6), atol=5e-4)
     assert not end[..., 2 * tower.READOUT :].any()
 
 
