@@ -16,7 +16,6 @@ import numpy as np
 
 from methods.lmm.rendering import render
 from methods.lmm.training import tasks, tokenizer, tower
-from methods.lmm.training.directions import OPINION_PENALTIES
 from methods.lmm.training.tasks import Example, Pool
 
 TOKENS = tower.GRID**2
@@ -28,9 +27,6 @@ DECAY = 0.05
 WARM_UP = 60
 TOKEN_NOISE = 0.1
 """Spread of the noise added to training tokens, in units of a token's own spread: fewer pictures learnt by heart."""
-
-STRANGE_SHARE = 0.8
-"""Share of the camera photos in a step of scoring that show another's evidence; see `with_strange_evidence`."""
 
 KEY_WEIGHT, TEXT_WEIGHT = 0.5, 0.2
 """How much the named flaw and a digit of the score count, and any other token of an answer in words; an answer of one
@@ -200,8 +196,6 @@ def train(
         [{"params": matrices, "weight_decay": DECAY}, {"params": vectors, "weight_decay": 0.0}],
         lr=RATE, betas=(0.9, 0.98))
     table = torch.from_numpy(tokens)
-    rated = set(pool.rated.tolist())
-    camera = np.array([row for row, shot in enumerate(pool.shots) if shot.role == "opinion" and row in rated])
     start, losses = 0, []
     if checkpoint is not None and checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
@@ -224,8 +218,6 @@ def train(
             shown = sorted({picture for example in examples for picture in example.pictures})
             places = {picture: place for place, picture in enumerate(shown)}
             local = table[shown]
-            if not {tasks.same_object, tasks.reasoned} & set(kinds):
-                local = with_strange_evidence(local, table, np.isin(shown, camera), camera, rng)
             local = local + TOKEN_NOISE * torch.randn(local.shape, generator=noise)
             moved = [Example(example.prompt, tuple(places[picture] for picture in example.pictures), example.chances,
                              example.text, example.key) for example in examples]
@@ -247,29 +239,6 @@ def train(
             partial.rename(checkpoint)
     model.eval()
     return losses
-
-
-def with_strange_evidence(local: Any, table: Any, is_camera: np.ndarray, camera: np.ndarray, rng: np.random.Generator
-                          ) -> Any:
-    """Gives most camera photos everything but their opinion read-outs from another camera photo.
-
-    Evidence of synthetic damage says little of a camera photo's opinion score, but with a few hundred of them a decoder
-    finds patterns in it that no new photo has: it then ranks new photos far worse than the opinion read-out alone.
-
-    Args:
-        local: float tensor [pictures, TOKENS, READOUT], the pictures of a step.
-        table: the same of all pictures.
-        is_camera: bool [pictures].
-        camera: rows of `table` that are rated camera photos.
-    """
-    import torch
-
-    strange = np.flatnonzero(is_camera & (rng.random(len(is_camera)) < STRANGE_SHARE))
-    local = local.clone()
-    own = len(OPINION_PENALTIES)
-    others = rng.choice(camera, len(strange))
-    local[torch.from_numpy(strange), :, own:] = table[torch.from_numpy(others), :, own:]
-    return local
 
 
 def _schedule(step: int, steps: int) -> float:

@@ -159,10 +159,9 @@ def _wire_pooling(model: Any) -> None:
     readout = torch.arange(READOUT)
     block15.depthwise_conv.depthwise_conv.weight[:, :, :2, :2] = 0.25
     _wire_carried(model, torch.zeros(READOUT), torch.full((READOUT,), 0.5))
-    # One part of a picture may lie far further out than the whole, so [-24, 24] fits into the activations here; the
-    # top's own activation cuts the picture's value at 6.
-    gain = 0.125
-    for block in last:
+    # One part of a picture may lie further out than the whole: [-12, 12] until the last block.
+    for number, block in enumerate(last):
+        gain = 0.5 if number == len(last) - 1 else 0.25
         block.depthwise_conv.depthwise_conv.weight[:, :, :2, :2] = gain / 4
         block.depthwise_conv.depthwise_norm.bias[:] = 3
         block.projection.project_conv.weight[readout, readout, 0, 0] = 1 / gain
