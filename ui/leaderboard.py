@@ -72,6 +72,8 @@ def build(page: gr.Blocks) -> None:
 def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, export, link, citation, file) -> None:
     board = schema.load_board
     settings = {"show_progress": "hidden", "api_visibility": "private"}
+    # Two quick changes must arrive in the order in which they were made.
+    in_order = {**settings, "concurrency_limit": 1}
     stale = [link, citation, file]
 
     def draw_table(view: View) -> list[Any]:
@@ -95,6 +97,15 @@ def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, ex
     @plain_errors
     def refresh_figure(*values: Any) -> list[Any]:
         return draw_figure(view_of(values))
+
+    @plain_errors
+    def search(drawn_query: str, *values: Any) -> list[Any]:
+        view = view_of(values)
+        if view.search == decode(drawn_query, board=board()).view.search:
+            # A link or Reset filled the box in. The page reports that as a change while its other controls still
+            # hold their old values, from which the wrong table would be drawn.
+            return [gr.skip()] * (len(drawn) + len(figure))
+        return [*draw_table(view), *draw_figure(view)]
 
     @plain_errors
     def sort(event: gr.EventData, *values: Any) -> list[Any]:
@@ -141,12 +152,12 @@ def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, ex
     tabs = _enclosing_tabs()
     page.load(start, outputs=[tabs, *state], **settings)
     # "always_last" would run for ever where two handlers share a trigger; one at a time, in order, is quick enough.
-    changes = [component.input for component in controls.of_table]
-    # Text that is pasted or filled in at once changes the box without a key press.
-    changes += [controls.search.change, controls.search.submit]
-    gr.on(changes, refresh, controls.inputs, drawn, trigger_mode="multiple", **settings)
+    changes = [component.input for component in controls.of_table if component is not controls.search]
+    gr.on(changes, refresh, controls.inputs, drawn, trigger_mode="multiple", **in_order)
     gr.on(changes + [component.input for component in controls.of_figure], refresh_figure, controls.inputs, figure,
-          trigger_mode="multiple", **settings)
+          trigger_mode="multiple", **in_order)
+    # Text that is pasted or filled in at once changes the box without a key press, so that "input" would miss it.
+    controls.search.change(search, [query, *controls.inputs], [*drawn, *figure], trigger_mode="multiple", **in_order)
     gr.on([component.input for component in controls.of_figure],
           lambda *values: encode(view_of(values), board=board()), controls.inputs, query, **settings)
     shown.select(sort, controls.inputs, [controls.order, *drawn], **settings).then(

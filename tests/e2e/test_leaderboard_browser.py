@@ -60,7 +60,6 @@ def expect_caption(page, text):
     page.locator("#leaderboard-table caption", has_text=text).wait_for(timeout=15_000)
 
 
-@pytest.mark.xfail(reason="known defect: the page drops the methods that a link names")
 def test_a_link_opens_the_same_table_again(browser, address):
     link = "?tab=leaderboard&metric=plcc&d=koniq-10k,live-challenge,spaq&m=iqarag,q-debias&sort=spaq&fig=heat"
     page = opened(browser, address, link)
