@@ -1,29 +1,36 @@
-"""A proxy in front of a server that spoils some requests: 429, 500, a cut connection, a slow answer."""
+"""A proxy in front of a server that spoils some requests: 429, 500, a cut connection, a slow answer, a dead server."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx2 as httpx
 
 
 class FaultProxy:
-    """Forwards to `target` while the context is open. `faults` are consumed one a chat request."""
+    """Forwards to `target` while the context is open.
+
+    `faults` are consumed one a chat request: "429", "500", "cut" or "slow"; None lets a request through; a function is
+    called before its request is passed on, for example to kill the server.
+    """
 
     def __init__(self, target: str) -> None:
         self.target = target
-        self.faults: deque[str] = deque()
+        self.faults: deque[str | Callable[[], None] | None] = deque()
         self.met: Counter[str] = Counter()
         self.client = httpx.Client(timeout=60, trust_env=False)
 
     def __enter__(self) -> FaultProxy:
         handler = type("Bound", (_Handler,), {"proxy": self})
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._http.daemon_threads = True
+        # Joined at the end: a slow answer may still be under way when its client has long given up.
+        self._http.daemon_threads = False
         threading.Thread(target=self._http.serve_forever, daemon=True).start()
         return self
 
@@ -48,10 +55,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        fault = ""
+        fault = None
         if self.path.endswith("/chat/completions") and self.proxy.faults:
             fault = self.proxy.faults.popleft()
-            self.proxy.met[fault] += 1
+            if isinstance(fault, str):
+                self.proxy.met[fault] += 1
+        if callable(fault):
+            fault()
         if fault == "cut":
             self.close_connection = True
             self.connection.close()
@@ -74,8 +84,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(answer.status_code, answer.content)
 
     def _answer(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        # A client that has lost patience is no longer there to read its answer.
+        with contextlib.suppress(ConnectionError):
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)

@@ -46,32 +46,51 @@ def checkpoint(tmp_path_factory) -> Path:
     return tiny_lmm.build("qwen3_vl", tmp_path_factory.mktemp("tiny"), width=128)
 
 
-@contextlib.contextmanager
-def serving(checkpoint: Path, port: int) -> Iterator[subprocess.Popen]:
-    """A vLLM of its own process group, ready to answer; killed at the end."""
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TORCHDYNAMO_DISABLE": "1", "VLLM_CPU_KVCACHE_SPACE": "1",
-                   "VLLM_CPU_OMP_THREADS_BIND": "nobind", "PATH": f"{VENV / 'bin'}:{os.environ['PATH']}"}
-    log = (checkpoint / f"server-{port}.log").open("wb")
-    process = subprocess.Popen(
-        [VENV / "bin" / "vllm", "serve", checkpoint, "--served-model-name", NAME, "--dtype", "float32",
-         "--enforce-eager", "--block-size", "32", "--limit-mm-per-prompt", '{"image":6,"video":0}', "--max-model-len",
-         "2048", "--host", "127.0.0.1", "--port", str(port)],
-        env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
+class Served:
+    """A vLLM on a fixed port, in a process group of its own; `ready` starts it where it is not running."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        self.checkpoint, self.port = checkpoint, free_port()
+        self._process: subprocess.Popen | None = None
+        self._log = checkpoint / "server.log"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ready(self) -> str:
+        if self._process is None or self._process.poll() is not None:
+            self._start()
+        return self.url
+
+    def kill(self) -> None:
+        """kill -9 for all of its processes, as when its machine is taken away."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def _start(self) -> None:
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TORCHDYNAMO_DISABLE": "1", "VLLM_CPU_KVCACHE_SPACE": "1",
+                       "VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_NO_USAGE_STATS": "1",
+                       "PATH": f"{VENV / 'bin'}:{os.environ['PATH']}"}
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [VENV / "bin" / "vllm", "serve", self.checkpoint, "--served-model-name", NAME, "--dtype", "float32",
+                 "--enforce-eager", "--block-size", "32", "--limit-mm-per-prompt", '{"image":6,"video":0}',
+                 "--max-model-len", "2048", "--host", "127.0.0.1", "--port", str(self.port)],
+                env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         end = time.monotonic() + _START_SECONDS
         while True:
-            assert process.poll() is None, f"vLLM ended: {Path(log.name).read_text(errors='replace')[-3000:]}"
+            if self._process.poll() is not None:
+                pytest.fail(f"vLLM ended: {self._log.read_text(errors='replace')[-3000:]}")
             with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False).status_code == 200:
-                    break
-            assert time.monotonic() < end, f"vLLM did not start within {_START_SECONDS} s"
-            time.sleep(1)
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        log.close()
+                if httpx.get(f"{self.url}/health", trust_env=False).status_code == 200:
+                    return
+            if time.monotonic() > end:
+                pytest.fail(f"vLLM did not start within {_START_SECONDS} s: "
+                            f"{self._log.read_text(errors='replace')[-3000:]}")
+            time.sleep(0.5)
 
 
 def free_port() -> int:
@@ -81,10 +100,17 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def server(checkpoint) -> Iterator[str]:
-    port = free_port()
-    with serving(checkpoint, port):
-        yield f"http://127.0.0.1:{port}"
+def served(checkpoint) -> Iterator[Served]:
+    made = Served(checkpoint)
+    try:
+        yield made
+    finally:
+        made.kill()
+
+
+@pytest.fixture
+def server(served) -> str:
+    return served.ready()
 
 
 @pytest.fixture(scope="module")
@@ -145,31 +171,41 @@ def test_what_the_server_refuses_is_said(server):
         ServerLMM(server, "tiny-qwen")
 
 
-def test_a_server_that_is_killed_in_the_middle_of_a_run(checkpoint, tmp_path, capsys):
+def test_a_run_on_a_bad_line_equals_one_on_a_good_line(server, tmp_path):
+    data = make_pictures(tmp_path / "set", 24)
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    assert evaluate(data, good, server) == 0
+    with FaultProxy(server) as proxy:
+        proxy.faults.extend(["cut", "429", None, "500", "429", None, "slow", "cut", None, "500"])
+        assert evaluate(data, bad, proxy.url.removesuffix("/v1"), "timeout=2&patience=60") == 0
+        assert not proxy.faults
+    assert not any(row.error for row in load_run(bad))
+    assert scores(bad) == pytest.approx(scores(good), abs=1e-4)
+
+
+def test_a_server_that_is_killed_in_the_middle_of_a_run(served, tmp_path, capsys):
     data = make_pictures(tmp_path / "set", 60)
-    port = free_port()
-    words = ["evaluate", "--method", "q-bench", "--lmm", f"server:http://127.0.0.1:{port}/v1?patience=2#{NAME}",
-             "--images", str(data[0]), "--scores", str(data[1]), "--batch-size", "4"]
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    with serving(checkpoint, port) as process:
-        import threading
+    assert evaluate(data, whole, served.ready()) == 0
+    with FaultProxy(served.url) as proxy:
+        # The plug is pulled when the 23rd picture arrives, so the moment does not depend on how busy the machine is.
+        proxy.faults.extend([None] * 22 + [served.kill])
+        assert evaluate(data, killed, proxy.url.removesuffix("/v1"), "patience=2&concurrency=2") == 1
+        assert "check that it runs" in capsys.readouterr().err
+        kept = load_run(killed)
+        assert len(kept) == 20  # five whole batches of four
+        assert not any(row.error for row in kept)
+        served.ready()
+        assert evaluate(data, killed, proxy.url.removesuffix("/v1"), "patience=2&concurrency=2") == 0
+    assert load_run(killed)[:20] == kept
+    assert scores(killed) == pytest.approx(scores(whole), abs=1e-4)
 
-        def kill() -> None:
-            while not (killed / "predictions.csv").exists():
-                time.sleep(0.005)
-            os.killpg(process.pid, signal.SIGKILL)
 
-        killer = threading.Thread(target=kill)
-        killer.start()
-        assert main([*words, "--out", str(killed)]) == 1
-        killer.join()
-    assert "check that it runs" in capsys.readouterr().err
-    kept = load_run(killed)
-    assert 0 < len(kept) < 60
-    assert not any(row.error for row in kept)
-    unload()
-    with serving(checkpoint, port):
-        assert main([*words, "--out", str(killed)]) == 0
-        assert main([*words, "--out", str(whole)]) == 0
-    rows = {row.image: row.score for row in load_run(whole)}
-    assert {row.image: row.score for row in load_run(killed)} == pytest.approx(rows, abs=1e-4)
+def evaluate(data: tuple[Path, Path], out: Path, url: str, settings: str = "patience=60") -> int:
+    unload()  # The connection of an earlier run has met a server that is no longer there.
+    return main(["evaluate", "--method", "q-bench", "--lmm", f"server:{url}/v1?{settings}#{NAME}", "--images",
+                 str(data[0]), "--scores", str(data[1]), "--batch-size", "4", "--out", str(out)])
+
+
+def scores(run: Path) -> dict[str, float | None]:
+    return {row.image: row.score for row in load_run(run)}
