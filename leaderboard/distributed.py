@@ -45,9 +45,11 @@ class Cluster:
     cpus: int = 1
     gpus: float | None = None
 
-    def score(self, method: str, lmm: str | None, options: dict[str, Any], pending: Sequence[Sequence[Rated]]) \
-            -> Iterator[tuple[dict[str, Any], dict[str, Any], list[Prediction]]]:
+    def score(self, method: str, lmm: str | None, options: dict[str, Any], pending: Sequence[Sequence[Rated]],
+              members: Sequence[Path] = ()) -> Iterator[tuple[dict[str, Any], dict[str, Any], list[Prediction]]]:
         """(identity, about, rows) of every batch, in the order in which they are done.
+
+        Arguments as `leaderboard.evaluate.Evaluation.perform`; `pending` as `leaderboard.scoring.batches`.
 
         Raises:
             RunError: Ray is not installed, the cluster cannot be reached or is too small, or a batch kills its actors.
@@ -58,7 +60,9 @@ class Cluster:
         ray = _ray()
         self._connect(ray)
         try:
-            yield from self._stream(ray, method, _absolute(lmm), options, pending)
+            wanted = {"method": method, "lmm": _absolute(lmm), "options": options,
+                      "folders": [os.path.abspath(folder) for folder in members]}
+            yield from self._stream(ray, wanted, pending)
         finally:
             ray.shutdown()
 
@@ -82,8 +86,7 @@ class Cluster:
             raise RunError(f"No Ray cluster answers at {self.address!r} ({error}); start one with `ray start --head`, "
                            "or leave the address out.") from error
 
-    def _stream(self, ray: Any, method: str, lmm: str | None, options: dict[str, Any],
-                pending: Sequence[Sequence[Rated]]) \
+    def _stream(self, ray: Any, wanted: dict[str, Any], pending: Sequence[Sequence[Rated]]) \
             -> Iterator[tuple[dict[str, Any], dict[str, Any], list[Prediction]]]:
         from ray.data import ActorPoolStrategy, DataContext
 
@@ -98,7 +101,7 @@ class Cluster:
         data = ray.data.from_items([{"batch": _packed(batch)} for batch in pending], override_num_blocks=blocks)
         warnings.filterwarnings("ignore", message=".*ray_remote_args_fn.*")  # as requirements-ray.txt says
         scored = data.map(
-            _Actor, fn_constructor_kwargs={"method": method, "lmm": lmm, "options": options},
+            _Actor, fn_constructor_kwargs=wanted,
             compute=ActorPoolStrategy(size=actors), num_cpus=self.cpus, num_gpus=gpus,
             ray_remote_args_fn=_survival)
         try:
@@ -134,12 +137,12 @@ class _Actor:
     What goes wrong travels as text: an exception here would make Ray try again what cannot succeed.
     """
 
-    def __init__(self, method: str, lmm: str | None, options: dict[str, Any]) -> None:
-        from leaderboard.scoring import Scorer
+    def __init__(self, method: str, lmm: str | None, options: dict[str, Any], folders: Sequence[str]) -> None:
+        from leaderboard.folds import make_scorer
 
         self.failure = ""
         try:
-            self.scorer = Scorer(method, lmm, options)
+            self.scorer = make_scorer(method, lmm, options, folders)
         except (LMMError, ValueError) as error:
             self.failure = str(error)
 

@@ -2,6 +2,7 @@
 
     python -m leaderboard evaluate --method q-bench --lmm embedded --images DIR --scores CSV --out RUN
     python -m leaderboard evaluate --method leaf --dataset koniq-10k --root DIR --split test --out RUN
+    python -m leaderboard evaluate --method q-bench --folds CACHE --images DIR --scores CSV --out RUN
 
 RUN/predictions.csv grows by whole rows; the same command goes on after a kill. Rows with an error are kept as they
 are, because most pictures that fail once fail again; `--retry-failed` takes them out and scores their pictures anew.
@@ -18,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leaderboard import provenance, rated, runs
+from leaderboard import folds, provenance, rated, runs
 from leaderboard.progress import Progress, duration
 from leaderboard.rated import Rated, RatedSet
 from leaderboard.runs import Prediction, RunError, RunFolder
@@ -41,6 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
                         help="an option of the method, any number of times")
     parser.add_argument("--seed", type=int, metavar="N", help="seeds everything random; short for --option seed=N")
+    parser.add_argument("--folds", metavar="DIR",
+                        help="score each picture with the model that was trained without it: DIR holds fold-0, fold-1 "
+                             "and so on, and folds.csv (image,fold); --lmm is then the model's name in results "
+                             "(embedded)")
     data = parser.add_argument_group("pictures and opinions", "either --images and --scores, or --dataset and --root")
     data.add_argument("--images", metavar="DIR", help="folder of pictures, searched with its subfolders")
     data.add_argument("--scores", metavar="CSV", help="table with a row a picture: image,mos[,std]")
@@ -82,10 +87,13 @@ def run(args: argparse.Namespace) -> int:
         return USAGE
     try:
         pictures = _rated(args)
+        members = folds.members(args.folds, args.method) if args.folds else ()
+        if members:
+            pictures = folds.dealt(pictures, args.folds, len(members))
         for note in pictures.notes:
             print(note, file=sys.stderr)
         with RunFolder(args.out) as folder:
-            return _run(args, options, pictures, folder)
+            return _run(args, options, pictures, folder, members)
     except LMMError as error:
         print(f"leaderboard evaluate: {error}", file=sys.stderr)
         return WRONG
@@ -159,7 +167,8 @@ def _rated(args: argparse.Namespace) -> RatedSet:
         lower_is_better=args.lower_is_better)
 
 
-def _run(args: argparse.Namespace, options: dict[str, Any], pictures: RatedSet, folder: RunFolder) -> int:
+def _run(args: argparse.Namespace, options: dict[str, Any], pictures: RatedSet, folder: RunFolder,
+         members: Sequence[Path]) -> int:
     spread = None
     if args.ray is not None:
         from leaderboard import distributed
@@ -168,7 +177,7 @@ def _run(args: argparse.Namespace, options: dict[str, Any], pictures: RatedSet, 
     evaluation = Evaluation(folder, pictures, limit=args.limit, batch_size=args.batch_size,
                             retry_failed=args.retry_failed)
     metrics = evaluation.perform(args.method, args.lmm, options, command=_command(args), spread=spread,
-                                 facts={"variant": args.variant, "training_set": args.training_set})
+                                 members=members, facts={"variant": args.variant, "training_set": args.training_set})
     print(summary(metrics))
     return DONE if metrics["srcc"]["n"] else WRONG
 
@@ -210,20 +219,22 @@ class Evaluation:
                 if any(item.name not in self.rows for item in batch)]
 
     def perform(self, method: str | Method, lmm: Any = None, options: dict[str, Any] | None = None, *,
-                command: str = "", spread: Any = None, facts: dict[str, Any] | None = None) -> dict[str, Any]:
+                command: str = "", spread: Any = None, members: Sequence[Path] = (),
+                facts: dict[str, Any] | None = None) -> dict[str, Any]:
         """Scores what is missing and returns the metrics, which are written to metrics.json as well.
 
         Args:
             method, lmm, options: as `leaderboard.scoring.Scorer`.
             command: recorded as the command of this run.
             spread: a `leaderboard.distributed.Cluster`; None scores in this process.
+            members: a folder a fold, as `leaderboard.folds.members`; then `lmm` is only what to call the model.
             facts: further entries of the provenance; None values are left out.
 
         Raises:
             RunError: the folder belongs to another run.
             methods.lmm.LMMError: the model cannot be loaded or reached.
         """
-        from leaderboard.scoring import Scorer
+        from leaderboard.folds import make_scorer
 
         self._command = command
         pinned = self.folder.settings()
@@ -234,9 +245,9 @@ class Evaluation:
         if done:
             print(f"{done} of {len(self.wanted)} pictures have been scored before.", file=sys.stderr)
         if spread is not None:
-            results = spread.score(method, lmm, options or {}, pending)
+            results = spread.score(method, lmm, options or {}, pending, members)
         else:
-            results = _in_this_process(Scorer(method, lmm, options), pending)
+            results = _in_this_process(make_scorer(method, lmm, options, members), pending)
         progress = Progress(len(self.wanted), done)
         known: dict[str, Any] = {}
         checked = None

@@ -124,6 +124,8 @@ def title(method: str) -> str:
 
 def _protocol(p: dict[str, Any]) -> str:
     split = f"split {p['split']}" if p.get("split") else "whole set"
+    if p.get("folds"):
+        split += f"; every picture scored by the one of {p['folds']} models that was trained without it"
     return (f"{split}; raw PLCC; RMSE after the logistic fit, in units of the opinions; "
             f"{stats.SAMPLES} bootstrap samples")
 

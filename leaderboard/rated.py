@@ -23,11 +23,13 @@ class Rated:
         name: as its source names it; unique in a run.
         mos: mean opinion, higher is better.
         path: the file; "" where it is not there.
+        fold: the part that it was left out with, where every picture is scored by a model trained without it.
     """
 
     name: str
     mos: float
     path: str
+    fold: int | None = None
 
 
 @dataclass(frozen=True)

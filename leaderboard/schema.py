@@ -23,7 +23,8 @@ metrics.json of a run:
                     "versions": {"python": "3.11.9", ...}}}
 
 Optional keys of provenance: `variant` (a short name for these options), `training_set` (dataset slugs joined with
-"+", or "none"), `training_free` (true or false), `lmm_passes` (passes a picture) and `parameters_billion`. A metric
+"+", or "none"), `training_free` (true or false), `lmm_passes` (passes a picture), `parameters_billion` and `folds`
+(models that were trained each without a part of the set, so that every picture was a new one to its model). A metric
 that is undefined has null for value, low and high, and a `note` that says why.
 
 predictions.csv of a run: at least `image,mos,score`; a row whose `error` is filled has no score and counts as failed.

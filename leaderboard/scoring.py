@@ -20,12 +20,19 @@ from methods.images import Decoded, ImageError, decode
 from methods.lmm.base import LMM, LMMError
 from methods.lmm.errors import ModelUnavailable
 
+EMBEDDED_TRAINED_ON = {"lmm": "live-challenge-dev+kadid-10k", "student": "live-challenge-dev"}
+"""Sets whose opinions the weights in assets/ have seen, as their cards say; KADID-10k's only as means of its levels."""
+
 _PIXELS_AT_ONCE = 32_000_000  # Full-size photos go through in smaller groups, so that memory does not grow with them.
 
 
 def batches(items: Sequence[Rated], size: int) -> list[tuple[Rated, ...]]:
-    """The list cut into runs of `size`, always from its start."""
-    return [tuple(items[start:start + size]) for start in range(0, len(items), size)]
+    """The list cut into runs of `size`, always from its start; the pictures of one fold come together."""
+    found = []
+    for fold in dict.fromkeys(sorted(item.fold or 0 for item in items)):
+        own = [item for item in items if (item.fold or 0) == fold]
+        found += [tuple(own[start:start + size]) for start in range(0, len(own), size)]
+    return found
 
 
 class Scorer:
@@ -69,6 +76,10 @@ class Scorer:
         entry = None if model is None else find(model.name.rpartition("#")[2])
         if entry is not None and entry.trained_on is not None:
             facts["training_set"] = "+".join(entry.trained_on) or "none"
+        elif self.method._lmm_id().partition("@")[0] == "embedded":
+            facts["training_set"] = EMBEDDED_TRAINED_ON["student" if model is None else "lmm"]
+            # A method without training of its own is not training-free on a model that was trained on opinions.
+            facts["training_free"] = False
         return facts
 
     def score(self, pictures: Sequence[Rated]) -> list[Prediction]:

@@ -1,11 +1,12 @@
 """Trains the student that ships in assets/embedded-student, and measures it.
 
     python -m methods.leaf.embedded --weights efficientnet-lite0.pth --images DIR --mos scores.csv \
-        --out assets/embedded-student
+        --out assets/embedded-student [--folds DIR]
 
 The tower keeps its ImageNet weights; the head is a ridge over every picture and its mirror image. The card holds
 repeated five-fold cross-validation in which a picture and its mirror image are always in the same part and the
-penalty is chosen within the training part.
+penalty is chosen within the training part. `--folds DIR` also keeps the students of one such cross-validation, for
+`python -m leaderboard evaluate --method leaf --folds DIR`.
 """
 
 from __future__ import annotations
@@ -67,8 +68,14 @@ def measured(predicted: np.ndarray, mos: np.ndarray) -> dict[str, Any]:
             for name in rows[0]}
 
 
-def train(weights: Path, opinions: Opinions) -> Student:
-    """The embedded student from published ImageNet weights and rated pictures."""
+def train(weights: Path, opinions: Opinions, folds: Path | None = None) -> Student:
+    """The embedded student from published ImageNet weights and rated pictures.
+
+    Args:
+        weights: EfficientNet-Lite0's state dict.
+        opinions: the rated pictures.
+        folds: where to save one student a fold, each trained without that fold's pictures; None saves none.
+    """
     import torch
 
     from methods.leaf.efficientnet import from_imagenet
@@ -79,6 +86,8 @@ def train(weights: Path, opinions: Opinions) -> Student:
     backbone = TowerBackbone(tower, TAPS)
     features, mos = mirrored_features(backbone, opinions), opinions.mos01
     predicted = cross_validate(features, mos)
+    if folds is not None:
+        save_folds(folds, backbone, features, opinions)
     fit = fit_ridge(np.concatenate(features), np.tile(mos, 2), groups=np.tile(np.arange(len(mos)), 2))
     card = {
         "name": "embedded",
@@ -105,15 +114,30 @@ def train(weights: Path, opinions: Opinions) -> Student:
     return Student(backbone, fit.head, card)
 
 
+def save_folds(folder: Path, backbone: TowerBackbone, features: np.ndarray, opinions: Opinions) -> None:
+    """Writes fold-0/student, fold-1/student ... and folds.csv, as `leaderboard.folds` reads them."""
+    from leaderboard import folds
+
+    fold, mos = fold_of(len(opinions), FOLDS, 0), opinions.mos01
+    for index in range(FOLDS):
+        rows = np.flatnonzero(fold != index)
+        fit = fit_ridge(np.concatenate(features[:, rows]), np.tile(mos[rows], 2), groups=np.tile(rows, 2))
+        card = {"name": "embedded", "scale": list(opinions.scale),
+                "training": {"penalty": fit.penalty, "pictures": f"{len(rows)} of {len(mos)}: all but fold {index}"}}
+        Student(backbone, fit.head, card).save(folder / f"fold-{index}" / "student")
+    folds.write(folder, opinions.names, fold)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m methods.leaf.embedded", description=__doc__.split("\n")[0])
     parser.add_argument("--weights", type=Path, required=True, help="the published EfficientNet-Lite0 state dict")
     parser.add_argument("--images", type=Path, required=True, help="folder of the rated pictures")
     parser.add_argument("--mos", type=Path, required=True, help="CSV of their mean opinion scores")
     parser.add_argument("--out", type=Path, default=EMBEDDED, help="where to save the student")
+    parser.add_argument("--folds", type=Path, metavar="DIR", help="where to save the students of a cross-validation")
     chosen = parser.parse_args(arguments)
     opinions = read_opinions(chosen.mos, chosen.images, minimum=50)
-    student = train(chosen.weights, opinions)
+    student = train(chosen.weights, opinions, chosen.folds)
     student.save(chosen.out)
     print(json.dumps(student.card["measured"], indent=2))
     return 0
