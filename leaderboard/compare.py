@@ -87,7 +87,7 @@ def compare(a: Sequence[Prediction], b: Sequence[Prediction], *, names: tuple[st
         raise ValueError(f"There is no metric {unknown[0]!r}; choose from {', '.join(stats.METRICS)}.")
     first = {row.image: row for row in a if not row.error}
     second = {row.image: row for row in b if not row.error}
-    shared = [name for name in first if name in second]
+    shared = sorted(first.keys() & second.keys())  # A bootstrap depends on the order; that of a file on kills and Ray.
     if len(shared) < _LEAST:
         raise ValueError(f"{names[0]} and {names[1]} have {len(shared)} scored pictures in common; at least {_LEAST} "
                          "are needed. Runs on different datasets cannot be compared.")

@@ -289,7 +289,8 @@ class Evaluation:
         from methods.opinions import direction_warning
 
         found = [self.rows[item.name] for item in self.wanted if item.name in self.rows]
-        scored = [row for row in found if not row.error]
+        # By name: a bootstrap depends on the order, and that of the file on kills, folds and Ray.
+        scored = sorted((row for row in found if not row.error), key=lambda row: row.image)
         scores, mos = [row.score for row in scored], [row.mos for row in scored]
         warning = direction_warning(mos, scores) if scored else None
         if warning:

@@ -50,6 +50,8 @@ def read(folder: Path) -> Run:
     if problems:
         raise SchemaError(f"{folder.name}/metrics.json cannot be added: {' '.join(problems)}")
     scored, n_failed = predictions(folder / "predictions.csv")
+    # As `evaluate` takes them: a bootstrap depends on the order, which in the file is that in which rows were done.
+    scored = scored.sort_values("image", ignore_index=True)
     provenance = metrics["provenance"]
     seed = provenance["seed"] if isinstance(provenance["seed"], int) else 0
     estimates = stats.summary(scored["score"], scored["mos"], seed=_bootstrap_seed(metrics, scored, seed))

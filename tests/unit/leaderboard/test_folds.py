@@ -73,7 +73,10 @@ def test_each_picture_is_scored_by_the_model_of_its_fold(data, cache, tmp_path):
     assert len(set(source["lmm_revision"].split()[2:])) == 2
     assert source["training_set"] == "live-challenge-dev+kadid-10k"
     assert source["training_free"] is False
-    record = measured.rows(measured.read(out))[0]
+    read = measured.read(out)
+    assert {name: (found.low, found.high) for name, found in read.estimates.items()} == {
+        name: (metrics[name]["low"], metrics[name]["high"]) for name in read.estimates}
+    record = measured.rows(read)[0]
     assert "the one of 2 models that was trained without it" in record["protocol"]
     assert record["training_free"] == "false"
 

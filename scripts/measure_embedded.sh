@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Measures every method with the weights in assets/ on the photos that they were trained on, held out, and adds the
+# results to the leaderboard: scripts/measure_embedded.sh DATA MODELS STUDENTS [OUT]
+#
+#   DATA       rated photos: scores.csv and images/; the folder's name is the dataset's slug
+#   MODELS     the cache of `python -m methods.lmm.training --only all`, with a model a fold
+#   STUDENTS   what `python -m methods.leaf.embedded --folds STUDENTS` wrote
+#   OUT        where the runs go (runs/embedded); started again, unfinished ones go on
+#
+# ADD=no measures only. Every photo is scored by the fold's model that was trained without it.
+set -euo pipefail
+data=$(realpath "$1") models=$(realpath "$2") students=$(realpath "$3")
+cd "$(dirname "$0")/.."
+repository=$PWD out=$(realpath -m "${4:-runs/embedded}")
+python=$(realpath -s "${PYTHON:-.venv/bin/python}")
+name=$(basename "$data")
+
+# Results record their command; links of fixed names keep the paths of this machine out of it.
+mkdir -p "$out"
+cd "$out"
+ln -sfn "$data" "$name"
+ln -sfn "$models" embedded-lmm-folds
+ln -sfn "$students" leaf-folds
+export PYTHONPATH=$repository
+
+measure() {
+  run=$1
+  shift
+  "$python" -m leaderboard evaluate "$@" --images "$name/images" --scores "$name/scores.csv" --out "$run"
+}
+measure q-bench-two-words --method q-bench --variant "two words" --folds embedded-lmm-folds
+measure q-bench-five-levels --method q-bench --option question=five-level --variant "five levels" \
+  --folds embedded-lmm-folds
+measure iqarag --method iqarag --folds embedded-lmm-folds
+measure llm-iqa --method llm-iqa --folds embedded-lmm-folds
+measure q-debias --method q-debias --folds embedded-lmm-folds
+measure visualquality-r1 --method visualquality-r1 --folds embedded-lmm-folds
+measure leaf --method leaf --option map=false --folds leaf-folds
+
+if [ "${ADD:-yes}" = yes ]; then
+  for run in q-bench-two-words q-bench-five-levels iqarag llm-iqa q-debias visualquality-r1 leaf; do
+    "$python" -m leaderboard add "$run" --replace
+  done
+  "$python" -m leaderboard check
+fi
