@@ -34,6 +34,10 @@ LANE = {"concurrency_id": "models", "concurrency_limit": 16}
 """Pass to every event that uses a model: `button.click(..., **gpu.LANE)`. The limit bounds how many visitors wait in
 this process; which one runs is decided by `FairLane`, picture by picture, so that a folder never blocks a photo."""
 
+LONG_LANE = {"concurrency_id": "many pictures", "concurrency_limit": 8}
+"""For events that score many pictures one by one, each with `assess(..., one_of_many=True)`: with places of their own
+in this process, any number of them leaves the places of `LANE` free."""
+
 LONGEST_WAIT = float(os.environ.get("MEAN_OPINION_LONGEST_WAIT", 300))
 LONGEST_RUN = float(os.environ.get("MEAN_OPINION_LONGEST_RUN", 600))
 """Seconds that a visitor may wait for a turn, and that one streamed call may take."""
@@ -68,6 +72,7 @@ class _Job:
     arguments: dict[str, Any] = field(default_factory=dict)
     seconds: float = 60.0
     streams: bool = False
+    yields: bool = False
 
 
 def preload() -> None:
@@ -89,20 +94,22 @@ def _warm_up() -> None:
 
 def assess(
     method: str,
-    images: Sequence[str],
+    images: Sequence[str | bytes],
     lmm: str | None = None,
     options: dict[str, Any] | None = None,
     *,
     progress: gr.Progress | None = None,
+    one_of_many: bool = False,
 ) -> list[Assessment]:
     """Scores pictures with a method; the order is kept.
 
     Args:
         method: registry name.
-        images: paths that came through the page's upload check.
+        images: paths that came through the page's upload check, or a file's bytes.
         lmm: a name from `models.offered`, None for the default.
         options: changes to the method's defaults.
         progress: the handler's `gr.Progress()`, told about loading and waiting.
+        one_of_many: lets visitors go first who wait for a single result.
 
     Raises:
         gr.Error: one plain sentence.
@@ -111,7 +118,8 @@ def assess(
     _prepare(ready, progress)
     passes = _cost(ready, options or {}) * len(images)
     arguments = {"method": ready, "images": list(images), "options": dict(options or {})}
-    return _finish(_Job(_assess, arguments, seconds=15 + SECONDS_A_PASS * passes), progress)
+    job = _Job(_assess, arguments, seconds=15 + SECONDS_A_PASS * passes, yields=one_of_many)
+    return _finish(job, progress)
 
 
 def call(target: str, *, seconds: float = 60.0, progress: gr.Progress | None = None, **arguments: Any) -> Any:
@@ -143,7 +151,7 @@ def _cost(ready: MethodOf, options: dict[str, Any]) -> float:
     return models.cost(ready.method, ready.lmm, options)
 
 
-def _assess(method: Any, images: list[str], options: dict[str, Any]) -> list[Assessment]:
+def _assess(method: Any, images: list[str | bytes], options: dict[str, Any]) -> list[Assessment]:
     return method.assess_batch(images, **options)
 
 
@@ -156,7 +164,10 @@ def _finish(job: _Job, progress: gr.Progress | None) -> Any:
 
 @plain_errors
 def _run(job: _Job, progress: gr.Progress | None) -> Iterator[Any]:
-    with _lane.turn(LONGEST_WAIT, on_wait=lambda ahead: _tell(progress, f"Waiting for {ahead} before you")):
+    def on_wait(ahead: int) -> None:
+        _tell(progress, f"Waiting for {ahead} before you")
+
+    with _lane.turn(LONGEST_WAIT, on_wait=on_wait, yields=job.yields):
         _tell(progress, "Looking at the picture")
         deadline = time.monotonic() + LONGEST_RUN
         for value in _on_gpu(job):

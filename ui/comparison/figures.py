@@ -1,0 +1,132 @@
+"""A comparison as plotly figures: every score as a dot with its method's own spread, and who is preferred to whom."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ui.comparison.agreement import agreements, order, preferences
+from ui.comparison.records import Cell, Comparison
+from ui.components.figures import ACCENT, INK, SECOND, SERIES, themed
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "hexagon", "triangle-down")
+LANE = 0.12
+"""Distance of two systems' dots on a row, in rows."""
+
+
+def dots(comparison: Comparison) -> go.Figure | None:
+    """One row a system for a single picture, else one row a picture with a colour and symbol for each system."""
+    import plotly.graph_objects as go
+
+    cells = comparison.scored
+    if not cells:
+        return None
+    single = len(comparison.pictures) == 1
+    rows = ([cell.system for cell in sorted(cells, key=lambda cell: -cell.score)] if single else order(comparison))
+    names = [comparison.systems[index].title if single else comparison.pictures[index].name for index in rows]
+    figure = go.Figure()
+    for system in dict.fromkeys(cell.system for cell in cells):
+        mine = [cell for cell in cells if cell.system == system]
+        heights = [rows.index(cell.system if single else cell.picture)
+                   + (0 if single else _lane(system, len(comparison.systems))) for cell in mine]
+        colour = ACCENT if single else SERIES[system % len(SERIES)]
+        _bars(figure, mine, heights, colour)
+        figure.add_scatter(
+            x=[cell.score for cell in mine], y=heights, mode="markers+text" if single else "markers",
+            text=[f"{cell.score:.3f}" for cell in mine], cliponaxis=False, textposition="top center",
+            name=html.escape(comparison.systems[system].title), showlegend=not single and len(comparison.systems) > 1,
+            marker={"size": 12, "color": colour, "symbol": SYMBOLS[0 if single else system % len(SYMBOLS)]},
+            hovertext=[_hover(comparison, cell) for cell in mine], hoverinfo="text",
+        )
+    themed(figure, height=90 + 44 * len(rows) + (0 if single or len(comparison.systems) < 2 else 40))
+    figure.update_xaxes(range=[-0.02, 1.02], tickvals=[0, 0.25, 0.5, 0.75, 1], title={"text": "score", "font":
+                                                                                      {"color": INK}})
+    figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=[_short(name) for name in names],
+                        range=[len(rows) - 0.4, -0.7], showgrid=False)
+    return figure
+
+
+def _lane(system: int, count: int) -> float:
+    return LANE * (system - (count - 1) / 2) * min(1.0, 5 / max(count, 1))
+
+
+def _bars(figure: go.Figure, cells: list[Cell], heights: list[float], colour: str) -> None:
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for cell, height in zip(cells, heights):
+        if cell.spread is not None:
+            # None lifts the pen: one trace draws all bars of a system.
+            x += [cell.spread.low, cell.spread.high, None]
+            y += [height, height, None]
+    if x:
+        figure.add_scatter(x=x, y=y, mode="lines", line={"color": colour, "width": 3}, opacity=0.4, hoverinfo="skip",
+                           showlegend=False)
+
+
+def _hover(comparison: Comparison, cell: Cell) -> str:
+    lines = [comparison.systems[cell.system].title, comparison.pictures[cell.picture].name, f"score {cell.score:.3f}"]
+    if cell.spread is not None:
+        lines.append(f"{cell.spread.meaning}: {cell.spread.low:.2f} to {cell.spread.high:.2f}")
+    return "<br>".join(map(html.escape, lines))
+
+
+def preference_matrix(comparison: Comparison) -> go.Figure | None:
+    """How likely the picture of a row is better than that of a column, best first; None below two pictures."""
+    import plotly.graph_objects as go
+
+    table = preferences(comparison)
+    if table is None:
+        return None
+    rows = order(comparison)
+    values = table[np.ix_(rows, rows)]
+    names = [_short(comparison.pictures[index].name) for index in rows]
+    # Names may repeat; a heat map would lay equal ones over each other, so places are drawn and named.
+    places = list(range(len(rows)))
+    text = [["" if np.isnan(value) else f"{value:.0%}" for value in row] for row in values]
+    figure = go.Figure(go.Heatmap(
+        z=[[None if np.isnan(value) else float(value) for value in row] for row in values], x=places, y=places,
+        text=text, texttemplate="%{text}", zmin=0, zmax=1, showscale=False, xgap=2, ygap=2,
+        colorscale=[[0, SECOND], [0.5, "rgba(125,135,148,0.15)"], [1, ACCENT]], hoverinfo="text",
+        hovertext=[[f"{one} better than {other}" for other in names] for one in names],
+    ))
+    themed(figure, height=130 + 36 * len(rows), title="How likely the row is better than the column")
+    figure.update_xaxes(tickvals=places, ticktext=names, showgrid=False)
+    figure.update_yaxes(tickvals=places, ticktext=names, autorange="reversed", showgrid=False)
+    return figure
+
+
+def agreement_matrix(comparison: Comparison) -> go.Figure | None:
+    """The share of picture pairs that two systems put in the same order; None below two systems with such pairs."""
+    import plotly.graph_objects as go
+
+    found = [one for one in agreements(comparison) if one.pairs]
+    if not found:
+        return None
+    systems = sorted({index for one in found for index in (one.first, one.second)})
+    size = len(systems)
+    shares: list[list[float | None]] = [[None] * size for _ in range(size)]
+    text = [[""] * size for _ in range(size)]
+    for one in found:
+        for first, second in ((one.first, one.second), (one.second, one.first)):
+            row, column = systems.index(first), systems.index(second)
+            shares[row][column] = one.share
+            text[row][column] = f"{one.same} of {one.pairs}"
+    names = [_short(comparison.systems[index].title) for index in systems]
+    figure = go.Figure(go.Heatmap(
+        z=shares, x=names, y=names, text=text, texttemplate="%{text}", zmin=0, zmax=1, showscale=False, xgap=2, ygap=2,
+        colorscale=[[0, SECOND], [0.5, "rgba(125,135,148,0.15)"], [1, ACCENT]],
+        hovertemplate="%{y} and %{x}: %{text} pairs in the same order<extra></extra>",
+    ))
+    themed(figure, height=130 + 36 * size, title="Pairs of pictures in the same order")
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_xaxes(showgrid=False)
+    return figure
+
+
+def _short(name: str) -> str:
+    return html.escape(name if len(name) <= 22 else f"{name[:21]}…")

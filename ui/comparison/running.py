@@ -1,0 +1,197 @@
+"""Scores a comparison cell by cell: every picture and system is one turn in the queue, and a failure is one cell."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import importlib.metadata
+import logging
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from methods.base import Assessment, json_safe, method_class
+from methods.images import ImageError, decode
+from ui import gpu, models
+from ui.comparison.evidence import spread_of, why
+from ui.comparison.records import MOST_CELLS, MOST_PICTURES, Cell, Comparison, Picture, System
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("torch", "torchvision", "transformers", "numpy", "scipy", "pillow", "faiss-cpu", "sam2", "gradio")
+REPOSITORY = Path(__file__).resolve().parents[2]
+NAME_LENGTH = 40
+
+
+def plan(paths: Sequence[str], methods: Sequence[str], lmms: Sequence[str] = (),
+         options: Mapping[str, Mapping[str, Any]] | None = None) -> Comparison:
+    """A comparison without cells, its pictures read and its systems checked.
+
+    Args:
+        paths: of pictures.
+        methods: registry names.
+        lmms: names from `models.offered`; each method runs on every one, on its default where none is named.
+        options: method -> changes to its default options.
+
+    Raises:
+        ValueError: nothing to compare, too much at once, an unknown name or option.
+        methods.images.ImageError: a picture cannot be read; the sentence names it.
+    """
+    if not paths:
+        raise ValueError("Add a photo first.")
+    if not methods:
+        raise ValueError("Choose at least one method.")
+    if len(paths) > MOST_PICTURES:
+        raise ValueError(f"A comparison takes up to {MOST_PICTURES} pictures; there are {len(paths)}. Score more of "
+                         "them in the folder mode.")
+    systems = _systems(methods, lmms, options or {})
+    if len(paths) * len(systems) > MOST_CELLS:
+        raise ValueError(f"This would take {len(paths) * len(systems)} scores, and {MOST_CELLS} are the most at once; "
+                         "leave out some pictures, methods or models.")
+    return Comparison(_pictures(paths), systems, versions=versions(),
+                      created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
+
+
+def _systems(methods: Sequence[str], lmms: Sequence[str], options: Mapping[str, Mapping[str, Any]]
+             ) -> tuple[System, ...]:
+    known = models.available_methods()
+    for name in (*methods, *options):
+        if name not in known:
+            raise ValueError(f"There is no method {name!r}; choose from {', '.join(known)}.")
+    labels = {name: label for label, name in models.offered()}
+    for name in lmms:
+        if name not in labels:
+            raise ValueError(f"This page does not offer the model {name}; choose from {', '.join(labels)}.")
+    systems = []
+    for name in dict.fromkeys(methods):
+        kind = method_class(name)
+        changes = json_safe(dict(options.get(name, {})))
+        kind.options.updated(**changes)
+        chosen = list(dict.fromkeys(lmms)) or [models.default_for(name)]
+        for lmm in chosen if kind.needs_lmm else [""]:
+            title = f"{kind.title}, {labels.get(lmm, lmm)}" if lmm and len(chosen) > 1 else kind.title
+            systems.append(System(name, title, lmm, changes))
+    return tuple(systems)
+
+
+def _pictures(paths: Sequence[str]) -> tuple[Picture, ...]:
+    names = names_of(paths)
+    pictures = []
+    for path, name in zip(paths, names):
+        try:
+            decoded = decode(path)
+        except ImageError as error:
+            raise ImageError(f"{name}: {error}") from error
+        image = decoded.image
+        digest = hashlib.sha256(f"{image.width}x{image.height}:".encode() + image.tobytes()).hexdigest()
+        pictures.append(Picture(name, image.width, image.height, digest, decoded.notes))
+    return tuple(pictures)
+
+
+def names_of(paths: Sequence[str]) -> list[str]:
+    """File names for display, without suffix and control characters; equal ones are numbered."""
+    names = ["".join(c for c in Path(path).stem if c.isprintable())[:NAME_LENGTH] or "picture" for path in paths]
+    return [name if names.count(name) == 1 else f"{name} ({names[: index + 1].count(name)})"
+            for index, name in enumerate(names)]
+
+
+def run(comparison: Comparison, paths: Sequence[str], progress: gr.Progress | None = None
+        ) -> Iterator[tuple[Comparison, tuple[int, int] | None]]:
+    """Fills the cells, the cheapest system first, and yields the comparison before and after each of them.
+
+    Args:
+        comparison: from `plan`, for the same `paths`.
+        progress: the handler's.
+
+    Yields:
+        The comparison so far and the (picture, system) that is being scored; None at the end.
+    """
+    places = [(picture, system) for system in _by_cost(comparison.systems) for picture in range(len(paths))]
+    for done, (picture, system) in enumerate(places, start=1):
+        yield comparison, (picture, system)
+        comparison = comparison.with_cell(_score(comparison, picture, system, paths[picture]))
+        if progress is not None:
+            progress((done, len(places)), desc=f"{done} of {len(places)} scored")
+    yield comparison, None
+
+
+def _by_cost(systems: Sequence[System]) -> list[int]:
+    """Quick ones first, so that something is there at once; of equal cost, in the given order."""
+    def cost(index: int) -> float:
+        kind = method_class(systems[index].method)
+        return 0.0 if not kind.needs_lmm else models.cost(systems[index].method, systems[index].lmm,
+                                                          systems[index].options)
+    return sorted(range(len(systems)), key=cost)
+
+
+def _score(comparison: Comparison, picture: int, system: int, path: str) -> Cell:
+    wanted = comparison.systems[system]
+    try:
+        found = gpu.assess(wanted.method, [path], wanted.lmm or None, wanted.options, one_of_many=True)[0]
+    except gr.Error as error:
+        return Cell(picture, system, error=str(error.message))
+    return cell_of(found, picture, system)
+
+
+def cell_of(assessment: Assessment, picture: int, system: int) -> Cell:
+    """An assessment as a comparison keeps it."""
+    record = assessment.to_dict()
+    return Cell(
+        picture=picture, system=system, score=assessment.score, native_score=assessment.native_score,
+        native_range=tuple(assessment.native_range), seconds=assessment.seconds, lmm=_public(assessment.lmm),
+        seed=assessment.seed, options=record["options"], explanation=assessment.explanation, why=why(assessment),
+        spread=spread_of(assessment), evidence=record["evidence"], figure=_figure(assessment),
+    )
+
+
+def _figure(assessment: Assessment) -> str:
+    from ui.score import render_evidence
+
+    figure = render_evidence(assessment)
+    return "" if figure is None else figure.update_layout(template="none").to_json()
+
+
+def _public(lmm: str) -> str:
+    """"name@revision" without the folder of a local checkpoint or the address of a server."""
+    name, at, revision = lmm.rpartition("@")
+    if not at:
+        name, revision = revision, ""
+    if name.startswith(("/", ".", "~", "server:")) or "\\" in name:
+        name = name.rpartition("#")[2].replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return f"{name}@{revision}" if revision else name
+
+
+@cache
+def versions() -> dict[str, str]:
+    """What computes scores here: this app's version and commit, Python, and the packages that a score depends on."""
+    found = {"mean-opinion": _app_version(), "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _app_version() -> str:
+    import tomllib
+
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    commit = os.environ.get("MEAN_OPINION_COMMIT") or _commit()
+    return f"{version}+{commit}" if commit else version
+
+
+def _commit() -> str:
+    """The checked-out commit, eight digits; "" outside a checkout."""
+    try:
+        done = subprocess.run(["git", "-C", str(REPOSITORY), "rev-parse", "--short=8", "HEAD"], capture_output=True,
+                              text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()

@@ -1,0 +1,169 @@
+"""A comparison as tables: HTML for the page, rows for CSV."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+from collections.abc import Iterable, Sequence
+
+from methods.levels import FIVE_LEVELS
+from ui.comparison.agreement import order
+from ui.comparison.records import Cell, Comparison
+
+CSV_COLUMNS = ("picture", "system", "method", "lmm", "score", "native_score", "native_low", "native_high", "spread_low",
+               "spread_high", "spread_meaning", "seconds", "seed", "error")
+
+
+def to_html(comparison: Comparison, running: tuple[int, int] | None = None, thumbnails: Sequence[str] = ()) -> str:
+    """The comparison so far: rows of systems for one picture, rows of pictures for one system, else a grid.
+
+    Args:
+        running: the (picture, system) that is being scored.
+        thumbnails: an address for each picture.
+    """
+    if not comparison.systems or not comparison.pictures:
+        return ""
+    if len(comparison.pictures) == 1:
+        rows = [(system.title, (0, index)) for index, system in enumerate(comparison.systems)]
+        body = _list(comparison, rows, running, "System", ())
+    elif len(comparison.systems) == 1:
+        rows = [(picture.name, (index, 0)) for index, picture in enumerate(comparison.pictures)]
+        body = _list(comparison, rows, running, "Picture", thumbnails)
+    else:
+        body = _grid(comparison, running, thumbnails)
+    alone = _about(comparison, thumbnails) if len(comparison.pictures) == 1 else ""
+    return f'<div class="comparison">{alone}<table>{body}</table>{_legend(comparison)}</div>'
+
+
+def _list(comparison: Comparison, rows: list[tuple[str, tuple[int, int]]], running: tuple[int, int] | None,
+          what: str, thumbnails: Sequence[str]) -> str:
+    found = {place: comparison.cell(*place) for _, place in rows}
+    # Best first once a score is there; what is still to come keeps its order below.
+    rows = sorted(rows, key=lambda row: -(_score(found[row[1]])))
+    head = f"<tr><th>{what}</th><th>Score</th><th></th><th>Level</th><th>Native</th><th>Time</th></tr>"
+    lines = [_line(_named(name, place[0], thumbnails), found[place], place == running) for name, place in rows]
+    return f"<thead>{head}</thead><tbody>{''.join(lines)}</tbody>"
+
+
+def _score(cell: Cell | None) -> float:
+    return -1.0 if cell is None else -0.5 if cell.score is None else cell.score
+
+
+def _named(name: str, picture: int, thumbnails: Sequence[str]) -> str:
+    """A row's name, with its picture where there is one; HTML."""
+    if picture >= len(thumbnails):
+        return html.escape(name)
+    shown = f'<img src="{html.escape(thumbnails[picture])}" alt="">'
+    return f'<span class="who">{shown}<span>{html.escape(name)}</span></span>'
+
+
+def _about(comparison: Comparison, thumbnails: Sequence[str]) -> str:
+    """The one picture above its table, with what was changed when it was read."""
+    picture = comparison.pictures[0]
+    notes = f" {html.escape(' '.join(picture.notes))}" if picture.notes else ""
+    return (f'<p class="only">{_named(picture.name, 0, thumbnails)}<small>{picture.width} × {picture.height} pixels.'
+            f'{notes}</small></p>')
+
+
+def _line(name: str, cell: Cell | None, running: bool) -> str:
+    start = f'<th scope="row">{name}</th>'
+    if cell is None:
+        return f'<tr class="pending">{start}<td colspan="5">{"scoring …" if running else "waiting"}</td></tr>'
+    if cell.score is None:
+        return f'<tr class="failed">{start}<td colspan="5">{html.escape(cell.error)}</td></tr>'
+    word = FIVE_LEVELS.word_for(cell.score)
+    low, high = cell.native_range
+    return (
+        f'<tr>{start}<td class="number"><strong>{cell.score:.3f}</strong></td><td class="bar">{_bar(cell)}</td>'
+        f'<td class="level level-{word}">{word}</td>'
+        f'<td class="number soft">{cell.native_score:.2f} on {low:g} to {high:g}</td>'
+        f'<td class="number soft">{cell.seconds:.2f} s</td></tr>'
+    )
+
+
+def _bar(cell: Cell) -> str:
+    spread = ""
+    if cell.spread is not None:
+        left, width = 100 * cell.spread.low, 100 * (cell.spread.high - cell.spread.low)
+        spread = f'<i style="left:{left:.1f}%;width:{width:.1f}%" title="{html.escape(cell.spread.meaning)}"></i>'
+    return f'<span class="rail">{spread}<b style="left:{100 * cell.score:.1f}%"></b></span>'
+
+
+def _grid(comparison: Comparison, running: tuple[int, int] | None, thumbnails: Sequence[str]) -> str:
+    head = "".join(f"<th>{html.escape(system.title)}</th>" for system in comparison.systems)
+    ranked = order(comparison)
+    rest = [index for index in range(len(comparison.pictures)) if index not in ranked]
+    best = {system: max((cell.score for cell in comparison.scored if cell.system == system), default=None)
+            for system in range(len(comparison.systems))}
+    lines = []
+    for picture in [*ranked, *rest]:
+        cells = []
+        for system in range(len(comparison.systems)):
+            cells.append(_grid_cell(comparison.cell(picture, system), (picture, system) == running, best[system]))
+        name = _named(comparison.pictures[picture].name, picture, thumbnails)
+        lines.append(f'<tr><th scope="row">{name}</th>{"".join(cells)}</tr>')
+    seconds = [sum(cell.seconds for cell in comparison.scored if cell.system == system)
+               for system in range(len(comparison.systems))]
+    foot = "".join(f'<td class="number soft">{value:.2f} s</td>' for value in seconds)
+    return (f'<thead><tr><th>Picture</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
+            f'<tfoot><tr><th scope="row">Time</th>{foot}</tr></tfoot>')
+
+
+def _grid_cell(cell: Cell | None, running: bool, best: float | None) -> str:
+    if cell is None:
+        return f'<td class="number pending">{"…" if running else "–"}</td>'
+    if cell.score is None:
+        return f'<td class="failed" title="{html.escape(cell.error)}">failed</td>'
+    word = FIVE_LEVELS.word_for(cell.score)
+    number = f"<strong>{cell.score:.3f}</strong>" if cell.score == best else f"{cell.score:.3f}"
+    return (f'<td class="number level-{word}" title="{word}, {cell.seconds:.2f} s">{number}'
+            f'<small>{cell.seconds:.2f} s</small></td>')
+
+
+def _legend(comparison: Comparison) -> str:
+    meanings: dict[str, list[str]] = {}
+    for cell in comparison.scored:
+        if cell.spread is not None:
+            titles = meanings.setdefault(cell.spread.meaning, [])
+            title = comparison.systems[cell.system].title
+            if title not in titles:
+                titles.append(title)
+    if not meanings:
+        return ""
+    parts = "; ".join(f"{html.escape(', '.join(titles))}: {html.escape(meaning)}" for meaning, titles in
+                      meanings.items())
+    return f'<p class="spread-note">Bars show each method\'s own spread, which differs in kind. {parts}.</p>'
+
+
+def to_csv(comparison: Comparison) -> str:
+    """One line a cell, failed ones with their error."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for cell in sorted(comparison.cells, key=lambda cell: (cell.picture, cell.system)):
+        system, spread = comparison.systems[cell.system], cell.spread
+        failed = cell.score is None
+        writer.writerow([
+            harmless(comparison.pictures[cell.picture].name), system.title, system.method, cell.lmm,
+            *([""] * 4 if failed else [f"{cell.score:.6f}", f"{cell.native_score:.6f}",
+                                       *(f"{end:g}" for end in cell.native_range)]),
+            *(["", "", ""] if spread is None else [f"{spread.low:.6f}", f"{spread.high:.6f}", spread.meaning]),
+            f"{cell.seconds:.3f}", cell.seed, cell.error,
+        ])
+    return stream.getvalue()
+
+
+def harmless(text: str) -> str:
+    """A name that a spreadsheet shows instead of running it as a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV; text that a spreadsheet would run is made harmless."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([harmless(value) if isinstance(value, str) else value for value in row])
+    return stream.getvalue()

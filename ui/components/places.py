@@ -1,0 +1,27 @@
+"""Where on the page something is drawn: the tab and the tabs around it, so that a link can bring its reader there."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import gradio as gr
+
+Block = TypeVar("Block", bound=gr.blocks.BlockContext)
+
+
+def enclosing(kind: type[Block], identity: str | None = None) -> Block:
+    """The innermost block of a kind around the place where this is called.
+
+    Args:
+        kind: such as `gr.Tabs`.
+        identity: the `id` of the tab that is meant, for `gr.Tab`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    block = gr.context.Context.block
+    while block is not None:
+        if isinstance(block, kind) and (identity is None or getattr(block, "id", None) == identity):
+            return block
+        block = block.parent
+    raise ValueError(f"This is drawn inside a gr.{kind.__name__}.")

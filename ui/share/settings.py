@@ -1,0 +1,85 @@
+"""Where shared comparisons are kept and for how long; whoever runs the app decides, by environment variables.
+
+    MEAN_OPINION_SHARE_DIR   the folder; a persistent one, or links end with the machine
+    MEAN_OPINION_SHARE_DAYS  days after which a shared comparison is deleted (365); 0 turns sharing off
+    MEAN_OPINION_SHARE_MB    megabytes that all of them may take; beyond it the oldest go first (2000)
+    MEAN_OPINION_SHARE_REPO  a Hub dataset, "owner/name", that the folder is synced to; needs a token that can write:
+    HF_TOKEN                 or the login of huggingface_hub
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ui.share.hub import HubMirror
+from ui.share.store import DAY, Store
+
+log = logging.getLogger(__name__)
+
+PERSISTENT = Path("/data")
+"""Where a Space's persistent storage is mounted, if it has one."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Attributes:
+    folder: of the store.
+    days: lifetime of a comparison; 0 for no sharing.
+    max_bytes: of all comparisons together.
+    repo: Hub dataset, "" for none.
+    """
+
+    folder: Path
+    days: int = 365
+    max_bytes: int = 2000 * 10**6
+    repo: str = ""
+
+    @property
+    def enabled(self) -> bool:
+        return self.days > 0
+
+
+def from_environment() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        ValueError: a number that is none; the sentence names the variable.
+    """
+    repo = os.environ.get("MEAN_OPINION_SHARE_REPO", "").strip()
+    return Settings(_folder(), _whole("MEAN_OPINION_SHARE_DAYS", 365),
+                    _whole("MEAN_OPINION_SHARE_MB", 2000) * 10**6, repo)
+
+
+def _folder() -> Path:
+    if named := os.environ.get("MEAN_OPINION_SHARE_DIR"):
+        return Path(named)
+    if os.environ.get("SPACE_ID") and os.access(PERSISTENT, os.W_OK):
+        return PERSISTENT / "mean-opinion-shares"
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(home) / "mean-opinion" / "shares"
+
+
+def _whole(name: str, default: int) -> int:
+    text = os.environ.get(name, "").strip()
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit():
+        raise ValueError(f"{name} is a whole number, 0 or more; it says {text!r}.")
+    return int(text)
+
+
+def open_store(settings: Settings) -> Store:
+    """The store of these settings, with its copy on the Hub where a dataset is named and a token is there."""
+    mirror = None
+    if settings.repo:
+        from huggingface_hub import get_token
+
+        if get_token():
+            mirror = HubMirror(settings.repo)
+        else:
+            log.warning("MEAN_OPINION_SHARE_REPO is set but there is no Hub token (HF_TOKEN), so shared comparisons "
+                        "stay on this machine.")
+    return Store(settings.folder, max_bytes=settings.max_bytes, max_age=settings.days * DAY, mirror=mirror)
