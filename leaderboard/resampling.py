@@ -8,11 +8,15 @@ images take a fraction of a second, of a hundred thousand images well under half
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-_CHUNK_CELLS = 500_000
+_CHUNK_CELLS = 200_000
+_MOST_THREADS = 8
 
 
 def counts(n: int, samples: int, seed: int) -> Iterator[np.ndarray]:
@@ -24,6 +28,22 @@ def counts(n: int, samples: int, seed: int) -> Iterator[np.ndarray]:
         drawn = rng.integers(0, n, size=(b, n))
         drawn += np.arange(b)[:, None] * n
         yield np.bincount(drawn.ravel(), minlength=b * n).reshape(b, n).astype(float)
+
+
+def spread(function: Callable[[np.ndarray], np.ndarray], pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """`map` in order, on as many threads as this process may use cores; few pieces are in memory at a time.
+
+    numpy lets other threads run while it sorts, sums and multiplies, which is nearly all that happens here.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    waiting: deque[Future[np.ndarray]] = deque()
+    with ThreadPoolExecutor(min(cores, _MOST_THREADS)) as pool:
+        for piece in pieces:
+            waiting.append(pool.submit(function, piece))
+            if len(waiting) > cores:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def pearson(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -40,7 +60,12 @@ def pearson(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 class Ranker:
-    """Average ranks of one variable, float [n], in any resample."""
+    """Average ranks of one variable, float [n], in any resample.
+
+    Attributes:
+        order: int [n], the observations by ascending value.
+        inverse: int [n], the place of each observation's value among the distinct values.
+    """
 
     def __init__(self, values: np.ndarray) -> None:
         _, inverse = np.unique(values, return_inverse=True)
@@ -55,12 +80,17 @@ class Ranker:
         ordered = np.take(w, self.order, axis=1)
         return ordered if self.distinct else np.add.reduceat(ordered, self.starts, axis=1)
 
-    def ranks(self, w: np.ndarray) -> np.ndarray:
-        """[b, n] -> ranks [b, n], centred on zero and scaled to about [-0.5, 0.5] so that sums stay exact enough."""
-        groups = self.tied(w)
-        total = groups.sum(1, keepdims=True)
-        middle = (np.cumsum(groups, axis=1) - groups / 2) / total - 0.5
-        return np.take(middle, self.inverse, axis=1)
+    @staticmethod
+    def ranks(groups: np.ndarray) -> np.ndarray:
+        """What `tied` gave -> the rank of each distinct value, [b, groups].
+
+        Scaled to about [-0.5, 0.5] and centred: their mean over the resample is zero.
+        """
+        middle = np.cumsum(groups, axis=1)
+        middle -= groups / 2
+        middle /= groups.sum(1, keepdims=True)
+        middle -= 0.5
+        return middle
 
 
 class Spearman:
@@ -68,9 +98,22 @@ class Spearman:
 
     def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
         self.x, self.y = Ranker(x), Ranker(y)
+        # Everything is added up in the order of x, where the ranks of x need no shuffling.
+        self.groups_of_x, self.groups_of_y = self.x.inverse[self.x.order], self.y.inverse[self.x.order]
 
     def __call__(self, w: np.ndarray) -> np.ndarray:
-        return pearson(self.x.ranks(w), self.y.ranks(w), w)
+        groups_x, groups_y = self.x.tied(w), self.y.tied(w)
+        ranks_x, ranks_y = Ranker.ranks(groups_x), Ranker.ranks(groups_y)
+        xx = np.einsum("bn,bn,bn->b", groups_x, ranks_x, ranks_x)
+        yy = np.einsum("bn,bn,bn->b", groups_y, ranks_y, ranks_y)
+        if self.x.distinct:
+            ordered, x = groups_x, ranks_x
+        else:
+            ordered, x = np.take(w, self.x.order, axis=1), np.take(ranks_x, self.groups_of_x, axis=1)
+        xy = np.einsum("bn,bn,bn->b", ordered, x, np.take(ranks_y, self.groups_of_y, axis=1))
+        scale = np.sqrt(xx * yy)  # exactly zero where one side of the resample is constant
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(scale > 0, np.clip(xy / scale, -1.0, 1.0), np.nan)
 
 
 class Kendall:

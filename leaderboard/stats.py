@@ -245,13 +245,19 @@ def _resampled(variables: list[np.ndarray], mos: np.ndarray, metrics: Sequence[M
     for key in keys:
         _function(key)
     batched = [_Batched(scores, mos, {key for key in keys if isinstance(key, str)}) for scores in variables]
-    for weights in resampling.counts(len(mos), samples, seed):
-        piece = []
+
+    def piece(weights: np.ndarray) -> np.ndarray:
+        found = []
         for scores, batch in zip(variables, batched):
             known = batch(weights)
-            piece.append([known[key] if isinstance(key, str) else _one_by_one(key, scores, mos, weights)
+            found.append([known[key] if isinstance(key, str) else _one_by_one(key, scores, mos, weights)
                           for key in keys])
-        yield np.array(piece)
+        return np.array(found)
+
+    pieces = resampling.counts(len(mos), samples, seed)
+    # A caller's own function may not like to be called by several threads.
+    own = any(callable(key) for key in keys)
+    yield from map(piece, pieces) if own else resampling.spread(piece, pieces)
 
 
 class _Batched:

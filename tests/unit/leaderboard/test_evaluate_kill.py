@@ -41,7 +41,12 @@ def test_a_run_that_is_killed_ten_times_equals_one_that_is_not(tmp_path):
     rng = random.Random(20)
     grown = []
     for kill in range(KILLS):
-        if kill % 2:
+        if kill % 3 == 2:
+            # Anywhere, from the interpreter's start on.
+            process = start(data, disturbed, QUICK_PAUSE="0.05")
+            time.sleep(rng.uniform(0, 2.5))
+            process.kill()
+        elif kill % 3 == 1:
             # Inside a write: the line that was being written is torn.
             process = start(data, disturbed, QUICK_TEAR=str(rng.randrange(1, 900)))
         else:
