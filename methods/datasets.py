@@ -309,7 +309,12 @@ def _bid(path: Path) -> list[Label]:
 
 def _tid2013(path: Path) -> list[Label]:
     pairs = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return [Label(name, float(score), group=name.split("_")[0].upper()) for score, name in pairs]
+    spread = path.with_name("mos_std.txt")
+    stds = [float(word) for word in spread.read_text(encoding="utf-8").split()] if spread.is_file() else []
+    if len(stds) != len(pairs):
+        stds = [None] * len(pairs)
+    return [Label(name, float(score), std, group=name.split("_")[0].upper())
+            for (score, name), std in zip(pairs, stds)]
 
 
 _CSIQ_TYPES = {"noise": "AWGN", "jpeg": "JPEG", "jpeg 2000": "jpeg2000", "fnoise": "fnoise", "blur": "BLUR",
@@ -330,7 +335,21 @@ def _csiq(path: Path) -> list[Label]:
 
 
 def _siqad(path: Path) -> list[Label]:
-    """Names cim<source>_<type>_<level>.bmp, with or without the ending, and their DMOS."""
+    """cim<source>_<type>_<level>.bmp and their DMOS.
+
+    The authors' MATLAB file has a matrix DMOS of 49 rows, the 7 types of 7 levels each, and a column a source; copies
+    of the dataset carry a table of names, with or without the ending, instead.
+    """
+    if path.suffix.lower() == ".mat":
+        from scipy.io import loadmat
+
+        matrix = np.asarray(loadmat(path)["DMOS"], dtype=float)
+        sources = matrix.size // 49
+        if matrix.size != 49 * sources or not (matrix.shape == (49, sources) or 1 in matrix.shape):
+            raise ValueError(f"DMOS has the shape {matrix.shape}, not 49 x 20")
+        # Column by column, as MATLAB unrolls a matrix.
+        return [Label(f"cim{place // 49 + 1}_{place % 49 // 7 + 1}_{place % 7 + 1}.bmp", float(score),
+                      group=f"cim{place // 49 + 1}") for place, score in enumerate(matrix.ravel(order="F"))]
     labels = []
     for row in _rows(path, "image", "dmos"):
         name = str(row["image"]) if Path(str(row["image"])).suffix else f"{row['image']}.bmp"
@@ -358,7 +377,8 @@ LAYOUTS: dict[str, Layout] = {
                              ("AllImages_release.mat",), _live_challenge, ("Images",)),
     "agiqa-3k": Layout("AGIQA-3K", 0, 5, True, 2982, ("data.csv",), _agiqa),
     "siqad": Layout("SIQAD", 0, 100, False, 980,
-                    ("DMOS.csv", "DMOS.xlsx", "DMOS.xls", "SIQAD_DMOS.csv", "SIQAD_DMOS.xlsx"), _siqad,
+                    ("DMOS_SIQAD.mat", "DMOS.csv", "DMOS.xlsx", "DMOS.xls", "SIQAD_DMOS.csv", "SIQAD_DMOS.xlsx"),
+                    _siqad,
                     ("DistortedImages",)),
     "bid": Layout("BID", 0, 5, True, 586, ("DatabaseGrades.xlsx", "DatabaseGrades.xls"), _bid),
     "tid2013": Layout("TID2013", 0, 9, True, 3000, ("mos_with_names.txt",), _tid2013, ("distorted_images",)),

@@ -104,9 +104,15 @@ def agiqa(root: Path) -> None:
 
 
 def siqad(root: Path) -> None:
-    (root / "DMOS.csv").write_text("image,DMOS\ncim1_1_1,25\ncim20_7_7.bmp,80\n")
-    for name in ("cim1_1_1", "cim20_7_7"):
-        picture(root / "DistortedImages" / f"{name}.bmp")
+    """Two sources instead of twenty."""
+    dmos = np.full((49, 2), 50.0)
+    dmos[0, 0], dmos[2 * 7 + 6, 1] = 25, 80
+    savemat(root / "DMOS_SIQAD.mat", {"DMOS": dmos})
+    for source in (1, 2):
+        picture(root / "references" / f"cim{source}.bmp")
+        for kind in range(1, 8):
+            for level in range(1, 8):
+                picture(root / "DistortedImages" / f"cim{source}_{kind}_{level}.bmp")
 
 
 def bid(root: Path) -> None:
@@ -118,6 +124,7 @@ def bid(root: Path) -> None:
 
 def tid2013(root: Path) -> None:
     (root / "mos_with_names.txt").write_text("5.51429 I01_01_1.bmp\n4.5 i02_24_5.bmp\n")
+    (root / "mos_std.txt").write_text("0.13013\n0.1545\n")
     # The archive itself mixes upper and lower case.
     for name in ("i01_01_1.bmp", "I02_24_5.BMP"):
         picture(root / "distorted_images" / name)
@@ -149,7 +156,9 @@ EXPECTED = {
     "spaq": (spaq, ["00001.jpg", "00002.jpg"], [48.86, 100], [0.4886, 1.0]),
     "live-challenge": (live_challenge, ["3.bmp", "10.bmp"], [25, 80], [0.25, 0.8]),
     "agiqa-3k": (agiqa, ["AttnGAN_normal_000.jpg", "glide_low_001.jpg"], [1.25, 5], [0.25, 1.0]),
-    "siqad": (siqad, ["cim1_1_1.bmp", "cim20_7_7.bmp"], [25, 80], [0.75, 0.2]),
+    "siqad": (siqad, [f"cim{source}_{kind}_{level}.bmp" for source in (1, 2) for kind in range(1, 8)
+                      for level in range(1, 8)],
+              [25, *[50] * 48, *[50] * 20, 80, *[50] * 28], [0.75, *[0.5] * 48, *[0.5] * 20, 0.2, *[0.5] * 28]),
     "bid": (bid, ["DatabaseImage0001.JPG", "DatabaseImage0585.JPG"], [3.75, 0.5], [0.75, 0.1]),
     "tid2013": (tid2013, ["I01_01_1.bmp", "i02_24_5.bmp"], [5.51429, 4.5], [0.6127, 0.5]),
     "csiq": (csiq, ["1600.AWGN.1.png", "trolley.jpeg2000.5.png"], [0.25, 1.0], [0.75, 0.0]),
@@ -209,6 +218,31 @@ def test_flive_tells_equal_names_apart_by_their_folder(tmp_path):
     found = read_dataset("flive", tmp_path)
     assert [item.path.parent.name for item in found.items] == ["voc_emotic_ava", "blur_dataset"]
     assert [item.split for item in found.items] == ["training", "validation"]
+
+
+def test_siqad_from_copies_of_it(tmp_path):
+    """One column of all scores, or a table of names."""
+    siqad(tmp_path)
+    expected = read_dataset("siqad", tmp_path)
+    assert expected.items[49 + 20].name == "cim2_3_7.bmp"
+    assert expected.items[49].group == "cim2"
+    savemat(tmp_path / "DMOS_SIQAD.mat", {"DMOS": expected.scores[:, None]})
+    assert read_dataset("siqad", tmp_path).items == expected.items
+    savemat(tmp_path / "DMOS_SIQAD.mat", {"DMOS": np.zeros((20, 49))})
+    with pytest.raises(LayoutError, match=r"not 49 x 20"):
+        read_dataset("siqad", tmp_path)
+    (tmp_path / "DMOS_SIQAD.mat").unlink()
+    (tmp_path / "DMOS.csv").write_text("image,DMOS\ncim1_1_1,25\ncim2_7_7.bmp,80\n")
+    found = read_dataset("siqad", tmp_path)
+    assert [item.name for item in found.items] == ["cim1_1_1.bmp", "cim2_7_7.bmp"]
+    np.testing.assert_allclose(found.mos01, [0.75, 0.2])
+
+
+def test_tid2013_knows_the_spread_where_the_file_fits(tmp_path):
+    tid2013(tmp_path)
+    assert [item.std for item in read_dataset("tid2013", tmp_path).items] == [0.13013, 0.1545]
+    (tmp_path / "mos_std.txt").write_text("0.1\n")
+    assert [item.std for item in read_dataset("tid2013", tmp_path).items] == [None, None]
 
 
 def test_csiq_from_its_text_file(tmp_path):
