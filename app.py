@@ -10,15 +10,17 @@ from ui import gpu, models  # isort: skip  (first: on ZeroGPU, spaces has to be 
 
 import importlib
 import importlib.util
+import warnings
 
 import gradio as gr
 
+from ui.api import name_tools
 from ui.components import EXAMPLES, Page
 from ui.header import header
 from ui.theme import STYLE, theme
 
 TABS = ("score", "q_bench", "iqarag", "llm_iqa", "visualquality_r1", "leaf", "q_debias", "compare", "leaderboard",
-        "about")
+        "api", "about")
 """Modules of ui/ in the order of their tabs; one that is not part of this installation is left out."""
 
 KEEP_UPLOADS = 3600
@@ -35,13 +37,17 @@ def build() -> gr.Blocks:
                     tab = importlib.import_module(f"ui.{name}")
                     with gr.Tab(tab.TITLE, id=name):
                         tab.build(page)
+    name_tools(page)
     return page.queue(max_size=64, default_concurrency_limit=8)
 
 
 def launch_settings() -> dict:
-    """What `launch` is given, here and in the tests."""
+    """What `launch` is given, here and in the tests. MEAN_OPINION_MCP=0 leaves the MCP server out."""
+    # Tools with a state get a fresh one at every call, which is what the page's tools are made for.
+    warnings.filterwarnings("ignore", message="This MCP server includes a tool that has a gr.State input")
     return {"theme": theme(), "css_paths": [STYLE], "allowed_paths": [str(EXAMPLES)], "max_file_size": "256mb",
-            "footer_links": ["api"], "ssr_mode": False, "show_error": False}
+            "footer_links": ["api"], "ssr_mode": False, "show_error": False,
+            "mcp_server": os.environ.get("MEAN_OPINION_MCP", "1") != "0"}
 
 
 if __name__ == "__main__":

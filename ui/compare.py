@@ -37,16 +37,15 @@ def build(page: gr.Blocks) -> None:
     gr.HTML(f'<style>{style}</style><p class="compare-intro">{INTRO}</p>', padding=False)
     with gr.Tabs(selected="side-by-side") as modes:
         with gr.Tab("Side by side", id="side-by-side"):
-            parts, shown = _side_by_side()
+            parts, shown, forms = _side_by_side()
         with gr.Tab("A folder", id="folder"):
             folder = compare_folder.build()
-    forms = _options()
     _wire(parts, shown, forms)
     compare_folder.wire(folder, forms)
-    compare_share.wire(page, tabs, modes, shown, (parts["pictures"], parts["methods"], parts["lmms"]))
+    compare_share.wire(page, tabs, modes, shown)
 
 
-def _side_by_side() -> tuple[dict[str, Any], Results]:
+def _side_by_side() -> tuple[dict[str, Any], Results, dict[str, OptionsForm]]:
     names = models.available_methods()
     offered = models.offered()
     with gr.Row(equal_height=False):
@@ -62,16 +61,17 @@ def _side_by_side() -> tuple[dict[str, Any], Results]:
             with gr.Row():
                 button = gr.Button("Compare", variant="primary", elem_id="compare-run")
                 stop = gr.Button("Stop", variant="stop", elem_id="compare-stop")
+            forms = _options()
         with gr.Column(scale=7, min_width=320, elem_classes="result-column"):
             shown = results()
     return {"pictures": pictures, "methods": methods, "lmms": lmms, "button": button, "stop": stop,
-            "example": example}, shown
+            "example": example}, shown, forms
 
 
 def _options() -> dict[str, OptionsForm]:
     """One form a method; they hold for both modes."""
     forms = {}
-    with gr.Accordion("Options of the methods", open=False, elem_id="compare-options"), gr.Tabs():
+    with gr.Accordion("Options of the methods, also for a folder", open=False, elem_id="compare-options"), gr.Tabs():
         for name in models.available_methods():
             kind = method_class(name)
             with gr.Tab(kind.title):

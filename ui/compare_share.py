@@ -56,7 +56,7 @@ def store() -> Store:
     return open_store(settings())
 
 
-def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, shown: Results, inputs: tuple[Any, ...]) -> None:
+def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, shown: Results) -> None:
     """Draws the sharing part below the results and restores the comparison of the page's address."""
     kept = settings()
     fragment = gr.Textbox(visible=False)

@@ -177,11 +177,11 @@ def _about_orders(comparison: Comparison) -> str:
     if not pairs:
         return "The systems scored no two pictures differently, so there is no order to agree on."
     names = [system.title for system in comparison.systems]
-    start = ("The two systems put the only pair of pictures in " + ("the same order" if same else "opposite orders")
-             if pairs == 1 else
-             f"Taken two by two, the systems put {_all_or(same, pairs)} pairs of pictures in the same order")
     if same == pairs:
-        return f"{start}."
+        who = "Both systems" if len(names) == 2 else f"All {len(names)} systems"
+        return f"{who} put every pair of pictures in the same order."
+    start = ("The two systems put the pictures in opposite orders" if pairs == 1 else
+             f"Taken two by two, the systems put {same} of {pairs} pairs of pictures in the same order")
     worst = min((one for one in found if one.pairs), key=lambda one: (one.share, -one.pairs))
     text = f"{start}."
     if len(found) > 1:

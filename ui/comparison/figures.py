@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "star", "hexagon", "triangle-down")
+HEAT = [[0, SECOND], [0.5, "#7d8794"], [1, ACCENT]]
+"""Opaque, and dark enough for white text on a page of either theme."""
+
 LANE = 0.12
 """Distance of two systems' dots on a row, in rows."""
 
@@ -47,7 +50,9 @@ def dots(comparison: Comparison) -> go.Figure | None:
     figure.update_xaxes(range=[-0.02, 1.02], tickvals=[0, 0.25, 0.5, 0.75, 1], title={"text": "score", "font":
                                                                                       {"color": INK}})
     figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=[_short(name) for name in names],
-                        range=[len(rows) - 0.4, -0.7], showgrid=False)
+                        range=[len(rows) - 0.4, -0.7], showgrid=False, zeroline=False)
+    # Anchored at its lower edge, it grows upwards where a narrow page breaks it into lines.
+    figure.update_layout(legend={"y": 1.0, "yanchor": "bottom"})
     return figure
 
 
@@ -91,12 +96,12 @@ def preference_matrix(comparison: Comparison) -> go.Figure | None:
     figure = go.Figure(go.Heatmap(
         z=[[None if np.isnan(value) else float(value) for value in row] for row in values], x=places, y=places,
         text=text, texttemplate="%{text}", zmin=0, zmax=1, showscale=False, xgap=2, ygap=2,
-        colorscale=[[0, SECOND], [0.5, "rgba(125,135,148,0.15)"], [1, ACCENT]], hoverinfo="text",
+        colorscale=HEAT, textfont={"color": "#ffffff"}, hoverinfo="text",
         hovertext=[[f"{one} better than {other}" for other in names] for one in names],
     ))
     themed(figure, height=130 + 36 * len(rows), title="How likely the row is better than the column")
-    figure.update_xaxes(tickvals=places, ticktext=names, showgrid=False)
-    figure.update_yaxes(tickvals=places, ticktext=names, autorange="reversed", showgrid=False)
+    figure.update_xaxes(tickvals=places, ticktext=names, showgrid=False, zeroline=False)
+    figure.update_yaxes(tickvals=places, ticktext=names, autorange="reversed", showgrid=False, zeroline=False)
     return figure
 
 
@@ -119,7 +124,7 @@ def agreement_matrix(comparison: Comparison) -> go.Figure | None:
     names = [_short(comparison.systems[index].title) for index in systems]
     figure = go.Figure(go.Heatmap(
         z=shares, x=names, y=names, text=text, texttemplate="%{text}", zmin=0, zmax=1, showscale=False, xgap=2, ygap=2,
-        colorscale=[[0, SECOND], [0.5, "rgba(125,135,148,0.15)"], [1, ACCENT]],
+        colorscale=HEAT, textfont={"color": "#ffffff"},
         hovertemplate="%{y} and %{x}: %{text} pairs in the same order<extra></extra>",
     ))
     themed(figure, height=130 + 36 * size, title="Pairs of pictures in the same order")

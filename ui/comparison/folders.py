@@ -7,6 +7,7 @@ what really comes out. Names inside a zip are shown and never used as paths.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -44,7 +45,7 @@ class Member:
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(archive.infolist()[self.inside]) as source:
                 content = source.read(MOST_BYTES_A_MEMBER + 1)
-        except (zipfile.BadZipFile, EOFError, OSError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
             raise ValueError("This file is damaged inside the zip; pack it again.") from error
         except (RuntimeError, NotImplementedError) as error:
             raise ValueError("This file is encrypted or packed in an unusual way; pack it again.") from error

@@ -16,6 +16,7 @@ import json
 import re
 import secrets
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -128,8 +129,8 @@ def unpack(content: bytes, expected_id: str) -> Entry:
         if not hmac.compare_digest(content_id(record, pictures), expected_id):
             raise DamagedError("The stored comparison is not what was shared.")
         return Entry(json.loads(record), pictures, float(about["created"]), tuple(map(str, about["owners"])))
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError, OSError, NotImplementedError, RuntimeError
-            ) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, TypeError, ValueError, EOFError, OSError, NotImplementedError,
+            RuntimeError) as error:
         if isinstance(error, DamagedError):
             raise
         raise DamagedError("The stored comparison is damaged.") from error
