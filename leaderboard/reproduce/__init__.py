@@ -3,7 +3,7 @@
     python -m leaderboard reproduce                       lists the tables
     python -m leaderboard reproduce q-debias-table-1 --data koniq-10k=DIR --lmm server:URL#mPLUG/mPLUG-Owl3-7B-240728
 
-Ours is printed beside the paper's, with the interval and the number of pictures, and for every cell that is empty, why.
+Ours is printed beside the paper's, with the interval and the number of pictures; why a cell is empty is said below.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import csv
 import math
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +20,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from leaderboard.reproduce.perform import Cell
 
+_METRICS = {"srcc": "SRCC", "plcc": "PLCC", "krcc": "KRCC", "mean_srcc_plcc": "mean"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("table", nargs="?", metavar="TABLE", help="such as iqarag-table-1; without it, all are listed")
     parser.add_argument("--data", action="append", default=[], metavar="SLUG=DIR",
-                        help="a dataset as it is distributed, any number of times")
+                        help="a dataset as it is distributed, any number of times; one that no reader knows as a "
+                             "folder of pictures with scores.csv (image,mos); where opinions alone are needed, a table "
+                             "of them will do")
     parser.add_argument("--lmm", action="append", default=[], metavar="[NAME=]MODEL",
                         help="load MODEL in place of the manifest's NAME, or of every one; such as "
                              "mplug-owl3-7b=server:URL#MODEL")
@@ -72,17 +77,27 @@ def models(words: Sequence[str]) -> dict[str, str]:
 
 
 def render(cells: Sequence[Cell]) -> str:
-    """A line a cell: the paper's number, ours with its interval, the difference; or why there is none."""
-    lines = [f"{'paper':>8}{'ours':>8}{'diff':>9}   {'95 % interval':<18}{'n':>7}  row"]
-    for cell in cells:
-        name = f"{cell.label} | {cell.dataset} {cell.metric}"
-        paper = "" if math.isnan(cell.paper) else f"{cell.paper:.4f}"
-        if cell.reason:
-            lines.append(f"{paper:>8}{'-':>8}{'':>9}   {'':<18}{'':>7}  {name}: {cell.reason}")
-            continue
-        interval = "" if math.isnan(cell.low) else f"{cell.low:.4f} to {cell.high:.4f}"
-        gap = "" if math.isnan(cell.paper) else f"{cell.ours - cell.paper:+.4f}"
-        lines.append(f"{paper:>8}{cell.ours:>8.4f}{gap:>9}   {interval:<18}{cell.n:>7}  {name}")
+    """The table's rows, each with a line a cell: the paper's number, ours with its interval, the difference.
+
+    A cell without ours has the number of the reason, which stands below.
+    """
+    reasons = list(dict.fromkeys(cell.reason for cell in cells if cell.reason))
+    lines = [f"{'':<28}{'paper':>8}{'ours':>8}{'diff':>9}   {'95 % interval':<18}{'n':>7}"]
+    for label in dict.fromkeys(cell.label for cell in cells):
+        lines.append(label)
+        for cell in (cell for cell in cells if cell.label == label):
+            name = f"  {cell.dataset} {_METRICS.get(cell.metric, cell.metric)}"
+            paper = "" if math.isnan(cell.paper) else f"{cell.paper:.4f}"
+            if cell.reason:
+                lines.append(f"{name:<28}{paper:>8}{f'[{reasons.index(cell.reason) + 1}]':>8}")
+                continue
+            interval = "" if math.isnan(cell.low) else f"{cell.low:.4f} to {cell.high:.4f}"
+            gap = "" if math.isnan(cell.paper) else f"{cell.ours - cell.paper:+.4f}"
+            lines.append(f"{name:<28}{paper:>8}{cell.ours:>8.4f}{gap:>9}   {interval:<18}{cell.n:>7}")
+    counts = Counter(cell.reason for cell in cells)
+    lines += [""] * bool(reasons)
+    lines += [f"[{number}] {counts[reason]} {'cell' if counts[reason] == 1 else 'cells'}: {reason}"
+              for number, reason in enumerate(reasons, start=1)]
     return "\n".join(lines)
 
 

@@ -15,9 +15,11 @@ from leaderboard import rated
 from leaderboard.evaluate import Evaluation
 from leaderboard.reproduce.manifest import Manifest, Row
 from leaderboard.runs import RunFolder
+from methods.datasets import LAYOUTS
 from methods.lmm.base import LMMError
 
 _KEYS = {"srcc": "srcc", "plcc": "plcc", "mean_srcc_plcc": "mean"}
+_TABLE = "scores.csv"
 IQARAG_FOUR = ("kadid-10k", "koniq-10k", "live-challenge", "spaq")
 
 
@@ -109,7 +111,10 @@ class Reproduction:
             wanted = ("live-challenge", dataset)
         absent = [slug for slug in wanted if slug not in self.data]
         if absent:
-            return f"the dataset {absent[0]} is not here; add --data {absent[0]}=FOLDER"
+            return _how_to_add(absent[0], row.experiment)
+        table = next((slug for slug in wanted if self.data[slug].is_file()), None)
+        if table is not None and row.experiment != "levels":
+            return f"{table} is a table without pictures; name the folder of the dataset in --data {table}=FOLDER"
         key = (row.experiment, row.method, row.lmm, repr(sorted(row.options.items())), row.ratio, dataset)
         if key not in self._done:
             try:
@@ -133,7 +138,7 @@ class Reproduction:
 
     def _evaluate(self, row: Row, dataset: str) -> dict[str, Any]:
         split = self.manifest.split.get(dataset, "all")
-        pictures = rated.from_dataset(dataset, self.data[dataset], split)
+        pictures = self._pictures(dataset, split)
         name = "-".join([row.method, *(f"{key}={value}" for key, value in sorted(row.options.items()))])
         safe = "".join(letter if letter.isalnum() or letter in "=.-_" else "_" for letter in name)
         folder = self.out / self.manifest.name / safe / dataset
@@ -143,13 +148,20 @@ class Reproduction:
                 row.method, self._model(row), {**row.options, "seed": self.seed},
                 command=f"python -m leaderboard reproduce {self.manifest.name}")
 
+    def _pictures(self, dataset: str, split: str = "all") -> rated.RatedSet:
+        if dataset in LAYOUTS:
+            return rated.from_dataset(dataset, self.data[dataset], split)
+        return rated.from_table(self.data[dataset], self.data[dataset] / _TABLE, dataset=dataset, split=split)
+
     def _levels(self, row: Row, dataset: str) -> dict[str, Any]:
         """The best that K whole-number levels can do: the opinions themselves, rounded (LLM-IQA Eq. 1)."""
         from leaderboard import stats
         from methods.llm_iqa.aggregation import quantise
 
-        pictures = rated.from_dataset(dataset, self.data[dataset]).items[: self.limit]
-        mos = [picture.mos for picture in pictures]
+        if self.data[dataset].is_file():
+            mos = _opinions(self.data[dataset])[: self.limit]
+        else:
+            mos = [picture.mos for picture in self._pictures(dataset).items[: self.limit]]
         levels = quantise(mos, int(row.options["k"]))
         return {name: found.to_dict() for name, found in stats.summary(levels, mos, metrics=("srcc", "plcc")).items()}
 
@@ -172,3 +184,23 @@ class Reproduction:
             parts = getattr(experiments, row.experiment)(run, data)
         return {found["condition"]: {name: {"value": found[key], "n": found["n"]} for name, key in _KEYS.items()}
                 for found in experiments.perform(run, parts)}
+
+
+def _how_to_add(slug: str, experiment: str) -> str:
+    if slug not in LAYOUTS:
+        return (f"the dataset {slug} is not here, and there is no reader for its layout; add --data {slug}=FOLDER, a "
+                f"folder of its pictures with {_TABLE} (image,mos)")
+    return (f"the dataset {slug} is not here; add --data {slug}=FOLDER"
+            + (" or a table image,mos of its opinions" if experiment == "levels" else ""))
+
+
+def _opinions(table: Path) -> list[float]:
+    """The column mos of a table.
+
+    Raises:
+        ValueError: there is none, or it holds something else than numbers.
+    """
+    frame = pd.read_csv(table)
+    if "mos" not in frame:
+        raise ValueError(f"{table.name} has no column mos; its columns are {', '.join(map(str, frame.columns))}.")
+    return pd.to_numeric(frame["mos"]).dropna().tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 
 import pytest
@@ -10,10 +11,11 @@ import pytest
 from leaderboard import stats
 from leaderboard.__main__ import main
 from leaderboard.reproduce import manifest, models, render
-from leaderboard.reproduce.perform import Cell
-from methods.base import method_class
+from leaderboard.reproduce.perform import Cell, Reproduction
+from methods.base import METHODS, method_class
 from methods.lmm.catalogue import find
 from tests import tiny_lmm
+from tests.unit.leaderboard import quick
 from tests.unit.leaderboard.test_evaluate import make_pictures
 
 
@@ -106,8 +108,45 @@ def test_models_may_be_named_or_stand_for_all():
         "bakllava": "/models/b", "": "server:http://h:1/v1?images=2#m"}
 
 
-def test_a_line_a_cell():
+def test_a_line_a_cell_and_every_reason_once():
     told = render([Cell("A", "spaq", "srcc", 0.9, 0.85, 0.8, 0.88, 100),
-                   Cell("B", "spaq", "srcc", 0.7, reason="no GPU")])
+                   Cell("A", "koniq-10k", "mean_srcc_plcc", 0.7, reason="no GPU"),
+                   Cell("B", "spaq", "srcc", 0.7, reason="no GPU"), Cell("B", "bid", "plcc", 0.6, reason="no data")])
     assert "0.9000  0.8500  -0.0500   0.8000 to 0.8800" in told
-    assert told.splitlines()[2].endswith("B | spaq srcc: no GPU")
+    lines = told.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == [
+        "A", "B", "", "[1] 2 cells: no GPU", "[2] 1 cell: no data"]
+    assert lines[3].split() == ["koniq-10k", "mean", "0.7000", "[1]"]
+    assert lines[6].split() == ["bid", "PLCC", "0.6000", "[2]"]
+
+
+def test_a_table_of_opinions_is_enough_where_no_model_takes_part(tmp_path, capsys):
+    mos = [1 + number / 3 for number in range(12)]
+    opinions = tmp_path / "koniq.csv"
+    opinions.write_text("image,mos\n" + "".join(f"{number}.png,{value!r}\n" for number, value in enumerate(mos)))
+    data = ["--data", f"koniq-10k={opinions}", "--csv", "--out", str(tmp_path)]
+    assert main(["reproduce", "llm-iqa-table-1", *data]) == 0
+    rows = table(capsys.readouterr().out)
+    assert {row["n"] for row in rows if row["dataset"] == "koniq-10k"} == {"12"}
+    assert main(["reproduce", "q-debias-table-5", *data]) == 0
+    reasons = {row["reason"] for row in table(capsys.readouterr().out) if row["dataset"] == "koniq-10k"}
+    assert all("is a table without pictures" in reason for reason in reasons)
+    opinions.write_text("image,score\n1.png,3\n")
+    assert main(["reproduce", "llm-iqa-table-1", *data]) == 0
+    reasons = {row["reason"] for row in table(capsys.readouterr().out) if row["dataset"] == "koniq-10k"}
+    assert reasons == {"koniq.csv has no column mos; its columns are image, score."}
+
+
+def test_a_dataset_that_no_reader_knows_is_a_folder_with_a_table(tmp_path, monkeypatch):
+    monkeypatch.setitem(METHODS, quick.NAME, "tests.unit.leaderboard.quick:Quick")
+    printed = manifest.load("visualquality-r1-table-2")
+    cells = printed.cells[(printed.cells["dataset"] == "min19-dehazing") & (printed.cells["metric"] == "srcc")][:1]
+    made = dataclasses.replace(printed, rows=(manifest.Row({}, method=quick.NAME),), cells=cells)
+    [cell] = Reproduction(made, {}, tmp_path / "runs", {}).cells()
+    assert cell.reason == ("the dataset min19-dehazing is not here, and there is no reader for its layout; add --data "
+                           "min19-dehazing=FOLDER, a folder of its pictures with scores.csv (image,mos)")
+    make_pictures(tmp_path / "set", 12)
+    [cell] = Reproduction(made, {"min19-dehazing": tmp_path / "set"}, tmp_path / "runs", {}).cells()
+    assert (cell.reason, cell.n) == ("", 12)
+    assert cell.low < cell.ours < cell.high
+    assert cell.paper == float(cells["value"].iloc[0])
