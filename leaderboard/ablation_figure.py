@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from leaderboard.entries import catalogue
-from leaderboard.figures import COLOURS, SYMBOLS, FigureError, _cut, _distinct, _new, _titled
+from leaderboard.figures import BELOW, BESIDE, COLOURS, SYMBOLS, FigureError, distinct, new_figure, titled, wrapped
 from leaderboard.links import ablation_slug, ablations
 
 if TYPE_CHECKING:
@@ -18,12 +18,13 @@ MOST_LINES = 12
 _METRIC = {"srcc": "SRCC", "plcc": "PLCC", "krcc": "KRCC", "mean_srcc_plcc": "(SRCC + PLCC) / 2"}
 
 
-def ablation(board: Board, name: str) -> go.Figure:
+def ablation(board: Board, name: str, narrow: bool = False) -> go.Figure:
     """The curves of one ablation.
 
     Args:
         board: the data.
         name: "paper:table" as in `links.ablations`; "" takes the first one.
+        narrow: as in `figures.draw`.
 
     Raises:
         FigureError: there is no such ablation.
@@ -45,9 +46,9 @@ def ablation(board: Board, name: str) -> go.Figure:
     groups = ["dataset"]
     if frame.groupby(["dataset", axis]).size().max() > 1:
         groups.append("setting" if axis == "backbone" else "backbone")
-    ticks = dict(zip(settings, _ticks(settings)))
+    ticks = dict(zip(settings, _ticks(settings, 8 if narrow and numbered else 60 if narrow else 26)))
     short = catalogue(board).by_dataset
-    figure = _new(430)
+    figure = new_figure(650 if narrow and not numbered else 470)
     lines = list(frame.groupby(groups, sort=False))
     for index, (key, rows) in enumerate(lines[:MOST_LINES]):
         dataset, *rest = key
@@ -63,11 +64,12 @@ def ablation(board: Board, name: str) -> go.Figure:
             hovertemplate="%{text}<br>%{y}<extra>" + label + "</extra>",
         )
     figure.update_xaxes(categoryorder="array", categoryarray=list(ticks.values()),
-                        tickangle=0 if numbered else -25)
+                        tickangle=0 if numbered else -90 if narrow else -30)
     figure.update_yaxes(title=_METRIC.get(metric, metric))
-    figure.update_layout(legend={"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"})
+    figure.update_layout(legend=BELOW if narrow else BESIDE)
     some = f", {MOST_LINES} of {len(lines)} lines" if len(lines) > MOST_LINES else ""
-    return _titled(figure, f"{first['paper']}, {first['table']}: {first['ablation']}{some}")
+    caption = f"{first['paper']}, {first['table']}: {first['ablation']}{some}"
+    return titled(figure, caption, narrow)
 
 
 def _metric(frame) -> str:
@@ -75,12 +77,12 @@ def _metric(frame) -> str:
     return next(name for name in ("srcc", "mean_srcc_plcc", "plcc", "krcc") if name in present)
 
 
-def _ticks(settings: list[str]) -> list[str]:
-    """Settings as an axis can hold them: what all of them share is left out, what tells them apart stays."""
+def _ticks(settings: list[str], width: int) -> list[str]:
+    """Settings in lines of `width` letters: what all of them share is left out, what tells them apart stays."""
     split = [setting.split("; ") for setting in settings]
     shared = set.intersection(*(set(parts) for parts in split)) if len(split) > 1 else set()
     texts = ["; ".join(part for part in parts if part not in shared) or parts[0] for parts in split]
     texts = [text.replace("; semantic consistency=yes", "").replace("semantic consistency=no", "no consistency")
              for text in texts]
     texts = [re.sub(r"\b(conditional images|aggregation|segmentation|standard|features)=", "", text) for text in texts]
-    return _distinct([_cut(text, 38) for text in texts])
+    return distinct([wrapped(text, width) for text in texts])

@@ -77,7 +77,8 @@ def _draw(figure: go.Figure, canvas: Any) -> None:
         canvas.suptitle(_plain(layout.title.text), x=0.01, ha="left", fontsize=9)
     named = [handle for handle in axes.get_legend_handles_labels()[1] if not handle.startswith("_")]
     if len(named) > 1:
-        place = "outside right upper" if layout.legend.orientation == "v" else "outside lower left"
+        # Beside a radar a legend would squeeze it, and the layout does not see the names of its spokes.
+        place = "outside right upper" if layout.legend.orientation == "v" and not polar else "outside lower left"
         columns = 1 if layout.legend.orientation == "v" or polar else min(len(named), 4)
         canvas.legend(loc=place, ncols=columns, frameon=False, fontsize=8)
 
@@ -168,7 +169,7 @@ def _at(value: Any, places: dict[str, int] | None) -> float:
 def _finish(axes: Any, axis: Any, places: dict[str, int] | None, letter: str) -> None:
     mine = axes.xaxis if letter == "x" else axes.yaxis
     if places is not None:
-        mine.set_ticks(list(places.values()), labels=list(places))
+        mine.set_ticks(list(places.values()), labels=[_plain(name) for name in places])
     elif axis.type == "log":
         (axes.set_xscale if letter == "x" else axes.set_yscale)("log")
         limits = axes.get_xlim() if letter == "x" else axes.get_ylim()
@@ -182,6 +183,8 @@ def _finish(axes: Any, axis: Any, places: dict[str, int] | None, letter: str) ->
         (axes.set_xlim if letter == "x" else axes.set_ylim)(*axis.range)
     if axis.title.text:
         mine.set_label_text(_plain(axis.title.text))
+    if axis.zeroline:
+        (axes.axvline if letter == "x" else axes.axhline)(0, color=_INK, linewidth=0.8)
     axes.grid(color=_GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(length=0, labelsize=8)

@@ -19,7 +19,7 @@ from leaderboard.links import TAB, View, decode, encode
 from leaderboard.markup import to_html
 from leaderboard.tables import table
 from ui.components.errors import plain_errors
-from ui.leaderboard_view import Controls, figure_controls, more_controls, top_controls, values_of, view_of
+from ui.leaderboard_view import Controls, Screen, figure_controls, more_controls, top_controls, values_of, view_of
 
 TITLE = "Leaderboard"
 
@@ -30,6 +30,7 @@ INTRO = ("Published results of five papers and four repositories as their source
 DOWNLOADS = [("CSV", "csv"), ("Markdown", "markdown"), ("LaTeX", "latex"), ("BibTeX", "bibtex"),
              ("Figure as SVG", "svg"), ("Figure as PNG", "png"), ("Figure as PDF", "pdf")]
 # The page is only known to the browser; its address bar follows, and a refused clipboard still leaves the text.
+SCREEN = "() => [window.innerWidth, location.origin + location.pathname]"
 COPY = """(query) => {
   const link = location.origin + location.pathname + query;
   history.replaceState(null, '', query);
@@ -53,11 +54,11 @@ def build(page: gr.Blocks) -> None:
                     apply_default_css=False,
                     js_on_load=(HERE / "leaderboard.js").read_text("utf-8"))
     with gr.Row():
-        copy = gr.Button("Copy link", variant="primary", min_width=120)
-        cite = gr.Button("Cite", min_width=120)
-        reset = gr.Button("Reset", min_width=120)
-        kind = gr.Dropdown(DOWNLOADS, value="csv", show_label=False, container=False, min_width=140)
-        export = gr.Button("Export", min_width=120)
+        copy = gr.Button("Copy link", variant="primary", min_width=96)
+        cite = gr.Button("Cite", min_width=96)
+        reset = gr.Button("Reset", min_width=96)
+        kind = gr.Dropdown(DOWNLOADS, value="csv", show_label=False, container=False, min_width=130)
+        export = gr.Button("Export", min_width=96)
     link = gr.Textbox(visible=False, elem_id="leaderboard-link", label="Link to this view", interactive=False,
                       buttons=["copy"])
     citation = gr.Code(visible=False, label="BibTeX of this app and every source in view", language=None)
@@ -66,10 +67,12 @@ def build(page: gr.Blocks) -> None:
     plot = gr.Plot(show_label=False, elem_id="leaderboard-figure")
     query = gr.State(encode(View(), board=board))
     controls = Controls(**parts, order=gr.State((View().sort, View().reverse)))
-    _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, export, link, citation, file)
+    screen = gr.State(Screen())
+    _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, export, link, citation, file, screen)
 
 
-def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, export, link, citation, file) -> None:
+def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, export, link, citation, file,
+          screen) -> None:
     board = schema.load_board
     settings = {"show_progress": "hidden", "api_visibility": "private"}
     # Two quick changes must arrive in the order in which they were made.
@@ -81,10 +84,10 @@ def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, ex
         hidden = [gr.update(visible=False) for _ in stale]
         return [to_html(table(data, view), sources=_titles(data)), encode(view, board=data), *hidden]
 
-    def draw_figure(view: View) -> list[Any]:
+    def draw_figure(view: View, screen: Screen) -> list[Any]:
         from leaderboard.figures import draw
 
-        return [draw(board(), view), gr.update(visible=view.figure == "cost"),
+        return [draw(board(), view, narrow=screen.narrow), gr.update(visible=view.figure == "cost"),
                 gr.update(visible=view.figure == "ablation")]
 
     drawn = [shown, query, *stale]
@@ -95,17 +98,17 @@ def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, ex
         return draw_table(view_of(values))
 
     @plain_errors
-    def refresh_figure(*values: Any) -> list[Any]:
-        return draw_figure(view_of(values))
+    def refresh_figure(screen: Screen, *values: Any) -> list[Any]:
+        return draw_figure(view_of(values), screen)
 
     @plain_errors
-    def search(drawn_query: str, *values: Any) -> list[Any]:
+    def search(drawn_query: str, screen: Screen, *values: Any) -> list[Any]:
         view = view_of(values)
         if view.search == decode(drawn_query, board=board()).view.search:
             # A link or Reset filled the box in. The page reports that as a change while its other controls still
             # hold their old values, from which the wrong table would be drawn.
             return [gr.skip()] * (len(drawn) + len(figure))
-        return [*draw_table(view), *draw_figure(view)]
+        return [*draw_table(view), *draw_figure(view, screen)]
 
     @plain_errors
     def sort(event: gr.EventData, *values: Any) -> list[Any]:
@@ -118,55 +121,61 @@ def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, ex
         return [order, *draw_table(view_of(values))]
 
     @plain_errors
-    def start(request: gr.Request) -> list[Any]:
+    def start(width: float | None, address: str | None, request: gr.Request) -> list[Any]:
+        screen = Screen.of(width, address)
         asked = dict(request.query_params)
         if asked.get("tab") != TAB:
             # Nothing to restore, and a visitor may have chosen something already: only the figure is due.
-            return [*[gr.skip()] * len(state), draw_figure(View())[0]]
+            return [screen, *[gr.skip()] * len(state), draw_figure(View(), screen)[0]]
         restored = decode(asked, board=board())
-        return [gr.Tabs(selected=TAB), *everything(restored.view, restored.notes)]
+        return [screen, gr.Tabs(selected=TAB), *everything(restored.view, screen, restored.notes)]
 
-    def everything(view: View, sentences: tuple[str, ...] = ()) -> list[Any]:
+    def everything(view: View, screen: Screen, sentences: tuple[str, ...] = ()) -> list[Any]:
         text = "\n".join(f"- {_plain(sentence)}" for sentence in sentences)
         values = values_of(view)
         names = list(controls.__dataclass_fields__)
         values[names.index("axis")] = gr.update(value=view.axis, visible=view.figure == "cost")
         values[names.index("ablation")] = gr.update(value=view.ablation or None, visible=view.figure == "ablation")
-        return [gr.update(value=text, visible=bool(text)), *values, *draw_table(view), draw_figure(view)[0]]
+        return [gr.update(value=text, visible=bool(text)), *values, *draw_table(view),
+                draw_figure(view, screen)[0]]
 
     @plain_errors
-    def references(*values: Any) -> Any:
-        data = board()
-        return gr.update(value=bibtex(data, table(data, view_of(values))), visible=True)
+    def references(screen: Screen, *values: Any) -> Any:
+        data, view = board(), view_of(values)
+        link = encode(view, base=screen.address, board=data) if screen.address else ""
+        return gr.update(value=bibtex(data, table(data, view), link=link), visible=True)
 
     @plain_errors
-    def save(chosen: str, *values: Any) -> Any:
+    def save(chosen: str, screen: Screen, *values: Any) -> Any:
         from leaderboard.commands.export import FILES, write
 
         if chosen not in FILES:
             raise gr.Error(f"An export is one of {', '.join(FILES)}.", print_exception=False)
         folder = Path(tempfile.mkdtemp(prefix="mean-opinion-", dir=_upload_folder(file)))
-        return gr.update(value=str(write(board(), view_of(values), folder, (chosen,))[0]), visible=True)
+        written = write(board(), view_of(values), folder, (chosen,), base=screen.address)
+        return gr.update(value=str(written[0]), visible=True)
 
     state = [notes, *controls.inputs, *drawn, plot]
     tabs = _enclosing_tabs()
-    page.load(start, outputs=[tabs, *state], **settings)
+    width, address = gr.Number(visible=False), gr.Textbox(visible=False)
+    page.load(start, [width, address], [screen, tabs, *state], js=SCREEN, **settings)
     # "always_last" would run for ever where two handlers share a trigger; one at a time, in order, is quick enough.
     changes = [component.input for component in controls.of_table if component is not controls.search]
     gr.on(changes, refresh, controls.inputs, drawn, trigger_mode="multiple", **in_order)
-    gr.on(changes + [component.input for component in controls.of_figure], refresh_figure, controls.inputs, figure,
-          trigger_mode="multiple", **in_order)
+    gr.on(changes + [component.input for component in controls.of_figure], refresh_figure,
+          [screen, *controls.inputs], figure, trigger_mode="multiple", **in_order)
     # Text that is pasted or filled in at once changes the box without a key press, so that "input" would miss it.
-    controls.search.change(search, [query, *controls.inputs], [*drawn, *figure], trigger_mode="multiple", **in_order)
+    controls.search.change(search, [query, screen, *controls.inputs], [*drawn, *figure], trigger_mode="multiple",
+                           **in_order)
     gr.on([component.input for component in controls.of_figure],
           lambda *values: encode(view_of(values), board=board()), controls.inputs, query, **settings)
     shown.select(sort, controls.inputs, [controls.order, *drawn], **settings).then(
-        refresh_figure, controls.inputs, figure, **settings)
-    reset.click(lambda: everything(View()), None, state, **settings)
+        refresh_figure, [screen, *controls.inputs], figure, **settings)
+    reset.click(lambda screen: everything(View(), screen), screen, state, **settings)
     copy.click(lambda text: gr.update(value=text, visible=True), query, link, **settings).then(
         None, link, link, js=COPY, **settings)
-    cite.click(references, controls.inputs, citation, **settings)
-    export.click(save, [kind, *controls.inputs], file, show_progress="minimal", api_visibility="private")
+    cite.click(references, [screen, *controls.inputs], citation, **settings)
+    export.click(save, [kind, screen, *controls.inputs], file, show_progress="minimal", api_visibility="private")
     gr.api(leaderboard, api_name="leaderboard")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,6 +15,9 @@ from leaderboard.schema import METRICS, Board
 
 FIGURE_NAMES = [("Dots", "dots"), ("Heat map", "heat"), ("Radar", "radar"), ("Against cost", "cost"),
                 ("With and without", "pairs"), ("Ablations", "ablation")]
+
+NARROW = 640
+"""Pixels of the window up to which figures are drawn for a phone."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,20 @@ class Controls:
     def of_figure(self) -> list[gr.components.Component]:
         """Those that change the figure only."""
         return [self.figure, self.axis, self.ablation]
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What only the browser knows: whether it is narrow, and the page's address ("" where it is unknown)."""
+
+    narrow: bool = False
+    address: str = ""
+
+    @classmethod
+    def of(cls, width: Any, address: Any) -> Screen:
+        """From what a browser says; anything but a plain web address is left out, since files will hold it."""
+        plain = isinstance(address, str) and re.fullmatch(r"https?://[\w.:\-\[\]/~%]{1,200}", address)
+        return cls(isinstance(width, (int, float)) and 0 < width <= NARROW, address if plain else "")
 
 
 def view_of(values: tuple[Any, ...]) -> View:

@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 
-from leaderboard import stats
+from leaderboard import revisions, stats
 from leaderboard.schema import DATA, load_board
 
 
@@ -20,8 +20,13 @@ def board():
 
 @pytest.fixture
 def data(tmp_path):
+    """The published data alone, as revision 1."""
     folder = tmp_path / "data"
     shutil.copytree(DATA, folder)
+    for name in ("measured", "revisions"):
+        header = (folder / f"{name}.csv").read_text("utf-8").splitlines()[0]
+        (folder / f"{name}.csv").write_text(f"{header}\n", "utf-8")
+    revisions.record(folder, "2026-01-01", "published results")
     return folder
 
 
