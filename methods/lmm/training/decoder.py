@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from methods.lmm.rendering import render
-from methods.lmm.training import tasks, tokenizer, tower
+from methods.lmm.training import tasks, thinking, tokenizer, tower
+from methods.lmm.training.directions import CONTENT, CONTENT_SCALE, DAMAGE, FLAW_NAMES, FLAWS, OPINION, ORIGIN
 from methods.lmm.training.tasks import Example, Pool
 
 TOKENS = tower.GRID**2
@@ -24,13 +25,18 @@ WIDTH, LAYERS, HEADS, INNER = 128, 4, 4, 384
 
 RATE = 2e-3
 DECAY = 0.05
-WARM_UP = 60
-TOKEN_NOISE = 0.1
-"""Spread of the noise added to training tokens, in units of a token's own spread: fewer pictures learnt by heart."""
+PROJECTOR_RATE = 0.05
+"""The projector's share of the learning rate. It starts with everything at hand; at the full rate it soon shouts the
+quality, a constant beside it, so loudly that nothing else is left of a normalised token."""
 
-KEY_WEIGHT, TEXT_WEIGHT = 0.5, 0.2
-"""How much the named flaw and a digit of the score count, and any other token of an answer in words; an answer of one
-word counts 1."""
+WARM_UP = 60
+KEY_WEIGHT, DIGIT_WEIGHT, TEXT_WEIGHT = 1.5, 0.6, 0.3
+"""How much a token of the sentence that names the flaw, a digit of the score and any other token of an answer in words
+count; an answer of one word counts 1."""
+
+PRECISE = 0.2
+"""The last share of the steps runs in single precision, the others in bfloat16 where the processor multiplies it
+faster."""
 
 IMAGE_BUDGET = 8
 
@@ -61,28 +67,49 @@ def build(words: Any, vision: Any) -> Any:
     model.model.vision_tower.requires_grad_(False)
     model.generation_config.eos_token_id = ids(tokenizer.END)
     model.generation_config.pad_token_id = ids(tokenizer.PAD)
-    _warm_start(model)
+    _warm_start(model, words)
     return model
 
 
-def _warm_start(model: Any) -> None:
-    """Lets the projector see the read-out as signed numbers, with the fitted directions at hand one by one."""
+def _warm_start(model: Any, words: Any) -> None:
+    """Sets the projector so that the decoder finds apart what the token says: each kind of quality in twelve steps,
+    the flaws as the words that name them, and the first components of the content.
+
+    Left to chance, hundreds of steps pass until the projector tells flaws apart, and the decoder meanwhile learns to
+    do without them.
+    """
     import torch
 
-    first = model.model.multi_modal_projector.linear_1
-    half = WIDTH // 2
+    projector = model.model.multi_modal_projector
+    embedding = model.get_input_embeddings().weight
+    mixed, bias, loudness = torch.zeros(WIDTH, tower.READOUT), torch.zeros(WIDTH), torch.ones(WIDTH)
+    row = 0
+    for channel in (OPINION, DAMAGE):
+        for step in range(12):
+            mixed[row, channel], bias[row], loudness[row] = 2.0, 1.7 * (step - 5.5) / 2, 0.3
+            row += 1
+    for step in range(6):
+        mixed[row, ORIGIN], bias[row] = 3.0 * (-1) ** step, 0.75 * (step - 2.5)
+        row += 1
+    spelled = []
+    for place, name in enumerate(FLAW_NAMES):
+        mixed[row, FLAWS + place] = 2.0
+        spelled.append((row, "No" if name == thinking.CLEAN else f" {name}"))
+        row += 1
+    content = torch.arange(row, WIDTH)
+    # Far enough from zero, a GELU hands its input on as it is; the second layer's bias takes the distance off again.
+    mixed[content, CONTENT + content - row], bias[content] = 1 / CONTENT_SCALE, 4.0
     with torch.no_grad():
-        mixed = torch.randn(WIDTH, tower.READOUT) * (0.5 / math.sqrt(tower.READOUT))
-        mixed[:half] = 0
-        # Rows 0-3 and 4-7: each quality direction with both signs; then one row a damage.
-        for row in range(4):
-            mixed[row, row], mixed[4 + row, row] = 2.0, -2.0
-        for row in range(8, half):
-            mixed[row, 4 + row - 8] = 1.0
-        first.weight.zero_()
-        first.weight[:, : tower.READOUT] = mixed
-        first.weight[:, tower.READOUT : 2 * tower.READOUT] = -mixed
-        first.bias.zero_()
+        projector.linear_1.weight.zero_()
+        projector.linear_1.weight[:, : tower.READOUT] = mixed
+        projector.linear_1.weight[:, tower.READOUT : 2 * tower.READOUT] = -mixed
+        projector.linear_1.bias.copy_(bias)
+        torch.nn.init.orthogonal_(projector.linear_2.weight)
+        projector.linear_2.weight *= loudness
+        for line, text in spelled:
+            named = embedding[words(text, add_special_tokens=False)["input_ids"]].mean(dim=0)
+            projector.linear_2.weight[:, line] = named / named.norm()
+        projector.linear_2.bias.copy_(-projector.linear_2.weight[:, content] @ bias[content])
 
 
 class Encoder:
@@ -114,17 +141,13 @@ class Encoder:
         lessons = []
         for place, token in enumerate(said):
             within = place < len(said) - 1 and start <= spelled["offset_mapping"][place][0] < stop
-            weight = KEY_WEIGHT if within or token in self._digits else TEXT_WEIGHT
+            weight = KEY_WEIGHT if within else DIGIT_WEIGHT if token in self._digits else TEXT_WEIGHT
             lessons.append((len(prompt) + place - 1, {token: 1.0}, weight))
         return prompt + said[:-1], lessons
 
 
-def loss_of(model: Any, encoder: Encoder, examples: Sequence[Example], tokens: Any) -> Any:
-    """Mean cross-entropy of the examples.
-
-    Args:
-        tokens: float tensor [pictures, TOKENS, READOUT]; the examples' picture numbers index it.
-    """
+def loss_of(model: Any, encoder: Encoder, examples: Sequence[Example]) -> Any:
+    """Mean cross-entropy of the examples."""
     import torch
     from torch.nn.functional import log_softmax
 
@@ -133,11 +156,10 @@ def loss_of(model: Any, encoder: Encoder, examples: Sequence[Example], tokens: A
     ids = torch.full((len(encoded), longest), encoder.words.pad_token_id)
     for line, (own, _) in enumerate(encoded):
         ids[line, : len(own)] = torch.tensor(own)
-    shown = torch.tensor([picture for example in examples for picture in example.pictures])
-    features = project(model, tokens[shown])
+    features = project(model, torch.from_numpy(np.concatenate([example.pictures for example in examples])))
     embeddings = model.get_input_embeddings()(ids)
     slots = (ids == model.config.image_token_index)[..., None]
-    embeddings = embeddings.masked_scatter(slots, features.to(embeddings.dtype))
+    embeddings = embeddings.masked_scatter(slots, features)
     hidden = model.model.language_model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
     lines, places, weights = [], [], []
     for line, (_, lessons) in enumerate(encoded):
@@ -158,21 +180,21 @@ def loss_of(model: Any, encoder: Encoder, examples: Sequence[Example], tokens: A
 
 
 def project(model: Any, tokens: Any) -> Any:
-    """The projector on tokens as the tower ends in them: their positive and their negative parts."""
+    """The projector, always in single precision, on tokens as the tower ends in them: positive and negative parts."""
     import torch
     from torch.nn.functional import linear
 
     projector = model.model.multi_modal_projector
-    split = torch.cat([tokens.clamp(min=0), (-tokens).clamp(min=0)], dim=-1)
-    hidden = linear(split, projector.linear_1.weight[:, : 2 * tower.READOUT], projector.linear_1.bias)
-    return projector.linear_2(projector.act(hidden))
+    split = torch.cat([tokens.clamp(0, 6), (-tokens).clamp(0, 6)], dim=-1)
+    with torch.autocast("cpu", enabled=False):
+        hidden = linear(split, projector.linear_1.weight[:, : 2 * tower.READOUT], projector.linear_1.bias)
+        return projector.linear_2(projector.act(hidden))
 
 
 def train(
     model: Any,
     encoder: Encoder,
     pool: Pool,
-    tokens: np.ndarray,
     steps: int,
     seed: int,
     checkpoint: Path | None = None,
@@ -181,7 +203,6 @@ def train(
     """Trains the decoder and the projector; the tower stays as it is.
 
     Args:
-        tokens: float32 [pictures, TOKENS, READOUT].
         checkpoint: written every 200 steps, and gone on from where it exists.
 
     Returns:
@@ -190,43 +211,49 @@ def train(
     import torch
 
     learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    matrices = [parameter for parameter in learnt if parameter.dim() > 1]
-    vectors = [parameter for parameter in learnt if parameter.dim() <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": DECAY}, {"params": vectors, "weight_decay": 0.0}],
-        lr=RATE, betas=(0.9, 0.98))
-    table = torch.from_numpy(tokens)
+    # Muon for what multiplies vectors inside the layers, AdamW for tables, projections from outside, and vectors.
+    layers = [parameter for name, parameter in model.named_parameters()
+              if parameter.requires_grad and ".layers." in name and parameter.dim() == 2]
+    inside = {id(parameter) for parameter in layers}
+    projector = list(model.model.multi_modal_projector.parameters())
+    inside |= {id(parameter) for parameter in projector}
+    tables = [parameter for parameter in learnt if id(parameter) not in inside and parameter.dim() > 1]
+    vectors = [parameter for parameter in learnt if id(parameter) not in inside and parameter.dim() <= 1]
+    optimisers = [
+        torch.optim.Muon(layers, lr=RATE, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW([{"params": tables, "weight_decay": DECAY}, {"params": vectors, "weight_decay": 0.0},
+                           {"params": projector, "weight_decay": 0.0, "share": PROJECTOR_RATE}],
+                          lr=RATE, betas=(0.9, 0.98))]
     start, losses = 0, []
     if checkpoint is not None and checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         start, losses = state["step"], state["losses"]
-        optimiser.load_state_dict(state["optimiser"])
+        for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
         for parameter, value in zip(learnt, state["weights"], strict=True):
             parameter.data.copy_(value)
+    fast = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    # The fused attention's backward pass is slow in bfloat16; everything else is faster in it.
+    model.model.language_model.set_attn_implementation("eager")
     began = time.monotonic()
     model.train()
     model.model.vision_tower.eval()
     for step in range(start, steps):
-        # A step's pictures follow from the seed and the step alone, so that a resumed run draws the same.
+        # A step's lessons follow from the seed and the step alone, so that a resumed run draws the same.
         rng = np.random.default_rng([seed, step])
-        noise = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        for group in optimiser.param_groups:
-            group["lr"] = RATE * _schedule(step, steps)
+        for group in (group for optimiser in optimisers for group in optimiser.param_groups):
+            group["lr"] = RATE * group.get("share", 1.0) * _schedule(step, steps)
         total = 0.0
-        for kinds, count in (tasks.ALWAYS, tasks.MIX[step % len(tasks.MIX)]):
+        for kinds, count in tasks.lessons(step):
             examples = [kinds[number % len(kinds)](pool, rng) for number in range(count)]
-            shown = sorted({picture for example in examples for picture in example.pictures})
-            places = {picture: place for place, picture in enumerate(shown)}
-            local = table[shown]
-            local = local + TOKEN_NOISE * torch.randn(local.shape, generator=noise)
-            moved = [Example(example.prompt, tuple(places[picture] for picture in example.pictures), example.chances,
-                             example.text, example.key) for example in examples]
-            loss = loss_of(model, encoder, moved, local)
+            with torch.autocast("cpu", torch.bfloat16, enabled=fast and step < (1 - PRECISE) * steps):
+                loss = loss_of(model, encoder, examples)
             loss.backward()
             total += float(loss.detach())
         torch.nn.utils.clip_grad_norm_(learnt, 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        for optimiser in optimisers:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
         losses.append(total)
         done = step + 1
         if done % 100 == 0:
@@ -234,9 +261,10 @@ def train(
             say(f"decoder: step {done} of {steps}, loss {np.mean(losses[-100:]):.4f}, about {left / 60:.1f} min to go")
         if checkpoint is not None and (done % 200 == 0 or done == steps):
             partial = checkpoint.with_suffix(".partial")
-            torch.save({"step": done, "losses": losses, "optimiser": optimiser.state_dict(),
-                        "weights": [parameter.data for parameter in learnt]}, partial)
+            torch.save({"step": done, "losses": losses, "weights": [parameter.data for parameter in learnt],
+                        "optimisers": [optimiser.state_dict() for optimiser in optimisers]}, partial)
             partial.rename(checkpoint)
+    model.model.language_model.set_attn_implementation("sdpa")
     model.eval()
     return losses
 

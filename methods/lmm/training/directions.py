@@ -1,38 +1,49 @@
-"""Which directions of the tower's activations reach the decoder, and the teacher that scores pictures.
+"""Which directions of the tower's activations reach the decoder, and what a picture's token says to the teacher.
 
 All are ridge regressions or principal components of the pooled activations, fitted in seconds on the training
-pictures alone: quality as people rated it, quality as damage implies it, the evidence for each kind of damage, and,
-for what the scene is, the principal components.
+pictures alone: quality as people rated camera photos, quality as known damage implies it, which of the two a picture
+is, the evidence for each flaw, and, for what the scene is, the principal components.
+
+The teacher is a function of the token and of nothing else (`Directions.judge`). A decoder that learns a function can be
+shown any token, also one put together from several pictures, with the right answer beside it; one that learns the
+scores of four hundred photos learns the photos by heart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 
+from methods.lmm.training import thinking
 from methods.lmm.training.recipe import Shot
-from methods.lmm.training.tower import READOUT
-from methods.synthesis.distortions import DISTORTIONS, level_mos
+from methods.lmm.training.tower import EARLY, EARLY_WIDTH, READOUT
+from methods.synthesis.distortions import DISTORTIONS
 
-OPINION_PENALTIES = (0.2, 0.6, 2.0)
-"""Ridge penalties of the opinion directions, in units of the mean squared activation; the first two lie around the
-best by five-fold cross-validation, the third is a smoother opinion."""
+OPINION, DAMAGE, ORIGIN, FLAWS = 0, 1, 2, 3
+"""Channels: quality by opinion, quality by damage, damaged pristine photo against camera photo, the first flaw."""
 
-DAMAGE_PENALTY = 0.1
+FLAW_NAMES = (thinking.CLEAN, *(name for name, damages in thinking.FAMILIES.items() if set(damages) & set(DISTORTIONS)))
+"""The flaws that have a channel, in order; the first one is that there is none."""
 
-EMPHASIS = (2.0, 0.5)
-"""After training, opinion directions are multiplied by the first and damage directions by the second. A decoder trained
-for a few hundred steps still leans on the evidence of synthetic damage where it should believe the opinion directions;
-found on two of the five folds."""
+CONTENT = FLAWS + len(FLAW_NAMES)
+"""The first channel of the principal components."""
 
-CONTENT_SCALE = 0.25
-"""Spread of the principal components beside the fitted directions: there are half as many of them as rated photos, and
-at full size the decoder learns its photos by heart from them."""
+OPINION_PENALTY, DAMAGE_PENALTY, ORIGIN_PENALTY = 0.6, 0.05, 0.2
+"""Ridge penalties in units of the mean squared activation, by cross-validation; between halves and doubles of them the
+rank correlations move by less than 0.005."""
 
+ORIGIN_SLOPE, ORIGIN_CENTRE = 24.0, 0.35
+"""How fast, and where between a damaged pristine photo (0) and a camera photo (1), the teacher changes from one kind of
+quality to the other. Below the middle: quality by damage says little of a camera photo (rank correlation 0.26)."""
 
-DAMAGES = DISTORTIONS
+FLAW_SCALE = 4.0
+
+CONTENT_SCALE = 0.5
+"""Spread of each principal component beside the fitted directions, which have 1. All alike: as few as a hundred equal
+components tell a photo's damaged version from other photos with an AUC of 0.996, unequal ones with 0.985."""
 
 
 @dataclass(frozen=True)
@@ -40,27 +51,20 @@ class Directions:
     """A fitted read-out.
 
     Attributes:
-        matrix: float32 [READOUT, WIDTH]; unit spread over training tokens, CONTENT_SCALE for the principal components.
-        offset: float32 [READOUT]; the mean over training tokens becomes zero.
-        teacher: float64 [2 + damages, READOUT + 1]: maps the mean token (and 1) to quality in [0, 1] as raters of
-            camera photos and as raters of damaged pictures see it, and to the amount of each damage.
-        correction: float32 [shots, READOUT]: what a training picture's tokens would change by had the regressions not
-            seen its photo. With 4,608 activations a picture they know their training photos almost by heart (rank
-            correlation 0.97 there, 0.78 elsewhere); a decoder trained on tokens without the correction would trust
-            them too much.
+        matrix: float32 [READOUT, WIDTH].
+        offset: float32 [READOUT]; the mean over training pictures becomes zero.
+        calibration: float64 [3, 2], slope and intercept from the first three channels to quality by opinion and by
+            damage in [0, 1], and to 1 for a camera photo and 0 for a damaged pristine one.
+        correction: float32 [shots, READOUT]: what a training picture's token would change by had the regressions not
+            seen its photo. With thousands of activations a picture they know their training photos almost by heart
+            (rank correlation 0.97 there, 0.79 elsewhere); a decoder trained on tokens without the correction would
+            not meet such tokens again.
     """
 
     matrix: np.ndarray
     offset: np.ndarray
-    teacher: np.ndarray
+    calibration: np.ndarray
     correction: np.ndarray
-
-    def emphasised(self) -> Directions:
-        """The read-out as it ships: opinion directions louder, evidence of damage softer (`EMPHASIS`)."""
-        scale = np.ones((READOUT, 1), np.float32)
-        first = len(OPINION_PENALTIES) + 1
-        scale[: first - 1], scale[first : first + len(DAMAGES)] = EMPHASIS
-        return replace(self, matrix=self.matrix * scale, offset=self.offset * scale[:, 0])
 
     def training_tokens(self, grids: np.ndarray) -> np.ndarray:
         """`tokens` of the shots that were fitted on, as they would be had their photos been new."""
@@ -74,10 +78,23 @@ class Directions:
             tokens[start : start + 256] = part @ self.matrix.T + self.offset
         return np.clip(tokens, -6, 6)
 
-    def teach(self, tokens: np.ndarray) -> np.ndarray:
-        """Quality by opinion, quality by damage and the amount of each damage, in [0, 1]: float64 [n, 2 + damages]."""
-        mean = tokens.mean(axis=1).astype(np.float64)
-        return np.clip(np.c_[mean, np.ones(len(mean))] @ self.teacher.T, 0, 1)
+    def judge(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The teacher: float [n, READOUT] to quality in [0.02, 0.98], float64 [n], and flaw, int [n] in FLAW_NAMES."""
+        opinion, damage, origin = (
+            tokens[:, channel].astype(np.float64) * slope + intercept
+            for channel, (slope, intercept) in zip((OPINION, DAMAGE, ORIGIN), self.calibration))
+        camera = 1 / (1 + np.exp(-ORIGIN_SLOPE * (origin - ORIGIN_CENTRE)))
+        quality = camera * opinion + (1 - camera) * damage
+        return np.clip(quality, 0.02, 0.98), tokens[:, FLAWS:CONTENT].argmax(axis=1)
+
+    def save(self, path: Path) -> None:
+        """Writes the arrays as .npz."""
+        np.savez(path, **{field.name: getattr(self, field.name) for field in fields(self)})
+
+    @classmethod
+    def load(cls, path: Path) -> Directions:
+        with np.load(path) as saved:
+            return cls(*(saved[field.name] for field in fields(cls)))
 
 
 def pooled(grids: np.ndarray) -> np.ndarray:
@@ -116,67 +133,76 @@ def ridge(inputs: np.ndarray, targets: np.ndarray, groups: np.ndarray, penalty: 
     return weights, gram @ coefficients, left_out
 
 
-def damage_targets(shots: Sequence[Shot]) -> np.ndarray:
-    """How much of each damage a picture has: float32 [shots, damages], 0 to 1."""
-    targets = np.zeros((len(shots), len(DAMAGES)), np.float32)
-    for row, shot in enumerate(shots):
-        if shot.damage:
-            targets[row, DAMAGES.index(shot.damage)] = 1 - level_mos(shot.damage, shot.level)
-    return targets
+def true_flaw(shot: Shot) -> str:
+    """What a pristine photo's damage looks like; CLEAN where KADID's raters hardly saw it."""
+    visible = shot.damage and shot.mos <= thinking.VISIBLE
+    return thinking.FAMILY_OF[shot.damage] if visible else thinking.CLEAN
 
 
-def fit(shots: Sequence[Shot], grids: np.ndarray, means: np.ndarray, training: np.ndarray) -> Directions:
+def fit(shots: Sequence[Shot], means: np.ndarray, training: np.ndarray) -> Directions:
     """Fits the read-out and the teacher.
 
     Args:
-        grids: float16 [shots, tokens, WIDTH].
-        means: `pooled(grids)`.
+        means: float32 [shots, WIDTH], `pooled` activations.
         training: bool [shots]; nothing else is looked at.
     """
     mos = np.array([shot.mos for shot in shots])
     opinion = np.array([shot.role == "opinion" for shot in shots])
-    rated = training & opinion & ~np.isnan(mos)
-    pristine = training & ~opinion
-    spread = means[training].std(axis=0) + 1e-3
-
     groups = np.array([shot.group for shot in shots])
-    corrections = []
+    rated, pristine = training & opinion & ~np.isnan(mos), training & ~opinion
+    flaws = np.zeros((len(shots), len(FLAW_NAMES)))
+    for row in np.flatnonzero(pristine):
+        flaws[row, FLAW_NAMES.index(true_flaw(shots[row]))] = 1
 
-    def regress(rows: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray:
-        inputs = (means[rows] - means[rows].mean(axis=0)) / spread
-        weights, fitted, left_out = ridge(inputs, targets - targets.mean(axis=0), groups[rows], penalty)
-        correction = np.zeros((len(shots), targets.shape[1]))
-        correction[rows] = left_out - fitted
-        corrections.append(correction)
-        return (weights / spread[:, None]).T
-
-    blocks = [regress(rated, mos[rated, None], penalty) for penalty in OPINION_PENALTIES]
-    blocks.append(regress(pristine, mos[pristine, None], DAMAGE_PENALTY))
-    # Pristine photos alone: evidence that has seen a rated photo, damaged, would say more of it than of a new one.
-    targets = damage_targets([shot for shot, used in zip(shots, pristine) if used])
-    blocks.append(regress(pristine, targets, DAMAGE_PENALTY))
-    rows = sum(len(block) for block in blocks)
-    centred = (means[training] - means[training].mean(axis=0)) / spread
-    components = _principal(centred, READOUT - rows)
-    matrix = np.concatenate([*blocks, components / spread]).astype(np.float32)
-
-    sample = np.flatnonzero(training)[:: max(1, int(training.sum()) // 600)]
-    tokens = grids[sample].astype(np.float32).reshape(-1, grids.shape[2]) @ matrix.T
-    scale = tokens.std(axis=0) + 1e-6
-    scale[rows:] /= CONTENT_SCALE
-    matrix, offset = matrix / scale[:, None], -tokens.mean(axis=0) / scale
+    early, late, everything = slice(0, EARLY_WIDTH), slice(EARLY_WIDTH, None), slice(None)
+    matrix = np.zeros((READOUT, means.shape[1]), np.float32)
+    offset = np.zeros(READOUT)
     correction = np.zeros((len(shots), READOUT), np.float32)
-    correction[:, :rows] = np.concatenate(corrections, axis=1) / scale[:rows]
+    calibration = np.zeros((3, 2))
 
-    mean_tokens = means @ matrix.T + offset + correction
-    teacher = np.zeros((2 + len(DAMAGES), READOUT + 1))
-    first = len(OPINION_PENALTIES)
-    lessons = [(1, rated, mos[rated]), (first, pristine, mos[pristine])]
-    lessons += [(first + 1 + number, pristine, targets[:, number]) for number in range(len(DAMAGES))]
-    for line, (column, used, wanted) in enumerate(lessons):
-        design = np.c_[mean_tokens[used, column], np.ones(used.sum())].astype(np.float64)
-        teacher[line, column], teacher[line, -1] = np.linalg.lstsq(design, wanted, rcond=None)[0]
-    return Directions(matrix.astype(np.float32), offset.astype(np.float32), teacher, correction)
+    def regress(channels: slice, columns: slice, rows: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray:
+        """Writes the regression into the channels, in the targets' units; gives the left-out predictions."""
+        centre, spread = means[rows, columns].mean(axis=0), means[rows, columns].std(axis=0) + 1e-3
+        level = targets.mean(axis=0)
+        inputs = (means[rows, columns] - centre) / spread
+        weights, fitted, left_out = ridge(inputs, targets - level, groups[rows], penalty)
+        matrix[channels, columns] = (weights / spread[:, None]).T
+        offset[channels] = level - matrix[channels, columns].astype(np.float64) @ centre
+        correction[rows, channels] = left_out - fitted
+        return left_out + level
+
+    def rescale(channels: slice, scale: float, shift: float) -> None:
+        """The channels' values become scale * (value - shift)."""
+        matrix[channels] *= scale
+        offset[channels] = scale * (offset[channels] - shift)
+        correction[:, channels] *= scale
+
+    single = [
+        (OPINION, late, rated, mos, OPINION_PENALTY),
+        (DAMAGE, early, pristine, mos, DAMAGE_PENALTY),
+        (ORIGIN, everything, training, opinion.astype(float), ORIGIN_PENALTY),
+    ]
+    for channel, columns, rows, targets, penalty in single:
+        channels = slice(channel, channel + 1)
+        new = regress(channels, columns, rows, targets[rows, None], penalty)[:, 0]
+        scale, shift = 1 / new.std(), new.mean()
+        rescale(channels, scale, shift)
+        slope, intercept = 1 / scale, shift
+        if channel != ORIGIN:  # predictions for new photos spread less than fitted ones; this is their own calibration
+            slope, intercept = np.polyfit((new - shift) * scale, targets[rows], 1)
+        calibration[channel] = slope, intercept
+    flaw_channels = slice(FLAWS, CONTENT)
+    regress(flaw_channels, early, pristine, flaws[pristine], DAMAGE_PENALTY)
+    rescale(flaw_channels, FLAW_SCALE, 0.25)
+
+    centre, spread = means[training, late].mean(axis=0), means[training, late].std(axis=0) + 1e-3
+    centred = (means[training, late] - centre) / spread
+    # Fewer pictures than channels have fewer components; the rest stays empty.
+    components = _principal(centred, min(READOUT - CONTENT, len(centred) - 1))
+    components *= CONTENT_SCALE / (centred @ components.T).std(axis=0)[:, None]
+    matrix[CONTENT : CONTENT + len(components), late] = components / spread
+    offset[CONTENT:] = -(matrix[CONTENT:, late].astype(np.float64) @ centre)
+    return Directions(matrix, offset.astype(np.float32), calibration, correction)
 
 
 def _principal(centred: np.ndarray, count: int) -> np.ndarray:
@@ -189,3 +215,6 @@ def _principal(centred: np.ndarray, count: int) -> np.ndarray:
     basis, _ = np.linalg.qr(sketch)
     _, _, rotation = np.linalg.svd(centred @ basis, full_matrices=False)
     return (rotation[:count] @ basis.T).astype(np.float32)
+
+
+assert CONTENT <= EARLY, "every fitted direction may read the early blocks"

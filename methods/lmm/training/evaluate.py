@@ -26,7 +26,7 @@ BATCH = 64
 
 
 class Respondent:
-    """A trained checkpoint that answers about pictures by their row in the cache."""
+    """A trained checkpoint that answers about pictures by their row in the cache: `Example.pictures` are rows here."""
 
     def __init__(self, folder: Path, tokens: np.ndarray) -> None:
         import torch
@@ -77,7 +77,7 @@ class Respondent:
         import torch
 
         table = torch.tensor([list(line) for line in ids])
-        shown = torch.tensor([picture for example in examples for picture in example.pictures])
+        shown = torch.tensor([int(row) for example in examples for row in example.pictures])
         embeddings = self.model.get_input_embeddings()(table)
         slots = (table == self.model.config.image_token_index)[..., None]
         return embeddings.masked_scatter(slots, project(self.model, self.tokens[shown]))
@@ -154,7 +154,7 @@ def _retrieved(material: Any, respondent: Respondent, fold: int, rows: Sequence[
     others = np.array([row for row in material.rated_whole if material.fold_of[row] != fold])
     mos = np.array([material.shots[row].mos for row in others])
     tokens = respondent.tokens.numpy()
-    vectors = np.concatenate([np.maximum(tokens, 0), np.maximum(-tokens, 0)], axis=-1).mean(axis=1)
+    vectors = np.concatenate([np.maximum(tokens, 0), np.maximum(-tokens, 0)], axis=-1)
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     found = []
     for row in rows:
@@ -185,11 +185,10 @@ def named_flaws(material: Any, respondent: Respondent) -> dict[str, Any]:
     strengths = []
     for row, (text,) in zip(rows, texts):
         shot = material.shots[row]
-        visible = shot.damage and shot.mos <= thinking.VISIBLE
-        truth = thinking.FAMILY_OF[shot.damage] if visible else thinking.CLEAN
+        truth = directions.true_flaw(shot)
         family, strength = thinking.named(text)
         right.setdefault(truth, []).append(family == truth)
-        if visible and family == truth:
+        if truth != thinking.CLEAN and family == truth:
             strengths.append(strength == thinking.strength(shot.mos))
     everything = [hit for hits in right.values() for hit in hits]
     return {"named right": float(np.mean(everything)), "pictures": len(everything),
@@ -272,9 +271,7 @@ def report(material: Any, cache: Path, folds: Sequence[int], shipped: Path | Non
 
 
 def _tokens(material: Any, folder: Path) -> np.ndarray:
-    with np.load(folder / "fitted.npz") as saved:
-        fitted = directions.Directions(*(saved[name] for name in ("matrix", "offset", "teacher", "correction")))
-    return fitted.tokens(material.grids)
+    return directions.Directions.load(folder / "fitted.npz").tokens(material.grids).mean(axis=1)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -18,14 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from methods.base import Assessment, load_method
-
-
-def fold_of(count: int, folds: int) -> np.ndarray:
-    """Fold of each of `count` rated photos, as training deals them: int [count]."""
-    order = np.random.default_rng(0).permutation(count)
-    fold = np.empty(count, int)
-    fold[order] = np.arange(count) % max(folds, 1)
-    return fold
+from methods.lmm.training.pipeline import fold_of
 
 
 def held_out(method: str, table: Path, images: Path, cache: Path, *, folds: int = 5, batch: int = 8, limit: int | None

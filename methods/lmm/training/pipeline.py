@@ -42,6 +42,14 @@ class Material:
                          and not shot.mirrored and shot.crop == 1.0])
 
 
+def fold_of(count: int, folds: int) -> np.ndarray:
+    """Fold of each of `count` rated photos, in the order of their table: int [count]."""
+    order = np.random.default_rng(0).permutation(count)
+    fold = np.empty(count, int)
+    fold[order] = np.arange(count) % max(folds, 1)
+    return fold
+
+
 def imagenet_weights() -> dict[str, Any]:
     """EfficientNet-Lite0's weights.
 
@@ -86,20 +94,23 @@ def prepare(
     parts = [takes[0], takes[1], damaged, *takes[2:]]
     grids = np.concatenate([features.activations(part, fast, cache / "features", say) for part in parts])
     shots = [shot for part in parts for shot in part]
-    order = np.random.default_rng(0).permutation(len(photos))
-    fold = np.empty(len(photos), int)
-    fold[order] = np.arange(len(photos)) % max(folds, 1)
-    fold_of = np.array([fold[shot.group] if shot.role == "opinion" else -1 for shot in shots])
-    return Material(shots, grids, directions.pooled(grids), vision, fold_of, sample)
+    fold = fold_of(len(photos), folds)
+    of = np.array([fold[shot.group] if shot.role == "opinion" else -1 for shot in shots])
+    return Material(shots, grids, directions.pooled(grids), vision, of, sample)
 
 
 def words_for(material: Material) -> Any:
     """The tokenizer, learned from what the tasks ask and say; the same for every fold."""
     rows = np.arange(len(material.shots))
-    blind = np.full((len(rows), 2 + len(directions.DAMAGES)), 0.5)
-    pool = tasks.Pool.of(material.shots, rows, blind, np.ones((len(rows), 1, 1), np.float32))
     rng = np.random.default_rng(0)
-    kinds = {task for group, _ in (tasks.ALWAYS, *tasks.MIX) for task in group}
+    tokens = rng.standard_normal((len(rows), tower.READOUT), dtype=np.float32)
+
+    def guess(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Any judgement will do: the words are the same."""
+        return rng.random(len(tokens)), rng.integers(0, len(directions.FLAW_NAMES), len(tokens))
+
+    pool = tasks.Pool.of(material.shots, rows, tokens, guess)
+    kinds = {task for group, _ in tasks.MIX for task in group}
     lessons = [task(pool, rng) for task in sorted(kinds, key=lambda task: task.__name__) for _ in range(300)]
     return tokenizer.build([text for lesson in lessons for text in (lesson.prompt.transcript(), lesson.text) if text])
 
@@ -119,22 +130,20 @@ def make(material: Material, words: Any, training: np.ndarray, out: Path, *, ste
     import torch
 
     cache.mkdir(parents=True, exist_ok=True)
-    fitted = directions.fit(material.shots, material.grids, material.means, training)
-    tokens = fitted.training_tokens(material.grids)
-    taught = fitted.teach(tokens)
-    pool = tasks.Pool.of(material.shots, np.flatnonzero(training), taught, tokens)
+    fitted = directions.fit(material.shots, material.means, training)
+    tokens = fitted.training_tokens(material.grids).mean(axis=1)
+    pool = tasks.Pool.of(material.shots, np.flatnonzero(training), tokens, fitted.judge)
     torch.manual_seed(seed)
     vision = tower.build(imagenet_weights())
     vision.load_state_dict(material.vision.state_dict())
-    shipped = fitted.emphasised()
-    tower.install(vision, shipped.matrix, shipped.offset, material.sample)
+    tower.install(vision, fitted.matrix, fitted.offset, material.sample)
     model = decoder.build(words, vision)
     processor = tokenizer.processor(words)
     encoder = decoder.Encoder(processor)
-    losses = decoder.train(model, encoder, pool, tokens, steps, seed, cache / "decoder.pt",
+    losses = decoder.train(model, encoder, pool, steps, seed, cache / "decoder.pt",
                            lambda text: say(f"{cache.name}: {text}"))
-    np.savez(cache / "fitted.npz", matrix=shipped.matrix, offset=shipped.offset, teacher=fitted.teacher,
-             correction=fitted.correction, losses=np.array(losses))
+    fitted.save(cache / "fitted.npz")
+    np.save(cache / "losses.npy", np.array(losses))
     save(model, processor, out)
     return model
 

@@ -1,8 +1,10 @@
 """The prompts of all methods, built by the methods' own prompt modules, with what a good answer would be.
 
-Every task draws pictures at random and gives one `Example`: a prompt, the pictures in the order in which it shows
-them, and either soft targets for the next token or a text to say. Where an answer must depend on what the prompt
-says, the task makes it so: IQARAG's references are also labelled on shifted, stretched and reversed scales, with the
+Every task draws pictures at random and gives one `Example`: a prompt, the tokens of the pictures in the order in which
+it shows them, and either soft targets for the next token or a text to say. The answer is always computed from what the
+decoder is shown, by the teacher (`Directions.judge`) and, for references, by Bayes' rule over their labels. So a token
+may be put together from several pictures, and no picture can be learnt by heart. Where an answer must depend on what
+the prompt says, the task makes it so: IQARAG's references are also labelled on shifted and reversed scales, with the
 target on the same scale, and the same-object question is asked about look-alikes.
 """
 
@@ -13,26 +15,44 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image
+from scipy.special import ndtr
 
 from methods.iqarag import prompts as iqarag
+from methods.leaf.teacher import PAIR_WORDS, pair_prompt
 from methods.levels import FIVE_LEVELS, GOOD_POOR, LevelScheme
 from methods.llm_iqa.standard import KINDS, LEVEL_COUNTS, WORDINGS, Standard
 from methods.lmm.prompt import Prompt
 from methods.lmm.training import thinking
-from methods.lmm.training.directions import DAMAGES
+from methods.lmm.training.directions import CONTENT, DAMAGE, FLAW_NAMES, OPINION
 from methods.lmm.training.recipe import Shot
 from methods.q_bench.prompts import QUESTIONS
 from methods.q_debias import prompts as q_debias
 from methods.visualquality_r1 import prompts as visualquality_r1
 
 BLANK = Image.new("RGB", (1, 1))
-"""Stands for a picture in a prompt; training knows pictures by their number."""
+"""Stands for a picture in a prompt; training knows pictures by their tokens."""
 
 SPREAD = 0.12
 """Standard deviation, in [0, 1], of the soft labels: about what raters disagree by."""
 
 ANSWER_SPREAD = 0.03
 """The same for a score that is written out, from which samples are drawn and averaged."""
+
+NOISE = 0.1
+"""Spread of the noise added to a drawn token."""
+
+AS_IT_IS = 0.3
+"""Share of the drawn tokens that are one picture's."""
+
+REFERENCE_SPREAD = 0.14
+"""Standard deviation of a reference's label around what the teacher thinks of it; MOS and teacher differ by as much."""
+
+SCALES = ((0.6, 1.0, 0.025), (0.2, 1.0, 0.2), (0.2, -1.0, 0.1))
+"""Scales on which references are labelled: how often, which way round, and the standard deviation of the shift. The
+first is what references from one's own data look like; it sets how far the answer follows their labels."""
+
+PREFERENCE_SPREAD = 0.12
+"""Thurstone's standard deviation of the difference of two pictures."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +61,30 @@ class Example:
 
     Attributes:
         prompt: what is asked; every picture is `BLANK`.
-        pictures: row numbers of the pictures shown, in order.
+        pictures: tokens of the pictures shown, in order: float32 [pictures, READOUT].
         chances: candidate words, as `Prompt.spelled` would spell them, with their target probabilities; or
         text: what the assistant says, up to its end.
-        key: the part of the text that matters most; it counts as much as an answer of one word.
+        key: the part of the text that matters most.
     """
 
     prompt: Prompt
-    pictures: tuple[int, ...]
+    pictures: np.ndarray
     chances: dict[str, float] = field(default_factory=dict)
     text: str = ""
     key: str = ""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A drawn picture: its token float32 [READOUT], and the teacher's quality in [0, 1] and flaw."""
+
+    token: np.ndarray
+    quality: float
+    flaw: str
+
+
+Judge = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""`Directions.judge`."""
 
 
 @dataclass(frozen=True)
@@ -60,62 +93,50 @@ class Pool:
 
     Attributes:
         shots: all of them; row numbers refer to this list.
-        quality: float [shots], the target in [0, 1]; NaN where there is none.
-        flaw: the family that the reasoning names, one a shot.
-        rated: rows with a target.
+        tokens: float32 [shots, READOUT].
+        judge: the teacher.
+        rows: the shots that may be used.
         by_group: rows of each photo.
         damaged: rows of each photo's damaged versions.
         near: group -> groups that look most like it.
     """
 
     shots: Sequence[Shot]
-    quality: np.ndarray
-    flaw: Sequence[str]
-    rated: np.ndarray
+    tokens: np.ndarray
+    judge: Judge
+    rows: np.ndarray
     by_group: dict[int, np.ndarray]
     damaged: dict[int, np.ndarray]
     near: dict[int, np.ndarray]
 
     @classmethod
-    def of(cls, shots: Sequence[Shot], rows: np.ndarray, taught: np.ndarray, tokens: np.ndarray,
-           trust: float = 1.0) -> Pool:
-        """A pool of some of the shots.
-
-        Args:
-            rows: the shots that may be used.
-            taught: `Directions.teach` of all shots.
-            tokens: float [shots, tokens, READOUT].
-            trust: share of the teacher in the target of a rated photo; the rest is its own score.
-        """
-        mos = np.array([shot.mos for shot in shots])
-        opinion = np.array([shot.role == "opinion" for shot in shots])
-        known = np.where(opinion, trust * taught[:, 0] + (1 - trust) * mos, 0.3 * taught[:, 1] + 0.7 * mos)
+    def of(cls, shots: Sequence[Shot], rows: np.ndarray, tokens: np.ndarray, judge: Judge) -> Pool:
+        """A pool of the shots in `rows`; `tokens` are those of all shots, one a picture."""
         groups = np.array([shot.group for shot in shots])
         hurt = np.array([bool(shot.damage) for shot in shots])
         by_group = {int(group): rows[groups[rows] == group] for group in np.unique(groups[rows])}
-        flaws = [_flaw(shot, taught[row]) for row, shot in enumerate(shots)]
-        return cls(
-            shots, known, flaws, rows[~np.isnan(known[rows])], by_group,
-            {group: members[hurt[members]] for group, members in by_group.items() if hurt[members].any()},
-            _neighbours(by_group, tokens),
-        )
+        damaged = {group: members[hurt[members]] for group, members in by_group.items() if hurt[members].any()}
+        return cls(shots, tokens, judge, rows, by_group, damaged, _neighbours(by_group, tokens))
 
+    def draw(self, rng: np.random.Generator, content: int | None = None) -> Seen:
+        """A token, mostly put together from three pictures: one's quality by opinion, one's damage, one's content.
 
-def _flaw(shot: Shot, taught: np.ndarray) -> str:
-    if shot.role == "pristine":
-        visible = shot.damage and shot.mos <= thinking.VISIBLE
-        return thinking.FAMILY_OF[shot.damage] if visible else thinking.CLEAN
-    if shot.damage:
-        return thinking.FAMILY_OF[shot.damage]
-    # Nobody has said what is wrong with a camera photo: the teacher's evidence has to be clear.
-    amounts = taught[2:]
-    best = int(np.argmax(amounts))
-    return thinking.FAMILY_OF[DAMAGES[best]] if amounts[best] > 0.12 and taught[0] < 0.75 else thinking.CLEAN
+        Args:
+            content: the row of the third; any by default.
+        """
+        third = int(rng.choice(self.rows)) if content is None else content
+        token = self.tokens[third].copy()
+        if rng.random() > AS_IT_IS:
+            token[DAMAGE:CONTENT] = self.tokens[rng.choice(self.rows), DAMAGE:CONTENT]
+            token[OPINION] = self.tokens[rng.choice(self.rows), OPINION] if rng.random() < 0.7 else rng.uniform(-3, 3)
+        token += (NOISE * rng.standard_normal(len(token))).astype(np.float32)
+        quality, flaw = self.judge(token[None])
+        return Seen(token, float(quality[0]), FLAW_NAMES[int(flaw[0])])
 
 
 def _neighbours(by_group: dict[int, np.ndarray], tokens: np.ndarray, count: int = 40) -> dict[int, np.ndarray]:
     names = np.array(list(by_group))
-    first = tokens[[members[0] for members in by_group.values()]].mean(axis=1)
+    first = tokens[[members[0] for members in by_group.values()], CONTENT:]
     first = first / np.linalg.norm(first, axis=1, keepdims=True)
     order = np.argsort(-(first @ first.T), axis=1, kind="stable")
     return {int(name): names[[other for other in line if names[other] != name][:count]]
@@ -139,33 +160,34 @@ def soft(scheme: LevelScheme, quality: float, spread: float = SPREAD) -> np.ndar
     return chances
 
 
-def _both_cases(scheme: LevelScheme, quality: float) -> dict[str, float]:
+def _both_cases(words: Sequence[str], chances: Sequence[float]) -> dict[str, float]:
     """Half the mass on the lower-case words and half on the title-case ones: a method may read either."""
-    chances = soft(scheme, quality)
     return {f" {spelled}": float(chance) / 2
-            for word, chance in zip(scheme.words, chances) for spelled in (word, word.title())}
+            for word, chance in zip(words, chances) for spelled in (word, word.title())}
 
 
 def two_word(pool: Pool, rng: np.random.Generator) -> Example:
     """Q-Bench."""
-    row = int(rng.choice(pool.rated))
-    return Example(QUESTIONS["two-word"].prompt(BLANK), (row,), _both_cases(GOOD_POOR, pool.quality[row]))
+    seen = pool.draw(rng)
+    return Example(QUESTIONS["two-word"].prompt(BLANK), seen.token[None],
+                   _both_cases(GOOD_POOR.words, soft(GOOD_POOR, seen.quality)))
 
 
 def five_level(pool: Pool, rng: np.random.Generator) -> Example:
     """IQARAG without references."""
-    row = int(rng.choice(pool.rated))
-    return Example(QUESTIONS["five-level"].prompt(BLANK), (row,), _both_cases(FIVE_LEVELS, pool.quality[row]))
+    seen = pool.draw(rng)
+    return Example(QUESTIONS["five-level"].prompt(BLANK), seen.token[None],
+                   _both_cases(FIVE_LEVELS.words, soft(FIVE_LEVELS, seen.quality)))
 
 
 def digit(pool: Pool, rng: np.random.Generator) -> Example:
     """LLM-IQA: one digit on a standard."""
-    row = int(rng.choice(pool.rated))
+    seen = pool.draw(rng)
     plain = rng.random() < 0.6
     standard = Standard() if plain else Standard(
         str(rng.choice(KINDS)), int(rng.choice(LEVEL_COUNTS)), str(rng.choice(WORDINGS)))
-    chances = soft(standard_scale(standard), pool.quality[row])
-    return Example(standard.prompt(BLANK), (row,), dict(zip(standard.levels.words, chances.tolist())))
+    chances = soft(standard_scale(standard), seen.quality)
+    return Example(standard.prompt(BLANK), seen.token[None], dict(zip(standard.levels.words, chances.tolist())))
 
 
 def standard_scale(standard: Standard) -> LevelScheme:
@@ -175,58 +197,72 @@ def standard_scale(standard: Standard) -> LevelScheme:
 
 def with_references(pool: Pool, rng: np.random.Generator) -> Example:
     """IQARAG: up to five references, one from each fifth of a scale that may not be the usual one."""
-    row = int(rng.choice(pool.rated))
-    gain, shift = 1.0, 0.0
-    if rng.random() < 0.6:
-        gain = float(rng.choice([-1.0, 1.0])) * float(rng.uniform(0.6, 1.3))
-        shift = float(rng.uniform(-0.2, 0.2))
-
-    def scaled(quality: float) -> float:
-        return float(np.clip(0.5 + gain * (quality - 0.5) + shift, 0, 1))
-
-    references = _references(pool, row, scaled, rng)
+    query = pool.draw(rng)
+    _, direction, spread = SCALES[rng.choice(len(SCALES), p=[share for share, _, _ in SCALES])]
+    shift = spread * rng.standard_normal()
+    found: dict[int, tuple[Seen, float]] = {}
+    for _ in range(14):
+        seen = pool.draw(rng)
+        label = 0.5 + direction * (seen.quality - 0.5) + shift + REFERENCE_SPREAD * rng.standard_normal()
+        label = float(np.clip(label, 0, 1))
+        found.setdefault(min(int(label * 5), 4), (seen, label))
+    keep = int(rng.integers(1, 6)) if rng.random() < 0.3 else 5
+    places = list(found)
+    references = [found[places[place]] for place in sorted(rng.permutation(len(places))[:keep])]
     order = rng.choice(iqarag.ORDERS, p=[0.7, 0.1, 0.1, 0.1])
-    if order.endswith("first") and order != "nearest first":
+    if order != "nearest first":
         references.sort(key=lambda item: item[1], reverse=bool(order == "best first"))
     case = str(rng.choice(iqarag.LEVEL_CASES, p=[0.7, 0.3]))
+    words = [FIVE_LEVELS.word_for(label) for _, label in references]
     prompt = iqarag.with_references(
-        BLANK, [(BLANK, iqarag.written(FIVE_LEVELS.word_for(quality), case)) for _, quality in references],
+        BLANK, [(BLANK, iqarag.written(word, case)) for word in words],
         wording=str(rng.choice(iqarag.COUNT_WORDINGS, p=[0.8, 0.2])), turns=str(rng.choice(iqarag.TURNS, p=[0.8, 0.2])))
-    return Example(prompt, (*(reference for reference, _ in references), row),
-                   _both_cases(FIVE_LEVELS, scaled(pool.quality[row])))
+    labels = np.array([FIVE_LEVELS.weights[FIVE_LEVELS.words.index(word)] for word in words])
+    chances = expected_level(query.quality, np.array([seen.quality for seen, _ in references]), labels)
+    return Example(prompt, np.stack([*(seen.token for seen, _ in references), query.token]),
+                   _both_cases(FIVE_LEVELS.words, chances))
 
 
-def _references(pool: Pool, row: int, scaled: Callable[[float], float], rng: np.random.Generator
-                ) -> list[tuple[int, float]]:
-    """The nearest (or any) photos, the first hit of each fifth of the scale, as the method retrieves them."""
-    group = pool.shots[row].group
-    if rng.random() < 0.6:
-        candidates = [int(rng.choice(members)) for other in pool.near[group]
-                      if len(members := np.intersect1d(pool.by_group[int(other)], pool.rated))]
-    else:
-        candidates = [int(other) for other in rng.choice(pool.rated, 40) if pool.shots[other].group != group]
-    found: dict[int, tuple[int, float]] = {}
-    for other in candidates:
-        quality = scaled(pool.shots[other].mos)
-        found.setdefault(min(int(quality * 5), 4), (other, quality))
-    chosen = list(found.values())
-    keep = int(rng.integers(2, 6)) if rng.random() < 0.3 else 5
-    return [chosen[place] for place in sorted(rng.permutation(len(chosen))[:keep])]
+def expected_level(quality: float, references: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Bayes' answer to an IQARAG prompt: probabilities of the five levels, over the scales that may be in use.
+
+    Args:
+        quality: the teacher's of the query.
+        references: the teacher's of the references, float [n].
+        labels: their levels as a reader of the prompt knows them, float [n] in [0, 1].
+    """
+    answers, evidence = [], []
+    count, noise = len(labels), REFERENCE_SPREAD**2
+    for share, direction, spread in SCALES:
+        residuals = labels - 0.5 - direction * (references - 0.5)
+        mean, wide = residuals.mean(), spread**2 + noise / count
+        evidence.append(np.log(share) - 0.5 * (np.sum((residuals - mean) ** 2) / noise + mean**2 / wide + np.log(wide)))
+        answer = 0.5 + direction * (quality - 0.5) + mean * spread**2 / wide
+        answers.append(soft(FIVE_LEVELS, float(np.clip(answer, 0.02, 0.98))))
+    weights = np.exp(np.array(evidence) - max(evidence))
+    return weights / weights.sum() @ np.array(answers)
 
 
 def conditioned(pool: Pool, rng: np.random.Generator) -> Example:
     """Q-Debias: the degraded picture is said to be poor; the question is about the second, whose quality stands."""
-    row = int(rng.choice(pool.rated))
-    own = pool.damaged.get(pool.shots[row].group)
-    others = list(pool.damaged)
-    first = own if own is not None and rng.random() < 0.85 else pool.damaged[others[rng.integers(len(others))]]
+    groups = list(pool.damaged)
+    group = groups[rng.integers(len(groups))]
+    first = int(rng.choice(pool.damaged[group]))
+    own = int(rng.choice(pool.by_group[group])) if rng.random() < 0.85 else None
+    seen = pool.draw(rng, own)
+    before = pool.tokens[first] if rng.random() < 0.5 else pool.draw(rng, first).token
     variant = "full" if rng.random() < 0.6 else str(rng.choice(list(q_debias.CONDITION)))
     prompt = q_debias.condition_prompt(BLANK, BLANK, variant, setting=str(rng.choice(["paper", "code"])))
-    return Example(prompt, (int(rng.choice(first)), row), _both_cases(GOOD_POOR, pool.quality[row]))
+    return Example(prompt, np.stack([before, seen.token]),
+                   _both_cases(GOOD_POOR.words, soft(GOOD_POOR, seen.quality)))
 
 
 def same_object(pool: Pool, rng: np.random.Generator) -> Example:
-    """Q-Debias: is it the same thing? Half the time it is; otherwise a look-alike, or its damaged version, is shown."""
+    """Q-Debias: is it the same thing? Half the time it is; otherwise a look-alike, or its damaged version, is shown.
+
+    The components of the content change their signs at random, in both pictures alike: there are a few hundred photos,
+    but any number of photos that such contents could be of, and what must be learnt is to compare them.
+    """
     groups = list(pool.damaged)
     group = int(groups[rng.integers(len(groups))])
     intact = [row for row in pool.by_group[group] if not pool.shots[row].damage]
@@ -235,40 +271,67 @@ def same_object(pool: Pool, rng: np.random.Generator) -> Example:
     if same:
         first = int(rng.choice(pool.damaged[group] if rng.random() < 0.85 else pool.by_group[group]))
     else:
-        nearest = rng.random() < 0.6
+        nearest = rng.random() < 0.5
         other = int(pool.near[group][rng.integers(min(8, len(pool.near[group])))]) if nearest else group
         while other == group:
             other = int(groups[rng.integers(len(groups))])
         source = pool.damaged[other] if other in pool.damaged and rng.random() < 0.6 else pool.by_group[other]
         first = int(rng.choice(source))
+    pair = pool.tokens[[first, second]] + (NOISE * rng.standard_normal((2, pool.tokens.shape[1]))).astype(np.float32)
+    if rng.random() < 0.7:
+        pair[:, CONTENT:] *= rng.choice(np.float32([-1, 1]), pair.shape[1] - CONTENT)
     yes = 0.98 if same else 0.02
     prompt = q_debias.similarity_prompt(BLANK, BLANK, setting=str(rng.choice(["paper", "code"])))
     chances = {"yes": yes / 2, "Yes": yes / 2, "no": (1 - yes) / 2, "No": (1 - yes) / 2}
-    return Example(prompt, (first, second), chances)
+    return Example(prompt, pair, chances)
+
+
+def preferred(pool: Pool, rng: np.random.Generator) -> Example:
+    """LEAF's teacher: which of two pictures is better, by Thurstone's law."""
+    first, second = pool.draw(rng), pool.draw(rng)
+    chance = float(ndtr((first.quality - second.quality) / PREFERENCE_SPREAD))
+    return Example(pair_prompt(BLANK, BLANK), np.stack([first.token, second.token]),
+                   _both_cases(PAIR_WORDS, (chance, 1 - chance)))
 
 
 def reasoned(pool: Pool, rng: np.random.Generator) -> Example:
     """VisualQuality-R1: think, then the score; or the score alone."""
-    row = int(rng.choice(pool.rated))
+    seen = pool.draw(rng)
     variant = str(rng.choice(list(visualquality_r1.VARIANTS), p=[0.5, 0.3, 0.2]))
-    quality = float(np.clip(pool.quality[row] + rng.normal(0, ANSWER_SPREAD), 0, 1))
+    quality = float(np.clip(seen.quality + rng.normal(0, ANSWER_SPREAD), 0, 1))
     text, key = f"<answer>{thinking.answer(quality)}</answer>", ""
     if "<think>" in visualquality_r1.VARIANTS[variant]:
-        said = thinking.reasoning(pool.flaw[row], pool.quality[row], rng)
+        said = thinking.reasoning(seen.flaw, seen.quality, rng)
         text, key = f"<think>{said}</think>{text}", said.split(".")[0]
-    return Example(visualquality_r1.prompt(BLANK, variant), (row,), text=text, key=key)
+    return Example(visualquality_r1.prompt(BLANK, variant), seen.token[None], text=text, key=key)
 
 
-MIX: tuple[tuple[tuple[Callable[[Pool, np.random.Generator], Example], ...], int], ...] = (
-    ((with_references,), 14),
+FLAW_QUESTION = "What is wrong with the image?"
+
+
+def flaw(pool: Pool, rng: np.random.Generator) -> Example:
+    """The first sentence of the reasoning alone, to a short question: where naming flaws is learnt fastest."""
+    seen = pool.draw(rng)
+    said = thinking.reasoning(seen.flaw, seen.quality, rng).split(".")[0]
+    return Example(Prompt.ask(BLANK, FLAW_QUESTION), seen.token[None], text=f"{said}.", key=said)
+
+
+Task = Callable[[Pool, np.random.Generator], Example]
+
+MIX: tuple[tuple[tuple[Task, ...], int], ...] = (
+    ((two_word, five_level, flaw), 24),
+    ((with_references,), 20),
+    ((same_object, conditioned, same_object, preferred, same_object), 50),
     ((reasoned,), 16),
-    ((conditioned, same_object, same_object), 30),
-    ((digit,), 10),
-    ((with_references,), 14),
+    ((same_object, conditioned, same_object, preferred, same_object), 50),
+    ((with_references,), 20),
+    ((digit,), 12),
     ((reasoned,), 16),
-    ((conditioned, same_object, same_object), 30),
 )
-"""Groups of tasks with prompts of like length, and how many examples of a group make a step's second half."""
+"""Groups of tasks with prompts of like length, and how many examples of a group are asked at once."""
 
-ALWAYS: tuple[tuple[Callable[[Pool, np.random.Generator], Example], ...], int] = ((two_word, five_level), 24)
-"""Asked in every step: the shortest prompts."""
+
+def lessons(step: int) -> tuple[tuple[tuple[Task, ...], int], ...]:
+    """The two groups of a step; every group's turn comes as often, and it meets another partner each round."""
+    round_of = step // (len(MIX) // 2)
+    return MIX[(2 * step) % len(MIX)], MIX[(2 * (step + round_of) + 1) % len(MIX)]

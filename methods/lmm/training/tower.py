@@ -1,13 +1,16 @@
 """The vision tower: a stock EfficientNet that ends in quality features instead of object classes.
 
 ImageNet training makes a network forget quality towards its end: on camera photos, a ridge regression on the last
-stage of EfficientNet-Lite0 ranks far worse than one on the blocks in the middle. `transformers` hands only the last
-hidden state to a language model, so this module adds channels to the stock architecture that carry what the middle
-blocks see to the end, with weights set by formula and not by training:
+stage of EfficientNet-Lite0 ranks far worse than one on the blocks before it, and what kind of damage a picture has is
+best read in the middle. `transformers` hands only the last hidden state to a language model, so this module adds
+channels to the stock architecture that carry what those blocks see to the end, with weights set by formula and not by
+training:
 
-    blocks 0-11    EfficientNet-Lite0 as trained on ImageNet, 192 extra channels at the end, still empty
-    blocks 12-14   as trained; each block's projection also writes a linear read-out of its activations into the extra
-                   channels, which add up along the residual connection
+    blocks 0-4     EfficientNet-Lite0 as trained on ImageNet
+    blocks 5-10    as trained; each block's projection also writes a linear read-out of its activations into EARLY extra
+                   channels, which add up along the residual connections
+    block 11       as trained; pools the extra channels 2x2
+    blocks 12-14   as trained; each writes a read-out into READOUT extra channels, which the early ones are part of
     block 15       the expansion of Lite0's last block instead of its convolution: its activations join the read-out,
                    pooled 2x2
     blocks 16-18   pool 2x2 until one token is left
@@ -31,13 +34,24 @@ STATE = 192
 READOUT = 192
 """Directions that reach the decoder."""
 
+EARLY = 24
+"""The first so many of them may read the early sources as well as the late ones; the others only the late ones."""
+
 EXPANDED = 1152
 """Activations of one block of the sixth stage."""
 
-SOURCES = (12, 13, 14, 15)
-"""Blocks whose activations are read."""
+EARLY_SOURCES = {5: 240, 6: 480, 7: 480, 8: 480, 9: 672, 10: 672}
+"""Blocks of the fourth and fifth stage, and how many activations each has."""
 
-WIDTH = EXPANDED * len(SOURCES)
+LATE_SOURCES = (12, 13, 14, 15)
+"""Blocks whose activations every direction may read."""
+
+EARLY_WIDTH = sum(EARLY_SOURCES.values())
+
+LATE_WIDTH = EXPANDED * len(LATE_SOURCES)
+
+WIDTH = EARLY_WIDTH + LATE_WIDTH
+"""Activations of a picture: the early ones, then the late ones, block by block."""
 
 SIZE = 500
 """Pixels a side that the tower sees: the size of most labelled photos, which are then not resampled at all."""
@@ -53,14 +67,14 @@ def config() -> Any:
     """The stock configuration; only widths, strides and repeats differ from EfficientNet-B0."""
     from transformers import EfficientNetConfig
 
-    wide = STATE + READOUT
+    fourth, fifth, wide = 80 + EARLY, 112 + EARLY, STATE + READOUT
     return EfficientNetConfig(
         image_size=SIZE, width_coefficient=1.0, depth_coefficient=1.0, depth_divisor=8, hidden_act="relu6",
         squeeze_expansion_ratio=0.001, hidden_dim=1280, hidden_size=1280, drop_connect_rate=0.0, dropout_rate=0.0,
         #            0     1-2  3-4  5-7  8-10  11    12-14  15   16-18
         kernel_sizes=[3, 3, 5, 3, 5, 5, 5, 3, 3, 3, 3],
-        in_channels=[32, 16, 24, 40, 80, 112, wide, wide, READOUT, READOUT, READOUT],
-        out_channels=[16, 24, 40, 80, 112, wide, wide, READOUT, READOUT, READOUT, READOUT],
+        in_channels=[32, 16, 24, 40, fourth, fifth, wide, wide, READOUT, READOUT, READOUT],
+        out_channels=[16, 24, 40, fourth, fifth, wide, wide, READOUT, READOUT, READOUT, READOUT],
         strides=[1, 2, 2, 2, 1, 2, 1, 2, 2, 2, 2],
         num_block_repeats=[1, 2, 2, 3, 3, 1, 3, 1, 1, 1, 1],
         expand_ratios=[1, 6, 6, 6, 6, 6, 4, 4, 1, 1, 1],
@@ -157,12 +171,11 @@ def _wire_pooling(model: Any) -> None:
 
     block15, *last = model.encoder.blocks[15:]
     readout = torch.arange(READOUT)
-    block15.depthwise_conv.depthwise_conv.weight[:, :, :2, :2] = 0.25
-    _wire_carried(model, torch.zeros(READOUT), torch.full((READOUT,), 0.5))
+    block15.depthwise_conv.depthwise_conv.weight[:, :, PAIR_OF_3, PAIR_OF_3] = 0.25
     # One part of a picture may lie further out than the whole: [-12, 12] until the last block.
     for number, block in enumerate(last):
         gain = 0.5 if number == len(last) - 1 else 0.25
-        block.depthwise_conv.depthwise_conv.weight[:, :, :2, :2] = gain / 4
+        block.depthwise_conv.depthwise_conv.weight[:, :, PAIR_OF_3, PAIR_OF_3] = gain / 4
         block.depthwise_conv.depthwise_norm.bias[:] = 3
         block.projection.project_conv.weight[readout, readout, 0, 0] = 1 / gain
         block.projection.project_bn.bias[readout] = -3 / gain
@@ -170,16 +183,37 @@ def _wire_pooling(model: Any) -> None:
     model.encoder.top_conv.weight[READOUT + readout, readout, 0, 0] = -1
 
 
-def _wire_carried(model: Any, centre: Any, gain: Any) -> None:
-    """Hands the sum of the first blocks' shares through block 15's activation, scaled by `gain` around `centre`."""
+def _wire_carried(block: Any, spare: int, source: int, target: int, taps: slice, centre: Any, gain: Any) -> None:
+    """Hands extra channels through a block that has no residual connection, by activations that its own do not use.
+
+    An activation is confined to [0, 6], so each channel is scaled by `gain` around `centre` on the way, and back.
+
+    Args:
+        spare: the first activation that may be used.
+        source, target: the first of the channels before and after the block.
+        taps: of the depthwise kernel, along both sides; they share the weight, so that two by two average.
+        centre, gain: float [channels].
+    """
     import torch
 
-    block = model.encoder.blocks[15]
-    carried, readout = torch.arange(EXPANDED, EXPANDED + READOUT), torch.arange(READOUT)
-    block.expansion.expand_conv.weight[carried, STATE + readout, 0, 0] = gain
-    block.expansion.expand_bn.bias[carried] = 3 - gain * centre
-    block.projection.project_conv.weight[readout, carried, 0, 0] = 1 / gain
-    block.projection.project_bn.bias[readout] = centre - 3 / gain
+    number = torch.arange(len(gain))
+    block.expansion.expand_conv.weight[spare + number, source + number, 0, 0] = gain
+    block.expansion.expand_bn.bias[spare + number] = 3 - gain * centre
+    kernel = block.depthwise_conv.depthwise_conv.weight
+    width = taps.stop - taps.start
+    kernel[spare : spare + len(gain)] = 0
+    kernel[spare : spare + len(gain), :, taps, taps] = 1 / width**2
+    block.projection.project_conv.weight[target + number, spare + number, 0, 0] = 1 / gain
+    block.projection.project_bn.bias[target + number] = centre - 3 / gain
+
+
+CENTRE_OF_5 = slice(2, 3)
+"""The tap of a 5x5 kernel that hands a pixel on as it is."""
+
+PAIR_OF_5 = slice(1, 3)
+"""The taps that average two by two pixels where the padding of a stride of two is one pixel before and two after."""
+
+PAIR_OF_3 = slice(0, 2)
 
 
 def calibrate(model: Any, pixel_values: Any) -> None:
@@ -237,20 +271,21 @@ def pooled_activations(model: Any, pixel_values: Any) -> np.ndarray:
 
     seen: dict[int, Any] = {}
 
-    def keep(index: int, module: Any, args: Any, output: Any) -> None:
-        seen[index] = adaptive_avg_pool2d(output[:, :EXPANDED], GRID)
+    def keep(index: int, width: int, module: Any, args: Any, output: Any) -> None:
+        seen[index] = adaptive_avg_pool2d(output[:, :width], GRID)
 
     blocks = model.encoder.blocks
-    modules = [blocks[index].depthwise_conv for index in SOURCES[:-1]] + [blocks[SOURCES[-1]].expansion]
-    handles = [module.register_forward_hook(functools.partial(keep, index))
-               for index, module in zip(SOURCES, modules)]
+    widths = {**EARLY_SOURCES, **dict.fromkeys(LATE_SOURCES, EXPANDED)}
+    modules = {index: blocks[index].expansion if index == LATE_SOURCES[-1] else blocks[index].depthwise_conv
+               for index in widths}
+    handles = [modules[index].register_forward_hook(functools.partial(keep, index, widths[index])) for index in widths]
     try:
         with torch.inference_mode():
             model(pixel_values.contiguous(memory_format=torch.channels_last))
     finally:
         for handle in handles:
             handle.remove()
-    joined = torch.cat([seen[index] for index in SOURCES], dim=1)
+    joined = torch.cat([seen[index] for index in widths], dim=1)
     return joined.flatten(2).transpose(1, 2).float().numpy()
 
 
@@ -259,26 +294,50 @@ def install(model: Any, directions: np.ndarray, offset: np.ndarray, pixel_values
 
     Args:
         model: from `build`.
-        directions: float [READOUT, WIDTH].
+        directions: float [READOUT, WIDTH]; rows from EARLY on are zero in the first EARLY_WIDTH columns.
         offset: float [READOUT]; makes the mean about zero, so that +-6 standard deviations fit.
-        pixel_values: pictures on which the carried sums are measured; one pixel's may be far larger than a token's,
-            and twice the largest must still fit into an activation.
+        pixel_values: pictures on which the sums that are handed on are measured; one pixel's may be far larger than a
+            token's, and twice the largest must still fit into an activation.
+
+    Raises:
+        ValueError: a later direction reads an early source.
     """
     import torch
 
-    weights = torch.from_numpy(np.ascontiguousarray(directions, dtype=np.float32)).split(EXPANDED, dim=1)
+    if directions[EARLY:, :EARLY_WIDTH].any():
+        raise ValueError(f"Only the first {EARLY} directions can read the early sources.")
+    matrix = torch.from_numpy(np.ascontiguousarray(directions, dtype=np.float32))
+    early = matrix[:EARLY, :EARLY_WIDTH].split(list(EARLY_SOURCES.values()), dim=1)
+    late = matrix[:, EARLY_WIDTH:].split(EXPANDED, dim=1)
     blocks = model.encoder.blocks
-    seen: list[Any] = []
     with torch.no_grad():
-        for index, weight in zip(SOURCES[:-1], weights):
+        for (index, width), weight in zip(EARLY_SOURCES.items(), early):
+            blocks[index].projection.project_conv.weight[-EARLY:, :width, 0, 0] = weight
+        _wire_carried(blocks[8], EARLY_SOURCES[8], 80, 112, CENTRE_OF_5,
+                      *_range(model, blocks[7], slice(80, None), pixel_values))
+        _wire_carried(blocks[11], 672, 112, STATE, PAIR_OF_5,
+                      *_range(model, blocks[10], slice(112, None), pixel_values))
+        _wire_carried(blocks[12], EXPANDED + STATE, STATE, STATE, CENTRE_OF_5,
+                      *_range(model, blocks[11], slice(STATE, STATE + EARLY), pixel_values))
+        for index, weight in zip(LATE_SOURCES[:-1], late):
             blocks[index].projection.project_conv.weight[STATE:, :EXPANDED, 0, 0] = weight
-        handle = blocks[14].register_forward_hook(lambda module, args, output: seen.append(output[:, STATE:]))
-        for start in range(0, len(pixel_values), 8):
-            model(pixel_values[start : start + 8])
-        handle.remove()
-        carried = torch.cat(seen)
-        low, high = carried.amin(dim=(0, 2, 3)), carried.amax(dim=(0, 2, 3))
-        _wire_carried(model, (low + high) / 2, torch.exp2(torch.floor(torch.log2(3 / (high - low).clamp(min=1e-3)))))
+        _wire_carried(blocks[15], EXPANDED, STATE, 0, PAIR_OF_3,
+                      *_range(model, blocks[14], slice(STATE, None), pixel_values))
         # The share of block 15 joins after the activation.
-        blocks[15].projection.project_conv.weight[:READOUT, :EXPANDED, 0, 0] = weights[-1]
+        blocks[15].projection.project_conv.weight[:READOUT, :EXPANDED, 0, 0] = late[-1]
         blocks[15].projection.project_bn.bias[:READOUT] += torch.from_numpy(offset.astype(np.float32))
+
+
+def _range(model: Any, block: Any, channels: slice, pixel_values: Any) -> tuple[Any, Any]:
+    """Centre and gain, a power of two, with which twice the range of a block's output channels fits into [0, 6]."""
+    import torch
+
+    seen: list[Any] = []
+    handle = block.register_forward_hook(lambda module, args, output: seen.append(
+        (output[:, channels].amin(dim=(0, 2, 3)), output[:, channels].amax(dim=(0, 2, 3)))))
+    for start in range(0, len(pixel_values), 8):
+        model(pixel_values[start : start + 8])
+    handle.remove()
+    low = torch.stack([low for low, _ in seen]).amin(dim=0)
+    high = torch.stack([high for _, high in seen]).amax(dim=0)
+    return (low + high) / 2, torch.exp2(torch.floor(torch.log2(3 / (high - low).clamp(min=1e-3))))

@@ -77,6 +77,7 @@ def test_installed_directions_come_out_at_the_end(model, pixels, activations):
 
     rng = np.random.default_rng(0)
     directions = rng.standard_normal((tower.READOUT, tower.WIDTH)).astype(np.float32)
+    directions[tower.EARLY :, : tower.EARLY_WIDTH] = 0
     raw = activations.reshape(-1, tower.WIDTH) @ directions.T
     # Two pictures say little about a direction's spread; one that is nearly zero on both is not blown up.
     directions /= np.maximum(np.abs(raw).max(axis=0), np.median(np.abs(raw)))[:, None]
@@ -91,6 +92,12 @@ def test_installed_directions_come_out_at_the_end(model, pixels, activations):
     signed = end[..., : tower.READOUT] - end[..., tower.READOUT : 2 * tower.READOUT]
     np.testing.assert_allclose(signed, np.clip(tokens + offset, -6, 6), atol=5e-4)
     assert not end[..., 2 * tower.READOUT :].any()
+
+
+def test_later_directions_cannot_read_early_blocks(model, pixels):
+    directions = np.ones((tower.READOUT, tower.WIDTH), np.float32)
+    with pytest.raises(ValueError, match="Only the first 24 directions"):
+        tower.install(model, directions, np.zeros(tower.READOUT), pixels)
 
 
 def test_fused_tower_gives_the_same_output(model, pixels):
