@@ -9,6 +9,7 @@ a killed process, and the numbers are the same.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -100,6 +101,7 @@ class Cluster:
         blocks = min(len(pending), _MOST_BLOCKS)
         data = ray.data.from_items([{"batch": _packed(batch)} for batch in pending], override_num_blocks=blocks)
         warnings.filterwarnings("ignore", message=".*ray_remote_args_fn.*")  # as requirements-ray.txt says
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # It tells of every execution; progress is told here.
         scored = data.map(
             _Actor, fn_constructor_kwargs=wanted,
             compute=ActorPoolStrategy(size=actors), num_cpus=self.cpus, num_gpus=gpus,
@@ -126,8 +128,9 @@ class Cluster:
         fitting = int(min(cpus // self.cpus, all_gpus // gpus if gpus else float("inf")))
         actors = self.actors or max(min(fitting, batches), 1)
         if actors > fitting:
-            raise RunError(f"{actors} actors of {self.cpus} cores and {gpus:g} GPUs do not fit into {cpus:g} cores and "
-                           f"{all_gpus:g} GPUs; ask for at most {fitting}.")
+            advice = f"ask for at most {fitting}" if fitting else "ask for fewer cores or GPUs each"
+            raise RunError(f"{actors} {'actor' if actors == 1 else 'actors'} of {self.cpus} cores and {gpus:g} GPUs do "
+                           f"not fit into {cpus:g} cores and {all_gpus:g} GPUs; {advice}.")
         return gpus, actors
 
 

@@ -339,7 +339,8 @@ def summary(metrics: dict[str, Any]) -> str:
         lines.append(f"  {name:<15} {entry['value']:>8.4f}{interval}   n {entry['n']}")
     if source["seconds_per_image"] is not None:
         each = source["seconds_per_image"]
-        lines.append(f"  {each:.3g} s a picture, {duration(each * source['n_images'])} in all")
+        lines.append(f"  {each:.3g} s a picture, "
+                     f"{duration(each * (source['n_images'] - source['n_failed']))} in all")
     return "\n".join(lines)
 
 
