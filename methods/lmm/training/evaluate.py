@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from methods.levels import FIVE_LEVELS, GOOD_POOR
-from methods.lmm.training import directions, pipeline, tasks, thinking
+from methods.lmm.training import directions, limits, pipeline, tasks, thinking
 from methods.lmm.training.decoder import Encoder, project
 from methods.lmm.training.tasks import BLANK, Example
 
@@ -220,6 +220,7 @@ def report(material: Any, cache: Path, folds: Sequence[int], shipped: Path | Non
     from sklearn.metrics import roc_auc_score
 
     from leaderboard.stats import bootstrap_ci, paired_difference, plcc, srcc
+    from methods.lmm.transformers_lmm import TransformersLMM
 
     answers = []
     for fold in folds:
@@ -242,7 +243,8 @@ def report(material: Any, cache: Path, folds: Sequence[int], shipped: Path | Non
                     "mean over folds": float(np.mean([srcc(a[name][~np.isnan(a[name])], a["mos"][~np.isnan(a[name])])
                                                       for a in answers]))}
         for better, base in (("iqarag", "five-level"), ("conditioned", "q-bench")):
-            result[f"{better} minus {base}"] = repr(paired_difference(joined[better], joined[base], mos))
+            gap = paired_difference(joined[better], joined[base], mos)
+            result[f"{better} minus {base}"] = f"{gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})"
         result["flipped labels change the score against the labels"] = float(np.mean(
             np.sign(joined["iqarag-flipped"] - 0.5) != np.sign(joined["iqarag"] - 0.5)))
         result["correlation of flipped with straight"] = srcc(joined["iqarag-flipped"], joined["iqarag"])
@@ -267,6 +269,8 @@ def report(material: Any, cache: Path, folds: Sequence[int], shipped: Path | Non
             "by type": {name: [srcc(scores[places], truth[places]), len(places)]
                         for name, places in by_type.items() if name != "pristine"}}
         result["reasoning"] = named_flaws(material, respondent)
+        photos = dict.fromkeys(shot.photo for shot in material.shots if shot.held_out)
+        result["limits"] = limits.limits(TransformersLMM(shipped), list(photos))
     return result
 
 
