@@ -21,8 +21,8 @@ SIZE = 640
 
 DAMAGES = ("GBLUR", "JPEG", "AWGN")
 
-WORDS = ("the", "quality", "of", "this", "page", "is", "easy", "to", "see", "when", "its", "letters", "are", "sharp", "and",
-         "paper", "even", "in", "tone")
+WORDS = ("the", "quality", "of", "this", "page", "is", "easy", "to", "see", "when", "its", "letters", "are", "sharp",
+         "and", "paper", "even", "in", "tone")
 
 ATTENUATION = (0.25, 0.75, 0.85)
 """Share of red, green and blue light that is left over the way."""

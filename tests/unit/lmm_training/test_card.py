@@ -36,7 +36,8 @@ def test_a_card_keeps_its_text_and_gets_its_numbers(tmp_path):
     assert text.startswith("# Model\nBy hand.\n")
     assert text.endswith("- Here.\n")
     assert "0.123" not in text
-    for number in ("| five levels | 0.781 | 0.730 to 0.820 |", "0.961", "| JPEG | 0.90 | 23 |", "| screen | 0.40 | 0.80 |"):
+    for number in ("| five levels | 0.781 | 0.730 to 0.820 |", "0.961", "| JPEG | 0.90 | 23 |",
+                   "| screen | 0.40 | 0.80 |"):
         assert number in text
     assert card.written(text, REPORT) == text
 
