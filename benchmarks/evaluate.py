@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -53,29 +55,61 @@ def rows(count: int) -> None:
           f"SRCC {metrics['srcc'].value:.4f} ({metrics['srcc'].low:.4f} to {metrics['srcc'].high:.4f})")
 
 
-def ray(words: list[str], actors: int, limit: int) -> None:
-    """Pictures a second of one process of one thread, then of Ray actors of one thread each; and whether rows agree."""
+def ray(words: list[str], actors: int, limit: int, repeats: int) -> None:
+    """One process of one thread against Ray actors of one thread each: rates, processor time, and whether rows agree.
+
+    Wall time says little on a busy machine, where the processes of others count too. Processor time a picture, with all
+    that Ray itself spends, says what free cores would give: `actors` cores do `actors` / seconds pictures a second.
+    """
     from leaderboard.evaluate import load_run
 
+    ways = {"one process": [], f"{actors} actors": ["--ray", "--actors", str(actors)]}
+    one, several = ways
+    found, ratios, free = {}, [], []
     with tempfile.TemporaryDirectory() as folder:
-        rates, found = {}, {}
-        for name, more in (("one process", []), (f"{actors} actors", ["--ray", "--actors", str(actors)])):
-            times = []
+        for repeat in range(repeats):
+            wall, spent = {}, {}
             # The difference of a long and a short run leaves the start of processes and the loading of models out.
             for size in (limit // 4, limit):
-                out = Path(folder, f"{name}-{size}".replace(" ", "-"))
-                begun = time.perf_counter()
-                subprocess.run([sys.executable, "-m", "leaderboard", "evaluate", *words, "--limit", str(size), "--out",
-                                str(out), *more], cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL,
-                               env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
-                                    "RAY_worker_niceness": "0"})
-                times.append(time.perf_counter() - begun)
-                found[name] = {row.image: row.cells()[:4] for row in load_run(out)}
-            rates[name] = (limit - limit // 4) / (times[1] - times[0])
-        one, several = rates
-        print(f"{one}: {rates[one]:.2f} pictures/s; {several}: {rates[several]:.2f} pictures/s, "
-              f"{rates[several] / rates[one]:.2f} times as many; predictions "
-              f"{'equal bit for bit' if found[one] == found[several] else 'DIFFER'}")
+                for name, more in ways.items():
+                    out = Path(folder, f"{name}-{size}-{repeat}".replace(" ", "-"))
+                    wall[name, size], spent[name, size] = _timed(
+                        [sys.executable, "-m", "leaderboard", "evaluate", *words, "--limit", str(size), "--out",
+                         str(out), *more])
+                    found[name, repeat] = {row.image: row.cells()[:4] for row in load_run(out)}
+            pictures = limit - limit // 4
+            seconds = {name: wall[name, limit] - wall[name, limit // 4] for name in ways}
+            each = {name: (spent[name, limit] - spent[name, limit // 4]) / pictures for name in ways}
+            ratios.append(seconds[one] / seconds[several])
+            free.append(actors * each[one] / each[several])
+            for name in ways:
+                print(f"{name}: {pictures / seconds[name]:.2f} pictures/s, {each[name]:.3f} s of processor a picture")
+            print(f"  {ratios[-1]:.2f} times as many a second as measured; {free[-1]:.2f} times by processor time")
+    same = all(rows == found[one, 0] for rows in found.values())
+    print(f"{actors} actors against one process, median of {repeats}: {statistics.median(ratios):.2f} times as many, "
+          f"{statistics.median(free):.2f} times by processor time; predictions "
+          f"{'equal bit for bit' if same else 'DIFFER'}")
+
+
+def _timed(command: list[str]) -> tuple[float, float]:
+    """Wall and processor seconds of a command with everything that it starts, Ray's own processes included."""
+    import psutil
+
+    begun = time.perf_counter()
+    process = psutil.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                           env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
+                                "RAY_worker_niceness": "0"})
+    spent: dict[tuple[int, float], float] = {}
+    while process.poll() is None:
+        with contextlib.suppress(psutil.Error):
+            for one in [process, *process.children(recursive=True)]:
+                with contextlib.suppress(psutil.Error):
+                    times = one.cpu_times()
+                    spent[one.pid, one.create_time()] = times.user + times.system
+        time.sleep(0.2)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with status {process.returncode}.")
+    return time.perf_counter() - begun, sum(spent.values())
 
 
 def main() -> None:
@@ -88,13 +122,14 @@ def main() -> None:
         spread.add_argument(name, required=name != "--lmm")
     spread.add_argument("--actors", type=int, default=2)
     spread.add_argument("--limit", type=int, default=320)
+    spread.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     if args.what == "rows":
         rows(args.rows)
     else:
         words = ["--method", args.method, "--images", os.path.abspath(args.images), "--scores",
                  os.path.abspath(args.scores), *(["--lmm", args.lmm] if args.lmm else [])]
-        ray(words, args.actors, args.limit)
+        ray(words, args.actors, args.limit, args.repeats)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -202,3 +204,24 @@ def test_unknown_names_and_settings_are_sentences():
 def test_resamples_without_spread_are_left_out():
     low, high = stats.bootstrap_ci([0, 0, 1], [1, 2, 3], "srcc", samples=200)
     assert -1 <= low <= high <= 1
+
+
+def test_pieces_come_back_in_order_and_errors_with_them():
+    def slow(piece):
+        time.sleep(0.002 * (piece[0] % 3))
+        return piece * 2
+
+    pieces = [np.array([number]) for number in range(40)]
+    assert [int(found[0]) for found in resampling.spread(slow, iter(pieces))] == [2 * number for number in range(40)]
+    with pytest.raises(ZeroDivisionError):
+        list(resampling.spread(lambda piece: 1 // int(piece[0]), iter(pieces)))
+
+
+def test_many_images_are_spread_over_threads_without_a_difference():
+    scores, mos = made(4000)
+    spread = stats.summary(scores, mos, samples=200)
+    draws = [stats._Batched(scores, mos, set(stats.METRICS))(weights) for weights in resampling.counts(4000, 200, 0)]
+    assert len(draws) > 2
+    for name in stats.METRICS:
+        low, high = np.quantile(np.concatenate([piece[name] for piece in draws]), [0.025, 0.975])
+        assert (spread[name].low, spread[name].high) == (low, high)
