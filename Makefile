@@ -57,4 +57,4 @@ constraints: $(VENV)/.installed-dev
 	| grep -E '^[A-Za-z0-9_.-]+=='; } > constraints.new && mv constraints.new constraints.txt
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis screenshots
+	rm -rf $(VENV) .venv-vllm .pytest_cache .ruff_cache .hypothesis screenshots
