@@ -14,7 +14,7 @@ import warnings
 
 import gradio as gr
 
-from ui.api import name_tools
+from ui.api import keep_tools
 from ui.components import EXAMPLES, Page
 from ui.header import header
 from ui.theme import STYLE, theme
@@ -37,7 +37,6 @@ def build() -> gr.Blocks:
                     tab = importlib.import_module(f"ui.{name}")
                     with gr.Tab(tab.TITLE, id=name):
                         tab.build(page)
-    name_tools(page)
     return page.queue(max_size=64, default_concurrency_limit=8)
 
 
@@ -61,5 +60,6 @@ if __name__ == "__main__":
         )
     except OSError as error:  # the port is taken; Gradio's sentence says what to do
         raise SystemExit(str(error)) from None
+    keep_tools(page)
     gpu.warm_up()
     page.block_thread()

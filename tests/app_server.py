@@ -33,6 +33,7 @@ def running_app() -> str:
     environment = {
         **os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1", "HF_HUB_OFFLINE": "1",
         "GRADIO_TEMP_DIR": str(folder / "uploads"), "MEAN_OPINION_OFFER": "", "PYTHONUNBUFFERED": "1",
+        "MEAN_OPINION_SHARE_DIR": str(folder / "shares"), "MEAN_OPINION_SHARE_REPO": "",
     }
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, "app.py"], cwd=REPOSITORY, env=environment, stdout=output,

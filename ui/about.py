@@ -37,8 +37,8 @@ BIASES = """
   not the world, mostly online workers and students in front of unknown screens. Their taste is inherited.
 - **Words carry weight.** Another wording, another order of the choices or another temperature moves scores; that is why
   prompts and options are part of every result.
-- **Trained on the test.** A model that has seen a dataset's ratings looks better on it than it is; the leaderboard marks
-  such cells.
+- **Trained on the test.** A model that has seen a dataset's ratings looks better on it than it is; the leaderboard
+  marks such cells.
 - **Not a judgement of people.** Low quality means blur, noise, compression and the like, never who or what is shown.
 """
 

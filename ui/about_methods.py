@@ -42,19 +42,19 @@ _ABOUT = {
         "https://arxiv.org/abs/2601.08311",
     ),
     "llm-iqa": About(
-        "One glance at a large photo misses a blurred corner. LLM-IQA cuts the photo into regions with SAM 2, gives the "
-        "model a written standard of seven levels, and asks for one digit for the whole and one for each region. The "
-        "regions' mean, weighted by area, is added to the digit of the whole. Without SAM 2's weights a classical "
+        "One glance at a large photo misses a blurred corner. LLM-IQA cuts the photo into regions with SAM 2, gives "
+        "the model a written standard of seven levels, and asks for one digit for the whole and one for each region. "
+        "The regions' mean, weighted by area, is added to the digit of the whole. Without SAM 2's weights a classical "
         "segmenter cuts the regions, and the result says so.",
         "A digit is coarse: with the argmax reading, many photos share a score. Small regions are judged out of their "
         "context, so a soft background counts like a blurred subject.",
         "",
     ),
     "visualquality-r1": About(
-        "The model reasons about the photo in words before it gives a number from 1 to 5, and it does so several times. "
-        "The mean is the score; the spread is how sure it is. The authors trained it with reinforcement learning to "
-        "*rank*: a group of answers is rewarded for putting pairs of photos in the order that people do. Two photos "
-        "are compared by Thurstone's model, from the means and spreads of both.",
+        "The model reasons about the photo in words before it gives a number from 1 to 5, and it does so several "
+        "times. The mean is the score; the spread is how sure it is. The authors trained it with reinforcement "
+        "learning to *rank*: a group of answers is rewarded for putting pairs of photos in the order that people do. "
+        "Two photos are compared by Thurstone's model, from the means and spreads of both.",
         "Its reasons are written by the same process as its score and sound convincing either way; they are not a "
         "measurement. With few samples the spread itself is rough.",
         "https://arxiv.org/abs/2505.14460",

@@ -69,17 +69,15 @@ def at_address(address: str | None) -> list[str]:
     return [chosen[endpoint.name, language] for endpoint in ENDPOINTS for language in endpoint.languages]
 
 
-def name_tools(page: gr.Blocks) -> None:
-    """Makes the documented endpoints the page's MCP tools, under their own names.
+def keep_tools(page: gr.Blocks) -> None:
+    """Leaves the four documented endpoints as the MCP tools of a launched page, each under its own name.
 
-    A tool is named after its handler, and the handlers of several tabs are called alike; and what only draws on the
-    page is of no use to a language model.
+    Gradio makes a tool of every named event and names it after its handler. The others draw on the page, which is of
+    no use to a language model, and the handlers of several tabs are called alike.
     """
-    for function in page.fns.values():
-        if function.fn is not None and function.api_visibility == "public":
-            known = function.api_name in MCP_ENDPOINTS
-            function.fn.__name__ = str(function.api_name)
-            function.fn._mcp_type = "tool" if known else "page"
+    server = page.mcp_server_obj
+    if server is not None:
+        server.tool_to_endpoint = {f"{server.tool_prefix}{name}": f"/{name}" for name in MCP_ENDPOINTS}
 
 
 @plain_errors

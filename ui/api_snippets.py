@@ -110,11 +110,11 @@ _MCP = """
 import asyncio, base64
 
 from mcp import ClientSession
-from mcp.client.streamable_http import streamablehttp_client
+from mcp.client.streamable_http import streamable_http_client
 
 
 async def main():
-    async with streamablehttp_client("{address}{path}") as (read, write, _):
+    async with streamable_http_client("{address}{path}") as (read, write, _):
         async with ClientSession(read, write) as session:
             await session.initialize()
             print([tool.name for tool in (await session.list_tools()).tools])

@@ -93,8 +93,8 @@ def _wire(parts: dict[str, Any], shown: Results, forms: dict[str, OptionsForm]) 
     every_option = [component for form in forms.values() for component in form.components]
 
     @plain_errors
-    def compare(paths: list[str] | None, methods: list[str], lmms: list[str], *values: Any,
-                progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:
+    def side_by_side(paths: list[str] | None, methods: list[str], lmms: list[str], *values: Any,
+                     progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:
         options = {name: changes for name, changes in chosen_options(forms, values).items() if name in methods}
         files = [uploaded(path) for path in paths or []]
         planned = plan(files, methods, lmms or [], options)
@@ -106,7 +106,7 @@ def _wire(parts: dict[str, Any], shown: Results, forms: dict[str, OptionsForm]) 
     # The comparison that a link brought is over once a new one starts, so its notice is cleared first.
     running = parts["button"].click(shown.cleared, None, shown.outputs, show_progress="hidden", queue=False,
                                     api_visibility="private").then(
-        compare, inputs, shown.outputs, show_progress="minimal", api_visibility="private", **gpu.LONG_LANE)
+        side_by_side, inputs, shown.outputs, show_progress="minimal", api_visibility="private", **gpu.LONG_LANE)
     parts["stop"].click(None, cancels=[running], api_visibility="private")
     parts["example"].click(lambda: [str(EXAMPLES / name) for name in EXAMPLE_NAMES], None, parts["pictures"],
                            show_progress="hidden", api_visibility="private")

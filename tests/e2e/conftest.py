@@ -77,7 +77,8 @@ class Complaints(list):
 
 @pytest.fixture
 def open_page(browser, app_url) -> Iterator[Callable]:
-    """`open_page(theme="light", size="desktop", path="/")` -> a loaded page; complaints fail the test at its end."""
+    """`open_page(theme="light", size="desktop", path="/")` -> a loaded page; complaints fail the test at its end.
+    A fragment of the path stays its end."""
     complaints, contexts = Complaints(), []
 
     def open_one(theme: str = "light", size: str = "desktop", path: str = "/"):
@@ -87,8 +88,9 @@ def open_page(browser, app_url) -> Iterator[Callable]:
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
         complaints.watch(page, app_url)
+        path, hash_sign, fragment = path.partition("#")
         separator = "&" if "?" in path else "?"
-        page.goto(f"{app_url}{path}{separator}__theme={theme}")
+        page.goto(f"{app_url}{path}{separator}__theme={theme}{hash_sign}{fragment}")
         page.wait_for_selector("#score-run")
         return page
 

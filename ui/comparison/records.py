@@ -19,6 +19,10 @@ MOST_PICTURES, MOST_CELLS = 12, 72
 """Of one comparison; more pictures are a job for the folder mode."""
 
 
+class RecordError(ValueError):
+    """What was read is no comparison of ours; one plain sentence."""
+
+
 @dataclass(frozen=True)
 class Picture:
     """Attributes:
@@ -155,21 +159,23 @@ def from_dict(record: Any) -> Comparison:
     """A comparison out of its JSON.
 
     Raises:
-        ValueError: it is not one, or of a newer format.
+        RecordError: it is not one, or of a newer format.
     """
     try:
         if not isinstance(record, dict) or not isinstance(record.get("format"), int):
-            raise ValueError("This is not a comparison.")
+            raise RecordError("This is not a comparison.")
         if record["format"] > FORMAT:
-            raise ValueError("This comparison was made by a newer version of Mean Opinion.")
+            raise RecordError("This comparison was made by a newer version of Mean Opinion.")
         pictures = tuple(_picture(one) for one in record["pictures"])
         systems = tuple(System(_text(one["method"]), _text(one["title"]), _text(one["lmm"]), dict(one["options"]))
                         for one in record["systems"])
         cells = tuple(_cell(one, len(pictures), len(systems)) for one in record["cells"])
         versions = {_text(name): _text(value) for name, value in record["versions"].items()}
         return Comparison(pictures, systems, cells, versions, _text(record["created"]))
-    except (KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise ValueError("This comparison is damaged.") from error
+    except RecordError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise RecordError("This comparison is damaged.") from error
 
 
 def _picture(record: Mapping[str, Any]) -> Picture:
@@ -179,12 +185,12 @@ def _picture(record: Mapping[str, Any]) -> Picture:
 
 def _cell(record: Mapping[str, Any], pictures: int, systems: int) -> Cell:
     if not (0 <= record["picture"] < pictures and 0 <= record["system"] < systems):
-        raise ValueError("This comparison is damaged.")
+        raise RecordError("This comparison is damaged.")
     spread = record["spread"]
     low, high = record["native_range"]
     score = _unit(record["score"])
     if score is None and not record["error"]:
-        raise ValueError("This comparison is damaged.")
+        raise RecordError("This comparison is damaged.")
     return Cell(
         picture=int(record["picture"]), system=int(record["system"]), score=score,
         native_score=_number(record["native_score"]), native_range=(float(low), float(high)),

@@ -90,7 +90,7 @@ class HubMirror:
         Raises:
             ShareError: it did not work; nothing is half deleted that a second call would not finish.
         """
-        self._must(lambda: self._delete([file.path for file in self._files(_shard(name)) if file.name == name]))
+        self._must(lambda: self._delete([file for file in self._files(_shard(name)) if file.name == name], {name}))
 
     def _must(self, change: Callable[[], T]) -> T:
         try:
@@ -113,10 +113,10 @@ class HubMirror:
         gone = []
         for file in files:
             if now - file.created > max_age or total + coming > max_bytes:
-                gone.append(file.path)
+                gone.append(file)
                 total -= file.size
         if gone:
-            self._delete(gone)
+            self._delete(gone, {file.name for file in gone})
 
     def _files(self, folder: str) -> list[_File]:
         from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
@@ -132,21 +132,21 @@ class HubMirror:
                 found.append(_File(match[1], float(match[2]), item.size, item.path))
         return found
 
-    def _delete(self, paths: list[str]) -> None:
+    def _delete(self, files: list[_File], names: set[str]) -> None:
+        """Every step is done whether or not it has something to do: an earlier call may have failed right before it."""
         from huggingface_hub.errors import EntryNotFoundError
 
         about = {"repo_id": self.repo, "repo_type": "dataset"}
-        names = {Path(path).name for path in paths}
-        stored = [file for file in self.api.list_lfs_files(**about) if Path(file.filename).name in names]
-        for path in paths:
+        stored = [file for file in self.api.list_lfs_files(**about)
+                  if Path(file.filename).name.partition("-")[0] in names]
+        for file in files:
             try:
-                self.api.delete_file(path_in_repo=path, commit_message="Delete a comparison", **about)
+                self.api.delete_file(path_in_repo=file.path, commit_message="Delete a comparison", **about)
             except EntryNotFoundError:
-                continue  # an earlier call got this far
+                continue  # another machine was faster
         if stored:
             self.api.permanently_delete_lfs_files(lfs_files=stored, rewrite_history=True, **about)
-        if paths:
-            self.api.super_squash_history(**about)
+        self.api.super_squash_history(**about)
 
 
 def _shard(name: str) -> str:

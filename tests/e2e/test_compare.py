@@ -1,0 +1,182 @@
+"""Comparing, sharing and deleting in a browser; a folder beside another visitor's photo; the API and About tabs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from ui.components import EXAMPLES
+
+COFFEE = EXAMPLES / "coffee.jpg"
+LONG = 120_000
+"""Milliseconds for several scores, or for fifty, on a busy machine."""
+
+
+def open_tab(page, name):
+    """Opens a tab, out of the menu that a narrow page folds it into where necessary."""
+    tab = page.get_by_role("tab", name=name, exact=True).first
+    if tab.is_visible():
+        tab.click()
+    else:
+        page.locator(".overflow-menu button").first.click()
+        page.locator(".overflow-dropdown button", has_text=name).click()
+
+
+def compare(page, *photos, methods=("Q-Bench", "VisualQuality-R1", "LEAF")):
+    open_tab(page, "Compare")
+    page.set_input_files("#compare-pictures input[type=file]", photos)
+    expect(page.locator("#compare-pictures .file-preview tr, #compare-pictures .file")).not_to_have_count(0)
+    for box in page.locator("#compare-methods label").all():
+        box.locator("input").set_checked(box.inner_text().strip() in methods)
+    page.click("#compare-run")
+    expect(page.locator("#compare-share")).to_be_visible(timeout=LONG)
+
+
+def numbers(page):
+    """What the table says: name -> score as shown."""
+    rows = page.locator("#compare-table tbody tr").all()
+    return {row.locator("th").inner_text(): row.locator("strong").inner_text() for row in rows}
+
+
+def field(page, name):
+    box = page.locator(f"#{name} textarea, #{name} input").first
+    expect(box).to_have_value(re.compile(r"^http.*\?share=[a-z2-7]{26}"))
+    return box.input_value()
+
+
+def test_three_methods_on_one_photo_shared_opened_and_deleted(open_page, screenshot):
+    page = open_page()
+    compare(page, COFFEE)
+    before = numbers(page)
+    assert set(before) == {"Q-Bench", "VisualQuality-R1", "LEAF"}
+    assert all(re.fullmatch(r"[01]\.\d{3}", score) for score in before.values())
+    expect(page.locator("#compare-verdict")).to_contain_text(re.compile("call it|choose"))
+    expect(page.locator("#compare-dots .js-plotly-plot")).to_be_visible()
+    expect(page.locator("#compare-terms")).to_contain_text("without EXIF")
+    expect(page.locator("#compare-link")).not_to_be_visible()
+    screenshot(page, "compare-one-photo-light", full_page=True)
+    page.click("#compare-share")
+    link, deletion = field(page, "compare-link"), field(page, "compare-delete-link")
+    expect(page.locator("#compare-delete-link textarea, #compare-delete-link input").first).to_have_value(
+        re.compile(r"#delete=[\w-]{32}$"))
+    assert deletion.startswith(link)
+    path = link[link.index("/?") :]
+
+    reader = open_page("dark", path=path)
+    expect(reader.locator("#compare-notice")).to_contain_text("Shared comparison")
+    assert numbers(reader) == before
+    expect(reader.locator("#compare-verdict")).to_have_text(page.locator("#compare-verdict").inner_text())
+    expect(reader.locator("#compare-delete")).not_to_be_visible()
+    screenshot(reader, "compare-shared-dark", full_page=True)
+
+    owner = open_page(path=path + deletion[len(link) :])
+    expect(owner.locator("#compare-notice")).to_contain_text("delete link")
+    owner.click("#compare-delete")
+    expect(owner.locator("#compare-notice")).to_contain_text("Deleted.")
+    late = open_page(path=path)
+    expect(late.locator("#compare-notice")).to_contain_text("gone")
+    expect(late.locator("#compare-table tbody tr")).to_have_count(0)
+
+
+def test_several_photos_are_preferred_and_laid_over_each_other(open_page, screenshot):
+    page = open_page("dark", "phone")
+    open_tab(page, "Compare")
+    page.click("#compare-examples")
+    expect(page.locator("#compare-pictures")).to_contain_text("rocket")
+    page.click("#compare-run")
+    expect(page.locator("#compare-share")).to_be_visible(timeout=LONG)
+    expect(page.locator("#compare-table tbody tr")).to_have_count(3)
+    expect(page.locator("#compare-table tbody tr").first).to_contain_text("coffee")
+    expect(page.locator("#compare-slider img").first).to_be_visible()
+    expect(page.locator("#compare-preferences .js-plotly-plot")).to_be_visible()
+    expect(page.locator("#compare-agreement .js-plotly-plot")).to_be_visible()
+    background = page.evaluate("getComputedStyle(document.querySelector('#compare-dots .main-svg')).backgroundColor")
+    assert background in ("rgba(0, 0, 0, 0)", "transparent")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    screenshot(page, "compare-photos-phone-dark", full_page=True)
+    with page.expect_download() as download:
+        page.click("#compare-export")
+        page.locator("#compare-file a").first.click()
+    assert download.value.path().read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("path", ["/?share=" + "a" * 26, "/?share=../../etc/passwd", "/?share="])
+def test_a_link_to_nothing_says_so(open_page, path):
+    page = open_page(path=path)
+    expect(page.locator("#compare-notice")).to_contain_text(re.compile("gone|not a link"))
+
+
+@pytest.fixture
+def fifty(tmp_path):
+    """A zip of fifty pictures that differ, and a broken one."""
+    base = np.asarray(Image.open(COFFEE).convert("RGB").resize((240, 160)), dtype=float)
+    rng = np.random.default_rng(1)
+    path = tmp_path / "fifty.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(50):
+            noisy = (base + rng.normal(scale=1.6 * number, size=base.shape)).clip(0, 255).astype(np.uint8)
+            buffer = io.BytesIO()
+            Image.fromarray(noisy).save(buffer, "PNG")
+            archive.writestr(f"photo-{number:02d}.png", buffer.getvalue())
+        archive.writestr("photo-99.jpg", b"<html>not a photo</html>")
+    return path
+
+
+def test_a_folder_of_fifty_does_not_keep_another_visitor_waiting(open_page, app_url, fifty, screenshot):
+    from gradio_client import Client, handle_file
+
+    from methods import load_method
+
+    visitor = Client(app_url, verbose=False)
+    page = open_page()
+    open_tab(page, "Compare")
+    page.get_by_role("tab", name="A folder").click()
+    page.set_input_files("#folder-files input[type=file]", fifty)
+    expect(page.locator("#folder-files")).to_contain_text("fifty")
+    page.click("#folder-run")
+    expect(page.locator("#folder-status")).to_contain_text(re.compile(r"\d+ of 51"), timeout=LONG)
+    result = visitor.predict(handle_file(str(EXAMPLES / "rocket.jpg")), "q-bench", None, {}, api_name="/score")
+    then = int(re.search(r"(\d+) of 51", page.locator("#folder-status").inner_text())[1])
+    assert then < 51, "the folder was still under way when the other visitor's score was there"
+    expect(page.locator("#folder-status")).to_contain_text("51 of 51", timeout=LONG)
+    expect(page.locator("#folder-status")).to_contain_text("1 could not be scored")
+    screenshot(page, "compare-folder-light")
+    with page.expect_download() as download:
+        page.click("#folder-csv")
+    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text("utf-8"))))
+    assert [row["path"] for row in rows] == [*(f"photo-{number:02d}.png" for number in range(50)), "photo-99.jpg"]
+    assert rows[-1]["error"].endswith(".")
+    method = load_method("q-bench")
+    assert result["score"] == pytest.approx(method.assess(EXAMPLES / "rocket.jpg").score, abs=1e-6)
+    with zipfile.ZipFile(fifty) as archive:
+        for number in (0, 24, 49):
+            expected = method.assess(archive.read(f"photo-{number:02d}.png")).score
+            assert float(rows[number]["score"]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_api_tab_prints_snippets_for_this_address(open_page, app_url, screenshot):
+    page = open_page()
+    open_tab(page, "API")
+    expect(page.locator("#api-page .cm-content").first).to_contain_text(app_url)
+    screenshot(page, "api-light", full_page=True)
+
+
+@pytest.mark.parametrize(("theme", "size"), [("light", "desktop"), ("dark", "phone")])
+def test_every_method_has_its_pipeline_drawn(open_page, screenshot, theme, size):
+    page = open_page(theme, size)
+    open_tab(page, "About")
+    drawings = page.locator(".pipeline svg")
+    expect(drawings.first).to_be_visible()
+    assert drawings.count() == page.locator(".about h3:visible").count()
+    ink = drawings.first.evaluate("node => getComputedStyle(node).color")
+    light = int(re.search(r"\d+", ink)[0]) > 128
+    assert light is (theme == "dark")
+    assert page.evaluate("document.documentElement.scrollWidth") <= {"desktop": 1440, "phone": 390}[size]
+    screenshot(page, f"about-{size}-{theme}", full_page=True)
