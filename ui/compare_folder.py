@@ -148,10 +148,11 @@ def state_of(rows: list[Row], total: int, seconds: float) -> list[Any]:
     if failed:
         text += f"; {failed} could not be scored, see the last column"
     return [f"{text}.", gr.Dataframe([row.cells() for row in rows], headers=list(COLUMNS), visible=True),
-            gr.DownloadButton(value=_csv(rows), visible=True)]
+            gr.DownloadButton(value=csv_file(rows), visible=True)]
 
 
-def _csv(rows: list[Row]) -> str:
+def csv_file(rows: list[Row]) -> str:
+    """The rows as a file that the page may serve; its path."""
     Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="folder-", dir=get_upload_folder()))
     path = folder / "mean-opinion-scores.csv"

@@ -77,26 +77,33 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, shown: Results) -> None
                                  label="Link that deletes it: keep it to yourself")
         said = gr.Markdown(visible=False, elem_id="compare-shared")
         delete = gr.Button("Delete it now", variant="stop", visible=False, elem_id="compare-delete")
-    fresh = [file, link, delete_link, said, delete, token]
+    fresh = [file, link, delete_link, said, delete, token, share]
 
     def nothing() -> list[Any]:
-        return [*[gr.update(visible=False)] * 5, ""]
+        return [*[gr.update(visible=False)] * 5, "", gr.update(visible=kept.enabled)]
+
+    def stale(held: Held | None) -> list[Any]:
+        """A new comparison makes the links and files of the one before disappear."""
+        return [gr.skip()] * len(fresh) if held is not None and held.id else nothing()
 
     @plain_errors
     def put(held: Held | None) -> list[Any]:
         if held is None or not held.comparison.scored:
             raise gr.Error("Compare something first.", print_exception=False)
+        if held.id:
+            # A reader who could store it again would keep it from being deleted by the person who shared it.
+            raise gr.Error("This comparison is shared already; its link is in the address bar.", print_exception=False)
         made = store().put(Entry(held.comparison.to_dict(), held.pictures, time.time()))
         note = f"Stored until {_day(made.expires)}. {made.note}".strip()
         return [replace(held, id=made.id), f"?share={made.id}", f"?share={made.id}#delete={made.token}", made.token,
-                gr.update(value=note, visible=True), gr.update(visible=True)]
+                gr.update(value=note, visible=True), gr.update(visible=True), gr.update(visible=False)]
 
     @plain_errors
     def restore(hash_part: str, request: gr.Request) -> list[Any]:
         _sweep()
         name = dict(request.query_params).get("share")
         if name is None:
-            return [gr.skip()] * (2 + len(shown.outputs) + 2)
+            return [gr.skip()] * (2 + len(shown.outputs) + 3)
         wanted = str(hash_part or "").removeprefix("#delete=")
         own = wanted if TOKEN.fullmatch(wanted) else ""
         here = [gr.Tabs(selected="compare"), gr.Tabs(selected="side-by-side")]
@@ -105,9 +112,9 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, shown: Results) -> None
         except GoneError as error:
             values = shown.cleared()
             values[1] = gr.Markdown(f"**{error}**", visible=True)
-            return [*here, *values, "", gr.update(visible=False)]
+            return [*here, *values, "", gr.update(visible=False), gr.skip()]
         values = shown.show(held, notice=notice(held.comparison, entry, kept, bool(own)))
-        return [*here, *values, own, gr.update(visible=bool(own))]
+        return [*here, *values, own, gr.update(visible=bool(own)), gr.update(visible=False)]
 
     @plain_errors
     def remove(held: Held | None, own: str) -> list[Any]:
@@ -128,23 +135,16 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, shown: Results) -> None
             raise gr.Error(f"An export is one of {', '.join(FORMATS)}.", print_exception=False)
         return gr.update(value=str(export_file(held, FORMATS[chosen])), visible=True)
 
-    page.load(restore, fragment, [tabs, modes, *shown.outputs, token, delete], js=FRAGMENT, **QUIET)
-    share.click(put, shown.state, [shown.state, query, deletion, token, said, delete], show_progress="minimal",
-                api_visibility="private").success(
+    page.load(restore, fragment, [tabs, modes, *shown.outputs, token, delete, share], js=FRAGMENT, **QUIET)
+    share.click(put, shown.state, [shown.state, query, deletion, token, said, delete, share],
+                show_progress="minimal", api_visibility="private").success(
         lambda a, b: [gr.update(value=a, visible=True), gr.update(value=b, visible=True)], [query, deletion],
         [link, delete_link], **QUIET).then(None, link, link, js=COPY, **QUIET).then(
         None, delete_link, delete_link, js=TO_LINK, **QUIET)
     delete.click(remove, [shown.state, token], [*shown.outputs, *fresh], show_progress="minimal",
                  api_visibility="private").success(None, None, None, js=FORGET, **QUIET)
     export.click(save, [shown.state, kind], file, show_progress="minimal", api_visibility="private")
-    gr.on([shown.table.change], _stale, shown.state, fresh, **QUIET)
-
-
-def _stale(held: Held | None) -> list[Any]:
-    """A new comparison makes the links and files of the one before disappear."""
-    if held is not None and held.id:
-        return [gr.skip()] * 6
-    return [*[gr.update(visible=False)] * 5, ""]
+    shown.table.change(stale, shown.state, fresh, **QUIET)
 
 
 def _sweep() -> None:

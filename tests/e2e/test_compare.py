@@ -74,6 +74,7 @@ def test_three_methods_on_one_photo_shared_opened_and_deleted(open_page, screens
     assert numbers(reader) == before
     expect(reader.locator("#compare-verdict")).to_have_text(page.locator("#compare-verdict").inner_text())
     expect(reader.locator("#compare-delete")).not_to_be_visible()
+    expect(reader.locator("#compare-share")).not_to_be_visible()
     screenshot(reader, "compare-shared-dark", full_page=True)
 
     owner = open_page(path=path + deletion[len(link) :])

@@ -245,11 +245,12 @@ def test_the_table_and_the_csv_hold_every_row(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     rows = [*compare_folder.score(contents([COFFEE, DARK]), "q-bench", None, {}),
             compare_folder.Row("=1+1.png", None, "No picture.")]
-    status, table, download = compare_folder.state_of(rows, 5, 2.0)
+    status, *_ = compare_folder.state_of(rows, 5, 2.0)
     assert "3 of 5" in status
     assert "1 could not be scored" in status
-    assert len(table.value["data"]) == 3
-    lines = list(csv.DictReader(io.StringIO(Path(download.value["path"]).read_text("utf-8"))))
+    assert [len(row.cells()) for row in rows] == [len(compare_folder.COLUMNS)] * 3
+    assert rows[2].cells() == ["=1+1.png", None, "", None, None, None, "No picture."]
+    lines = list(csv.DictReader(io.StringIO(Path(compare_folder.csv_file(rows)).read_text("utf-8"))))
     assert [line["path"] for line in lines] == ["coffee.jpg", "coffee-dark-and-noisy.jpg", "'=1+1.png"]
     assert float(lines[0]["score"]) == pytest.approx(rows[0].assessment.score, abs=1e-6)
     assert (lines[2]["score"], lines[2]["error"]) == ("", "No picture.")
