@@ -7,7 +7,8 @@
 #   STUDENTS   what `python -m methods.leaf.embedded --folds STUDENTS` wrote
 #   OUT        where the runs go (runs/embedded); started again, unfinished ones go on
 #
-# ADD=no measures only. Every photo is scored by the fold's model that was trained without it.
+# JOBS=2 runs two methods at a time, ADD=no measures only. Every photo is scored by the fold's model that was trained
+# without it.
 set -euo pipefail
 data=$(realpath "$1") models=$(realpath "$2") students=$(realpath "$3")
 cd "$(dirname "$0")/.."
@@ -24,18 +25,21 @@ ln -sfn "$students" leaf-folds
 export PYTHONPATH=$repository
 
 measure() {
-  run=$1
+  local run=$1
   shift
-  "$python" -m leaderboard evaluate "$@" --images "$name/images" --scores "$name/scores.csv" --out "$run"
+  while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-1}" ]; do wait -n; done
+  "$python" -m leaderboard evaluate "$@" --images "$name/images" --scores "$name/scores.csv" --out "$run" &
 }
+# The slowest first, so that none is left alone at the end.
+measure llm-iqa --method llm-iqa --folds embedded-lmm-folds
+measure q-debias --method q-debias --folds embedded-lmm-folds
+measure iqarag --method iqarag --folds embedded-lmm-folds
+measure visualquality-r1 --method visualquality-r1 --folds embedded-lmm-folds
 measure q-bench-two-words --method q-bench --variant "two words" --folds embedded-lmm-folds
 measure q-bench-five-levels --method q-bench --option question=five-level --variant "five levels" \
   --folds embedded-lmm-folds
-measure iqarag --method iqarag --folds embedded-lmm-folds
-measure llm-iqa --method llm-iqa --folds embedded-lmm-folds
-measure q-debias --method q-debias --folds embedded-lmm-folds
-measure visualquality-r1 --method visualquality-r1 --folds embedded-lmm-folds
 measure leaf --method leaf --option map=false --folds leaf-folds
+while [ "$(jobs -rp | wc -l)" -gt 0 ]; do wait -n; done
 
 if [ "${ADD:-yes}" = yes ]; then
   for run in q-bench-two-words q-bench-five-levels iqarag llm-iqa q-debias visualquality-r1 leaf; do
