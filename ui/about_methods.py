@@ -66,7 +66,7 @@ _ABOUT = {
         "a second without any large model, shows where in the photo quality drops, and can be calibrated to your own "
         "ratings.",
         "The paper's text was not available in full when this was built: what had to be filled in is listed in the "
-        "method's README. The student that ships was trained on photos of LIVE Challenge and flags itself there.",
+        "method's README. The student that ships learned from photos of LIVE Challenge and cannot be judged on them.",
         "https://arxiv.org/abs/2601.20689",
     ),
     "q-debias": About(

@@ -7,6 +7,7 @@ modules beside this one they are wired to components. Everything that is drawn f
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import gradio as gr
 
 from methods.base import method_class
 from ui import compare_folder, compare_share, gpu, models
-from ui.compare_results import Held, Results, results
+from ui.compare_results import Held, Results, hold, results
 from ui.comparison.records import MOST_PICTURES
 from ui.comparison.running import plan, run
 from ui.components import EXAMPLES, OptionsForm, options_form, pictures_input, plain_errors, uploaded
@@ -98,16 +99,21 @@ def _wire(parts: dict[str, Any], shown: Results, forms: dict[str, OptionsForm]) 
         options = {name: changes for name, changes in chosen_options(forms, values).items() if name in methods}
         files = [uploaded(path) for path in paths or []]
         planned = plan(files, methods, lmms or [], options)
-        pictures = copies(files)
+        held = hold(planned, copies(files))
         for comparison, running in run(planned, files, progress):
-            yield shown.show(Held(comparison, pictures), running, pictures_too=not comparison.cells)
+            yield shown.show(replace(held, comparison=comparison), running, pictures_too=not comparison.cells)
+
+    def stopped(held: Held | None) -> list[Any]:
+        """What was scored until then can be read, exported and shared."""
+        return shown.cleared() if held is None else shown.show(held, pictures_too=False)
 
     inputs = [parts["pictures"], parts["methods"], parts["lmms"], *every_option]
     # The comparison that a link brought is over once a new one starts, so its notice is cleared first.
     running = parts["button"].click(shown.cleared, None, shown.outputs, show_progress="hidden", queue=False,
                                     api_visibility="private").then(
         side_by_side, inputs, shown.outputs, show_progress="minimal", api_visibility="private", **gpu.LONG_LANE)
-    parts["stop"].click(None, cancels=[running], api_visibility="private")
+    parts["stop"].click(stopped, shown.state, shown.outputs, cancels=[running], show_progress="hidden",
+                        api_visibility="private")
     parts["example"].click(lambda: [str(EXAMPLES / name) for name in EXAMPLE_NAMES], None, parts["pictures"],
                            show_progress="hidden", api_visibility="private")
 

@@ -120,6 +120,8 @@ def wire(folder: Folder, forms: dict[str, Any]) -> None:
     running = folder.button.click(score_all, [folder.files, folder.method, folder.lmm, *every_option], outputs,
                                   show_progress="minimal", api_visibility="private", **gpu.LONG_LANE)
     folder.stop.click(None, cancels=[running], api_visibility="private")
+    folder.method.change(lambda name: gr.Dropdown(value=models.default_for(name)), folder.method, folder.lmm,
+                         queue=False, show_progress="hidden", api_visibility="private")
 
 
 def score(members: list[Member], method: str, lmm: str | None, options: dict[str, Any]) -> Iterator[Row]:

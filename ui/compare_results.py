@@ -30,11 +30,18 @@ class Held:
         comparison: what is shown.
         pictures: WebP copies in the comparison's order.
         id: of the link that it came from or was given, "" while it is nowhere but here.
+        thumbnails: data URLs in the same order.
     """
 
     comparison: Comparison
     pictures: tuple[bytes, ...]
     id: str = ""
+    thumbnails: tuple[str, ...] = ()
+
+
+def hold(comparison: Comparison, pictures: tuple[bytes, ...], id: str = "") -> Held:
+    """A `Held` with its thumbnails, which are made once: the page is drawn anew for every score."""
+    return Held(comparison, pictures, id, tuple(_thumbnail(content, 96) for content in pictures))
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ class Results:
         return [
             held, gr.Markdown(notice, visible=bool(notice)) if pictures_too else gr.skip(),
             f"**{verdict_markdown(comparison)}**" if done and len(cells) > 1 else _so_far(comparison, done),
-            to_html(comparison, running, thumbnails=thumbnails(held)), _plot(dots(comparison)), *picked,
+            to_html(comparison, running, thumbnails=held.thumbnails), _plot(dots(comparison)), *picked,
             _plot(preference_matrix(comparison) if several and done else None),
             _plot(agreement_matrix(comparison) if done else None),
             gr.Accordion(visible=done and first is not None),
@@ -210,11 +217,6 @@ def _framed(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 def _file(content: bytes) -> str:
     """A file that the page may serve, deleted like an upload."""
     return save_bytes_to_cache(content, "picture.webp", get_upload_folder())
-
-
-def thumbnails(held: Held, longest: int = 96) -> list[str]:
-    """A small data URL of each picture."""
-    return [_thumbnail(content, longest) for content in held.pictures]
 
 
 def _thumbnail(content: bytes, longest: int) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from ui.compare_results import QUIET, Held, Results, plain
+from ui.compare_results import QUIET, Held, Results, hold, plain
 from ui.comparison.card import write_card
 from ui.comparison.exports import write_csv, write_json
 from ui.comparison.records import Comparison, from_dict
@@ -170,7 +170,7 @@ def load(name: str) -> tuple[Held, Entry]:
     except ValueError as error:
         log.error("The shared comparison %s cannot be read.", name, exc_info=error)
         raise GoneError(str(error)) from error
-    return Held(comparison, entry.pictures, name), entry
+    return hold(comparison, entry.pictures, name), entry
 
 
 def terms(kept: Settings) -> str:
