@@ -32,7 +32,7 @@ def open_tab(page, name):
 def compare(page, *photos, methods=("Q-Bench", "VisualQuality-R1", "LEAF")):
     open_tab(page, "Compare")
     page.set_input_files("#compare-pictures input[type=file]", photos)
-    expect(page.locator("#compare-pictures .file-preview tr, #compare-pictures .file")).not_to_have_count(0)
+    expect(page.locator("#compare-pictures a")).to_have_count(len(photos))
     for box in page.locator("#compare-methods label").all():
         box.locator("input").set_checked(box.inner_text().strip() in methods)
     page.click("#compare-run")
@@ -90,7 +90,7 @@ def test_several_photos_are_preferred_and_laid_over_each_other(open_page, screen
     page = open_page("dark", "phone")
     open_tab(page, "Compare")
     page.click("#compare-examples")
-    expect(page.locator("#compare-pictures")).to_contain_text("rocket")
+    expect(page.locator("#compare-pictures a")).to_have_count(3)
     page.click("#compare-run")
     expect(page.locator("#compare-share")).to_be_visible(timeout=LONG)
     expect(page.locator("#compare-table tbody tr")).to_have_count(3)
@@ -140,7 +140,7 @@ def test_a_folder_of_fifty_does_not_keep_another_visitor_waiting(open_page, app_
     open_tab(page, "Compare")
     page.get_by_role("tab", name="A folder").click()
     page.set_input_files("#folder-files input[type=file]", fifty)
-    expect(page.locator("#folder-files")).to_contain_text("fifty")
+    expect(page.locator("#folder-files a")).to_have_count(1)
     page.click("#folder-run")
     expect(page.locator("#folder-status")).to_contain_text(re.compile(r"\d+ of 51"), timeout=LONG)
     result = visitor.predict(handle_file(str(EXAMPLES / "rocket.jpg")), "q-bench", None, {}, api_name="/score")

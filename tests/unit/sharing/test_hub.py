@@ -12,7 +12,7 @@ import time
 import httpx
 import pytest
 from huggingface_hub import HfApi
-from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
 from huggingface_hub.hf_api import LFSFileInfo, RepoFile
 
 from tests.unit.sharing.made import entry
@@ -60,13 +60,13 @@ class FakeHub(HfApi):
             raise self._not_found(RepositoryNotFoundError)
         found = [path for path in self.files if path.startswith(path_in_repo + "/")]
         if not found:
-            raise self._not_found(EntryNotFoundError)
+            raise self._not_found(RemoteEntryNotFoundError)
         yield from (RepoFile(path=path, size=len(self.files[path]), oid="0" * 40) for path in found)
 
     def hf_hub_download(self, *, repo_id, filename, repo_type):
         self._call("hf_hub_download", repo_id, repo_type)
         if filename not in self.files:
-            raise self._not_found(EntryNotFoundError)
+            raise self._not_found(RemoteEntryNotFoundError)
         path = self.folder / "downloaded"
         path.write_bytes(self.files[filename])
         return str(path)
@@ -74,7 +74,7 @@ class FakeHub(HfApi):
     def delete_file(self, *, path_in_repo, repo_id, repo_type, commit_message):
         self._call("delete_file", repo_id, repo_type)
         if path_in_repo not in self.files:
-            raise self._not_found(EntryNotFoundError)
+            raise self._not_found(RemoteEntryNotFoundError)
         del self.files[path_in_repo]
         self.history.append(dict(self.files))
 
