@@ -18,6 +18,8 @@ from typing import IO, Any
 
 from PIL import Image
 
+from methods.image_metadata import MetadataError, check_outline
+
 MAX_FILE_BYTES = 256 * 2**20
 
 READS = "JPEG, PNG, WebP, TIFF, GIF, BMP, AVIF, HEIC, JPEG 2000 or PNM"
@@ -134,7 +136,10 @@ def opened(stream: IO[bytes]) -> Iterator[Image.Image]:
             continue
         stream.seek(0)
         try:
+            check_outline(name, stream)
             picture = factory(stream, None)
+        except MetadataError as error:
+            raise ImageError("The file holds far more metadata than a picture needs; save it again without.") from error
         except Exception as error:  # Pillow's readers raise whatever a damaged header leads them to.
             failure = error
             continue
@@ -169,36 +174,3 @@ def _refuse_by_name(head: bytes) -> None:
     canon = head[:4] in (b"II*\0", b"MM\0*") and head[8:10] == b"CR"
     if canon or head.startswith((b"FUJIFILMCCD-RAW", b"IIRO", b"IIU\0")):
         raise ImageError("This is a camera's raw file; develop it and save it as JPEG or TIFF.")
-
-
-def gif_frames(stream: IO[bytes], most: int) -> int:
-    """Frames of a GIF, at most `most`, from the outline of its blocks; the stream's position is kept.
-
-    Pillow would draw every frame on the full canvas to count them.
-    """
-    position = stream.tell()
-    try:
-        stream.seek(10)
-        packed = stream.read(3)
-        stream.seek(_colour_table(packed[:1]), os.SEEK_CUR)
-        frames = 0
-        while frames < most:
-            kind = stream.read(1)
-            if kind == b",":
-                description = stream.read(9)
-                stream.seek(_colour_table(description[8:]) + 1, os.SEEK_CUR)
-                frames += 1
-            elif kind == b"!":
-                stream.seek(1, os.SEEK_CUR)
-            else:
-                break
-            while (size := stream.read(1)) not in (b"", b"\0"):
-                stream.seek(size[0], os.SEEK_CUR)
-        return frames
-    finally:
-        stream.seek(position)
-
-
-def _colour_table(packed: bytes) -> int:
-    """Bytes of the colour table that a GIF's flag byte announces."""
-    return 3 << ((packed[0] & 7) + 1) if packed and packed[0] & 0x80 else 0

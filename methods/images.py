@@ -17,7 +17,8 @@ from typing import IO, Any
 
 from PIL import Image
 
-from methods.image_files import MAX_FILE_BYTES, ImageError, gif_frames, open_stream, opened
+from methods.image_files import MAX_FILE_BYTES, ImageError, open_stream, opened
+from methods.image_metadata import bounded, exif_fits, gif_frames, tiff_pages
 from methods.image_pixels import note_depth, to_rgb, to_workable
 
 __all__ = ["MAX_FILE_BYTES", "MAX_PIXELS", "PICTURE_SUFFIXES", "Decoded", "ImageError", "decode", "resolve_inside"]
@@ -88,8 +89,9 @@ def decode(source: Any, *, max_pixels: int = MAX_PIXELS) -> Decoded:
     if isinstance(source, Image.Image):
         if source.width < 1 or source.height < 1:
             raise ImageError("The picture has no pixels; choose another one.")
-        return _finish(source, max_pixels)
-    with open_stream(source) as stream, opened(stream) as picture:
+        with bounded():
+            return _finish(source, max_pixels)
+    with open_stream(source) as stream, bounded(), opened(stream) as picture:
         _check_size(picture, max_pixels)
         notes = _frame_notes(picture, stream)
         width, height = picture.size
@@ -156,7 +158,7 @@ def _frame_notes(picture: Any, stream: IO[bytes]) -> list[str]:
     elif picture.format == "GIF":
         count = gif_frames(stream, _COUNTED)
     elif picture.format == "TIFF":
-        count = _pages(picture)
+        count = tiff_pages(stream, _COUNTED)
     else:
         # The further pictures of a phone's JPEG (MPO) are its depth or gain map: the photo itself is the first.
         count = 1
@@ -166,20 +168,6 @@ def _frame_notes(picture: Any, stream: IO[bytes]) -> list[str]:
         return [f"The file holds {count} pictures; only the main one was used."]
     kind = "page" if picture.format == "TIFF" else "frame"
     return [f"Only the first {kind} of {count}{' or more' if count == _COUNTED else ''} was used."]
-
-
-def _pages(picture: Any) -> int:
-    """Pages of a TIFF, at most _COUNTED; a damaged later page ends the count, since only the first one is used."""
-    page = 1
-    try:
-        while page < _COUNTED:
-            picture.seek(page)
-            page += 1
-    except Exception:  # Pillow raises EOFError after the last page, and many kinds where a page is damaged.
-        return page
-    finally:
-        picture.seek(0)
-    return page
 
 
 # --- the pixels -------------------------------------------------------------------------------------------------------
@@ -238,6 +226,8 @@ def _orientation(picture: Image.Image, notes: list[str]) -> int:
     """EXIF orientation 1 to 8; 1 where there is none."""
     damaged = "Its EXIF data is damaged and was ignored."
     try:
+        if not exif_fits(picture.info.get("exif")):
+            raise ValueError("The EXIF data claims more than any camera writes.")
         value = picture.getexif().get(_ORIENTATION, 1)
     except Exception:  # Pillow raises many kinds here, and the pixels do not depend on it.
         if damaged not in notes:
