@@ -134,7 +134,8 @@ def _numbers(axes: Axes, comparison: Comparison, rows: list[int], single: bool) 
             if single:
                 text += f", {cells[0].seconds:.2f} s"
         else:
-            text = "  ".join(f"{cell.score:.2f}" for cell in cells[:6])
+            scores = {cell.system: f"{cell.score:.2f}" for cell in cells}
+            text = "  ".join(scores.get(system, "–") for system in range(min(len(comparison.systems), 6)))
         axes.text(1.05, height, text, fontsize=8, color=DARK, va="center", ha="left", parse_math=False, clip_on=False)
 
 
