@@ -86,7 +86,7 @@ def test_rank_puts_the_better_picture_first(client):
     ("compare", {"pictures": ["/etc/passwd"], "methods": ["leaf"]}, "not one of your uploads"),
     ("compare", {"pictures": [{"path": "/etc/passwd"}], "methods": ["leaf"]}, "not one of your uploads"),
     ("compare", {"pictures": ["http://127.0.0.1:1/a.png"], "methods": ["leaf"]}, "could not be fetched"),
-    ("compare", {"pictures": ["data:image/png;base64,!"], "methods": ["leaf"]}, "picture"),
+    ("compare", {"pictures": ["data:image/png;base64,!"], "methods": ["leaf"]}, "is empty"),
     ("compare", {"pictures": [7], "methods": ["leaf"]}, "A picture is"),
     ("compare", {"pictures": "photo", "methods": ["leaf"]}, "is a list"),
     ("compare", {"pictures": [handle_file(COFFEE)], "methods": ["no-method"]}, "There is no method"),
