@@ -34,14 +34,15 @@ log = logging.getLogger(__name__)
 FORMATS = {"Card as PNG": "png", "Card as PDF": "pdf", "Record as JSON": "json", "Table as CSV": "csv"}
 
 TO_LINK = "(query) => query ? location.origin + location.pathname + query : ''"
+# The address bar keeps its query: plotly's figures refer to their clipping paths by the address that the page had when
+# they were drawn, and lose their lines and bars under another one. What follows the "#" may change.
 COPY = """(query) => {
   const link = query ? location.origin + location.pathname + query : '';
-  if (link) history.replaceState(null, '', query);
   if (link && navigator.clipboard) navigator.clipboard.writeText(link).catch(() => {});
   return link;
 }"""
 FRAGMENT = "() => location.hash"
-FORGET = "() => { history.replaceState(null, '', location.pathname); }"
+FORGET = "() => { history.replaceState(null, '', location.pathname + location.search); }"
 
 
 @functools.cache
@@ -92,7 +93,7 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, shown: Results) -> None
             raise gr.Error("Compare something first.", print_exception=False)
         if held.id:
             # A reader who could store it again would keep it from being deleted by the person who shared it.
-            raise gr.Error("This comparison is shared already; its link is in the address bar.", print_exception=False)
+            raise gr.Error("This comparison is shared already; its link opens it.", print_exception=False)
         made = store().put(Entry(held.comparison.to_dict(), held.pictures, time.time()))
         note = f"Stored until {_day(made.expires)}. {made.note}".strip()
         return [replace(held, id=made.id), f"?share={made.id}", f"?share={made.id}#delete={made.token}", made.token,

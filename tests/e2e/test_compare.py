@@ -64,6 +64,10 @@ def test_three_methods_on_one_photo_shared_opened_and_deleted(open_page, screens
     screenshot(page, "compare-one-photo-light", full_page=True)
     page.click("#compare-share")
     link, deletion = field(page, "compare-link"), field(page, "compare-delete-link")
+    base = page.evaluate("location.href.split('#')[0]")
+    clips = page.locator("#compare-dots [clip-path]").evaluate_all("all => all.map(one => one.getAttribute('clip-path'))")
+    assert clips
+    assert all(base in clip for clip in clips), "under another address, a figure's lines would vanish"
     expect(page.locator("#compare-delete-link textarea, #compare-delete-link input").first).to_have_value(
         re.compile(r"#delete=[\w-]{32}$"))
     assert deletion.startswith(link)
