@@ -33,7 +33,7 @@ def compare(page, *photos, methods=("Q-Bench", "VisualQuality-R1", "LEAF")):
     open_tab(page, "Compare")
     page.set_input_files("#compare-pictures input[type=file]", photos)
     expect(page.locator("#compare-pictures a")).to_have_count(len(photos))
-    for box in page.locator("#compare-methods label").all():
+    for box in page.locator("#compare-methods label:has(input)").all():
         box.locator("input").set_checked(box.inner_text().strip() in methods)
     page.click("#compare-run")
     expect(page.locator("#compare-share")).to_be_visible(timeout=LONG)
