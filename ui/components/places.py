@@ -9,19 +9,18 @@ import gradio as gr
 Block = TypeVar("Block", bound=gr.blocks.BlockContext)
 
 
-def enclosing(kind: type[Block], identity: str | None = None) -> Block:
+def enclosing(kind: type[Block]) -> Block:
     """The innermost block of a kind around the place where this is called.
 
     Args:
         kind: such as `gr.Tabs`.
-        identity: the `id` of the tab that is meant, for `gr.Tab`.
 
     Raises:
         ValueError: there is none.
     """
     block = gr.context.Context.block
     while block is not None:
-        if isinstance(block, kind) and (identity is None or getattr(block, "id", None) == identity):
+        if isinstance(block, kind):
             return block
         block = block.parent
     raise ValueError(f"This is drawn inside a gr.{kind.__name__}.")
