@@ -57,12 +57,13 @@ def build(page: gr.Blocks) -> None:
         copy = gr.Button("Copy link", variant="primary", min_width=96)
         cite = gr.Button("Cite", min_width=96)
         reset = gr.Button("Reset", min_width=96)
-        kind = gr.Dropdown(DOWNLOADS, value="csv", show_label=False, container=False, min_width=130)
+        kind = gr.Dropdown(DOWNLOADS, value="csv", show_label=False, container=False, min_width=130,
+                           elem_id="leaderboard-format")
         export = gr.Button("Export", min_width=96)
     link = gr.Textbox(visible=False, elem_id="leaderboard-link", label="Link to this view", interactive=False,
                       buttons=["copy"])
     citation = gr.Code(visible=False, label="BibTeX of this app and every source in view", language=None)
-    file = gr.File(visible=False, label="Exported file", interactive=False)
+    file = gr.File(visible=False, label="Exported file", interactive=False, elem_id="leaderboard-file")
     parts |= figure_controls(board)
     plot = gr.Plot(show_label=False, elem_id="leaderboard-figure")
     query = gr.State(encode(View(), board=board))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 
@@ -153,3 +153,69 @@ def test_the_method_stays_in_sight_on_a_phone(browser, address):
     before = name.bounding_box()["x"]
     page.evaluate("document.querySelector('#leaderboard-table .lb-scroll').scrollLeft = 400")
     assert abs(name.bounding_box()["x"] - before) < 2
+
+
+@pytest.mark.parametrize(("choice", "ending", "start"), [
+    ("LaTeX", "tex", b"% Needs"), ("CSV", "csv", b"position,"), ("BibTeX", "bib", b"% Datasets in view"),
+    ("Figure as PDF", "pdf", b"%PDF"),
+])
+def test_what_is_shown_is_exported(browser, address, choice, ending, start):
+    page = opened(browser, address, "?tab=leaderboard&from=q-debias&d=spaq,koniq-10k")
+    expect_caption(page, "rows, SRCC")
+    page.locator("#leaderboard-format input").click()
+    page.get_by_role("option", name=choice, exact=True).click()
+    page.get_by_role("button", name="Export").click()
+    link = page.locator(f"#leaderboard-file a[href$='.{ending}']").first
+    link.wait_for(timeout=30_000)
+    content = page.request.get(urljoin(address, link.get_attribute("href"))).body()
+    assert content.startswith(start)
+    if ending == "tex":
+        assert rf"% {address}?tab=leaderboard&d=koniq-10k,spaq&from=q-debias".encode() in content
+        assert rb"\textbf{0.838}" in content
+    if ending == "csv":
+        assert len(content.decode().splitlines()) == len(rows(page)) + 1
+    assert page.complaints == []
+
+
+def test_reset_goes_back_to_the_default_view(browser, address):
+    page = opened(browser, address, "?tab=leaderboard&q=spatter&metric=plcc&d=siqad&rev=nowhere")
+    expect_caption(page, "1 of 130 rows, PLCC")
+    page.locator(".lb-notes").first.wait_for()
+    page.get_by_role("button", name="Reset", exact=True).click()
+    expect_caption(page, "130 of 130 rows, SRCC")
+    page.wait_for_timeout(1000)
+    assert len(rows(page)) == 130, "emptying the search box is no change of its own"
+    assert page.get_by_label("Search").first.input_value() == ""
+    assert page.locator(".lb-notes").first.is_hidden()
+    page.get_by_role("button", name="Copy link").click()
+    page.wait_for_function("() => location.search.startsWith('?tab=leaderboard&rev=')")
+
+
+def test_a_link_of_an_old_revision_says_so(browser, address):
+    page = opened(browser, address, "?tab=leaderboard&d=spaq&rev=1")
+    note = page.locator(".lb-notes").first
+    note.get_by_text("was made with data revision 1 of").wait_for()
+    assert "you see revision" in note.inner_text()
+    expect_caption(page, "rows, SRCC. Ranks are over SPAQ")
+
+
+def test_a_citation_names_the_view(browser, address):
+    page = opened(browser, address, "?tab=leaderboard&m=leaf")
+    expect_caption(page, "rows, SRCC")
+    page.get_by_role("button", name="Cite").click()
+    page.get_by_text("li2026decoupling").first.wait_for()
+    assert f"{address}?tab=leaderboard&m=leaf" in page.locator(".cm-content").first.inner_text()
+
+
+@pytest.mark.parametrize("figure", ["dots", "cost", "pairs", "ablation"])
+def test_figures_fit_a_phone(browser, address, figure):
+    page = opened(browser, address, f"?tab=leaderboard&fig={figure}", width=390, height=844)
+    drawing = page.locator("#leaderboard-figure .main-svg").first
+    drawing.wait_for(timeout=30_000)
+    assert drawing.bounding_box()["width"] <= 350
+    inside = page.evaluate("""() => {
+      const frame = document.querySelector('#leaderboard-figure .main-svg').getBoundingClientRect();
+      const ticks = [...document.querySelectorAll('#leaderboard-figure .xtick text')];
+      return ticks.length > 1 && ticks.every(tick => tick.getBoundingClientRect().left >= frame.left - 1);
+    }""")
+    assert inside, "the axis keeps its numbers"
