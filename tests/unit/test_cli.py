@@ -268,7 +268,8 @@ def test_a_reader_that_leaves_early_is_no_traceback(folder: Path):
 
 @pytest.mark.parametrize("form", ["csv", "json"])
 def test_ctrl_c_leaves_the_finished_rows(folder: Path, form: str):
-    process = start(folder, 0.5, "--batch-size", "1", "--format", form)
+    # Long enough a picture for a busy machine to send the signal before the last one is done.
+    process = start(folder, 2.0, "--batch-size", "1", "--format", form)
     lines = [process.stdout.readline(), process.stdout.readline()]  # Rows are flushed as they are made.
     process.send_signal(signal.SIGINT)
     out, error = process.stdout.read(), process.stderr.read()
