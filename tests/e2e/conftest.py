@@ -37,8 +37,9 @@ def app_url() -> str:
     return running_app()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator:
+    """Closed with its module: while playwright runs, nothing else in the process can use an event loop."""
     path = chromium()
     if path is None:
         reason = "no Chromium found: install one (Debian: apt-get install chromium) or set MEAN_OPINION_CHROMIUM"
