@@ -144,12 +144,11 @@ class _Handler(BaseHTTPRequestHandler):
                 state.under_way += 1
                 state.most_under_way = max(state.most_under_way, state.under_way)
                 fault = state.faults.popleft() if state.faults else None
-            try:
-                time.sleep(state.delay)
-                self._chat(body, fault)
-            finally:
-                with state.lock:
-                    state.under_way -= 1
+            time.sleep(state.delay)
+            # Counted off before the answer: a client that has it may ask on at once.
+            with state.lock:
+                state.under_way -= 1
+            self._chat(body, fault)
         else:
             self._send(404, {"detail": "Not Found"})
 
