@@ -1,7 +1,8 @@
 """A method without a network, so that evaluation is tested in milliseconds; run as a program, it is `evaluate` with it.
 
-Its score is a hash of the pixels: any row that is lost, repeated or exchanged shows. Two environment variables make a
-process die: QUICK_TEAR=n after n bytes of an append, in the middle of a line; QUICK_PAUSE=s slows each picture.
+Its score is a hash of the pixels: any row that is lost, repeated or exchanged shows. Environment variables make a
+process fit to be killed: with QUICK_TEAR=n it dies after n bytes of an append, in the middle of a line; QUICK_PAUSE=s
+slows each picture; with QUICK_STALL=n it scores n pictures and then waits for its end, however fast the machine is.
 """
 
 from __future__ import annotations
@@ -37,12 +38,22 @@ class Quick(Method):
 
     def _assess(self, images, options):
         time.sleep(float(os.environ.get("QUICK_PAUSE", "0")) * len(images))
+        stall(len(images))
         if any(image.size == (13, 13) for image in images):
             raise RuntimeError("an unlucky size")
         scores = [share(image) * options.gain for image in images]
         if options.inverted:
             scores = [1 - score for score in scores]
         return [Verdict(score, score, "", Evidence()) for score in scores]
+
+
+def stall(count: int) -> None:
+    """Uses up `count` of the pictures that QUICK_STALL allows; where they do not suffice, waits to be killed."""
+    if "QUICK_STALL" in os.environ:
+        left = int(os.environ["QUICK_STALL"]) - count
+        while left < 0:
+            signal.pause()
+        os.environ["QUICK_STALL"] = str(left)
 
 
 def share(image) -> float:
