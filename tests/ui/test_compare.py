@@ -262,7 +262,7 @@ def test_the_table_and_the_csv_hold_every_row(tmp_path, monkeypatch):
 def test_a_visitor_s_photo_goes_before_the_rest_of_any_number_of_folders(bright):
     """Three folders of 50 pictures each are under way; a single photo waits for the picture in progress and at most
     one more, not for one of every folder, and everybody gets their own picture's score."""
-    bright.pause = 0.02
+    bright.pause = 0.1  # longer than a thread of a busy machine takes to join the queue
     pictures = [np.full((8, 8, 3), level, np.uint8) for level in range(0, 250, 5)]
     encoded = []
     for pixels in pictures:

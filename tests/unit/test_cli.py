@@ -256,7 +256,7 @@ def start(folder: Path, seconds_a_batch: float, *more: str) -> subprocess.Popen:
 def test_a_reader_that_leaves_early_is_no_traceback(folder: Path):
     for index in range(30):
         Image.new("RGB", (8, 8)).save(folder / f"more{index}.png")
-    process = start(folder, 0.02, "--batch-size", "1")
+    process = start(folder, 0.2, "--batch-size", "1")
     assert process.stdout.readline() == b"path,score,native_score,seconds,error\n"
     process.stdout.close()
     error = process.stderr.read().decode()

@@ -124,7 +124,7 @@ def test_an_answer_that_never_comes_is_asked_for_again(server):
     lmm = ServerLMM(server.url, timeout=0.4, patience=20)
     server.faults.append("slow")
     lmm.word_logits(prompts(1), WORDS)
-    assert len(server.requests) == 2
+    assert len(server.requests) >= 2  # a busy machine may be late with the second answer as well
 
 
 @pytest.mark.parametrize(("status", "message"), [
