@@ -19,6 +19,7 @@ from leaderboard.links import TAB, View, decode, encode
 from leaderboard.markup import to_html
 from leaderboard.tables import table
 from ui.components.errors import plain_errors
+from ui.components.plotly_script import warm_up
 from ui.leaderboard_view import Controls, Screen, figure_controls, more_controls, top_controls, values_of, view_of
 
 TITLE = "Leaderboard"
@@ -30,7 +31,10 @@ INTRO = ("Published results of five papers and four repositories as their source
 DOWNLOADS = [("CSV", "csv"), ("Markdown", "markdown"), ("LaTeX", "latex"), ("BibTeX", "bibtex"),
              ("Figure as SVG", "svg"), ("Figure as PNG", "png"), ("Figure as PDF", "pdf")]
 # The page is only known to the browser; its address bar follows, and a refused clipboard still leaves the text.
-SCREEN = "() => [window.innerWidth, location.origin + location.pathname]"
+SCREEN = f"""() => {{
+  {warm_up(TAB)}
+  return [window.innerWidth, location.origin + location.pathname];
+}}"""
 COPY = """(query) => {
   const link = location.origin + location.pathname + query;
   history.replaceState(null, '', query);

@@ -67,7 +67,8 @@ class Complaints(list):
 
     def _failed(self, request) -> None:
         # The page closes its event streams when a result or an upload is complete, which the browser calls aborted.
-        streamed = "/queue/data" in request.url or "/upload_progress" in request.url
+        # A page that is left early gives up the script that it was fetching ahead.
+        streamed = any(part in request.url for part in ("/queue/data", "/upload_progress", "/PlotlyPlot-"))
         if not (streamed and request.failure == "net::ERR_ABORTED"):
             self.append(f"failed: {request.url} {request.failure}")
 

@@ -111,6 +111,18 @@ def test_without_a_link_the_first_tab_stays(browser, address):
     assert count().startswith(f"{len(rows(page))} of")
 
 
+@pytest.mark.parametrize("query", ["", "?tab=leaderboard"])
+def test_the_figures_script_comes_ahead_and_once(browser, address, query):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if "PlotlyPlot" in request.url else None)
+    with page.expect_response(lambda answer: "PlotlyPlot" in answer.url and answer.ok):
+        page.goto(address + query)  # no figure is in sight yet where the link names no tab
+    page.get_by_role("tab", name="Leaderboard").click()
+    page.locator("#leaderboard-figure .main-svg").first.wait_for(timeout=30_000)
+    assert len(asked) == 1, "what was fetched ahead is what the figure uses"
+
+
 def test_headers_sort_by_number_in_both_directions(browser, address):
     page = opened(browser, address, "?tab=leaderboard&from=q-debias")
     expect_caption(page, "SRCC")
