@@ -30,14 +30,14 @@ INTRO = ("Published results of five papers and four repositories as their source
          "comparable: splits, PLCC mapping and prompts differ.")
 DOWNLOADS = [("CSV", "csv"), ("Markdown", "markdown"), ("LaTeX", "latex"), ("BibTeX", "bibtex"),
              ("Figure as SVG", "svg"), ("Figure as PNG", "png"), ("Figure as PDF", "pdf")]
-# The page is only known to the browser; its address bar follows, and a refused clipboard still leaves the text.
+# The page's address is only known to the browser; where the clipboard is refused, the text can still be copied. The
+# address bar stays as it is: plotly refers to its own gradients and clips by the address at which they were drawn.
 SCREEN = f"""() => {{
   {warm_up(TAB)}
   return [window.innerWidth, location.origin + location.pathname];
 }}"""
 COPY = """(query) => {
   const link = location.origin + location.pathname + query;
-  history.replaceState(null, '', query);
   if (navigator.clipboard) navigator.clipboard.writeText(link).catch(() => {});
   return link;
 }"""

@@ -56,6 +56,13 @@ def rows(page) -> list[str]:
     return page.locator("#leaderboard-table tbody tr").all_inner_texts()
 
 
+def link_of(page) -> str:
+    """What 'Copy link' offers, once it is a whole address."""
+    box = "document.querySelector('#leaderboard-link textarea, #leaderboard-link input')"
+    page.wait_for_function(f"() => {box}?.value.startsWith('http')", timeout=15_000)
+    return page.evaluate(f"{box}.value")
+
+
 def expect_caption(page, text):
     page.locator("#leaderboard-table caption", has_text=text).wait_for(timeout=15_000)
 
@@ -79,16 +86,26 @@ def test_a_link_opens_the_same_table_again(browser, address):
     before = rows(page)
     assert page.locator("#leaderboard-table thead th[aria-sort]").inner_text().startswith("SPAQ")
     page.get_by_role("button", name="Copy link").click()
-    box = page.locator("#leaderboard-link textarea, #leaderboard-link input").first
-    box.wait_for()
-    page.wait_for_function("() => location.search.includes('rev=')")
-    copied = box.input_value()
+    copied = link_of(page)
     assert "metric=plcc" in copied
     assert "fig=heat" in copied
     again = opened(browser, address, "?" + urlsplit(copied).query)
     expect_caption(again, shown)
     assert rows(again) == before
     assert page.complaints == again.complaints == []
+
+
+def test_copying_a_link_leaves_the_figure_whole(browser, address):
+    page = opened(browser, address, "?tab=leaderboard&fig=heat&d=spaq")
+    page.locator("#leaderboard-figure .cbfill").first.wait_for(timeout=30_000)
+    page.get_by_role("button", name="Copy link").click()
+    assert "fig=heat" in link_of(page)
+    # The scale is filled with a gradient and the fields are clipped, both named by the page's address.
+    named = page.evaluate("""() => [...document.querySelectorAll('#leaderboard-figure *')].flatMap((part) =>
+      ['fill', 'clip-path'].map((name) => getComputedStyle(part).getPropertyValue(name)))
+      .filter((value) => value.startsWith('url(')).map((value) => value.slice(5, -2).split('#')[0])""")
+    assert len(named) >= 2
+    assert {urljoin(page.url, name) for name in named} == {page.url}
 
 
 def test_a_malformed_link_gives_the_default_view_with_a_sentence(browser, address):
@@ -212,7 +229,7 @@ def test_reset_goes_back_to_the_default_view(browser, address):
     assert page.get_by_label("Search").first.input_value() == ""
     assert page.locator(".lb-notes").first.is_hidden()
     page.get_by_role("button", name="Copy link").click()
-    page.wait_for_function("() => location.search.startsWith('?tab=leaderboard&rev=')")
+    assert urlsplit(link_of(page)).query.startswith("tab=leaderboard&rev=")
 
 
 def test_a_link_of_an_old_revision_says_so(browser, address):
