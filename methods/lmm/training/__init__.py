@@ -12,5 +12,6 @@ project from human opinions and from synthetic distortions, on two CPU cores:
     tasks.py      the prompts of all methods, with their targets
     decoder.py    training of the decoder, with checkpoints
     pipeline.py   all of it in order
-    evaluate.py   the numbers in the model card
+    evaluate.py   the numbers in the model card, written into it by card.py
+    curve.py      what limits them: accuracy over the steps and over the number of rated photos
 """

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-STEPS = 3000
+STEPS = 3600
 
 
 def parser(add_help: bool = True) -> argparse.ArgumentParser:
@@ -32,6 +32,8 @@ def parser(add_help: bool = True) -> argparse.ArgumentParser:
     arguments.add_argument("--only", nargs="+", default=["shipped"], metavar="WHAT",
                            help='what to train: "shipped" (all photos), or numbers of folds to be left out, or "all"')
     arguments.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: %(default)s)")
+    arguments.add_argument("--keep", type=int, default=0, metavar="STEPS",
+                           help="also keep the weights so often, for `python -m methods.lmm.training.curve`")
     arguments.add_argument("--restart", action="store_true", help="forget decoder checkpoints of an earlier run")
     return arguments
 
@@ -74,7 +76,8 @@ def main(argv: list[str] | None = None) -> int:
         training = ~held_out if what == "shipped" else ~held_out & (material.fold_of != int(what))
         out = options.out if what == "shipped" else cache / "model"
         say(f"{what}: {int(training.sum())} pictures")
-        pipeline.make(material, words, training, out, steps=options.steps, seed=options.seed, cache=cache, say=say)
+        pipeline.make(material, words, training, out, steps=options.steps, seed=options.seed, cache=cache,
+                      keep=options.keep, say=say)
         say(f"{what}: written to {out}")
 
     if options.jobs == 1:

@@ -29,6 +29,9 @@ PROJECTOR_RATE = 0.05
 """The projector's share of the learning rate. It starts with everything at hand; at the full rate it soon shouts the
 quality, a constant beside it, so loudly that nothing else is left of a normalised token."""
 
+SECOND_RATE = 0.5
+"""The share of the rate with which the second part of training starts."""
+
 WARM_UP = 60
 KEY_WEIGHT, DIGIT_WEIGHT, TEXT_WEIGHT = 1.5, 0.6, 0.3
 """How much a token of the sentence that names the flaw, a digit of the score and any other token of an answer in words
@@ -198,12 +201,14 @@ def train(
     steps: int,
     seed: int,
     checkpoint: Path | None = None,
+    keep: int = 0,
     say: Callable[[str], None] = print,
 ) -> list[float]:
     """Trains the decoder and the projector; the tower stays as it is.
 
     Args:
         checkpoint: written every 200 steps, and gone on from where it exists.
+        keep: how often, in steps, the weights are also written beside it as step-N.pt, for a learning curve; 0: never.
 
     Returns:
         the loss of every step.
@@ -232,7 +237,7 @@ def train(
             optimiser.load_state_dict(saved)
         for parameter, value in zip(learnt, state["weights"], strict=True):
             parameter.data.copy_(value)
-    fast = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    fast = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     # The fused attention's backward pass is slow in bfloat16; everything else is faster in it.
     model.model.language_model.set_attn_implementation("eager")
     began = time.monotonic()
@@ -244,7 +249,7 @@ def train(
         for group in (group for optimiser in optimisers for group in optimiser.param_groups):
             group["lr"] = RATE * group.get("share", 1.0) * _schedule(step, steps)
         total = 0.0
-        for kinds, count in tasks.lessons(step):
+        for kinds, count in tasks.lessons(step, steps):
             examples = [kinds[number % len(kinds)](pool, rng) for number in range(count)]
             with torch.autocast("cpu", torch.bfloat16, enabled=fast and step < (1 - PRECISE) * steps):
                 loss = loss_of(model, encoder, examples)
@@ -264,12 +269,20 @@ def train(
             torch.save({"step": done, "losses": losses, "weights": [parameter.data for parameter in learnt],
                         "optimisers": [optimiser.state_dict() for optimiser in optimisers]}, partial)
             partial.rename(checkpoint)
+        if checkpoint is not None and keep and (done % keep == 0 or done == steps):
+            torch.save([parameter.data.half() for parameter in learnt], checkpoint.with_name(f"step-{done}.pt"))
     model.model.language_model.set_attn_implementation("sdpa")
     model.eval()
     return losses
 
 
 def _schedule(step: int, steps: int) -> float:
+    """Share of the learning rate: one arc over the mixed lessons, a lower one over those that compare pictures."""
+    mixed = tasks.mixed_steps(steps)
+    return _arc(step, mixed) if step < mixed else SECOND_RATE * _arc(step - mixed, steps - mixed)
+
+
+def _arc(step: int, steps: int) -> float:
     """Linear warm-up, then a cosine to one hundredth."""
     if step < WARM_UP:
         return (step + 1) / WARM_UP

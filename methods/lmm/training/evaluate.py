@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from methods.levels import FIVE_LEVELS, GOOD_POOR
+from methods.lmm.prompt import Prompt
 from methods.lmm.training import directions, limits, pipeline, tasks, thinking
 from methods.lmm.training.decoder import Encoder, project
 from methods.lmm.training.tasks import BLANK, Example
@@ -26,7 +27,12 @@ BATCH = 64
 
 
 class Respondent:
-    """A trained checkpoint that answers about pictures by their row in the cache: `Example.pictures` are rows here."""
+    """A trained checkpoint that answers about pictures of the cache.
+
+    Args:
+        folder: the checkpoint.
+        tokens: float32 [shots, READOUT], as its tower sees the pictures.
+    """
 
     def __init__(self, folder: Path, tokens: np.ndarray) -> None:
         import torch
@@ -34,7 +40,11 @@ class Respondent:
 
         self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
         self.encoder = Encoder(AutoProcessor.from_pretrained(folder))
-        self.tokens = torch.from_numpy(tokens)
+        self.tokens = tokens
+
+    def about(self, prompt: Prompt, rows: Sequence[int]) -> Example:
+        """The prompt, showing the pictures in these rows of the cache."""
+        return Example(prompt, self.tokens[list(rows)])
 
     def probabilities(self, examples: Sequence[Example], words: Sequence[str]) -> np.ndarray:
         """Softmax over the words (as spelled), float64 [examples, words]. Prompts of one length at a time."""
@@ -77,10 +87,10 @@ class Respondent:
         import torch
 
         table = torch.tensor([list(line) for line in ids])
-        shown = torch.tensor([int(row) for example in examples for row in example.pictures])
+        shown = torch.from_numpy(np.concatenate([example.pictures for example in examples]))
         embeddings = self.model.get_input_embeddings()(table)
         slots = (table == self.model.config.image_token_index)[..., None]
-        return embeddings.masked_scatter(slots, project(self.model, self.tokens[shown]))
+        return embeddings.masked_scatter(slots, project(self.model, shown))
 
 
 def fold_scores(material: Any, respondent: Respondent, fold: int, quick: bool = False) -> dict[str, np.ndarray]:
@@ -94,8 +104,8 @@ def fold_scores(material: Any, respondent: Respondent, fold: int, quick: bool = 
     shots = material.shots
     result = {"mos": np.array([shots[row].mos for row in rows]), "row": np.array(rows)}
 
-    def ask(prompt: Any, shown: Sequence[tuple[int, ...]], scheme: Any, prefix: str = " ") -> np.ndarray:
-        examples = [Example(prompt, pictures) for pictures in shown]
+    def ask(prompt: Prompt, shown: Sequence[tuple[int, ...]], scheme: Any, prefix: str = " ") -> np.ndarray:
+        examples = [respondent.about(prompt, pictures) for pictures in shown]
         chances = respondent.probabilities(examples, [prefix + word for word in scheme.words])
         return chances @ np.asarray(scheme.weights)
 
@@ -111,7 +121,7 @@ def fold_scores(material: Any, respondent: Respondent, fold: int, quick: bool = 
         for row, found in zip(rows, references):
             labelled = sorted(((other, 1 - q if flip else q) for other, q in found), key=lambda item: -item[1])
             prompt = iqarag.with_references(BLANK, [(BLANK, FIVE_LEVELS.word_for(q)) for _, q in labelled])
-            answers.append(Example(prompt, (*(other for other, _ in labelled), row)))
+            answers.append(respondent.about(prompt, (*(other for other, _ in labelled), row)))
         chances = respondent.probabilities(answers, [f" {word}" for word in FIVE_LEVELS.words])
         result[name] = chances @ np.asarray(FIVE_LEVELS.weights)
 
@@ -133,7 +143,7 @@ def fold_scores(material: Any, respondent: Respondent, fold: int, quick: bool = 
 
 
 def _yes(respondent: Respondent, q_debias: Any, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
-    examples = [Example(q_debias.similarity_prompt(BLANK, BLANK), pair) for pair in pairs]
+    examples = [respondent.about(q_debias.similarity_prompt(BLANK, BLANK), pair) for pair in pairs]
     return respondent.probabilities(examples, ["yes", "no"])[:, 0]
 
 
@@ -153,7 +163,7 @@ def _retrieved(material: Any, respondent: Respondent, fold: int, rows: Sequence[
 
     others = np.array([row for row in material.rated_whole if material.fold_of[row] != fold])
     mos = np.array([material.shots[row].mos for row in others])
-    tokens = respondent.tokens.numpy()
+    tokens = respondent.tokens
     vectors = np.concatenate([np.maximum(tokens, 0), np.maximum(-tokens, 0)], axis=-1)
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     found = []
@@ -168,7 +178,7 @@ def _thought(respondent: Respondent, rows: Sequence[int]) -> tuple[np.ndarray, n
     from methods.visualquality_r1 import prompts
     from methods.visualquality_r1.answer import parse_score
 
-    texts = respondent.texts([Example(prompts.prompt(BLANK), (row,)) for row in rows], SAMPLES)
+    texts = respondent.texts([respondent.about(prompts.prompt(BLANK), (row,)) for row in rows], SAMPLES)
     scores = [[parse_score(text) for text in own] for own in texts]
     known = [[score for score in own if score is not None] for own in scores]
     means = np.array([(np.mean(own) - 1) / 4 if own else np.nan for own in known])
@@ -180,7 +190,7 @@ def named_flaws(material: Any, respondent: Respondent) -> dict[str, Any]:
     from methods.visualquality_r1 import prompts
 
     rows = [row for row, shot in enumerate(material.shots) if shot.held_out]
-    texts = respondent.texts([Example(prompts.prompt(BLANK), (row,)) for row in rows], 1)
+    texts = respondent.texts([respondent.about(prompts.prompt(BLANK), (row,)) for row in rows], 1)
     right: dict[str, list[bool]] = {}
     strengths = []
     for row, (text,) in zip(rows, texts):
@@ -201,7 +211,7 @@ def damaged_scores(material: Any, respondent: Respondent) -> tuple[list[int], np
     from methods.q_bench.prompts import QUESTIONS
 
     rows = [row for row, shot in enumerate(material.shots) if shot.held_out]
-    examples = [Example(QUESTIONS["five-level"].prompt(BLANK), (row,)) for row in rows]
+    examples = [respondent.about(QUESTIONS["five-level"].prompt(BLANK), (row,)) for row in rows]
     chances = respondent.probabilities(examples, [f" {word}" for word in FIVE_LEVELS.words])
     return rows, chances @ np.asarray(FIVE_LEVELS.weights)
 

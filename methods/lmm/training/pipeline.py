@@ -91,7 +91,7 @@ def prepare(
     tower.calibrate(vision, sample)
     vision = tower.round_to_half(vision)
     fast = tower.fused(vision)
-    parts = [takes[0], takes[1], damaged, *takes[2:]]
+    parts = [takes[0], takes[1], damaged, *takes[2:], recipe.ladder_shots(damaged)]
     grids = np.concatenate([features.activations(part, fast, cache / "features", say) for part in parts])
     shots = [shot for part in parts for shot in part]
     fold = fold_of(len(photos), folds)
@@ -116,13 +116,14 @@ def words_for(material: Material) -> Any:
 
 
 def make(material: Material, words: Any, training: np.ndarray, out: Path, *, steps: int, seed: int, cache: Path,
-         say: Say = print) -> Any:
+         keep: int = 0, say: Say = print) -> Any:
     """Fits the read-out and trains the decoder on some of the shots, and writes the checkpoint.
 
     Args:
         training: bool [shots].
         out: the checkpoint's folder.
         cache: where the decoder's own checkpoints go.
+        keep: as for `decoder.train`.
 
     Returns:
         the model, in evaluation mode.
@@ -140,7 +141,7 @@ def make(material: Material, words: Any, training: np.ndarray, out: Path, *, ste
     model = decoder.build(words, vision)
     processor = tokenizer.processor(words)
     encoder = decoder.Encoder(processor)
-    losses = decoder.train(model, encoder, pool, steps, seed, cache / "decoder.pt",
+    losses = decoder.train(model, encoder, pool, steps, seed, cache / "decoder.pt", keep,
                            lambda text: say(f"{cache.name}: {text}"))
     fitted.save(cache / "fitted.npz")
     np.save(cache / "losses.npy", np.array(losses))

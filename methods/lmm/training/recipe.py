@@ -25,6 +25,11 @@ ROLES = ("opinion", "pristine")
 CONDITIONS = ("zoom_blur", "spatter", "saturate", "fog")
 """Q-Debias's damages, which its prompts show first."""
 
+LADDERS = ("Darken",)
+"""Damages that every photo is shown at all levels of. Raters hardly see the first steps of darkening; one level a photo
+does not teach to tell a darkened photo from a dark one (rank correlation 0.48 over held-out photos' levels, with all
+levels 0.70)."""
+
 HELD_OUT_SHARE = 5
 """One in so many pristine photos is never trained on and measures the synthetic distortions."""
 
@@ -133,6 +138,13 @@ def opinion_shots(photos: Sequence[Path], mos01: Sequence[float], seed: int = 0)
         for take, shot in zip(takes, shots):
             take.append(shot)
     return takes
+
+
+def ladder_shots(pristine: Sequence[Shot]) -> list[Shot]:
+    """Each training photo of `pristine` at all five levels of `LADDERS`, with nothing else changed."""
+    photos = {shot.group: shot for shot in pristine if not shot.held_out}
+    return [Shot(shot.photo, "pristine", group, level_mos(name, level), damage=name, level=level, seed=shot.seed)
+            for group, shot in photos.items() for name in LADDERS for level in LEVELS]
 
 
 def pristine_shots(photos: Sequence[Path], first_group: int, damages: int = 16, seed: int = 1) -> list[Shot]:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from methods.levels import FIVE_LEVELS, GOOD_POOR, LevelScheme
-from methods.lmm.training import directions, recipe, tasks, thinking
+from methods.lmm.training import curve, decoder, directions, pipeline, recipe, tasks, thinking
 from methods.lmm.training.directions import CONTENT, FLAW_NAMES, FLAWS, ridge
 from methods.lmm.training.tower import EARLY, EARLY_WIDTH, READOUT, WIDTH
 from methods.synthesis.distortions import DISTORTIONS
@@ -233,3 +233,47 @@ def test_leaving_a_photo_out_is_the_same_as_fitting_without_it():
         kept = groups != group
         alone, _, _ = ridge(inputs[kept], targets[kept], groups[kept], 0.3)
         np.testing.assert_allclose(inputs[~kept] @ alone, left_out[~kept], atol=1e-4)
+
+
+def test_a_ladder_shows_each_training_photo_at_all_levels_of_one_damage(shots):
+    pristine = [shot for shot in shots if shot.role == "pristine"]
+    ladder = recipe.ladder_shots(pristine)
+    trained = {shot.group for shot in pristine if not shot.held_out}
+    assert {shot.group for shot in ladder} == trained
+    for group in trained:
+        own = [shot for shot in ladder if shot.group == group]
+        assert [(shot.damage, shot.level) for shot in own] == [(name, level) for name in recipe.LADDERS
+                                                               for level in range(1, 6)]
+        brightness = [np.asarray(shot.make(), float).mean() for shot in own]
+        assert brightness == sorted(brightness, reverse=True)
+
+
+def test_the_last_quarter_of_the_steps_compares_pictures():
+    steps = 400
+    first, last = ([kinds for step in part for kinds, _ in tasks.lessons(step, steps)]
+                   for part in (range(300), range(300, steps)))
+    everything = {kind for group, _ in tasks.MIX for kind in group}
+    assert {kind for kinds in first for kind in kinds} == everything
+    assert {kind for kinds in last for kind in kinds} == everything, "what was learned first is kept up"
+    assert last.count((tasks.same_object,)) == len(last) // 2
+
+
+def test_the_learning_rate_has_one_arc_for_each_part():
+    rates = [decoder._schedule(step, 4000) for step in range(4000)]
+    assert max(rates) == 1
+    assert rates[2999] == pytest.approx(0.01, abs=1e-3)
+    assert max(rates[3000:]) == decoder.SECOND_RATE
+    assert rates[-1] == pytest.approx(0.01 * decoder.SECOND_RATE, abs=1e-3)
+
+
+def test_the_curve_over_photos_uses_only_other_folds_and_rises(shots, means, tmp_path):
+    fold = np.array([shot.group % 2 if shot.role == "opinion" else -1 for shot in shots])
+    material = pipeline.Material(shots, means[:, None].astype(np.float16), means, None, fold, None)
+    points = list(curve.over_photos(material, [0, 1], shares=(0.67, 1.0), draws=2))
+    assert [(point.over, point.x, point.measure) for point in points] == [
+        ("photos", 2, "regressions"), ("photos", 3, "regressions")]
+    assert all(-1 <= point.value <= 1 for point in points)
+    path = tmp_path / "curve.png"
+    curve.draw([*points, curve.Point("steps", 300, "iqarag", 0.5)], path)
+    with Image.open(path) as picture:
+        assert picture.size[0] > 2 * picture.size[1]
