@@ -9,15 +9,39 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from leaderboard.folds import dealt, members
+from leaderboard.rated import from_table
 from leaderboard.stats import paired_difference, summary
-from methods.lmm.training.held_out import held_out
+from methods.base import Assessment, load_method
 from methods.torchvision_compat import ensure_torchvision
+
+BATCH = 8
+
+
+def held_out(table: Path, images: Path, cache: Path, limit: int | None) -> Iterator[tuple[float, Assessment]]:
+    """MOS and assessment of each photo, by the model of the fold that was trained without it.
+
+    Args:
+        cache: of the training, with a model a fold.
+        limit: at most so many photos a fold.
+    """
+    from methods.lmm.transformers_lmm import TransformersLMM
+
+    models = members(cache, "llm-iqa")
+    pictures = dealt(from_table(images, table), cache, len(models))
+    for fold, model in enumerate(models):
+        method = load_method("llm-iqa", lmm=TransformersLMM(model))
+        own = [item for item in pictures.items if item.fold == fold][:limit]
+        for start in range(0, len(own), BATCH):
+            some = own[start : start + BATCH]
+            yield from zip((item.mos for item in some), method.assess_batch([item.path for item in some]))
 
 
 def main() -> int:
@@ -30,7 +54,7 @@ def main() -> int:
     ensure_torchvision()
     mos: list[float] = []
     columns: dict[str, list[float]] = {}
-    for _, opinion, result in held_out("llm-iqa", chosen.mos, chosen.images, chosen.cache, limit=chosen.limit):
+    for opinion, result in held_out(chosen.mos, chosen.images, chosen.cache, chosen.limit):
         mos.append(opinion)
         for reading in ("argmax", "expectation"):
             total = result.evidence.rescored(reading=reading)

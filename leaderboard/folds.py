@@ -79,7 +79,7 @@ def dealt(pictures: RatedSet, folder: str | Path, count: int) -> RatedSet:
         if unknown is not None:
             raise FoldError(f"{table} does not say without which fold {unknown!r} was trained.")
     else:
-        from methods.lmm.training.held_out import fold_of
+        from methods.lmm.training.pipeline import fold_of
 
         absent = next((item.name for item in pictures.items if not item.path), None)
         if absent is not None:

@@ -10,14 +10,17 @@ from pathlib import Path
 _PACKAGES = ("numpy", "scipy", "pillow", "torch", "torchvision", "transformers", "sam2", "faiss-cpu", "ray", "httpx2")
 _REPOSITORY = Path(__file__).resolve().parents[1]
 
+UNKNOWN = "unknown"
+"""The commit outside a checkout."""
+
 
 def commit() -> str:
-    """The checked-out commit, with "+changes" where tracked files differ from it; "unknown" outside a checkout."""
+    """The checked-out commit, with "+changes" where tracked files differ from it; `UNKNOWN` outside a checkout."""
     try:
         head = _git("rev-parse", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", "methods", "leaderboard", "assets")
     except (OSError, subprocess.SubprocessError):
-        return "unknown"
+        return UNKNOWN
     return f"{head}+changes" if changed else head
 
 

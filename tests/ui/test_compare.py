@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from methods.images import ImageError
-from methods.lmm.base import LMM, LMMError
+from tests.ui.fakes import Mute
 from ui import compare_folder, compare_share, gpu, models
 from ui.compare import chosen_options, copies
 from ui.compare_results import Held, files_of, plain
@@ -30,10 +30,8 @@ from ui.share.store import GoneError, Store
 COFFEE, DARK, ROCKET = (str(EXAMPLES / name) for name in ("coffee.jpg", "coffee-dark-and-noisy.jpg", "rocket.jpg"))
 
 
-class Bright(LMM):
+class Bright(Mute):
     """Likes a picture the more, the brighter it is; waits as long as it is told to."""
-
-    revision, image_budget = "1", 8
 
     def __init__(self, name="bright", sign=1.0):
         self.name, self.sign, self.pause, self.seen = name, sign, 0.0, []
@@ -44,15 +42,6 @@ class Bright(LMM):
         self.seen += means
         ramp = np.linspace(1, -1, len(words))
         return np.array([self.sign * (mean - 1) * ramp for mean in means], dtype=np.float32)
-
-    def generate(self, prompts, n=1, **settings):
-        raise LMMError("This model cannot speak.")
-
-    def stream(self, prompt, **settings):
-        raise LMMError("This model cannot speak.")
-
-    def embed(self, images):
-        return np.zeros((len(images), 4), np.float32)
 
 
 @pytest.fixture(autouse=True)

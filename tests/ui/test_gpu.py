@@ -10,7 +10,7 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from methods.lmm.base import LMM, LMMError
+from tests.ui.fakes import Mute
 from ui import gpu, models
 from ui.components import EXAMPLES
 from ui.components.errors import UNEXPECTED
@@ -18,22 +18,13 @@ from ui.components.errors import UNEXPECTED
 PHOTO = str(EXAMPLES / "coffee.jpg")
 
 
-class Steady(LMM):
+class Steady(Mute):
     """Answers every prompt with the same logits."""
 
-    name, revision, image_budget = "steady", "1", 8
+    name = "steady"
 
     def word_logits(self, prompts, words):
         return np.tile(np.linspace(1, 0, len(words), dtype=np.float32), (len(prompts), 1))
-
-    def generate(self, prompts, n=1, **settings):
-        raise LMMError("This model cannot speak.")
-
-    def stream(self, prompt, **settings):
-        raise LMMError("This model cannot speak.")
-
-    def embed(self, images):
-        return np.zeros((len(images), 4), np.float32)
 
 
 @pytest.fixture(autouse=True)

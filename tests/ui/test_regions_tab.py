@@ -5,29 +5,18 @@ import pytest
 from PIL import Image
 
 from methods.llm_iqa.method import LLMIQA, explain
-from methods.lmm.base import LMM
+from tests.ui.fakes import Mute
 from ui.llm_iqa import digit_figure, drawn_regions, regions_html, render_evidence, summary
 
 
-class Fixed(LMM):
+class Fixed(Mute):
     """Likes the left half of any picture."""
 
     name = "fixed"
-    revision = "1"
-    image_budget = 1
 
     def word_logits(self, prompts, words):
         likes = [np.asarray(prompt.images[0])[..., 0].mean() / 40 for prompt in prompts]
         return np.array([[-abs(int(word) - like) for word in words] for like in likes], dtype=np.float32)
-
-    def generate(self, prompts, n=1, **settings):
-        raise AssertionError
-
-    def stream(self, prompt, **settings):
-        raise AssertionError
-
-    def embed(self, images):
-        raise AssertionError
 
 
 class Halves:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import importlib.metadata
 import logging
 import os
-import platform
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,6 +13,7 @@ from typing import Any
 
 import gradio as gr
 
+from leaderboard import provenance
 from methods.base import Assessment, json_safe, method_class
 from methods.images import ImageError, decode
 from ui import gpu, models
@@ -24,7 +22,6 @@ from ui.comparison.records import MOST_CELLS, MOST_PICTURES, Cell, Comparison, P
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("torch", "torchvision", "transformers", "numpy", "scipy", "pillow", "faiss-cpu", "sam2", "gradio")
 REPOSITORY = Path(__file__).resolve().parents[2]
 NAME_LENGTH = 40
 
@@ -170,28 +167,14 @@ def _public(lmm: str) -> str:
 @cache
 def versions() -> dict[str, str]:
     """What computes scores here: this app's version and commit, Python, and the packages that a score depends on."""
-    found = {"mean-opinion": _app_version(), "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return {"mean-opinion": _app_version(), **provenance.versions(), "gradio": gr.__version__}
 
 
 def _app_version() -> str:
     import tomllib
 
     version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]["version"]
-    commit = os.environ.get("MEAN_OPINION_COMMIT") or _commit()
-    return f"{version}+{commit}" if commit else version
-
-
-def _commit() -> str:
-    """The checked-out commit, eight digits; "" outside a checkout."""
-    try:
-        done = subprocess.run(["git", "-C", str(REPOSITORY), "rev-parse", "--short=8", "HEAD"], capture_output=True,
-                              text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
+    commit, _, changes = (os.environ.get("MEAN_OPINION_COMMIT") or provenance.commit()).partition("+")
+    if commit == provenance.UNKNOWN:
+        return version
+    return f"{version}+{commit[:8]}" + (f".{changes}" if changes else "")

@@ -15,7 +15,7 @@ from leaderboard.evaluate import load_run
 from leaderboard.rated import from_table
 from leaderboard.scoring import batches
 from methods.base import load_method
-from methods.lmm.training.held_out import fold_of
+from methods.lmm.training.pipeline import fold_of
 from methods.lmm.transformers_lmm import TransformersLMM
 from tests import tiny_lmm
 from tests.unit.leaderboard.test_evaluate import make_pictures
