@@ -1,4 +1,5 @@
-"""Builders of the odd and hostile files that the tests feed to `methods.images.decode`; nothing binary is committed."""
+"""Builders of the odd and hostile files that the tests feed to `methods.images.decode`, and how they look at what it
+gives; nothing binary is committed."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ import zlib
 
 import numpy as np
 from PIL import Image
+
+from methods.images import decode
 
 
 def scene(width: int = 48, height: int = 32) -> Image.Image:
@@ -91,3 +94,19 @@ def lying(orientation: int, upright: Image.Image) -> Image.Image:
         8: Image.Transpose.ROTATE_270,
     }  # fmt: skip
     return upright.transpose(undo[orientation]) if orientation in undo else upright
+
+
+def read(source: object, **settings: int) -> tuple[np.ndarray, str]:
+    """Pixels and joined notes of a decoded picture, which must be plain RGB without metadata."""
+    decoded = decode(source, **settings)
+    assert type(decoded.image) is Image.Image
+    assert decoded.image.mode == "RGB"
+    assert decoded.image.info == {}
+    assert all(note.endswith(".") and "\n" not in note for note in decoded.notes)
+    return np.asarray(decoded.image).astype(int), " ".join(decoded.notes)
+
+
+def assert_near(pixels: np.ndarray, expected: object, tolerance: float) -> None:
+    expected = np.asarray(expected).astype(int)
+    assert pixels.shape == expected.shape
+    assert np.abs(pixels - expected).max() <= tolerance
