@@ -17,7 +17,7 @@ def tower():
 
     torch.manual_seed(0)
     model = EfficientNetModel(EfficientNetConfig(image_size=64, width_coefficient=0.5, depth_coefficient=0.3,
-                                                 hidden_dim=160)).eval()
+                                                 hidden_dim=640)).eval()
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
