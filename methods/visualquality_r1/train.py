@@ -10,16 +10,43 @@ import argparse
 import dataclasses
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from methods.visualquality_r1.prompts import VARIANTS as WORDINGS
 from methods.visualquality_r1.thurstone import GAMMA, VARIANTS
 
+if TYPE_CHECKING:
+    from methods.visualquality_r1.training.trainer import RL2RSettings
+
+NEEDS_TRL = "Training needs TRL; install it with: pip install -r requirements-train.txt"
+
+
+def at_least(lowest: float, kind: type = int) -> Callable[[str], float]:
+    """An argparse type: numbers of that kind, none below `lowest`."""
+    def number(text: str) -> float:
+        value = kind(text)
+        if not lowest <= value < float("inf"):
+            raise argparse.ArgumentTypeError(f"must be at least {lowest:g}, got {text}")
+        return value
+
+    number.__name__ = kind.__name__
+    return number
+
+
+class Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, but not that a switch is off or that an option without one has none."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False, -1) else super()._get_help_string(action)
+
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
-        prog="python -m methods.visualquality_r1.train", description="Train a vision-language model to rank pictures "
-        "by quality: GRPO with VisualQuality-R1's fidelity reward.",
+        prog="python -m methods.visualquality_r1.train", formatter_class=Help,
+        description="Train a vision-language model to rank pictures by quality: GRPO with VisualQuality-R1's fidelity "
+        "reward.",
     )
     made.add_argument("--model", default="Qwen/Qwen2.5-VL-7B-Instruct",
                       help="Hub id or checkpoint folder of a vision-language model, or 'embedded'")
@@ -33,35 +60,46 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--content", metavar="REGEX",
                       help="what of a picture's name is its content, '^I(\\d+)_' for KADID-10k; parts of a split never "
                       "share a content")
-    made.add_argument("--generations", type=int, default=6, help="K, answers a picture")
-    made.add_argument("--batch", type=int, default=8, help="pictures a device and step")
-    made.add_argument("--accumulate", type=int, default=1, help="steps of gradients that are added up")
-    made.add_argument("--epochs", type=float, default=10.0)
-    made.add_argument("--max-steps", type=int, default=-1, help="end after this many steps")
-    made.add_argument("--lr", type=float, default=1e-6, help="decays linearly")
-    made.add_argument("--beta", type=float, default=0.04, help="weight of the KL term")
-    made.add_argument("--clip", type=float, default=0.2, help="epsilon of Eq. 5")
+    made.add_argument("--generations", type=at_least(2), metavar="N", default=6, help="K, answers a picture")
+    made.add_argument("--batch", type=at_least(1), metavar="N", default=8, help="pictures a device and step")
+    made.add_argument("--accumulate", type=at_least(1), metavar="N", default=1,
+                      help="steps of gradients that are added up")
+    made.add_argument("--epochs", type=at_least(0, float), default=10.0, metavar="N",
+                      help="passes over the training part")
+    made.add_argument("--max-steps", type=int, default=-1, metavar="N", help="end after this many steps instead")
+    made.add_argument("--lr", type=at_least(0, float), metavar="N", default=1e-6, help="learning rate; decays linearly")
+    made.add_argument("--beta", type=at_least(0, float), metavar="N", default=0.04, help="weight of the KL term")
+    made.add_argument("--clip", type=at_least(0, float), metavar="N", default=0.2, help="epsilon of Eq. 5")
     made.add_argument("--reward", choices=VARIANTS, default="mean", help="Table 4: Eq. 1, Eq. 7, fixed or binary")
-    made.add_argument("--gamma", type=float, default=GAMMA, help="constant in Eq. 1's denominator")
-    made.add_argument("--eps", type=float, default=0.0, help="inside Eq. 3's roots; the released code has 1e-6")
-    made.add_argument("--format-reward", type=float, default=0.0, help="its weight; the released code has 1")
-    made.add_argument("--wording", choices=tuple(WORDINGS), default="paper")
-    made.add_argument("--max-new-tokens", type=int, default=2048)
-    made.add_argument("--longest-side", type=int, help="reduce pictures to this many pixels first")
-    made.add_argument("--validate-every", type=int, default=50, metavar="STEPS")
-    made.add_argument("--validation-pictures", type=int, help="validate on this many (default: all of the part)")
-    made.add_argument("--save-every", type=int, default=50, metavar="STEPS")
+    made.add_argument("--gamma", type=at_least(1e-30, float), metavar="N", default=GAMMA,
+                      help="constant in Eq. 1's denominator")
+    made.add_argument("--eps", type=at_least(0, float), metavar="N", default=0.0,
+                      help="inside Eq. 3's roots; the released code has 1e-6")
+    made.add_argument("--format-reward", type=at_least(0, float), metavar="N", default=0.0,
+                      help="its weight; the released code has 1")
+    made.add_argument("--wording", choices=tuple(WORDINGS), default="paper",
+                      help="the question, see the README")
+    made.add_argument("--max-new-tokens", type=at_least(1), default=2048, metavar="N",
+                      help="longest answer, in tokens")
+    made.add_argument("--longest-side", type=at_least(1), metavar="N", help="reduce pictures to this many pixels first")
+    made.add_argument("--validate-every", type=at_least(1), default=50, metavar="STEPS", help="SRCC and spread")
+    made.add_argument("--validation-pictures", type=at_least(1), metavar="N",
+                      help="validate on the first N of the part; default: all")
+    made.add_argument("--save-every", type=at_least(1), default=50, metavar="STEPS", help="checkpoints")
+    made.add_argument("--freeze-vision", action="store_true", help="leave the vision tower as it is")
     made.add_argument("--no-gradient-checkpointing", action="store_true", help="faster, needs more memory")
-    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--seed", type=int, default=0, help="of a new split, of the batches and of the answers")
     return made
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 when trained, 2 for a usage or data error, said in one sentence."""
     chosen = parser().parse_args(arguments)
+    from methods.lmm.base import LMMError
+
     try:
         return train(chosen)
-    except (ValueError, OSError) as error:
+    except (LMMError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
@@ -69,24 +107,20 @@ def main(arguments: list[str] | None = None) -> int:
 def train(chosen: argparse.Namespace) -> int:
     """Reads the sets, splits them, trains or resumes, validates, and writes the model, its log and its curves."""
     from methods.torchvision_compat import ensure_torchvision
+    from methods.visualquality_r1.training import data
 
     ensure_torchvision()
     try:
-        import trl  # noqa: F401
+        from accelerate import PartialState
     except ImportError:
-        raise ValueError("Training needs TRL; install it with: pip install -r requirements-train.txt") from None
-    from accelerate import PartialState
-    from transformers.trainer_utils import get_last_checkpoint
-
-    from methods.visualquality_r1.training import data
-
+        raise ValueError(NEEDS_TRL) from None
     folders = chosen.images or [None] * len(chosen.data)
     if len(folders) != len(chosen.data):
         raise ValueError(f"Give one --images for each --data; got {len(folders)} for {len(chosen.data)}.")
-    pictures = data.read_sets(chosen.data, folders, chosen.content)
+    state = PartialState()
+    pictures = data.read_sets(chosen.data, folders, chosen.content, lambda note: state.print(f"note: {note}"))
     chosen.out.mkdir(parents=True, exist_ok=True)
     split_file = chosen.split or chosen.out / "split.csv"
-    state = PartialState()
     with state.main_process_first():
         if split_file.exists():
             parts = data.read_split(split_file, pictures)
@@ -94,22 +128,30 @@ def train(chosen: argparse.Namespace) -> int:
             parts = data.split_by_content(pictures, chosen.seed)
             data.write_split(parts, split_file)
     training, validation = (data.part_of(pictures, parts, part) for part in ("train", "validation"))
+    if not training or not validation:
+        raise ValueError(f"{split_file} leaves the training or the validation part empty; write a new split.")
     if chosen.validation_pictures:
         validation = validation[: chosen.validation_pictures]
+
+    try:
+        import trl  # noqa: F401
+    except ImportError:
+        raise ValueError(NEEDS_TRL) from None
+    from transformers.trainer_utils import get_last_checkpoint
 
     from methods.visualquality_r1.training.monitor import draw_curves, read_curve
     from methods.visualquality_r1.training.trainer import RL2RSettings, make_trainer
 
     settings = _settings(chosen, RL2RSettings)
     checkpoint = get_last_checkpoint(str(chosen.out))
+    with state.main_process_first():
+        _keep_settings(chosen.out / "settings.json", chosen.model, settings, checkpoint is not None)
     state.print(f"{len(training)} pictures to train on, {len(validation)} to validate; "
                 f"{'resuming from ' + Path(checkpoint).name if checkpoint else 'starting anew'}")
     trainer = make_trainer(chosen.model, training, validation, chosen.out, settings)
     trainer.train(resume_from_checkpoint=checkpoint)
     trainer.save_model(str(chosen.out / "model"))
     if state.is_main_process:
-        (chosen.out / "settings.json").write_text(json.dumps({"model": chosen.model, **dataclasses.asdict(settings)},
-                                                             indent=2))
         (chosen.out / "log.json").write_text(json.dumps(trainer.state.log_history, indent=1))
         curves = draw_curves(chosen.out, trainer.state.log_history)
         first, last = read_curve(chosen.out)[0], read_curve(chosen.out)[-1]
@@ -118,13 +160,30 @@ def train(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(chosen: argparse.Namespace, kind: type):
+def _settings(chosen: argparse.Namespace, kind: type) -> RL2RSettings:
     renamed = {"images": chosen.batch, "gradient_accumulation": chosen.accumulate, "learning_rate": chosen.lr,
                "variant": chosen.reward, "format_weight": chosen.format_reward,
                "gradient_checkpointing": not chosen.no_gradient_checkpointing}
     names = [spec.name for spec in dataclasses.fields(kind)]
     given = {name: getattr(chosen, name) for name in names if hasattr(chosen, name) and name not in renamed}
     return kind(**{**given, **renamed})
+
+
+MAY_CHANGE = ("epochs", "max_steps", "validate_every", "save_every", "gradient_checkpointing")
+"""Settings that a resumed run may have otherwise than its beginning."""
+
+
+def _keep_settings(path: Path, model: str, settings: RL2RSettings, resuming: bool) -> None:
+    """Writes a run's settings, or holds those of a run that is resumed to them."""
+    now = {"model": model, **dataclasses.asdict(settings)}
+    if resuming and path.exists():
+        before = json.loads(path.read_text())
+        changed = [name for name in now if name in before and before[name] != now[name] and name not in MAY_CHANGE]
+        if changed:
+            name = changed[0]
+            raise ValueError(f"{path.parent} holds a run with {name} {before[name]}, not {now[name]}; give "
+                             "the same settings to go on with it, or another --out.")
+    path.write_text(json.dumps(now, indent=2))
 
 
 if __name__ == "__main__":

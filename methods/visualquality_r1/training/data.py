@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ from methods.visualquality_r1.prompts import VARIANTS
 PARTS = ("train", "validation", "test")
 RATIOS = (6, 2, 2)
 """Section 4.1 splits 6:2:2."""
+
+_ANY_SCALE = (-1e12, 1e12)
+"""No opinion is rescaled, so its scale need not be guessed."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class RatedPicture:
     content: str
 
 
-def read_sets(tables: Sequence[Path], folders: Sequence[Path | None], content_pattern: str | None = None
-              ) -> list[RatedPicture]:
+def read_sets(tables: Sequence[Path], folders: Sequence[Path | None], content_pattern: str | None = None,
+              say: Callable[[str], None] = lambda note: None) -> list[RatedPicture]:
     """Reads `image,mos` tables.
 
     Args:
@@ -49,6 +52,7 @@ def read_sets(tables: Sequence[Path], folders: Sequence[Path | None], content_pa
         folders: where each table's pictures lie; None looks in the table's own folder and below.
         content_pattern: regular expression whose first group (or whole match) in a picture's name is its content, for
             example "^I(\\d+)_" for KADID-10k; without one, every picture is a content of its own.
+        say: told what was mended or left out of a table, a sentence each.
 
     Raises:
         methods.opinions.OpinionError: a table cannot be used.
@@ -59,7 +63,9 @@ def read_sets(tables: Sequence[Path], folders: Sequence[Path | None], content_pa
     pictures = []
     for table, folder in zip(tables, folders):
         source = table.stem if stems.count(table.stem) == 1 else f"{table.parent.name}/{table.stem}"
-        opinions = read_opinions(table, folder or table.parent)
+        opinions = read_opinions(table, folder or table.parent, scale=_ANY_SCALE)
+        for note in opinions.notes:
+            say(f"{source}: {note}")
         mos = -opinions.mos if opinions.lower_is_better else opinions.mos
         for path, name, score in zip(opinions.images, opinions.names, mos):
             match = pattern.search(name) if pattern else None
@@ -176,10 +182,13 @@ def training_dataset(pictures: Sequence[RatedPicture], wording: str, longest_sid
     def load(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
         from methods.images import decode
 
-        loaded = [decode(path).image for path in rows.pop("path")]
-        for image in loaded:
-            if longest_side:
+        paths = rows.pop("path")
+        # A batch asks for each picture K times.
+        once = {path: decode(path).image for path in dict.fromkeys(paths)}
+        if longest_side:
+            for image in once.values():
                 image.thumbnail((longest_side, longest_side))
+        loaded = [once[path] for path in paths]
         return {**rows, "image": loaded, "prompt": [turn for _ in loaded]}
 
     return table.with_transform(load)
@@ -196,18 +205,20 @@ class OneSetBatches:
         generations: K.
         batch_size: different pictures a batch.
         repeat_count: how often a batch is repeated.
-        seed: of the shuffling; every process draws the same order.
+        seed: of the shuffling; with the epoch it gives the order, the same in every process.
 
     Raises:
-        ValueError: no set fills a batch.
+        ValueError: batches of one picture, or no set fills a batch.
     """
 
     def __init__(self, sources: Sequence[str], generations: int, batch_size: int, repeat_count: int, seed: int) -> None:
+        if batch_size < 2:
+            raise ValueError("A batch of one picture has nothing to compare it with; raise the batch size.")
         self._rows: dict[str, list[int]] = {}
         for row, source in enumerate(sources):
             self._rows.setdefault(source, []).append(row)
         self._generations, self._batch_size, self._repeat_count = generations, batch_size, repeat_count
-        self._rng = np.random.default_rng(seed)
+        self._seed, self._epoch = seed, 0
         if not self._batches():
             raise ValueError(f"No set has the {batch_size} training pictures that fill one batch; lower the batch size "
                              "or add pictures.")
@@ -218,12 +229,18 @@ class OneSetBatches:
     def __len__(self) -> int:
         return self._batches() * self._batch_size * self._generations * self._repeat_count
 
+    def set_epoch(self, epoch: int) -> None:
+        """The next pass is that of this epoch, so that a resumed run goes on in the order of one that never stopped."""
+        self._epoch = epoch
+
     def __iter__(self) -> Iterator[int]:
+        rng = np.random.default_rng([self._seed, self._epoch])
+        self._epoch += 1
         batches = []
         for rows in self._rows.values():
-            shuffled = self._rng.permutation(rows)
+            shuffled = rng.permutation(rows)
             full = len(rows) // self._batch_size
             batches += [shuffled[i * self._batch_size : (i + 1) * self._batch_size] for i in range(full)]
-        for index in self._rng.permutation(len(batches)):
+        for index in rng.permutation(len(batches)):
             for _ in range(self._repeat_count):
                 yield from (int(row) for row in np.repeat(batches[index], self._generations))

@@ -97,6 +97,12 @@ class ValidationMonitor(TrainerCallback):
         if state.global_step % self._every == 0:
             self._validate(state.global_step)
 
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        if state.is_world_process_zero and logs and "rewards/fidelity/mean" in logs:
+            print(f"step {state.global_step} of {state.max_steps}: reward {float(logs['rewards/fidelity/mean']):.3f}, "
+                  f"spread {float(logs['spread']):.3f}, readable {float(logs['readable']):.0%}, "
+                  f"KL {float(logs.get('kl', 0)):.4f}, {float(logs['step_time']):.1f} s", flush=True)
+
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._validate(state.global_step)
 
@@ -138,6 +144,15 @@ def read_curve(folder: Path) -> list[dict[str, float]]:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
+STRONG, PALE, SECOND = "#1f8a8a", "#b5d5d5", "#c26a3d"
+
+
+def running_mean(values: Sequence[float], share: float = 0.05) -> np.ndarray:
+    """Each value with those before and after it averaged, over a window of that share of all; as long as `values`."""
+    reach = max(1, round(len(values) * share / 2))
+    return np.array([np.mean(values[max(0, index - reach) : index + reach + 1]) for index in range(len(values))])
+
+
 def draw_curves(folder: Path, log: Sequence[dict[str, Any]]) -> Path:
     """Reward, spread and validation SRCC over the steps as one picture, `curves.png`.
 
@@ -150,20 +165,28 @@ def draw_curves(folder: Path, log: Sequence[dict[str, Any]]) -> Path:
     import matplotlib.pyplot as plt
 
     validation = read_curve(folder)
+    logged = [row for row in log if "rewards/fidelity/mean" in row]
     figure, axes = plt.subplots(1, 3, figsize=(10, 2.8), layout="constrained")
     panels = (
-        ("Fidelity reward", [(row["step"], row["rewards/fidelity/mean"]) for row in log
-                             if "rewards/fidelity/mean" in row]),
-        ("Spread of a picture's scores", [(row["step"], row["spread"]) for row in validation]),
-        ("Validation SRCC", [(row["step"], row["srcc"]) for row in validation]),
+        ("Fidelity reward of a batch", "rewards/fidelity/mean", None),
+        ("Spread of a picture's scores", "spread", "spread"),
+        ("Validation SRCC", None, "srcc"),
     )
-    for axis, (title, points) in zip(axes, panels):
-        axis.plot(*zip(*points) if points else ((), ()), marker="." if len(points) < 40 else "", color="#1f8a8a")
+    for axis, (title, of_batch, of_validation) in zip(axes, panels):
+        if of_batch and logged:
+            steps, values = zip(*[(row["step"], float(row[of_batch])) for row in logged])
+            axis.plot(steps, values, color=PALE, linewidth=0.8, label="batch")
+            axis.plot(steps, running_mean(values), color=STRONG, label="batch, running mean")
+        if of_validation and validation:
+            steps, values = zip(*[(row["step"], row[of_validation]) for row in validation])
+            axis.plot(steps, values, color=SECOND if of_batch else STRONG, marker="o", markersize=3, label="validation")
+        if of_batch and of_validation:
+            axis.legend(fontsize=7, frameon=False)
         axis.set_title(title, fontsize=10, loc="left")
         axis.set_xlabel("step")
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     path = folder / "curves.png"
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=120)
     plt.close(figure)
     return path

@@ -14,9 +14,12 @@ from typing import Any
 import torch
 from trl import GRPOConfig, GRPOTrainer
 
+from methods.lmm.base import LMMError
+from methods.lmm.loading import EMBEDDED
 from methods.visualquality_r1.training.data import OneSetBatches, RatedPicture, training_dataset
 from methods.visualquality_r1.training.monitor import ValidationMonitor
 from methods.visualquality_r1.training.reward import FidelityReward, format_reward
+from methods.visualquality_r1.training.vision import encode_once, freeze_tower
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class RL2RSettings:
         longest_side: pixels that pictures are reduced to; None keeps them.
         validate_every, save_every: steps.
         validation_samples: K of the validation.
+        freeze_vision: leave the vision tower as it is; the paper trains all layers.
     """
 
     generations: int = 6
@@ -58,6 +62,7 @@ class RL2RSettings:
     save_every: int = 50
     seed: int = 0
     gradient_checkpointing: bool = True
+    freeze_vision: bool = False
 
 
 class OneSetGRPOTrainer(GRPOTrainer):
@@ -82,23 +87,30 @@ def make_trainer(model: str, train: Sequence[RatedPicture], validation: Sequence
         model: a Hub id, a checkpoint folder, or "embedded".
         train, validation: the parts of a split.
         out: receives checkpoints, `validation.csv` and the trained model.
+
+    Raises:
+        LMMError: the model cannot be loaded; one sentence.
+        ValueError: no set fills a batch, or the tower cannot be frozen.
     """
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoModelForImageTextToText, AutoProcessor, PrinterCallback
 
-    from methods.lmm.loading import EMBEDDED
-
-    source = str(EMBEDDED) if model == "embedded" else model
-    cuda = torch.cuda.is_available()
-    network = AutoModelForImageTextToText.from_pretrained(
-        source, dtype=torch.bfloat16 if cuda else torch.float32, trust_remote_code=False
-    )
+    # First, since under ZeRO-3 it is the arguments that tell from_pretrained to load each process's shard only.
+    arguments = _arguments(out, settings)
+    source, known = checkpoint_of(model), {"trust_remote_code": False}
+    try:
+        network = AutoModelForImageTextToText.from_pretrained(
+            source, dtype=torch.bfloat16 if arguments.bf16 else torch.float32, **known)
+        processor = AutoProcessor.from_pretrained(source, **known)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise LMMError(f"{model} could not be loaded as a vision-language model: {reason}") from error
+    # The reference model's parts get the attention that the policy's parts got; TRL would ask for one for all.
+    arguments.model_init_kwargs = {"attn_implementation": _attention(network)}
     keep_batch_norm(network)
-    processor = AutoProcessor.from_pretrained(source, trust_remote_code=False)
+    memory = freeze_tower(network) if settings.freeze_vision else None
     rewards: list[Any] = [FidelityReward(settings.gamma, settings.variant, settings.eps)]
-    weights = [1.0]
     if settings.format_weight:
         rewards.append(format_reward)
-        weights.append(settings.format_weight)
     monitor = ValidationMonitor(
         validation, processor, out, settings.validate_every, wording=settings.wording,
         samples=settings.validation_samples, max_new_tokens=settings.max_new_tokens,
@@ -110,38 +122,65 @@ def make_trainer(model: str, train: Sequence[RatedPicture], validation: Sequence
         reward_funcs=rewards,
         train_dataset=training_dataset(train, settings.wording, settings.longest_side),
         callbacks=[monitor],
-        args=GRPOConfig(
-            output_dir=str(out),
-            # The reference model's parts get the attention that the policy's parts got; TRL would ask for one for all.
-            model_init_kwargs={"attn_implementation": _attention(network)},
-            reward_weights=weights,
-            num_generations=settings.generations,
-            # TRL counts texts, the paper pictures.
-            per_device_train_batch_size=settings.images * settings.generations,
-            gradient_accumulation_steps=settings.gradient_accumulation,
-            gradient_checkpointing=settings.gradient_checkpointing,
-            beta=settings.beta,
-            epsilon=settings.clip,
-            loss_type="grpo",
-            learning_rate=settings.learning_rate,
-            lr_scheduler_type="linear",
-            num_train_epochs=settings.epochs,
-            max_steps=settings.max_steps,
-            max_completion_length=settings.max_new_tokens,
-            temperature=1.0,
-            top_k=50,
-            top_p=1.0,
-            bf16=cuda,
-            logging_steps=1,
-            save_steps=settings.save_every,
-            save_total_limit=2,
-            seed=settings.seed,
-            report_to=[],
-            disable_tqdm=True,
-        ),
+        args=arguments,
     )
     monitor.trainer = trainer
+    # The monitor says the same in fewer words.
+    trainer.remove_callback(PrinterCallback)
+    encode_once(network)
+    if trainer.ref_model is not None:
+        reference = trainer.accelerator.unwrap_model(trainer.ref_model)
+        if memory is not None:
+            freeze_tower(reference, memory)
+        encode_once(reference)
     return trainer
+
+
+def _arguments(out: Path, settings: RL2RSettings) -> GRPOConfig:
+    return GRPOConfig(
+        output_dir=str(out),
+        reward_weights=[1.0, settings.format_weight] if settings.format_weight else [1.0],
+        num_generations=settings.generations,
+        # TRL counts texts, the paper pictures.
+        per_device_train_batch_size=settings.images * settings.generations,
+        gradient_accumulation_steps=settings.gradient_accumulation,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        beta=settings.beta,
+        epsilon=settings.clip,
+        loss_type="grpo",
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        num_train_epochs=settings.epochs,
+        max_steps=settings.max_steps,
+        max_completion_length=settings.max_new_tokens,
+        temperature=1.0,
+        top_k=50,
+        top_p=1.0,
+        bf16=torch.cuda.is_available(),
+        dataloader_pin_memory=torch.cuda.is_available(),
+        logging_steps=1,
+        save_steps=settings.save_every,
+        save_total_limit=2,
+        seed=settings.seed,
+        report_to=[],
+        disable_tqdm=True,
+    )
+
+
+def checkpoint_of(model: str) -> str:
+    """What transformers is to load: the folder of "embedded", else the folder or Hub id itself.
+
+    Raises:
+        LMMError: a folder that holds no checkpoint, or a name that is neither a folder nor a Hub id.
+    """
+    folder = EMBEDDED if model == "embedded" else Path(model).expanduser()
+    if folder.exists() or model.startswith((".", "/", "~")):
+        if not (folder / "config.json").is_file():
+            raise LMMError(f"{folder} holds no config.json, so it is no checkpoint to train.")
+        return str(folder)
+    if model.count("/") != 1:
+        raise LMMError(f"{model} is neither a checkpoint folder nor a Hub id (owner/name).")
+    return model
 
 
 def _attention(network: torch.nn.Module) -> dict[str, str]:

@@ -99,6 +99,20 @@ def test_batches_are_the_same_in_every_process():
     assert list(data.OneSetBatches(*arguments)) == list(data.OneSetBatches(*arguments))
 
 
+def test_an_epoch_has_its_own_order_whenever_it_is_asked_for():
+    arguments = (["a"] * 20, 2, 4, 1, 7)
+    batches = data.OneSetBatches(*arguments)
+    epochs = [list(batches) for _ in range(3)]
+    resumed = data.OneSetBatches(*arguments)
+    resumed.set_epoch(2)
+    assert list(resumed) == epochs[2] != epochs[1]
+
+
+def test_one_picture_makes_no_batch():
+    with pytest.raises(ValueError, match="nothing to compare it with"):
+        data.OneSetBatches(["a"] * 5, 2, 1, 1, 0)
+
+
 def test_no_full_batch_is_a_sentence():
     with pytest.raises(ValueError, match="lower the batch size"):
         data.OneSetBatches(["a"] * 3, 2, 4, 1, 0)
@@ -111,6 +125,27 @@ def test_the_dataset_gives_pictures_and_the_question(tables):
     assert row["prompt"][0]["content"][0] == {"type": "image"}
     assert row["prompt"][0]["content"][1]["text"].startswith("You are doing the image quality assessment task.")
     assert (row["key"], row["source"], row["mos"]) == (1, "kadid", 2.0)
+
+
+def test_a_batch_decodes_each_picture_once(tables, monkeypatch):
+    from methods import images
+
+    decoded, decode = [], images.decode
+    monkeypatch.setattr(images, "decode", lambda path: decoded.append(path) or decode(path))
+    dataset = data.training_dataset(data.read_sets(tables, [None, None]), "paper", None)
+    rows = dataset[[3, 3, 5, 3, 5]]
+    assert len(decoded) == 2
+    assert [image.getpixel((0, 0))[0] for image in rows["image"]] == [27, 27, 45, 27, 45]
+
+
+def test_what_a_table_lacks_is_said(tables, tmp_path):
+    table = tables[0]
+    table.write_text(table.read_text() + "\nlost.png,3\n")
+    said = []
+    pictures = data.read_sets([table], [None], say=said.append)
+    assert len(pictures) == 12
+    assert len(said) == 1
+    assert "lost.png" in said[0]
 
 
 def draws():
