@@ -37,6 +37,8 @@ FINE = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 2, 3, 4, 5, 6,
 MOST_ROWS, MOST_NARROW, MOST_RADAR = 40, 25, 5
 NARROW_LINE = 46
 """Letters of a caption that fit on one line of a phone."""
+NARROW_LABEL = 55
+"""Letters of a row's name and source that fit there, in smaller type."""
 
 
 ABOVE = {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "bgcolor": "rgba(0,0,0,0)"}
@@ -95,7 +97,7 @@ def dots(shown: Table, narrow: bool = False) -> go.Figure:
     drawn = drawn[:len(COLOURS)]
     having_some = [row for row in shown.rows if any(name in row.cells for name in drawn)]
     rows = _some_rows(having_some, shown, narrow)
-    labels = _labels(rows)
+    labels = _labels(rows, narrow)
     figure = new_figure(_height(rows, narrow))
     for index, name in enumerate(drawn):
         having = [(label, row.cells[name]) for label, row in zip(labels, rows) if name in row.cells]
@@ -173,7 +175,8 @@ def radar(shown: Table, narrow: bool = False) -> go.Figure:
     figure.update_layout(legend=BELOW if narrow else BESIDE, polar={
         "bgcolor": "rgba(0,0,0,0)", "angularaxis": spokes,
         "radialaxis": {**polar, "range": [max(-1.0, low - 0.1) // 0.1 * 0.1, 1.0], "tickfont": {"size": 10},
-                       "tickformat": ".1f", "angle": between, "tickangle": between}})
+                       "tickformat": ".1f", "dtick": 0.1 if low > 0.45 else 0.2, "angle": between,
+                       "tickangle": between}})
     # Plotly leaves no room for the names of spokes by itself.
     figure.update_layout(margin={"l": 60, "r": 60, "t": 64, "b": 40} if narrow else {"t": 76, "b": 40})
     return titled(figure, _caption(shown, rows), narrow)
@@ -191,10 +194,10 @@ def against_cost(shown: Table, axis: str, narrow: bool = False) -> go.Figure:
     if not rows:
         what = "a known number of parameters" if axis == "parameters" else "a known number of LMM passes"
         raise FigureError(f"No ranked row has {what}; take a filter away or choose the other axis.")
-    figure = new_figure(460)
     grouped: dict[str, list[Row]] = {}
     for row in rows:
         grouped.setdefault(row.entry.method, []).append(row)
+    figure = new_figure(340 + 20 * len(grouped) if narrow else 460)
     for index, (method, members) in enumerate(grouped.items()):
         figure.add_scatter(
             x=[_cost(row, axis) for row in members], y=[_mean(row, shown.shared) for row in members], name=method,
@@ -238,9 +241,10 @@ def _caption(shown: Table, rows: Sequence[Row]) -> str:
     return f"{shown.metric_name}, {some}"
 
 
-def _labels(rows: Sequence[Row]) -> list[str]:
+def _labels(rows: Sequence[Row], narrow: bool = False) -> list[str]:
     """Names of the rows with their source, and with its table where two would be the same."""
-    short = [f"{_cut(_brief(row), 52)} · {row.entry.paper}" for row in rows]
+    short = [f"{_cut(_brief(row), NARROW_LABEL - len(row.entry.paper) if narrow else 62)} · {row.entry.paper}"
+             for row in rows]
     return distinct([f"{label}, {row.entry.table}" if short.count(label) > 1 else label
                      for label, row in zip(short, rows)])
 
@@ -319,10 +323,14 @@ def titled(figure: go.Figure, title: str, narrow: bool = False) -> go.Figure:
     lines = text.count("<br>") + 1
     figure.update_layout(title={"text": text, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "yref": "container",
                                 "pad": {"l": 12, "t": 12 + 9 * (lines - 1)}, "font": {"size": 13, "color": INK}})
+    named = [trace.name for trace in figure.data if trace.name is not None]
+    above = figure.layout.legend.orientation == "h" and figure.layout.legend.yref != "container" and len(named) > 1
     if narrow:
-        named = sum(trace.name is not None for trace in figure.data)
-        above = figure.layout.legend.orientation == "h" and figure.layout.legend.yref != "container" and named > 1
-        room = 24 + 18 * lines + (20 * -(-named // 2) + 8 if above else 0)
+        room = 24 + 18 * lines + (20 * -(-len(named) // 2) + 8 if above else 0)
         figure.update_layout(margin_t=max(room, figure.layout.margin.t if not above else 0),
                              legend={"entrywidth": 95} if above else {})
+    elif above:
+        # All entries are as wide as the longest name; beside the rows' names there are about 700 pixels for them.
+        across = max(1, 700 // (50 + 7 * max(map(len, named))))
+        figure.update_layout(margin_t=45 + 19 * -(-len(named) // across))
     return figure

@@ -21,13 +21,14 @@ _INCH = 96.0
 _INK, _GRID = "#1b2229", "#dfe3e8"
 
 
-def render(figure: go.Figure, file_format: str, *, width: int = 900, dpi: int = 200) -> bytes:
+def render(figure: go.Figure, file_format: str, *, width: int | None = None, dpi: int = 200) -> bytes:
     """The file's bytes.
 
     Args:
         figure: as made by `figures.draw`.
         file_format: "svg", "png" or "pdf".
-        width: in CSS pixels (96 an inch); the height is the figure's own.
+        width: in CSS pixels (96 an inch); 900, and more for a heat map of many columns, unless said otherwise. The
+            height is the figure's own.
         dpi: of a PNG.
 
     Raises:
@@ -45,7 +46,7 @@ def render(figure: go.Figure, file_format: str, *, width: int = 900, dpi: int = 
 
     with matplotlib.rc_context(settings):
         height = figure.layout.height or 450
-        canvas = Figure(figsize=(width / _INCH, height / _INCH), layout="constrained")
+        canvas = Figure(figsize=((width or _width(figure)) / _INCH, height / _INCH), layout="constrained")
         FigureCanvasAgg(canvas)
         _draw(figure, canvas)
         stream = io.BytesIO()
@@ -53,6 +54,13 @@ def render(figure: go.Figure, file_format: str, *, width: int = 900, dpi: int = 
         metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[file_format]
         canvas.savefig(stream, format=file_format, dpi=dpi, metadata=metadata, facecolor="white")
     return stream.getvalue()
+
+
+def _width(figure: go.Figure) -> int:
+    """Pixels in which the numbers of a heat map stand beside each other, with its rows' names and its scale."""
+    columns = max((len(trace.x) for trace in figure.data if trace.type == "heatmap"), default=0)
+    names = max((len(name) for trace in figure.data if trace.type == "heatmap" for name in trace.y), default=0)
+    return max(900, 38 * columns + 6 * names + 130)
 
 
 def _draw(figure: go.Figure, canvas: Any) -> None:
@@ -146,7 +154,10 @@ def _radar(figure: go.Figure, axes: Any) -> None:
         axes.plot(around, list(trace.r), color=trace.line.color, marker=_MARKERS[trace.marker.symbol], markersize=4,
                   linewidth=1.5, label=trace.name)
     axes.set_xticks(angles, spokes)
-    axes.set_ylim(*figure.layout.polar.radialaxis.range)
+    radial = figure.layout.polar.radialaxis
+    axes.set_ylim(*radial.range)
+    axes.set_yticks(np.arange(radial.range[0], radial.range[1] + 1e-9, radial.dtick)[1:])
+    axes.yaxis.set_major_formatter("{x:.1f}")
     axes.tick_params(axis="x", pad=12)
     axes.tick_params(axis="y", labelsize=7)
     axes.grid(color=_GRID)

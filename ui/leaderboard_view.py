@@ -94,7 +94,7 @@ def values_of(view: View) -> list[Any]:
 def top_controls(board: Board) -> dict[str, gr.components.Component]:
     """Always in sight: search, metric, training, origin."""
     with gr.Row(equal_height=False):
-        search = gr.Textbox(label="Search", placeholder="method, model, paper", max_length=MAX_SEARCH,
+        search = gr.Textbox(label="Search", placeholder="method or paper", max_length=MAX_SEARCH,
                             scale=3, min_width=170)
         metric = gr.Dropdown([(name, key) for key, name in METRICS.items()], value="srcc", label="Metric", scale=2,
                              min_width=130)

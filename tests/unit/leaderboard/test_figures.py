@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import numpy as np
 import plotly.graph_objects as go
@@ -64,6 +65,21 @@ def test_radar_of_up_to_five_on_common_ground(board):
     assert "three datasets" in said(draw(board, View(figure="radar", datasets=("spaq",))))
 
 
+def test_the_numbers_of_a_radar_are_those_of_its_circles(board):
+    for view in (View(figure="radar", methods=("iqarag",)), View(figure="radar", papers=("visualquality-r1",))):
+        axis = draw(board, view).layout.polar.radialaxis
+        assert axis.tickformat == ".1f"
+        assert round(axis.dtick, 1) == axis.dtick >= 0.1
+
+
+def test_names_on_a_phone_fit_their_line(board):
+    for view in (View(), View(metric="plcc", papers=("pyiqa", "leaf"))):
+        names = [note.text for note in draw(board, view, narrow=True).layout.annotations]
+        assert names
+        assert max(map(len, names)) <= 60
+    assert max(map(len, draw(board, View()).layout.yaxis.categoryarray)) > 60, "beside the dots there is room"
+
+
 def test_cost_means_are_over_the_shared_sets(board):
     view = View(figure="cost", axis="passes", papers=("q-debias",))
     shown = table(board, view)
@@ -116,6 +132,15 @@ def test_figures_are_saved_without_a_browser(board, kind):
     svg = render(figure, "svg").decode()
     assert svg.count("<svg") == 1
     assert "SRCC" in svg, "text stays text"
+
+
+def test_a_saved_heat_map_is_as_wide_as_its_numbers(board):
+    def width(view):
+        return int(re.search(r'width="(\d+)', render(draw(board, view), "svg").decode())[1])
+
+    narrow, wide = width(View(figure="heat", datasets=("spaq", "koniq-10k"))), width(View(figure="heat"))
+    assert narrow == 900 * 72 // 96
+    assert wide > narrow
 
 
 def test_a_png_is_not_empty_and_the_same_view_gives_the_same_file(board):
