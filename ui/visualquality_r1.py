@@ -12,8 +12,9 @@ import numpy as np
 
 from methods.base import Assessment
 from methods.visualquality_r1.answer import HIGHEST, LOWEST, reasoning
-from methods.visualquality_r1.comparison import Ranking, describe, rank
+from methods.visualquality_r1.comparison import Ranking, describe, percent, rank
 from methods.visualquality_r1.method import ReasoningEvidence, VisualQualityR1
+from methods.visualquality_r1.thurstone import Preference
 from ui import gpu
 from ui.components import (
     ACCENT,
@@ -60,13 +61,13 @@ def _one_photo() -> None:
             form = options_form(VisualQualityR1.options)
             with gr.Row():
                 button = gr.Button("Score", variant="primary", elem_id="visualquality-r1-run")
-                stop = gr.Button("Stop", variant="stop")
+                stop = gr.Button("Stop", variant="stop", elem_id="visualquality-r1-stop")
         with gr.Column(scale=3, min_width=300, elem_classes="result-column"):
             panel = result_panel()
-            stream = gr.HTML(elem_classes="reasoning-stream")
-            dots = gr.Plot(visible=False, show_label=False, container=False)
+            stream = gr.HTML(elem_classes="reasoning-stream", elem_id="visualquality-r1-stream")
+            dots = gr.Plot(visible=False, show_label=False, container=False, elem_id="visualquality-r1-dots")
             with gr.Accordion("Every answer", open=False, visible=False) as fold:
-                answers = gr.Markdown()
+                answers = gr.Markdown(elem_id="visualquality-r1-answers")
     outputs = [*panel.outputs, stream, dots, fold, answers]
 
     @plain_errors
@@ -88,7 +89,8 @@ def _one_photo() -> None:
 
     running = button.click(score, [picture, lmm, *form.components], outputs, api_name="visualquality_r1",
                            show_progress="minimal", **gpu.LANE)
-    stop.click(None, cancels=[running], api_visibility="private")
+    stop.click(stopped, stream, stream, cancels=[running], queue=False, show_progress="hidden",
+               api_visibility="private")
     picture.change(lambda: [*panel.empty(), "", gr.Plot(visible=False), gr.Accordion(visible=False), ""], None, outputs,
                    show_progress="hidden", api_visibility="private")
 
@@ -102,9 +104,12 @@ def _compare() -> None:
                                 info="How many times each photo is scored.")
             button = gr.Button("Compare", variant="primary", elem_id="visualquality-r1-compare")
         with gr.Column(scale=3, min_width=300, elem_classes="result-column"):
-            verdict = gr.Markdown(elem_classes="result-explanation")
+            verdict = gr.Markdown(elem_classes="result-explanation", elem_id="visualquality-r1-verdict")
             curves = gr.Plot(visible=False, show_label=False, container=False)
-            table = gr.Dataframe(visible=False, interactive=False, show_label=False)
+            difference = gr.Plot(visible=False, show_label=False, container=False,
+                                 elem_id="visualquality-r1-difference")
+            table = gr.Dataframe(visible=False, interactive=False, show_label=False,
+                                 elem_id="visualquality-r1-ranking")
             matrix = gr.Plot(visible=False, show_label=False, container=False)
 
     @plain_errors
@@ -116,13 +121,18 @@ def _compare() -> None:
         names = distinct_names(paths)
         evidences = [result.evidence for result in results]
         ranking = rank([seen.scores for seen in evidences])
+        pair = len(names) == 2
         return [verdict_markdown(names, ranking), gr.Plot(opinion_curves(names, evidences), visible=True),
+                gr.Plot(difference_curve(names, ranking.preferences[0][1]) if pair else None, visible=pair),
                 gr.Dataframe(ranking_rows(names, evidences, ranking), headers=RANKING_COLUMNS, visible=True),
-                gr.Plot(preference_matrix(names, ranking), visible=len(names) > 2)]
+                gr.Plot(None if pair else preference_matrix(names, ranking), visible=not pair)]
 
-    button.click(compare, [pictures, lmm, samples], [verdict, curves, table, matrix], api_name="visualquality_r1_rank",
+    button.click(compare, [pictures, lmm, samples], [verdict, curves, difference, table, matrix],
+                 api_name="visualquality_r1_rank",
                  **gpu.LANE)
 
+
+CARET = '<span class="caret"></span>'
 
 RANKING_COLUMNS = ["Place", "Photo", "Mean score", "95 % interval", "Place could be"]
 
@@ -130,7 +140,12 @@ RANKING_COLUMNS = ["Place", "Photo", "Mean score", "95 % interval", "Place could
 def writing(text: str) -> str:
     """The first answer while it is being written; HTML."""
     thought = reasoning(text) or "…"
-    return f'<blockquote class="writing" aria-live="off">{html.escape(thought)}<span class="caret"></span></blockquote>'
+    return f'<blockquote class="writing" aria-live="off">{html.escape(thought)}{CARET}</blockquote>'
+
+
+def stopped(shown: str | None) -> str:
+    """What stays of a text whose writing was stopped; anything else as it is."""
+    return (shown or "").replace(CARET, '<span class="stopped">Stopped; no score.</span>')
 
 
 def answers_markdown(evidence: ReasoningEvidence) -> str:
@@ -190,6 +205,27 @@ def opinion_curves(names: list[str], evidences: list[ReasoningEvidence]) -> go.F
     themed(figure, height=280)
     figure.update_xaxes(range=[LOWEST, HIGHEST], dtick=1, title={"text": "sampled score", "font": {"color": INK}})
     figure.update_yaxes(visible=False)
+    return figure
+
+
+def difference_curve(names: list[str], verdict: Preference) -> go.Figure:
+    """Thurstone's difference of two photos' quality: the share of the curve on a photo's side is its probability."""
+    import plotly.graph_objects as go
+
+    # Where all samples agree the curve is a spike; a floor keeps it visible, and hardly moves the shares.
+    spread = max(verdict.spread, 0.07)
+    reach = abs(verdict.difference) + 3.5 * spread
+    figure = go.Figure()
+    sides = ((names[0], float(verdict), np.linspace(0, reach, 161), SERIES[0]),
+             (names[1], 1 - float(verdict), np.linspace(-reach, 0, 161), SERIES[1]))
+    for name, probability, grid, colour in sides:
+        density = np.exp(-0.5 * ((grid - verdict.difference) / spread) ** 2)
+        figure.add_scatter(x=grid, y=density, mode="lines", fill="tozeroy", line={"color": colour, "width": 2},
+                           name=f"{name} is better: {percent(probability)}", hoverinfo="skip")
+    themed(figure, height=220)
+    figure.update_xaxes(range=[-reach, reach], zeroline=True,
+                        title={"text": f"quality of {names[0]} minus {names[1]}", "font": {"color": INK}})
+    figure.update_yaxes(visible=False, range=[0, 1.08])
     return figure
 
 

@@ -64,12 +64,20 @@ def rank(samples: Sequence[Sequence[float]], gamma: float = GAMMA, *, resamples:
 
 
 def describe(first: str, second: str, verdict: Preference) -> str:
-    """The preference between two pictures in one sentence."""
-    better, worse = (first, second) if verdict >= 0.5 else (second, first)
+    """The preference between two pictures in one sentence, with its interval."""
+    ahead = verdict >= 0.5
+    better, worse = (first, second) if ahead else (second, first)
     probability = max(float(verdict), 1 - float(verdict))
+    low, high = (verdict.low, verdict.high) if ahead else (1 - verdict.high, 1 - verdict.low)
+    between = f"between {percent(low)} and {percent(high)} with other samples"
     if probability < 0.6:
-        return f"{first} and {second} look about equally good ({probability:.0%} to {1 - probability:.0%})."
-    sure = "almost certainly" if probability >= 0.95 else "probably" if probability >= 0.75 else "slightly more likely"
-    low, high = (verdict.low, verdict.high) if verdict >= 0.5 else (1 - verdict.high, 1 - verdict.low)
-    return (f"{better} is {sure} better than {worse}: probability {probability:.0%} "
-            f"(between {low:.0%} and {high:.0%} with other samples), {abs(verdict.difference):.2f} points apart.")
+        return (f"{first} and {second} look about equally good: {better} is better with probability "
+                f"{percent(probability)} ({between}).")
+    sure = "is almost certainly" if probability >= 0.95 else "is probably" if probability >= 0.75 else "may be"
+    return (f"{better} {sure} better than {worse}: probability {percent(probability)} ({between}), "
+            f"{abs(verdict.difference):.2f} points apart.")
+
+
+def percent(probability: float) -> str:
+    """A probability for reading; never 0 % or 100 %, which no sample can show."""
+    return "under 1%" if probability < 0.01 else "over 99%" if probability > 0.99 else f"{probability:.0%}"

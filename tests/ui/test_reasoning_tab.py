@@ -1,17 +1,20 @@
 """What the VisualQuality-R1 tab draws, without a browser."""
 
+import numpy as np
 import pytest
 
 from methods.visualquality_r1.comparison import rank
 from methods.visualquality_r1.method import Sample, summarise
 from ui.visualquality_r1 import (
     answers_markdown,
+    difference_curve,
     distinct_names,
     opinion_curves,
     preference_matrix,
     ranking_rows,
     score_dots,
     stacked,
+    stopped,
     verdict_markdown,
     writing,
 )
@@ -68,6 +71,23 @@ def test_the_table_and_the_matrix_put_the_best_first():
 
 def test_curves_have_a_line_and_ticks_for_each_photo():
     assert len(opinion_curves(["a", "b"], [seen(2.0, 2.5), seen(4.0, 4.0)]).data) == 4
+
+
+def test_the_share_of_the_difference_curve_is_the_probability():
+    verdict = rank([[4.0, 4.4, 3.7], [3.5, 3.9, 3.2]]).preferences[0][1]
+    first, second = difference_curve(["a", "b"], verdict).data
+    areas = [np.trapezoid(line.y, line.x) for line in (first, second)]
+    assert areas[0] / sum(areas) == pytest.approx(float(verdict), abs=0.002)
+    assert min(first.x) == max(second.x) == 0
+    assert first.name == f"a is better: {float(verdict):.0%}"
+
+
+def test_a_stopped_text_says_so_and_stops_blinking():
+    shown = stopped(writing("<think>soft edges"))
+    assert "soft edges" in shown
+    assert "Stopped" in shown
+    assert "caret" not in shown
+    assert stopped(None) == ""
 
 
 def test_equal_file_names_are_told_apart():

@@ -70,13 +70,18 @@ class OneSetGRPOTrainer(GRPOTrainer):
 
     def _get_train_sampler(self, dataset: Any = None) -> OneSetBatches:
         dataset = self.train_dataset if dataset is None else dataset
-        return OneSetBatches(
-            dataset.with_format(None)["source"],
-            generations=self.num_generations,
-            batch_size=self.args.generation_batch_size // self.num_generations,
-            repeat_count=self.num_iterations * self.args.steps_per_generation,
-            seed=self.args.seed,
-        )
+        return _batches(dataset.with_format(None)["source"], self.args)
+
+
+def _batches(sources: Sequence[str], arguments: GRPOConfig) -> OneSetBatches:
+    """Batches over all processes."""
+    return OneSetBatches(
+        sources,
+        generations=arguments.num_generations,
+        batch_size=arguments.generation_batch_size // arguments.num_generations,
+        repeat_count=arguments.num_iterations * arguments.steps_per_generation,
+        seed=arguments.seed,
+    )
 
 
 def make_trainer(model: str, train: Sequence[RatedPicture], validation: Sequence[RatedPicture], out: Path,
@@ -96,6 +101,8 @@ def make_trainer(model: str, train: Sequence[RatedPicture], validation: Sequence
 
     # First, since under ZeRO-3 it is the arguments that tell from_pretrained to load each process's shard only.
     arguments = _arguments(out, settings)
+    # Before gigabytes are loaded.
+    _batches([picture.source for picture in train], arguments)
     source, known = checkpoint_of(model), {"trust_remote_code": False}
     try:
         network = AutoModelForImageTextToText.from_pretrained(

@@ -163,3 +163,11 @@ def test_the_sentence_names_the_better_picture():
     assert describe("A", "B", verdict).startswith("A is almost certainly better than B")
     assert describe("B", "A", preference([2.0, 2.2], [4.0, 4.2])).startswith("A is almost certainly better than B")
     assert "equally good" in describe("A", "B", preference([3.0, 3.2], [3.0, 3.2]))
+
+
+def test_the_sentence_is_as_sure_as_the_samples():
+    doubt = describe("A", "B", preference([3.0, 4.0], [2.8, 3.4]))
+    assert doubt.startswith("A may be better than B: probability 69% (between ")
+    assert "over 99%" in describe("A", "B", preference([5.0, 5.0], [1.0, 1.0]))
+    even = describe("A", "B", preference([3.0, 3.4], [3.1, 3.4]))
+    assert even.startswith("A and B look about equally good: B is better with probability 5")
