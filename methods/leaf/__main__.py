@@ -3,6 +3,7 @@
     python -m methods.leaf train --teacher LMM --images DIR [--mos CSV] [--budget 0.1]
     python -m methods.leaf calibrate --images DIR --mos CSV --out STUDENT
     python -m methods.leaf predict PATH... [--student STUDENT]
+    python -m methods.leaf budget --folds TEACHERS --images DIR --mos CSV
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import csv
 import sys
 from pathlib import Path
 
-from methods.leaf import train
+from methods.leaf import held_out, train
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,9 +34,11 @@ def main(arguments: list[str] | None = None) -> int:
     predict = commands.add_parser("predict", help="score pictures: path,score,mos,error as CSV")
     predict.add_argument("paths", type=Path, nargs="+", help="pictures or folders")
     predict.add_argument("--student", type=Path, help="the embedded one by default")
+    held_out.add_arguments(commands.add_parser("budget", help="what held-out teachers save in labels"))
     chosen = parser.parse_args(arguments)
+    work = {"calibrate": _calibrate, "predict": _predict, "budget": held_out.run}
     try:
-        return _calibrate(chosen) if chosen.command == "calibrate" else _predict(chosen)
+        return work[chosen.command](chosen)
     except (ValueError, RuntimeError, OSError) as error:
         print(f"{error}", file=sys.stderr)
         return 2
@@ -48,13 +51,13 @@ def _calibrate(chosen: argparse.Namespace) -> int:
     opinions = read_opinions(chosen.mos, chosen.images, scale=tuple(chosen.scale) if chosen.scale else None,
                              lower_is_better=chosen.lower_is_better, minimum=FEWEST_LABELS)
     student = Student.load(chosen.student or EMBEDDED)
-    features = student.features(opinions.images, lambda done, total: train._tell("Features", done, total))
+    features = student.features(opinions.images, lambda done, total: train.tell("Features", done, total))
     warning = direction_warning(opinions.mos01, student.predict(features=features))
     for note in (*opinions.notes, *([warning] if warning else [])):
         print(note, file=sys.stderr)
     student.calibrate(None, opinions.mos01, features=features, scale=(0.0, 1.0))
     student.card |= {"scale": list(opinions.scale), "name": chosen.out.name}
-    train._print_calibration(student)
+    train.print_calibration(student)
     student.save(chosen.out)
     print(f"Student saved in {chosen.out}.")
     return 0
@@ -75,7 +78,7 @@ def _predict(chosen: argparse.Namespace) -> int:
             writer.writerow([path, *(("", "") if score is None else (f"{score:.6f}", f"{student.to_mos(score):.4f}")),
                              error or ""])
         sys.stdout.flush()
-        train._tell("Scored", start + len(part), len(paths))
+        train.tell("Scored", start + len(part), len(paths))
     return 1 if failed else 0
 
 

@@ -4,42 +4,56 @@ With a few hundred labels and thousands of features the only honest choice is st
 each label from all others. The same closed form serves every label budget: the head it starts from (the teacher's
 quality, or another population's) is one more feature, shrunk less than the rest. With few labels only its scale and
 offset move, which cannot change a rank; the more labels there are, the more the features may overrule it.
+
+Shrinkage draws predictions to the middle, while people use the ends of a scale. Where there are labels enough, a
+4-parameter logistic map, fitted to left-out predictions, gives the ends back.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from leaderboard import logistic
 
 PENALTIES = tuple(float(10**power) for power in np.arange(-3.0, 6.01, 0.25))
 """Ridge penalties to choose from, in units of the features' mean squared length."""
 
 _CLIP = 4.0
 _PRIOR_SHARE = 100.0  # How much less the head that it starts from is shrunk than the features.
+LABELS_FOR_A_LINK = 100
+"""Below this, a straight line to the scale: four parameters would follow the luck of the draw."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """score = weight . z + bias, with z the standardised features, clipped at four standard deviations.
+    """score = link(weight . z + bias), with z the standardised features, clipped at four standard deviations.
 
     Attributes:
         mean, scale: float32 [d], of the features that the head was fitted on.
         weight: float32 [d].
         bias: float.
+        link: increasing map from the line to the opinion scale; None leaves the line as it is.
     """
 
     mean: np.ndarray
     scale: np.ndarray
     weight: np.ndarray
     bias: float
+    link: logistic.Logistic4 | None = None
 
     def standardised(self, features: np.ndarray) -> np.ndarray:
         return np.clip((features - self.mean) / self.scale, -_CLIP, _CLIP).astype(np.float32)
 
+    def linear(self, features: np.ndarray) -> np.ndarray:
+        """float64 [...] of float [..., d], before the link."""
+        return self.standardised(features).astype(np.float64) @ self.weight.astype(np.float64) + self.bias
+
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """float64 [...] of float [..., d]; not clipped to [0, 1]."""
-        return self.standardised(features).astype(np.float64) @ self.weight.astype(np.float64) + self.bias
+        line = self.linear(features)
+        return line if self.link is None else self.link(line)
 
 
 def standardiser(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -53,7 +67,7 @@ class RidgeFit:
     """A fitted head and how it was chosen.
 
     Attributes:
-        head: ready to score.
+        head: ready to score, without a link.
         penalty: the ridge penalty chosen.
         left_out: float64 [n], each label predicted from all the others under that penalty.
     """
@@ -61,6 +75,14 @@ class RidgeFit:
     head: Head
     penalty: float
     left_out: np.ndarray
+
+    def linked(self, mos: np.ndarray) -> Head:
+        """The head with a link fitted to the left-out predictions of `mos` [n]; without one where n is below
+        `LABELS_FOR_A_LINK` or the predictions do not rise with the labels."""
+        if len(mos) < LABELS_FOR_A_LINK or np.ptp(self.left_out) == 0:
+            return self.head
+        link = logistic.fit(self.left_out, np.asarray(mos, dtype=np.float64))
+        return replace(self.head, link=link) if link.increasing else self.head
 
 
 def fit_ridge(features: np.ndarray, mos: np.ndarray, *, prior: Head | None = None, groups: np.ndarray | None = None,
@@ -70,7 +92,7 @@ def fit_ridge(features: np.ndarray, mos: np.ndarray, *, prior: Head | None = Non
     Args:
         features: float32 [n, d], n >= 2.
         mos: float [n], labels in [0, 1].
-        prior: a head over the same features to start from; its standardisation is kept.
+        prior: a head over the same features to start from; its standardisation is kept, its link is not.
         groups: int [n], rows that belong together (a picture and its mirror image) and are left out together.
         penalties: to choose from.
 
@@ -87,7 +109,7 @@ def fit_ridge(features: np.ndarray, mos: np.ndarray, *, prior: Head | None = Non
     gram = z @ z.T / width
     base, base_mean, base_scale = None, 0.0, 1.0
     if prior is not None:
-        base = prior(features)
+        base = prior.linear(features)
         base_mean, base_scale = base.mean(), max(base.std(), 1e-6)
         base = (base - base_mean) / base_scale
         gram = gram + _PRIOR_SHARE * np.outer(base, base)
@@ -95,7 +117,7 @@ def fit_ridge(features: np.ndarray, mos: np.ndarray, *, prior: Head | None = Non
     values, vectors = np.linalg.eigh(_centred(gram))
     values = np.maximum(values, 0)
     # With a prior, only what it leaves unexplained is fitted: an infinite penalty is the prior with another offset.
-    start = prior(features) if prior is not None else np.zeros(len(mos))
+    start = prior.linear(features) if prior is not None else np.zeros(len(mos))
     target = mos - start
     tried = [(penalty, _left_out(values, vectors, target, penalty, groups)) for penalty in sorted(penalties)]
     penalty, left_out = _chosen(tried, target, cautious=prior is not None)
@@ -134,12 +156,16 @@ def _centred(gram: np.ndarray) -> np.ndarray:
 def _left_out(values: np.ndarray, vectors: np.ndarray, mos: np.ndarray, penalty: float,
               groups: np.ndarray) -> np.ndarray:
     """Each group's labels predicted without that group, from one decomposition (the hat matrix identity)."""
-    count = len(mos)
-    hat = (vectors * (values / (values + penalty))) @ vectors.T + 1.0 / count
-    residual = mos - hat @ mos
+    count, shrunk = len(mos), values / (values + penalty)
+    residual = mos - vectors @ (shrunk * (vectors.T @ mos)) - mos.mean()
     predicted = np.empty(count)
-    for group in np.unique(groups):
-        rows = np.flatnonzero(groups == group)
-        block = np.eye(len(rows)) - hat[np.ix_(rows, rows)]
-        predicted[rows] = mos[rows] - np.linalg.solve(block + 1e-9 * np.eye(len(rows)), residual[rows])
+    _, group_of, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    in_order = np.argsort(group_of, kind="stable")
+    for size in np.unique(sizes):
+        # All groups of one size at once: [groups, size] rows and as many blocks of the hat matrix.
+        rows = in_order[sizes[group_of[in_order]] == size].reshape(-1, size)
+        part = vectors[rows]
+        hat = (part * shrunk) @ part.swapaxes(1, 2) + 1.0 / count
+        block = (1 + 1e-9) * np.eye(size) - hat
+        predicted[rows] = mos[rows] - np.linalg.solve(block, residual[rows][..., None])[..., 0]
     return predicted

@@ -60,22 +60,36 @@ class Gain:
 
 @dataclass(frozen=True)
 class Report:
+    """The curve.
+
+    Attributes:
+        points: without the teacher first.
+        gains: where there is a student on both sides.
+        teacher: its name and revision, or those of several; None without one.
+        pictures, seeds: how much it rests on.
+        predicted: of each point, float64 [seeds, n], what students said of pictures that they had not seen, in
+            standard deviations of their scores of the training part; NaN where there is no student.
+    """
+
     points: tuple[Point, ...]
     gains: tuple[Gain, ...]
     teacher: str | None
     pictures: int
     seeds: int
+    predicted: tuple[np.ndarray, ...] = ()
 
 
 def label_budget(features: np.ndarray, mos: np.ndarray, judgements: Judgements | None, *,
-                 budgets: Sequence[float] = BUDGETS, seeds: int = 5, alpha: float = 1.0,
-                 progress: Callable[[int, int], None] | None = None) -> Report:
+                 pools: np.ndarray | None = None, budgets: Sequence[float] = BUDGETS, seeds: int = 5,
+                 alpha: float = 1.0, progress: Callable[[int, int], None] | None = None) -> Report:
     """The curve.
 
     Args:
         features: float32 [n, d] of the rated pictures, n >= 20.
         mos: float [n] in [0, 1].
         judgements: the teacher's of the same pictures, or None for the curve without a teacher only.
+        pools: int [n]; students learn and are tested within one pool only, as pictures of different pools may have
+            had different teachers. Left out, all pictures are one pool. Each needs 20 or more.
         budgets: shares of the training part, in [0, 1].
         seeds: repetitions, each with other folds and other labels.
         alpha: weight of the pair-wise part of the distillation.
@@ -83,39 +97,42 @@ def label_budget(features: np.ndarray, mos: np.ndarray, judgements: Judgements |
     Raises:
         ValueError: too few pictures.
     """
-    if len(mos) < 20:
-        raise ValueError(f"A label-budget curve needs at least 20 rated pictures; got {len(mos)}.")
+    members = [np.flatnonzero(pools == pool) for pool in np.unique(pools)] if pools is not None \
+        else [np.arange(len(mos))]
+    if min(map(len, members)) < 20:
+        raise ValueError(f"A label-budget curve needs at least 20 rated pictures; got {min(map(len, members))}.")
     sides = (False, True) if judgements is not None else (False,)
     predicted: dict[tuple[float, bool], list[np.ndarray]] = {}
     counts: dict[float, list[int]] = {}
-    total = seeds * FOLDS
-    for seed in range(seeds):
-        fold = fold_of(len(mos), FOLDS, seed)
-        rows = {(budget, side): np.full(len(mos), np.nan) for budget in budgets for side in sides}
-        for index in range(FOLDS):
-            train, test = np.flatnonzero(fold != index), np.flatnonzero(fold == index)
-            # Nested draws: a larger budget keeps the labels of a smaller one.
-            drawn = np.random.default_rng([seed, index]).permutation(train)
-            taught = distil(features[train], judgements.subset(train), alpha=alpha) if judgements is not None else None
-            for budget in budgets:
-                labels = drawn[: round(budget * len(train))]
-                counts.setdefault(budget, []).append(len(labels))
-                for side in sides:
-                    head = _head(features[labels], mos[labels], taught if side else None)
-                    if head is not None:
-                        # Each part has a student of its own; in units of its scores of the training part they can be
-                        # ranked together, which needs no label.
-                        seen = head(features[train])
-                        rows[budget, side][test] = (head(features[test]) - seen.mean()) / max(seen.std(), 1e-12)
-            if progress is not None:
-                progress(seed * FOLDS + index + 1, total)
-        for key, row in rows.items():
-            predicted.setdefault(key, []).append(row)
+    parts = [(seed, pool, index) for seed in range(seeds) for pool in range(len(members)) for index in range(FOLDS)]
+    for done, (seed, pool, index) in enumerate(parts, start=1):
+        if (pool, index) == (0, 0):
+            rows = {(budget, side): np.full(len(mos), np.nan) for budget in budgets for side in sides}
+            for key, row in rows.items():
+                predicted.setdefault(key, []).append(row)
+        fold = fold_of(len(members[pool]), FOLDS, seed)
+        train, test = members[pool][fold != index], members[pool][fold == index]
+        # Nested draws: a larger budget keeps the labels of a smaller one.
+        drawn = np.random.default_rng([seed, pool, index]).permutation(train)
+        taught = distil(features[train], judgements.subset(train), alpha=alpha) if judgements is not None else None
+        for budget in budgets:
+            labels = drawn[: round(budget * len(train))]
+            counts.setdefault(budget, []).append(len(labels))
+            for side in sides:
+                head = _head(features[labels], mos[labels], taught if side else None)
+                if head is not None:
+                    # Each part has a student of its own; in units of its scores of the training part they can be
+                    # ranked together, which needs no label.
+                    seen = head(features[train])
+                    rows[budget, side][test] = (head(features[test]) - seen.mean()) / max(seen.std(), 1e-12)
+        if progress is not None:
+            progress(done, len(parts))
     points = [_point(budget, side, float(np.mean(counts[budget])), predicted[budget, side], mos)
               for side in sides for budget in budgets]
     gains = [_gain(budget, predicted[budget, True], predicted[budget, False], mos) for budget in budgets
              if judgements is not None and not np.isnan(predicted[budget, False][0]).any()]
-    return Report(tuple(points), tuple(gains), judgements.teacher if judgements is not None else None, len(mos), seeds)
+    return Report(tuple(points), tuple(gains), judgements.teacher if judgements is not None else None, len(mos), seeds,
+                  tuple(np.stack(predicted[budget, side]) for side in sides for budget in budgets))
 
 
 def _head(features: np.ndarray, mos: np.ndarray, taught: Head | None) -> Head | None:

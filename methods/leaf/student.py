@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from leaderboard.logistic import Logistic4
 from methods.leaf.backbones import Backbone, Progress, digest, load_backbone
-from methods.leaf.heads import Head, RidgeFit, fit_ridge
+from methods.leaf.heads import Head, fit_ridge
 from methods.opinions import usual_scale
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "assets" / "embedded-student"
@@ -25,7 +26,7 @@ FEWEST_LABELS = 5
 """Below this a fit says nothing: five points on a line with two unknowns leave three to be wrong about."""
 
 _WEIGHTS, _CARD = "student.safetensors", "card.json"
-_FORMAT = 1
+_FORMAT, _READS = 2, (1, 2)  # format 1 had no link
 
 
 class StudentError(ValueError):
@@ -162,7 +163,7 @@ class Student:
         prior = None if from_scratch else self.head
         before = self.predict(features=features)
         fit = fit_ridge(features, target, prior=prior)
-        self.head = fit.head
+        self.head = fit.linked(target)
         self.calibration = _cross_validated(features, target, prior, before, folds, seed)
         self.card = {**self.card, "scale": [float(low), float(high)],
                      "calibrated": {"ratings": len(mos), "penalty": fit.penalty,
@@ -213,12 +214,13 @@ class Student:
                                if error.filename else f"{folder.name or folder} holds no student.") from None
         except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError):
             raise StudentError(f"The student in {folder.name or folder} is damaged; copy it again.") from None
-        if card.get("format") != _FORMAT:
+        if card.get("format") not in _READS:
             raise StudentError(f"The student in {folder.name or folder} has format {card.get('format')}; this version "
-                               f"reads format {_FORMAT}.")
+                               f"reads formats {' and '.join(map(str, _READS))}.")
         try:
             head = Head(*(tensors[f"head.{part}"].float().numpy() for part in ("mean", "scale", "weight")),
-                        bias=float(tensors["head.bias"]))
+                        bias=float(tensors["head.bias"]),
+                        link=Logistic4(*tensors["head.link"].tolist()) if "head.link" in tensors else None)
         except KeyError as error:
             raise StudentError(f"The student in {folder.name or folder} lacks {error}; copy it again.") from None
         backbone = load_backbone(card["backbone"], {name.removeprefix("backbone."): tensor
@@ -236,6 +238,8 @@ class Student:
         for part in ("mean", "scale", "weight"):
             tensors[f"head.{part}"] = torch.from_numpy(np.array(getattr(self.head, part), dtype=np.float32))
         tensors["head.bias"] = torch.tensor(self.head.bias, dtype=torch.float32)
+        if self.head.link is not None:
+            tensors["head.link"] = torch.tensor(dataclasses.astuple(self.head.link), dtype=torch.float32)
         return tensors
 
 
@@ -255,8 +259,8 @@ def _cross_validated(features: np.ndarray, target: np.ndarray, prior: Head | Non
     predicted = np.empty(count)
     for index in range(fold.max() + 1):
         train, test = fold != index, fold == index
-        fit: RidgeFit = fit_ridge(features[train], target[train], prior=prior)
-        predicted[test] = fit.head(features[test])
+        head = fit_ridge(features[train], target[train], prior=prior).linked(target[train])
+        predicted[test] = head(features[test])
     return Calibration(
         n=count,
         srcc=stats.srcc(predicted, target), plcc=stats.plcc(predicted, target), rmse=stats.rmse(predicted, target),

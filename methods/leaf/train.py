@@ -76,7 +76,7 @@ def run(chosen: argparse.Namespace) -> int:
         student.calibrate(None, opinions.mos01[labels], features=features[rows], scale=(0.0, 1.0),
                           from_scratch=judgements is None, seed=chosen.seed)
         student.card["scale"] = list(opinions.scale)
-        _print_calibration(student)
+        print_calibration(student)
     student.save(chosen.out)
     print(f"Student saved in {chosen.out}.")
     if chosen.report and opinions is not None:
@@ -122,7 +122,7 @@ def _judge(chosen: argparse.Namespace, pictures: list[Path]):
 
     lmm = load_lmm(chosen.teacher)
     return judge(lmm, pictures, per_picture=chosen.pairs, seed=chosen.seed, cache=chosen.out / "judgements.jsonl",
-                 progress=lambda what, done, total: _tell(f"Teacher: {what}", done, total))
+                 progress=lambda what, done, total: tell(f"Teacher: {what}", done, total))
 
 
 def _backbone(name: str):
@@ -133,7 +133,7 @@ def _backbone(name: str):
 
 
 def _features(backbone, pictures: list[Path], chosen: argparse.Namespace) -> np.ndarray:
-    return backbone.features(pictures, lambda done, total: _tell("Features", done, total))
+    return backbone.features(pictures, lambda done, total: tell("Features", done, total))
 
 
 def _drawn(opinions: Opinions | None, chosen: argparse.Namespace) -> np.ndarray:
@@ -143,7 +143,8 @@ def _drawn(opinions: Opinions | None, chosen: argparse.Namespace) -> np.ndarray:
     return np.sort(order[: round(chosen.budget * len(opinions))])
 
 
-def _print_calibration(student) -> None:
+def print_calibration(student) -> None:
+    """The cross-validated accuracy of a calibrated student, if there were ratings enough for one."""
     seen = student.calibration
     if seen is None or seen.srcc is None:
         return
@@ -158,15 +159,20 @@ def _report(chosen: argparse.Namespace, features: np.ndarray, opinions: Opinions
     if judgements is not None:
         judgements = judgements.subset([position[path] for path in opinions.images])
     curve = report.label_budget(features, opinions.mos01, judgements, seeds=chosen.seeds, alpha=chosen.alpha,
-                                progress=lambda done, total: _tell("Report", done, total))
+                                progress=lambda done, total: tell("Report", done, total))
     for path in report.write(curve, chosen.out):
         print(f"Report: {path}")
+    print_gains(curve)
+
+
+def print_gains(curve) -> None:
+    """What the teacher adds at each budget, a line each."""
     for gain in curve.gains:
         print(f"At {gain.budget:.0%} of the labels the teacher adds {gain.value:+.3f} SRCC "
               f"[{gain.low:+.3f}, {gain.high:+.3f}].")
 
 
-def _tell(what: str, done: int, total: int) -> None:
+def tell(what: str, done: int, total: int) -> None:
     """A line that overwrites itself on a terminal, ten lines in a log."""
     if sys.stderr.isatty():
         print(f"\r{what} {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)

@@ -1,0 +1,95 @@
+"""What a teacher saves in labels, where it was trained on some of the rated pictures: one teacher a fold.
+
+    python -m methods.leaf budget --folds DIR --images DIR --mos ratings.csv --out runs/budget
+
+A teacher that has seen a picture's opinion score has nothing to prove on it. DIR holds a teacher a fold, as
+`python -m leaderboard evaluate --folds` reads them; each judges only the pictures that it was trained without, and
+students learn and are tested within the pictures of one fold. Judgements are kept in the output folder as they come,
+so the same command goes on after a kill.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from methods.leaf.report import label_budget, write
+from methods.leaf.teacher import Judgements, judge
+from methods.leaf.train import print_gains, tell
+from methods.opinions import read_opinions
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--folds", type=Path, required=True, help="folder with fold-0, fold-1 ...: a teacher each")
+    command.add_argument("--images", type=Path, required=True, help="folder of the rated pictures")
+    command.add_argument("--mos", type=Path, required=True, help="CSV of ratings")
+    command.add_argument("--only", type=int, nargs="+", metavar="FOLD", help="report on the pictures of these folds")
+    command.add_argument("--pairs", type=int, default=4, help="comparisons a picture takes part in, on average")
+    command.add_argument("--alpha", type=float, default=1.0, help="weight of the pair-wise judgements")
+    command.add_argument("--seeds", type=int, default=10, help="repetitions, each with other folds and labels")
+    command.add_argument("--out", type=Path, default=Path("runs/label-budget"), help="folder of the report")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Judges, measures and writes label-budget.csv and label-budget.svg; returns 0.
+
+    Raises:
+        ValueError, RuntimeError: one plain sentence each.
+    """
+    from leaderboard import folds, stats
+    from leaderboard.rated import Rated, RatedSet
+    from methods.leaf.student import Student
+    from methods.lmm.loading import load_lmm
+
+    opinions = read_opinions(chosen.mos, chosen.images)
+    teachers = folds.members(chosen.folds, "q-bench")
+    low, high = opinions.scale
+    items = tuple(Rated(name, float(mos), str(path))
+                  for name, mos, path in zip(opinions.names, opinions.mos, opinions.images))
+    dealt = folds.dealt(RatedSet("", "all", items, low, high), chosen.folds, len(teachers))
+    fold = np.array([item.fold for item in dealt.items])
+    asked = chosen.only if chosen.only is not None else range(len(teachers))
+    if absent := sorted(set(asked) - set(range(len(teachers)))):
+        raise ValueError(f"There is no fold {absent[0]}; {chosen.folds.name} has folds 0 to {len(teachers) - 1}.")
+    rows, said = [], []
+    for index in asked:
+        own = np.flatnonzero(fold == index)
+        judged = judge(load_lmm(str(teachers[index])), [opinions.images[row] for row in own], per_picture=chosen.pairs,
+                       cache=chosen.out / f"fold-{index}.jsonl",
+                       progress=lambda what, done, total, index=index: tell(f"Fold {index}, {what}", done, total))
+        print(f"Fold {index}: the teacher has SRCC {stats.srcc(judged.scores, opinions.mos01[own]):.3f} on "
+              f"{len(own)} pictures that it was trained without, and is right about "
+              f"{agreement(judged, opinions.mos01[own]):.0%} of {len(judged.pairs)} pairs.")
+        rows.append(own)
+        said.append(judged)
+    order = np.concatenate(rows)
+    features = Student.load().features([opinions.images[row] for row in order],
+                                       lambda done, total: tell("Features", done, total))
+    curve = label_budget(features, opinions.mos01[order], together(said), pools=fold[order], seeds=chosen.seeds,
+                         alpha=chosen.alpha, progress=lambda done, total: tell("Report", done, total))
+    for path in write(curve, chosen.out):
+        print(f"Report: {path}")
+    print_gains(curve)
+    return 0
+
+
+def agreement(judged: Judgements, mos: np.ndarray) -> float:
+    """Share of the teacher's preferences that go the way of the opinion scores [n], ties counted half."""
+    if not len(judged.pairs):
+        return float("nan")
+    difference = mos[judged.pairs[:, 0]] - mos[judged.pairs[:, 1]]
+    return float(np.mean(0.5 + 0.5 * np.sign(difference) * np.sign(judged.preference - 0.5)))
+
+
+def together(parts: Sequence[Judgements]) -> Judgements:
+    """Judgements of different pictures by different teachers as one; no pair joins two parts."""
+    starts = np.cumsum([0, *(len(part.probabilities) for part in parts)])
+    return Judgements(
+        np.concatenate([part.probabilities for part in parts]),
+        np.concatenate([part.pairs + start for part, start in zip(parts, starts)]),
+        np.concatenate([part.forward for part in parts]), np.concatenate([part.backward for part in parts]),
+        " ".join(part.teacher for part in parts),
+    )
