@@ -17,7 +17,7 @@ import urllib.request
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-SECONDS_TO_START = 120
+SECONDS_TO_START = 300
 
 
 @functools.cache
