@@ -127,6 +127,7 @@ def train(chosen: argparse.Namespace) -> int:
         else:
             parts = data.split_by_content(pictures, chosen.seed)
             data.write_split(parts, split_file)
+        data.write_tables(data.part_of(pictures, parts, "test"), chosen.out, "test")
     training, validation = (data.part_of(pictures, parts, part) for part in ("train", "validation"))
     if not training or not validation:
         raise ValueError(f"{split_file} leaves the training or the validation part empty; write a new split.")

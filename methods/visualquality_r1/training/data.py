@@ -159,6 +159,18 @@ def part_of(pictures: Sequence[RatedPicture], parts: dict[tuple[str, str], str],
     return [picture for picture in pictures if parts[picture.source, picture.name] == part]
 
 
+def write_tables(pictures: Sequence[RatedPicture], folder: Path, part: str) -> list[Path]:
+    """Writes a part's opinions as one table image,mos a set, `PART-SET.csv`, for `python -m leaderboard evaluate`."""
+    paths = []
+    for source in dict.fromkeys(picture.source for picture in pictures):
+        paths.append(folder / f"{part}-{source.replace('/', '-')}.csv")
+        with paths[-1].open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["image", "mos"])
+            writer.writerows([picture.name, picture.mos] for picture in pictures if picture.source == source)
+    return paths
+
+
 def training_dataset(pictures: Sequence[RatedPicture], wording: str, longest_side: int | None) -> Any:
     """A `datasets.Dataset` in the form that GRPOTrainer takes; pictures are decoded when they are drawn.
 

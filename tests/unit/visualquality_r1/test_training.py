@@ -49,6 +49,14 @@ def test_a_split_keeps_contents_together_and_round_trips(tables, tmp_path):
     assert data.read_split(tmp_path / "split.csv", pictures) == parts
 
 
+def test_a_part_is_written_as_tables_that_can_be_read_again(tables, tmp_path):
+    pictures = data.read_sets(tables, [None, None])
+    paths = data.write_tables(pictures[3:15], tmp_path, "test")
+    assert [path.name for path in paths] == ["test-kadid.csv", "test-spaq.csv"]
+    again = data.read_sets(paths, [tables[0].parent, tables[1].parent])
+    assert [(one.path, one.mos) for one in again] == [(one.path, one.mos) for one in pictures[3:15]]
+
+
 def test_splits_are_six_to_two_to_two_and_follow_the_seed():
     pictures = [data.RatedPicture(Path(f"{i}.png"), f"{i}.png", i, "a", f"{i}.png") for i in range(100)]
     first, second = data.split_by_content(pictures, 0), data.split_by_content(pictures, 0)
