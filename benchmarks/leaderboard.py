@@ -33,7 +33,7 @@ VIEWS = (View(), View(training="free"), View(search="qwen"), View(metric="plcc")
 
 def enlarged(board: schema.Board, rows: int) -> schema.Board:
     """The board with its published rows repeated under other variants until it has `rows` rows."""
-    have = len(catalogue(board).entries)
+    have = len(catalogue(board).entries) - board.measured["run"].nunique()
     copies = [board.published.assign(variant=board.published["variant"] + f" copy {number}" if number else
                                      board.published["variant"]) for number in range(-(-rows // have))]
     return dataclasses.replace(board, published=pd.concat(copies, ignore_index=True))

@@ -18,6 +18,8 @@ from leaderboard.tables import Row, Table
 
 FORMATS = ("csv", "markdown", "latex")
 DASH = "–"
+MOST_TEX_ROWS, MOST_TEX_DATASETS = 50, 9
+"""What a page of a paper holds; more is exported all the same, with a comment that says so."""
 LEGEND = ("† trained on the tested set (‡: possibly)", "? doubtful as printed, see the note of the cell",
           "* measured here")
 
@@ -142,6 +144,9 @@ def to_latex(board: Board, shown: Table, *, link: str = "", standalone: bool = F
         lines.append(f"{' & '.join([name, *cells])} \\\\")
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table*}"]
     body = "\n".join(lines) + "\n"
+    if len(shown.rows) > MOST_TEX_ROWS or columns > MOST_TEX_DATASETS:
+        body = (f"% {len(shown.rows)} rows by {columns} datasets are more than a page holds; narrow the view or split "
+                f"the table.\n{body}")
     if not standalone:
         return "% Needs \\usepackage{booktabs}.\n" + (f"% {link}\n" if link else "") + body
     return ("\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage[utf8]{inputenc}\n"

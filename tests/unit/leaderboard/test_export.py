@@ -65,6 +65,11 @@ def test_latex_is_well_formed(board, view, standalone):
     assert text.count("\\\\\n") == len(shown.rows) + 1
 
 
+def test_latex_says_when_a_table_is_more_than_a_page(board):
+    assert "more than a page holds" in to_latex(board, table(board, View()))
+    assert "more than a page holds" not in to_latex(board, table(board, VIEWS[1]))
+
+
 def test_the_latex_check_can_fail():
     good = r"\begin{tabular}{lr}a & b \\" + "\n" + r"\end{tabular}"
     check_latex(good)
