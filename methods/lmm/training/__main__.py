@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-STEPS = 4000
+STEPS = 3600
 
 
 def parser(add_help: bool = True) -> argparse.ArgumentParser:

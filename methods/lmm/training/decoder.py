@@ -29,15 +29,15 @@ PROJECTOR_RATE = 0.05
 """The projector's share of the learning rate. It starts with everything at hand; at the full rate it soon shouts the
 quality, a constant beside it, so loudly that nothing else is left of a normalised token."""
 
-PART_RATES = (1.0, 0.5, 0.25)
-"""The share of the rate with which each part of the training starts."""
+SECOND_RATE = 0.5
+"""The share of the rate with which the second part of training starts."""
 
 WARM_UP = 60
 KEY_WEIGHT, DIGIT_WEIGHT, TEXT_WEIGHT = 1.5, 0.6, 0.3
 """How much a token of the sentence that names the flaw, a digit of the score and any other token of an answer in words
 count; an answer of one word counts 1."""
 
-PRECISE = 0.28
+PRECISE = 0.2
 """The last share of the steps runs in single precision, the others in bfloat16 where the processor multiplies it
 faster."""
 
@@ -277,9 +277,9 @@ def train(
 
 
 def _schedule(step: int, steps: int) -> float:
-    """Share of the learning rate: an arc for each part of the training, each lower than the one before."""
-    number, own, length = tasks.part(step, steps)
-    return PART_RATES[number] * _arc(own, length)
+    """Share of the learning rate: one arc over the mixed lessons, a lower one over those that compare pictures."""
+    mixed = tasks.mixed_steps(steps)
+    return _arc(step, mixed) if step < mixed else SECOND_RATE * _arc(step - mixed, steps - mixed)
 
 
 def _arc(step: int, steps: int) -> float:

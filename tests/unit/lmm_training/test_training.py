@@ -248,25 +248,22 @@ def test_a_ladder_shows_each_training_photo_at_all_levels_of_one_damage(shots):
         assert brightness == sorted(brightness, reverse=True)
 
 
-def test_the_parts_of_the_training_ask_for_everything():
+def test_the_last_quarter_of_the_steps_compares_pictures():
     steps = 400
-    asked = {0: [], 1: [], 2: []}
-    for step in range(steps):
-        number, own, length = tasks.part(step, steps)
-        assert 0 <= own < length
-        asked[number] += [kinds for kinds, _ in tasks.lessons(step, steps)]
-    assert [len(asked[number]) / 2 for number in asked] == [270, 90, 40]
+    first, last = ([kinds for step in part for kinds, _ in tasks.lessons(step, steps)]
+                   for part in (range(300), range(300, steps)))
     everything = {kind for group, _ in tasks.MIX for kind in group}
-    for lessons in asked.values():
-        assert {kind for kinds in lessons for kind in kinds} == everything, "what was learned is kept up"
-    assert asked[1].count((tasks.same_object,)) == len(asked[1]) // 2
+    assert {kind for kinds in first for kind in kinds} == everything
+    assert {kind for kinds in last for kind in kinds} == everything, "what was learned first is kept up"
+    assert last.count((tasks.same_object,)) == len(last) // 2
 
 
-def test_the_learning_rate_has_an_arc_for_each_part():
+def test_the_learning_rate_has_one_arc_for_each_part():
     rates = [decoder._schedule(step, 4000) for step in range(4000)]
-    for share, part in zip(decoder.PART_RATES, (rates[:2700], rates[2700:3600], rates[3600:])):
-        assert max(part) == share
-        assert part[-1] == pytest.approx(0.01 * share, abs=1e-3 * share)
+    assert max(rates) == 1
+    assert rates[2999] == pytest.approx(0.01, abs=1e-3)
+    assert max(rates[3000:]) == decoder.SECOND_RATE
+    assert rates[-1] == pytest.approx(0.01 * decoder.SECOND_RATE, abs=1e-3)
 
 
 def test_the_curve_over_photos_uses_only_other_folds_and_rises(shots, means, tmp_path):
