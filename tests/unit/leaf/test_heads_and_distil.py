@@ -79,6 +79,24 @@ def test_many_labels_overrule_a_wrong_prior() -> None:
     assert stats.srcc(fit.head(features[200:]), quality[200:]) > 0.85
 
 
+def test_a_link_gives_the_ends_of_the_scale_back_and_keeps_the_order() -> None:
+    features, quality = made(400)
+    ends = 1 / (1 + np.exp(-12 * (quality - 0.5)))  # people use the ends more than the middle
+    fit = fit_ridge(features[:200], ends[:200])
+    linked = fit.linked(ends[:200])
+    test, truth = features[200:], ends[200:]
+    assert linked.link.increasing
+    assert np.array_equal(np.argsort(linked.linear(test)), np.argsort(linked(test)))
+    assert stats.plcc(linked(test), truth) > stats.plcc(fit.head(test), truth) + 0.005
+    assert np.ptp(linked(test)) > np.ptp(np.clip(fit.head(test), 0, 1)) - 0.1
+    few = fit_ridge(features[:40], ends[:40])
+    assert few.linked(ends[:40]).link is None
+    # As the start of another fit, a head counts without its link.
+    again = fit_ridge(features[:10], ends[:10], prior=linked).head
+    plain = fit_ridge(features[:10], ends[:10], prior=fit.head).head
+    assert again(test) == pytest.approx(plain(test))
+
+
 def test_distillation_learns_scores_and_preferences() -> None:
     features, quality = made(200)
     head = distil(features[:120], judged(quality[:120]))

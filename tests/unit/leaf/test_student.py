@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from leaderboard import stats
+from leaderboard.logistic import Logistic4
 from methods.base import load_method
 from methods.leaf.backbones import TowerBackbone, fitted, load_backbone
 from methods.leaf.efficientnet import EfficientNetLite
@@ -91,6 +94,20 @@ def test_a_saved_student_is_the_same_student(rated: tuple, features: np.ndarray,
     card = json.loads((tmp_path / "mine" / "card.json").read_text())
     assert card["calibrated"]["ratings"] == 24
     assert own.card.get("population") is None
+
+
+def test_a_link_is_saved_and_older_students_have_none(student: Student, features: np.ndarray, tmp_path: Path) -> None:
+    link = Logistic4(upper=0.9, lower=0.1, midpoint=0.5, slope=0.1)
+    own = Student(student.backbone, replace(student.head, link=link), student.card)
+    again = Student.load(own.save(tmp_path / "linked"))
+    assert again.predict(features=features) == pytest.approx(own.predict(features=features), abs=1e-6)
+    assert again.revision == own.revision != student.revision
+    card = json.loads((tmp_path / "linked" / "card.json").read_text())
+    tensors = load_file(str(tmp_path / "linked" / "student.safetensors"))
+    del tensors["head.link"]
+    save_file(tensors, str(tmp_path / "linked" / "student.safetensors"))
+    (tmp_path / "linked" / "card.json").write_text(json.dumps({**card, "format": 1}))
+    assert Student.load(tmp_path / "linked").head.link is None
 
 
 def test_what_cannot_be_calibrated_is_said(features: np.ndarray, student: Student) -> None:
