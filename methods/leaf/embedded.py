@@ -3,10 +3,10 @@
     python -m methods.leaf.embedded --weights efficientnet-lite0.pth --images DIR --mos scores.csv \
         --out assets/embedded-student [--folds DIR]
 
-The tower keeps its ImageNet weights; the head is a ridge over several views of every picture, with a logistic link to
-the scale. The card holds repeated five-fold cross-validation in which all views of a picture are always in the same
-part, and penalty and link are chosen within the training part; a left-out picture is scored as it is. `--folds DIR`
-also keeps the students of one such cross-validation, for `python -m leaderboard evaluate --method leaf --folds DIR`.
+The tower keeps its ImageNet weights; the head is a ridge over every picture and its mirror image. The card holds
+repeated five-fold cross-validation in which a picture and its mirror image are always in the same part and the
+penalty is chosen within the training part. `--folds DIR` also keeps the students of one such cross-validation, for
+`python -m leaderboard evaluate --method leaf --folds DIR`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,57 +23,38 @@ from PIL import Image, ImageOps
 from leaderboard import stats
 from methods.images import decode
 from methods.leaf.backbones import TowerBackbone
-from methods.leaf.heads import Head, fit_ridge
+from methods.leaf.heads import fit_ridge
 from methods.leaf.student import EMBEDDED, Student, fold_of
 from methods.opinions import Opinions, read_opinions
 
-TAPS = (2, 3, 11, 12, 13, 14)
-"""Of Lite0's blocks the ones whose wide maps predict opinions best together: the four with 192 channels know what is
-wrong with the picture as a whole, two early ones how sharp and clean its finest detail is."""
-
-VIEWS = 3
+TAPS = (11, 12, 13, 14)
+"""The four 192-channel blocks of Lite0: of all blocks, the ones whose wide maps predict opinions best."""
 
 FOLDS, REPEATS = 5, 10
 _QUANTILES = 101
 
 
-def views(picture: Image.Image) -> list[Image.Image]:
-    """The picture as it is, mirrored, and without a tenth at the right and at the bottom.
-
-    None changes the opinion of it much, and each shifts what every cell of the tower sees.
-    """
-    width, height = picture.size
-    return [picture, ImageOps.mirror(picture),
-            picture.crop((0, 0, max(round(0.9 * width), 1), max(round(0.9 * height), 1)))]
-
-
-def features_of_views(backbone: TowerBackbone, opinions: Opinions) -> np.ndarray:
-    """float32 [VIEWS, n, width]."""
-    shown = [views(decode(path).image) for path in opinions.images]
+def mirrored_features(backbone: TowerBackbone, opinions: Opinions) -> np.ndarray:
+    """float32 [2, n, width], of the pictures and of their mirror images."""
+    pictures = [decode(path).image for path in opinions.images]
 
     def tell(done: int, total: int) -> None:
         if done % 20 == 0 or done == total:
             print(f"\rfeatures {done}/{total}", end="" if done < total else "\n", file=sys.stderr, flush=True)
 
-    rows = backbone.features([view for of_one in shown for view in of_one], tell)
-    return rows.reshape(len(shown), VIEWS, -1).swapaxes(0, 1)
-
-
-def fit(features: np.ndarray, mos: np.ndarray) -> tuple[Head, float]:
-    """The head of some pictures' views [VIEWS, n, d] and opinion scores [n], and its penalty."""
-    count = len(mos)
-    fitted = fit_ridge(np.concatenate(features), np.tile(mos, VIEWS), groups=np.tile(np.arange(count), VIEWS))
-    # The link is for pictures as they are.
-    return replace(fitted, left_out=fitted.left_out[:count]).linked(mos), fitted.penalty
+    mirrored: list[Image.Image] = [ImageOps.mirror(picture) for picture in pictures]
+    return np.stack([backbone.features(pictures, tell), backbone.features(mirrored, tell)])
 
 
 def cross_validate(features: np.ndarray, mos: np.ndarray, repeats: int = REPEATS) -> np.ndarray:
-    """Predictions of left-out pictures, float64 [repeats, n], from features [VIEWS, n, d]."""
+    """Predictions of left-out pictures, float64 [repeats, n], from mirrored features [2, n, d]."""
     predicted = np.empty((repeats, len(mos)))
     for repeat in range(repeats):
         fold = fold_of(len(mos), FOLDS, repeat)
         for index in range(FOLDS):
-            head, _ = fit(features[:, fold != index], mos[fold != index])
+            train = np.flatnonzero(fold != index)
+            head = fit_ridge(np.concatenate(features[:, train]), np.tile(mos[train], 2),
+                             groups=np.tile(train, 2)).head
             predicted[repeat, fold == index] = head(features[0, fold == index])
     return predicted
 
@@ -104,21 +84,20 @@ def train(weights: Path, opinions: Opinions, folds: Path | None = None) -> Stude
     # The card's numbers are those of the weights as they are stored.
     tower.half().float()
     backbone = TowerBackbone(tower, TAPS)
-    features, mos = features_of_views(backbone, opinions), opinions.mos01
+    features, mos = mirrored_features(backbone, opinions), opinions.mos01
     predicted = cross_validate(features, mos)
     if folds is not None:
         save_folds(folds, backbone, features, opinions)
-    head, penalty = fit(features, mos)
+    fit = fit_ridge(np.concatenate(features), np.tile(mos, 2), groups=np.tile(np.arange(len(mos)), 2))
     card = {
         "name": "embedded",
         "scale": list(opinions.scale),
         "training": {
             "tower": "EfficientNet-Lite0, ImageNet weights (Apache 2.0), frozen, stored in half precision",
-            "head": f"ridge over {backbone.width:,} statistics, penalty chosen by leave-one-picture-out, and a "
-                    "logistic link to the scale",
-            "penalty": penalty,
+            "head": "ridge over 12,384 statistics, penalty chosen by leave-one-picture-out",
+            "penalty": fit.penalty,
             "pictures": "399 pictures of the LIVE In the Wild Image Quality Challenge with their mean opinion scores, "
-                        "each also mirrored and cropped",
+                        "each also mirrored",
             "notice": "Trained on LIVE Challenge data: flag every result of this student on that dataset.",
         },
         "measured": {
@@ -132,7 +111,7 @@ def train(weights: Path, opinions: Opinions, folds: Path | None = None) -> Stude
                                      np.linspace(0, 1, _QUANTILES)).round(4).tolist(),
         },
     }
-    return Student(backbone, head, card)
+    return Student(backbone, fit.head, card)
 
 
 def save_folds(folder: Path, backbone: TowerBackbone, features: np.ndarray, opinions: Opinions) -> None:
@@ -142,10 +121,10 @@ def save_folds(folder: Path, backbone: TowerBackbone, features: np.ndarray, opin
     fold, mos = fold_of(len(opinions), FOLDS, 0), opinions.mos01
     for index in range(FOLDS):
         rows = np.flatnonzero(fold != index)
-        head, penalty = fit(features[:, rows], mos[rows])
+        fit = fit_ridge(np.concatenate(features[:, rows]), np.tile(mos[rows], 2), groups=np.tile(rows, 2))
         card = {"name": "embedded", "scale": list(opinions.scale),
-                "training": {"penalty": penalty, "pictures": f"{len(rows)} of {len(mos)}: all but fold {index}"}}
-        Student(backbone, head, card).save(folder / f"fold-{index}" / "student")
+                "training": {"penalty": fit.penalty, "pictures": f"{len(rows)} of {len(mos)}: all but fold {index}"}}
+        Student(backbone, fit.head, card).save(folder / f"fold-{index}" / "student")
     folds.write(folder, opinions.names, fold)
 
 
