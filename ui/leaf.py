@@ -47,7 +47,7 @@ def build(page: gr.Blocks) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             picture = picture_input(elem_id="leaf-picture")
-            which = gr.Radio([SHIPS, OWN], value=SHIPS, label="Student")
+            which = gr.Radio([SHIPS, OWN], value=SHIPS, label="Student", elem_id="leaf-student")
             form = options_form(LEAF.options)
             button = gr.Button("Score", variant="primary", elem_id="leaf-run")
         with gr.Column(scale=3, min_width=300):
@@ -60,8 +60,9 @@ def build(page: gr.Blocks) -> None:
                     f"{visitors.LIFETIME_SECONDS // 60} minutes at the latest.")
         with gr.Row():
             with gr.Column(min_width=280):
-                photos = pictures_input("Rated pictures")
-                table = gr.File(label="Ratings (CSV)", file_types=[".csv", ".tsv", ".txt"], height=110)
+                photos = pictures_input("Rated pictures", elem_id="leaf-photos")
+                table = gr.File(label="Ratings (CSV)", file_types=[".csv", ".tsv", ".txt"], height=110,
+                                elem_id="leaf-table")
             with gr.Column(min_width=280):
                 scale = gr.Dropdown([GUESS, "0 to 1", "1 to 5", "0 to 5", "1 to 10", "0 to 100"], value=GUESS,
                                     label="Scale of the ratings", info="Or type your own, such as 1 to 9",
@@ -70,8 +71,8 @@ def build(page: gr.Blocks) -> None:
                                       ("lower is better (DMOS)", "lower")], value="guess", label="Direction")
                 make = gr.Button("Calibrate", elem_id="leaf-make")
         status = gr.Markdown(elem_id="leaf-status")
-        fit = gr.Plot(visible=False, show_label=False, container=False, elem_classes="evidence")
-        keep = gr.DownloadButton("Download your student", visible=False)
+        fit = gr.Plot(visible=False, show_label=False, container=False, elem_classes="evidence", elem_id="leaf-fit")
+        keep = gr.DownloadButton("Download your student", visible=False, elem_id="leaf-keep")
     shown = [*panel.outputs, standing, where]
 
     @plain_errors
