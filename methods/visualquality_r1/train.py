@@ -110,6 +110,8 @@ def train(chosen: argparse.Namespace) -> int:
     from methods.visualquality_r1.training import data
 
     ensure_torchvision()
+    import torch
+
     try:
         from accelerate import PartialState
     except ImportError:
@@ -117,7 +119,8 @@ def train(chosen: argparse.Namespace) -> int:
     folders = chosen.images or [None] * len(chosen.data)
     if len(folders) != len(chosen.data):
         raise ValueError(f"Give one --images for each --data; got {len(folders)} for {len(chosen.data)}.")
-    state = PartialState()
+    # Without a GPU, accelerate takes launched processes for single ones unless it is told.
+    state = PartialState(cpu=not torch.cuda.is_available())
     pictures = data.read_sets(chosen.data, folders, chosen.content, lambda note: state.print(f"note: {note}"))
     chosen.out.mkdir(parents=True, exist_ok=True)
     split_file = chosen.split or chosen.out / "split.csv"
