@@ -17,10 +17,10 @@ import numpy as np
 
 from methods.lmm.training import directions, evaluate, pipeline
 
-SHARES = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
+SHARES = (0.1, 0.25, 0.5, 1.0)
 """Of the rated photos that a fold may be trained on."""
 
-DRAWS = 3
+DRAWS = 1
 """How often each smaller share is drawn."""
 
 LABELS = {"five-level": "five levels", "iqarag": "with references", "same object": "same object (AUC)",
