@@ -18,7 +18,6 @@ from PIL import Image
 
 from methods.lmm.base import LMM, LMMError
 from methods.lmm.checkpoint import Checkpoint
-from methods.lmm.cpu import fold_batch_norms
 from methods.lmm.plain import PlainRunner
 from methods.lmm.prompt import Prompt
 from methods.lmm.rendering import Rendered, render
@@ -61,8 +60,6 @@ class TransformersLMM(LMM):
         vision_cache_bytes: int = VISION_CACHE_BYTES,
     ) -> None:
         checkpoint = Checkpoint.load(source, device=device, dtype=dtype, revision=revision)
-        if checkpoint.model.device.type == "cpu" and checkpoint.model.dtype.itemsize == 4:
-            fold_batch_norms(checkpoint.model)  # in half precision, folded weights would be rounded
         self._hold(checkpoint, name or checkpoint.name, vision_cache_bytes)
 
     @classmethod
