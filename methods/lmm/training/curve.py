@@ -46,8 +46,8 @@ def over_steps(material: pipeline.Material, cache: Path, folds: Sequence[int]) -
 
     kept = [{int(path.stem.removeprefix("step-")) for path in (cache / f"fold-{fold}").glob("step-*.pt")}
             for fold in folds]
-    respondents = [evaluate.Respondent(cache / f"fold-{fold}" / "model", tokens_of(material, cache / f"fold-{fold}"))
-                   for fold in folds]
+    folders = [cache / f"fold-{fold}" for fold in folds]
+    respondents = [evaluate.Respondent(folder / "model", evaluate.tokens_of(material, folder)) for folder in folders]
     for step in sorted(set.intersection(*kept)) if kept else []:
         answers = []
         for fold, respondent in zip(folds, respondents):
@@ -90,11 +90,6 @@ def over_photos(material: pipeline.Material, folds: Sequence[int], shares: Seque
             tested = whole[~np.isnan(scores[whole])]
             found.append(srcc(scores[tested], mos[tested]))
         yield Point("photos", round(np.mean(counts)), "regressions", float(np.mean(found)))
-
-
-def tokens_of(material: pipeline.Material, folder: Path) -> np.ndarray:
-    """Tokens of all shots as the model in a fold's cache folder sees them."""
-    return directions.Directions.load(folder / "fitted.npz").tokens(material.grids).mean(axis=1)
 
 
 def draw(points: Sequence[Point], path: Path) -> None:

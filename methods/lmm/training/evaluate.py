@@ -235,7 +235,7 @@ def report(material: Any, cache: Path, folds: Sequence[int], shipped: Path | Non
     answers = []
     for fold in folds:
         folder = cache / f"fold-{fold}"
-        answers.append(fold_scores(material, Respondent(folder / "model", _tokens(material, folder)), fold, quick))
+        answers.append(fold_scores(material, Respondent(folder / "model", tokens_of(material, folder)), fold, quick))
         print(f"fold {fold}: " + ", ".join(
             f"{name} {srcc(answers[-1][name], answers[-1]['mos']):.3f}" for name in answers[-1]
             if name not in ("mos", "row", "same", "strangers", "look-alikes", "parsed")), file=sys.stderr, flush=True)
@@ -267,7 +267,7 @@ def report(material: Any, cache: Path, folds: Sequence[int], shipped: Path | Non
         if "parsed" in joined:
             result["answers that can be read"] = float(joined["parsed"].mean())
     if shipped is not None:
-        respondent = Respondent(shipped, _tokens(material, cache / "shipped"))
+        respondent = Respondent(shipped, tokens_of(material, cache / "shipped"))
         rows, scores = damaged_scores(material, respondent)
         truth = np.array([material.shots[row].mos for row in rows])
         low, high = bootstrap_ci(scores, truth)
@@ -284,7 +284,8 @@ def report(material: Any, cache: Path, folds: Sequence[int], shipped: Path | Non
     return result
 
 
-def _tokens(material: Any, folder: Path) -> np.ndarray:
+def tokens_of(material: Any, folder: Path) -> np.ndarray:
+    """float32 [shots, READOUT]: all shots as the model in a fold's cache folder sees them."""
     return directions.Directions.load(folder / "fitted.npz").tokens(material.grids).mean(axis=1)
 
 
