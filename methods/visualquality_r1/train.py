@@ -120,7 +120,7 @@ def train(chosen: argparse.Namespace) -> int:
     if len(folders) != len(chosen.data):
         raise ValueError(f"Give one --images for each --data; got {len(folders)} for {len(chosen.data)}.")
     # Without a GPU, accelerate takes launched processes for single ones unless it is told.
-    state = PartialState(cpu=not torch.cuda.is_available())
+    state = PartialState(cpu=not torch.accelerator.is_available())
     pictures = data.read_sets(chosen.data, folders, chosen.content, lambda note: state.print(f"note: {note}"))
     chosen.out.mkdir(parents=True, exist_ok=True)
     split_file = chosen.split or chosen.out / "split.csv"

@@ -164,6 +164,8 @@ def _arguments(out: Path, settings: RL2RSettings) -> GRPOConfig:
         top_k=50,
         top_p=1.0,
         bf16=torch.cuda.is_available(),
+        # Unless they are told, processes that were launched without a GPU train a model each.
+        use_cpu=not torch.accelerator.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
         logging_steps=1,
         save_steps=settings.save_every,

@@ -1,5 +1,7 @@
 """RL2R's data, batches and rewards; two processes reward as one does."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,14 @@ from PIL import Image
 
 from methods.visualquality_r1.thurstone import fidelity_reward
 from methods.visualquality_r1.training import data
-from methods.visualquality_r1.training.reward import Draw, batch_rewards, format_reward, mean_spread, text_of
+from methods.visualquality_r1.training.reward import (
+    Draw,
+    FidelityReward,
+    batch_rewards,
+    format_reward,
+    mean_spread,
+    text_of,
+)
 
 
 @pytest.fixture
@@ -195,10 +204,15 @@ def test_spread_and_format():
 
 
 WORKER = """
-import sys, json
+import json, sys
+from methods.torchvision_compat import ensure_torchvision
+ensure_torchvision()
+from pathlib import Path
 from accelerate import PartialState
 from methods.visualquality_r1.training.reward import FidelityReward
-state = PartialState(cpu=True)
+from methods.visualquality_r1.training.trainer import RL2RSettings, _arguments
+arguments = _arguments(Path(sys.argv[2]), RL2RSettings())
+state = PartialState()
 rows = json.load(open(sys.argv[1]))
 share = len(rows) // state.num_processes
 mine = rows[state.process_index * share : (state.process_index + 1) * share]
@@ -206,31 +220,36 @@ rewards = FidelityReward()(
     completions=[f"<think>t</think><answer>{row[3]}</answer>" for row in mine],
     source=[row[0] for row in mine], key=[row[1] for row in mine], mos=[row[2] for row in mine],
 )
-json.dump(rewards, open(f"{sys.argv[1]}.{state.num_processes}.{state.process_index}", "w"))
+seen = {"rewards": rewards, "processes": arguments.world_size, "texts": arguments.generation_batch_size}
+json.dump(seen, open(f"{sys.argv[1]}.{state.process_index}", "w"))
 # A process that leaves while the other still listens makes gloo abort.
 state.wait_for_everyone()
 state.destroy_process_group()
 """
 
 
-def test_two_processes_reward_as_one(tmp_path):
-    import json
-    import os
-
+def test_two_processes_train_one_model_and_reward_as_one(tmp_path):
+    """Under the README's launcher, without a GPU and without being told so by the environment."""
+    pytest.importorskip("trl", reason="training needs requirements-train.txt")
     rows = [[row.source, row.key, row.mos, row.score if row.score == row.score else "none"] for row in draws()]
     table, script = tmp_path / "rows.json", tmp_path / "worker.py"
     table.write_text(json.dumps(rows))
     script.write_text(WORKER)
     root = Path(__file__).resolve().parents[3]
-    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true",
-                   # Both are on this machine: its name need not resolve, and no other interface is asked.
-                   "GLOO_SOCKET_IFNAME": "lo"}
-    for processes in (1, 2):
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
-                   str(processes), str(script), str(table)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, cwd=root)
-        assert done.returncode == 0, f"{done.stderr[:3000]} ... {done.stderr[-1000:]}"
-    (alone,) = (json.loads(Path(f"{table}.1.0").read_text()),)
-    together = [reward for place in (0, 1) for reward in json.loads(Path(f"{table}.2.{place}").read_text())]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ACCELERATE_")}
+    # Both are on this machine: its name need not resolve, and no other interface is asked.
+    environment |= {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo",
+                    "HF_HOME": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
+               "--main_process_port", "0", str(script), str(table), str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, cwd=root)
+    assert done.returncode == 0, f"{done.stderr[:3000]} ... {done.stderr[-1000:]}"
+    shares = [json.loads(Path(f"{table}.{place}").read_text()) for place in (0, 1)]
+    assert [share["processes"] for share in shares] == [2, 2]
+    assert [share["texts"] for share in shares] == [2 * 8 * 6] * 2
+    together = [reward for share in shares for reward in share["rewards"]]
+    texts = [f"<answer>{row[3]}</answer>" for row in rows]
+    alone = FidelityReward()(texts, source=[row[0] for row in rows], key=[row[1] for row in rows],
+                             mos=[row[2] for row in rows])
     assert together == pytest.approx(alone)
     assert alone == pytest.approx(batch_rewards(draws()))
