@@ -10,9 +10,19 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+WORSE, BETTER = (230, 97, 1), (33, 102, 172)
+"""Orange and blue, which people who see red and green alike can tell apart."""
 
-def overlay(image: Image.Image, local: np.ndarray, strength: float = 0.55) -> Image.Image:
-    """The picture with its worse parts tinted orange and its better parts blue, about the picture's own mean.
+LONGEST_SIDE = 1024
+STRENGTH = 0.72
+_LEAST_REACH = 0.1  # in score units; below it a picture counts as even, and its small differences stay pale
+_MIDDLE = 150.0  # grey
+
+
+def overlay(image: Image.Image, local: np.ndarray, strength: float = STRENGTH) -> Image.Image:
+    """The picture in grey, its worse parts tinted orange and its better parts blue, about the mean of its parts.
+
+    The picture's own colours would be taken for the map's; grey with half its contrast leaves shapes and tints alone.
 
     Args:
         image: RGB.
@@ -20,24 +30,25 @@ def overlay(image: Image.Image, local: np.ndarray, strength: float = 0.55) -> Im
         strength: opacity of the strongest tint, in [0, 1].
 
     Returns:
-        RGB, at most 1,024 pixels on its longest side.
+        RGB, at most `LONGEST_SIDE` pixels on its longest side.
     """
     shown = image.convert("RGB")
-    shown.thumbnail((1024, 1024))
-    heat = relative(local)
-    field = Image.fromarray(heat.astype(np.float32)).resize(shown.size, Image.Resampling.BICUBIC)
-    heat = np.clip(np.asarray(field), -1, 1)[..., None]
-    # Orange and blue, which people who see red and green alike can tell apart.
-    tint = np.where(heat < 0, np.array([230.0, 97.0, 1.0]), np.array([33.0, 102.0, 172.0]))
-    alpha = strength * np.abs(heat)
-    pixels = np.asarray(shown, dtype=np.float64)
-    return Image.fromarray(np.rint(pixels * (1 - alpha) + tint * alpha).astype(np.uint8))
+    shown.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    field = Image.fromarray(relative(local).astype(np.float32)).resize(shown.size, Image.Resampling.BICUBIC)
+    grey = 0.5 * np.asarray(shown.convert("L"), dtype=np.float64) + 0.5 * _MIDDLE
+    return Image.fromarray(np.rint(_tinted(grey[..., None], np.asarray(field)[..., None], strength)).astype(np.uint8))
+
+
+def colour(heat: float, strength: float = STRENGTH) -> tuple[int, int, int]:
+    """RGB of a value of `relative` on middle grey, for a legend."""
+    red, green, blue = np.rint(_tinted(np.array([_MIDDLE]), np.array([heat]), strength)).astype(int)
+    return int(red), int(green), int(blue)
 
 
 def relative(local: np.ndarray) -> np.ndarray:
     """Local scores minus their mean, divided by the largest difference or 0.1, whichever is more: float in [-1, 1]."""
     difference = np.asarray(local, dtype=np.float64) - np.mean(local)
-    return difference / max(float(np.abs(difference).max()), 0.1)
+    return difference / max(float(np.abs(difference).max()), _LEAST_REACH)
 
 
 def worst_box(local: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -47,3 +58,9 @@ def worst_box(local: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, 
     width, height = size
     return (round(column * width / columns), round(row * height / rows),
             round((column + 1) * width / columns), round((row + 1) * height / rows))
+
+
+def _tinted(grey: np.ndarray, heat: np.ndarray, strength: float) -> np.ndarray:
+    heat = np.clip(heat, -1, 1)
+    alpha = strength * np.abs(heat)
+    return grey * (1 - alpha) + np.where(heat < 0, np.array(WORSE, float), np.array(BETTER, float)) * alpha

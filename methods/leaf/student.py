@@ -19,12 +19,10 @@ import numpy as np
 from leaderboard.logistic import Logistic4
 from methods.leaf.backbones import Backbone, Progress, digest, load_backbone
 from methods.leaf.heads import Head, fit_ridge
+from methods.leaf.ratings import FEWEST_LABELS
 from methods.opinions import usual_scale
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "assets" / "embedded-student"
-FEWEST_LABELS = 5
-"""Below this a fit says nothing: five points on a line with two unknowns leave three to be wrong about."""
-
 _WEIGHTS, _CARD = "student.safetensors", "card.json"
 _FORMAT, _READS = 2, (1, 2)  # format 1 had no link
 
@@ -149,8 +147,9 @@ class Student:
         if mos.ndim != 1 or len(mos) != count:
             raise StudentError(f"There must be one rating a picture; got {len(mos)} ratings and {count} pictures.")
         if len(mos) < FEWEST_LABELS:
-            raise StudentError(f"{len(mos)} rated pictures are too few to calibrate; at least {FEWEST_LABELS} are "
-                               "needed, 30 or more make it worth while.")
+            few = "1 rated picture is" if len(mos) == 1 else f"{len(mos)} rated pictures are"
+            raise StudentError(f"{few} too few to calibrate; at least {FEWEST_LABELS} are needed, 30 or more make it "
+                               "worth while.")
         if np.ptp(mos) == 0:
             raise StudentError(f"All ratings are {mos[0]:g}; ratings that never differ hold nothing to learn from.")
         low, high = scale or usual_scale(mos)

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from methods.base import Assessment
+from methods.leaf.ratings import read_ratings
 
 MOST_PICTURES = 300
 LIFETIME_SECONDS = 3600
@@ -34,6 +35,7 @@ class Calibrated:
         srcc_interval, plcc_interval: 95 %.
         before_srcc: rank correlation of the embedded student with the ratings, None where it is undefined.
         predicted, rated: the cross-validated predictions and the ratings in [0, 1], for a figure.
+        scale: lowest and highest rating, so that 0 and 1 above can be shown in the visitor's units.
         notes: what was mended or assumed, and a warning where the ratings seem to run the other way.
     """
 
@@ -48,6 +50,7 @@ class Calibrated:
     predicted: tuple[float, ...]
     rated: tuple[float, ...]
     notes: tuple[str, ...]
+    scale: tuple[float, float] = (0.0, 1.0)
 
 
 def home() -> Path:
@@ -68,20 +71,25 @@ def calibrate(pictures: Sequence[str], table: str, *, scale: tuple[float, float]
     Raises:
         ValueError: one plain sentence; nothing stays behind.
     """
-    from methods.leaf.student import FEWEST_LABELS, Student
-    from methods.opinions import direction_warning, read_opinions
+    from methods.leaf.student import Student
+    from methods.opinions import direction_warning
 
     sweep()
     if len(pictures) > MOST_PICTURES:
         raise ValueError(f"At most {MOST_PICTURES} pictures are taken here, got {len(pictures)}; calibrate larger sets "
                          "on your own machine with python -m methods.leaf calibrate.")
-    opinions = read_opinions(table, pictures, scale=scale, lower_is_better=lower_is_better, minimum=FEWEST_LABELS)
+    opinions = read_ratings(table, pictures, scale=scale, lower_is_better=lower_is_better)
     student = Student.load()
     features = student.features(opinions.images)
     warning = direction_warning(opinions.mos01, student.predict(features=features))
     student.calibrate(None, opinions.mos01, features=features, scale=(0.0, 1.0))
     student.card |= {"name": "your student", "scale": list(opinions.scale)}
     seen = student.calibration
+    predicted = np.clip(seen.predicted, 0, 1) if seen.predicted is not None else np.zeros(0)
+    if len(predicted):
+        # Where a photo stands among the visitor's own, by scores that the student gave them without having seen them.
+        student.card["population"] = {"name": f"the {seen.n} pictures you rated",
+                                      "quantiles": np.quantile(predicted, np.linspace(0, 1, 101)).round(4).tolist()}
     whole = home() / uuid.uuid4().hex
     try:
         folder = student.save(whole / "student")
@@ -89,10 +97,10 @@ def calibrate(pictures: Sequence[str], table: str, *, scale: tuple[float, float]
     except OSError:
         shutil.rmtree(whole, ignore_errors=True)
         raise
-    predicted = np.clip(seen.predicted, 0, 1) if seen.predicted is not None else np.zeros(0)
     return Calibrated(
         str(folder), archive, seen.n, seen.srcc, seen.plcc, seen.srcc_interval, seen.plcc_interval, seen.before_srcc,
         tuple(predicted.tolist()), tuple(opinions.mos01.tolist()), (*opinions.notes, *([warning] if warning else [])),
+        opinions.scale,
     )
 
 
