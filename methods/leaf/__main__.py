@@ -1,6 +1,7 @@
 """Students from the shell.
 
-    python -m methods.leaf train --teacher LMM --images DIR [--mos CSV] [--budget 0.1]
+    python -m methods.leaf label --teacher LMM --images DIR --out LABELS
+    python -m methods.leaf train --teacher LMM --images DIR [--mos CSV] [--budget 0.1] [--backbone MODEL]
     python -m methods.leaf calibrate --images DIR --mos CSV --out STUDENT
     python -m methods.leaf predict PATH... [--student STUDENT]
     python -m methods.leaf budget --folds TEACHERS --images DIR --mos CSV
@@ -13,45 +14,43 @@ import csv
 import sys
 from pathlib import Path
 
-from methods.leaf import held_out, train
+from methods.leaf import held_out, label, train
+from methods.leaf.shell import DONE, SOME_FAILED, pictures_in, plainly, tell
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit 0 done, 1 where some pictures failed, 2 with one sentence on stderr."""
+    """Exit 0 done, 1 where some pictures failed, 2 with one sentence on stderr, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["train"]:
         return train.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m methods.leaf", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
+    label.add_arguments(commands.add_parser("label", help="have a teacher judge a folder of pictures"))
     commands.add_parser("train", help="distil a student from a teacher and ratings", add_help=False)
     calibrate = commands.add_parser("calibrate", help="fit a student to ratings")
     calibrate.add_argument("--images", type=Path, required=True, help="folder of the rated pictures")
     calibrate.add_argument("--mos", type=Path, required=True, help="CSV of ratings")
     calibrate.add_argument("--student", type=Path, help="student to start from; the embedded one by default")
-    calibrate.add_argument("--lower-is-better", action="store_true", default=None, help="the ratings are DMOS")
-    calibrate.add_argument("--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="of the ratings")
+    train.add_rating_arguments(calibrate)
     calibrate.add_argument("--out", type=Path, required=True, help="folder of the calibrated student")
     predict = commands.add_parser("predict", help="score pictures: path,score,mos,error as CSV")
     predict.add_argument("paths", type=Path, nargs="+", help="pictures or folders")
     predict.add_argument("--student", type=Path, help="the embedded one by default")
     held_out.add_arguments(commands.add_parser("budget", help="what held-out teachers save in labels"))
     chosen = parser.parse_args(arguments)
-    work = {"calibrate": _calibrate, "predict": _predict, "budget": held_out.run}
-    try:
-        return work[chosen.command](chosen)
-    except (ValueError, RuntimeError, OSError) as error:
-        print(f"{error}", file=sys.stderr)
-        return 2
+    work = {"label": label.run, "calibrate": _calibrate, "predict": _predict, "budget": held_out.run}
+    return plainly(work[chosen.command], chosen)
 
 
 def _calibrate(chosen: argparse.Namespace) -> int:
-    from methods.leaf.student import EMBEDDED, FEWEST_LABELS, Student
-    from methods.opinions import direction_warning, read_opinions
+    from methods.leaf.ratings import read_ratings
+    from methods.leaf.student import EMBEDDED, Student
+    from methods.opinions import direction_warning
 
-    opinions = read_opinions(chosen.mos, chosen.images, scale=tuple(chosen.scale) if chosen.scale else None,
-                             lower_is_better=chosen.lower_is_better, minimum=FEWEST_LABELS)
+    opinions = read_ratings(chosen.mos, chosen.images, scale=tuple(chosen.scale) if chosen.scale else None,
+                            lower_is_better=chosen.lower_is_better)
     student = Student.load(chosen.student or EMBEDDED)
-    features = student.features(opinions.images, lambda done, total: train.tell("Features", done, total))
+    features = student.features(opinions.images, lambda done, total: tell("Features", done, total))
     warning = direction_warning(opinions.mos01, student.predict(features=features))
     for note in (*opinions.notes, *([warning] if warning else [])):
         print(note, file=sys.stderr)
@@ -60,14 +59,16 @@ def _calibrate(chosen: argparse.Namespace) -> int:
     train.print_calibration(student)
     student.save(chosen.out)
     print(f"Student saved in {chosen.out}.")
-    return 0
+    return DONE
 
 
 def _predict(chosen: argparse.Namespace) -> int:
     from methods.leaf.student import EMBEDDED, Student
 
     student = Student.load(chosen.student or EMBEDDED)
-    paths = [path for given in chosen.paths for path in (_walk(given) if given.is_dir() else [given])]
+    paths = [path for given in chosen.paths for path in (pictures_in(given) if given.is_dir() else [given])]
+    if not paths:
+        raise ValueError(f"There are no pictures in {chosen.paths[0]}; give pictures or folders that hold some.")
     writer = csv.writer(sys.stdout)
     writer.writerow(["path", "score", "mos", "error"])
     failed, step = 0, 64
@@ -78,14 +79,8 @@ def _predict(chosen: argparse.Namespace) -> int:
             writer.writerow([path, *(("", "") if score is None else (f"{score:.6f}", f"{student.to_mos(score):.4f}")),
                              error or ""])
         sys.stdout.flush()
-        train.tell("Scored", start + len(part), len(paths))
-    return 1 if failed else 0
-
-
-def _walk(folder: Path) -> list[Path]:
-    from methods.images import PICTURE_SUFFIXES
-
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+        tell("Scored", start + len(part), len(paths))
+    return SOME_FAILED if failed else DONE
 
 
 def _scored(student, paths):

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from methods.leaf.report import label_budget, write
+from methods.leaf.shell import tell
 from methods.leaf.teacher import Judgements, judge
-from methods.leaf.train import print_gains, tell
+from methods.leaf.train import print_gains
 from methods.opinions import read_opinions
 
 

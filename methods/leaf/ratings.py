@@ -42,7 +42,7 @@ def read_ratings(table: str | Path, images: str | Path | Iterable[str | Path], *
             decode(path)
             kept.append(row)
         except ImageError as error:
-            broken.append(f"{Path(opinions.names[row]).name} is left out: {error}")
+            broken.append(f"{path.name} is left out: {error}")
     if not broken:
         return opinions
     name = Path(table).name

@@ -22,6 +22,7 @@ from methods.leaf.teacher import Judgements
 
 BUDGETS = (0.0, 0.01, 0.05, 0.1, 0.3, 1.0)
 FOLDS = 5
+FEWEST_PICTURES = 20
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,9 @@ def label_budget(features: np.ndarray, mos: np.ndarray, judgements: Judgements |
     """
     members = [np.flatnonzero(pools == pool) for pool in np.unique(pools)] if pools is not None \
         else [np.arange(len(mos))]
-    if min(map(len, members)) < 20:
-        raise ValueError(f"A label-budget curve needs at least 20 rated pictures; got {min(map(len, members))}.")
+    if min(map(len, members)) < FEWEST_PICTURES:
+        raise ValueError(f"A label-budget curve needs at least {FEWEST_PICTURES} rated pictures; got "
+                         f"{min(map(len, members))}.")
     sides = (False, True) if judgements is not None else (False,)
     predicted: dict[tuple[float, bool], list[np.ndarray]] = {}
     counts: dict[float, list[int]] = {}

@@ -160,14 +160,16 @@ class Student:
             features = self.features(images, progress)
         target = (mos - low) / (high - low)
         prior = None if from_scratch else self.head
+        origin = {} if from_scratch else {"from": f"{self.name}@{self.revision}"}
         before = self.predict(features=features)
         fit = fit_ridge(features, target, prior=prior)
         self.head = fit.linked(target)
         self.calibration = _cross_validated(features, target, prior, before, folds, seed)
         self.card = {**self.card, "scale": [float(low), float(high)],
-                     "calibrated": {"ratings": len(mos), "penalty": fit.penalty,
+                     "calibrated": {**origin, "ratings": len(mos), "penalty": fit.penalty,
                                     **_summary(self.calibration)}}
-        self.card.pop("population", None)
+        for of_another_student in ("population", "measured"):
+            self.card.pop(of_another_student, None)
         return self
 
     def percentile(self, score: float) -> float | None:

@@ -7,9 +7,7 @@ the point-wise order, where the five words are too coarse, and random pairs, whi
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import numpy as np
 
 from methods.images import decode
 from methods.leaf import reliability
+from methods.leaf.cache import Cache, TeacherError, key_of, read
 from methods.levels import FIVE_LEVELS
 from methods.lmm.base import LMM, LMMError
 from methods.lmm.prompt import Prompt
@@ -30,10 +29,6 @@ PAIR_WORDS = ("first", "second")
 
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, total)."""
-
-
-class TeacherError(RuntimeError):
-    """The teacher cannot go on; one plain sentence."""
 
 
 @dataclass(frozen=True)
@@ -112,47 +107,27 @@ def choose_pairs(scores: np.ndarray, per_picture: int = 4, seed: int = 0) -> np.
     return pairs
 
 
-class Cache:
-    """Judgements of one LMM in a JSON-lines file that is appended to and flushed after every answer.
+def recorded(images: Sequence[str | Path], cache: str | Path) -> Judgements:
+    """What a teacher said before of these pictures, from its cache alone; the teacher itself is not needed.
 
     Raises:
-        TeacherError: the file holds another LMM's judgements, or is no such file.
+        TeacherError: there is no such cache, or it lacks some of the pictures.
     """
-
-    def __init__(self, path: str | Path | None, teacher: str) -> None:
-        self.path = Path(path) if path is not None else None
-        self.known: dict[str, Any] = {}
-        heading = {"teacher": teacher, "question": QUESTION.text, "pair": PAIR_TEXT}
-        if self.path is None:
-            return
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
-        if lines:
-            try:
-                found = json.loads(lines[0])
-            except json.JSONDecodeError:
-                raise TeacherError(f"{self.path.name} is no cache of judgements; choose another file.") from None
-            if found != heading:
-                raise TeacherError(f"{self.path.name} holds judgements of {found.get('teacher')} and not of {teacher}; "
-                                   "choose another file or delete it.")
-            for number, line in enumerate(lines[1:], start=2):
-                try:
-                    entry = json.loads(line)
-                except json.JSONDecodeError:
-                    if number != len(lines):
-                        raise TeacherError(f"Line {number} of {self.path.name} is damaged; delete that line.") from None
-                    continue  # the run was killed while it wrote the last line
-                self.known[entry["key"]] = entry["value"]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Written anew, so that a half-written last line never has another one joined to it.
-        kept = [json.dumps(heading), *(json.dumps({"key": key, "value": value}) for key, value in self.known.items())]
-        self.path.write_text("\n".join(kept) + "\n", encoding="utf-8")
-
-    def add(self, answers: Iterable[tuple[str, Any]]) -> None:
-        answers = list(answers)
-        self.known.update(answers)
-        if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps({"key": key, "value": value}) + "\n" for key, value in answers)
+    path = Path(cache)
+    if not path.is_file():
+        raise TeacherError(f"There is no file {path.name}; label the pictures first.")
+    heading, known = read(path)
+    row_of: dict[str, int] = {}
+    for row, image in enumerate(images):
+        row_of.setdefault(key_of(image), row)
+    missing = [images[row] for key, row in row_of.items() if key not in known]
+    if heading is None or missing:
+        raise TeacherError(f"{path.name} lacks judgements of {len(missing)} of {len(images)} pictures, such as "
+                           f"{Path(missing[0]).name}; label them first.")
+    both = [(first, second) for first, arrow, second in (key.partition(">") for key in known)
+            if arrow and first < second and f"{second}>{first}" in known and first in row_of and second in row_of]
+    pairs = np.array([(row_of[first], row_of[second]) for first, second in both], dtype=np.int64).reshape(-1, 2)
+    return _judgements(known, [key_of(image) for image in images], pairs, heading["teacher"])
 
 
 def judge(lmm: LMM, images: Sequence[str | Path], *, per_picture: int = 4, seed: int = 0,
@@ -173,8 +148,8 @@ def judge(lmm: LMM, images: Sequence[str | Path], *, per_picture: int = 4, seed:
         methods.lmm.LMMError: the LMM failed; what was judged until then is in the cache.
     """
     teacher = f"{lmm.name}@{lmm.revision}"
-    store = Cache(cache, teacher)
-    keys = [hashlib.sha256(Path(image).read_bytes()).hexdigest()[:24] for image in images]
+    store = Cache(cache, {"teacher": teacher, "question": QUESTION.text, "pair": PAIR_TEXT})
+    keys = [key_of(image) for image in images]
 
     def ask(what: str, questions: dict[str, Callable[[], Prompt]], words: Sequence[str]) -> None:
         missing = [key for key in questions if key not in store.known]
@@ -198,14 +173,20 @@ def judge(lmm: LMM, images: Sequence[str | Path], *, per_picture: int = 4, seed:
     orders = {f"{keys[i]}>{keys[j]}": (lambda i=i, j=j: pair_prompt(shown[i], shown[j]))
               for first, second in pairs.tolist() for i, j in ((first, second), (second, first))}
     ask("comparisons", orders, PAIR_WORDS)
+    return _judgements(store.known, keys, pairs, teacher)
 
+
+def _judgements(known: dict[str, Any], keys: Sequence[str], pairs: np.ndarray, teacher: str) -> Judgements:
     def first_is_better(i: int, j: int) -> float:
-        first, second = store.known[f"{keys[i]}>{keys[j]}"]
+        first, second = known[f"{keys[i]}>{keys[j]}"]
         return float(1 / (1 + np.exp(np.clip(second - first, -700, 700))))
 
-    forward = np.array([first_is_better(i, j) for i, j in pairs.tolist()])
-    backward = np.array([1 - first_is_better(j, i) for i, j in pairs.tolist()])
-    return Judgements(probabilities, pairs, forward, backward, teacher)
+    logits = np.array([known[key] for key in keys], dtype=np.float64).reshape(-1, 5)
+    return Judgements(
+        FIVE_LEVELS.probabilities(logits), pairs,
+        np.array([first_is_better(i, j) for i, j in pairs.tolist()]),
+        np.array([1 - first_is_better(j, i) for i, j in pairs.tolist()]), teacher,
+    )
 
 
 def pair_prompt(first: Any, second: Any) -> Prompt:

@@ -3,39 +3,49 @@
     python -m methods.leaf.train --teacher embedded --images DIR --mos ratings.csv --budget 0.1 --out runs/student
 
 Without --mos the student keeps the teacher's scale; without --teacher it learns from the ratings alone. Judgements are
-cached in the output folder as they come, so the same command goes on after a kill. --report adds the label-budget
-curve.
+cached in the output folder as they come, so the same command goes on after a kill; --judgements takes those that
+`label` has made, and then needs no teacher. --report adds the label-budget curve.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from methods.images import PICTURE_SUFFIXES, decode
-from methods.opinions import OpinionError, Opinions, read_opinions
+from methods.leaf.ratings import FEWEST_LABELS, read_ratings
+from methods.leaf.shell import DONE, plainly, tell, usable_pictures
+from methods.opinions import OpinionError, Opinions
 
 
 def parser() -> argparse.ArgumentParser:
     command = argparse.ArgumentParser(prog="python -m methods.leaf train", description=__doc__.split("\n")[0])
     command.add_argument("--images", type=Path, required=True, help="folder of pictures; unrated ones are used as well")
     command.add_argument("--teacher", help="LMM that labels them: embedded, a Hub id, a folder or server:URL#model")
+    command.add_argument("--judgements", type=Path, metavar="FILE",
+                         help="judgements.jsonl to take and add to; without --teacher, all that is taken")
     command.add_argument("--mos", type=Path, help="CSV of ratings")
     command.add_argument("--budget", type=float, default=1.0, help="share of the ratings to use, 0 to 1")
     command.add_argument("--backbone", default="embedded",
                          help="embedded, a vision model's Hub id or folder, or timm:NAME")
     command.add_argument("--pairs", type=int, default=4, help="comparisons a picture takes part in, on average")
     command.add_argument("--alpha", type=float, default=1.0, help="weight of the pair-wise judgements")
-    command.add_argument("--lower-is-better", action="store_true", default=None, help="the ratings are DMOS")
+    add_rating_arguments(command)
     command.add_argument("--seed", type=int, default=0, help="of the pairs and of the ratings drawn")
     command.add_argument("--report", action="store_true", help="also measure SRCC and PLCC against the label budget")
     command.add_argument("--seeds", type=int, default=5, help="repetitions of the report")
     command.add_argument("--out", type=Path, default=Path("runs/leaf-student"), help="folder of the student")
     return command
+
+
+def add_rating_arguments(command: argparse.ArgumentParser) -> None:
+    """How to read the ratings, where they do not say it themselves."""
+    command.add_argument("--lower-is-better", action=argparse.BooleanOptionalAction,
+                         help="the ratings are DMOS, or are not; by default a column named DMOS is taken so")
+    command.add_argument("--scale", type=float, nargs=2, metavar=("LOW", "HIGH"),
+                         help="lowest and highest possible rating; guessed from the ratings by default")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -49,12 +59,18 @@ def run(chosen: argparse.Namespace) -> int:
 
     if not 0 <= chosen.budget <= 1:
         raise ValueError(f"The budget is a share between 0 and 1; got {chosen.budget}.")
-    if not chosen.teacher and not chosen.mos:
-        raise ValueError("There is nothing to learn from; give --teacher, --mos or both.")
+    if not chosen.teacher and not chosen.judgements and not chosen.mos:
+        raise ValueError("There is nothing to learn from; give --teacher, --judgements or --mos.")
     opinions = _opinions(chosen)
-    pictures = _pictures(chosen.images, opinions)
-    judgements = _judge(chosen, pictures) if chosen.teacher else None
-    backbone = _backbone(chosen.backbone)
+    labels = _drawn(opinions, chosen)
+    taught = bool(chosen.teacher or chosen.judgements)
+    if not taught and len(labels) < FEWEST_LABELS:
+        raise ValueError(f"A student without a teacher needs at least {FEWEST_LABELS} ratings, and --budget "
+                         f"{chosen.budget:g} leaves {len(labels)}; raise it.")
+    # Known to be good: `read_ratings` has read them.
+    pictures = usable_pictures(chosen.images, *((opinions.images, opinions.notes) if opinions is not None else ()))
+    backbone = _backbone(chosen.backbone)  # before the teacher: a wrong name should be told at once
+    judgements = _judgements(chosen, pictures) if taught else None
     features = _features(backbone, pictures, chosen)
     facts = {"backbone": chosen.backbone, "pictures": len(pictures)}
     head = None
@@ -64,24 +80,26 @@ def run(chosen: argparse.Namespace) -> int:
         head = distil(features, judgements, alpha=chosen.alpha)
         facts |= {"teacher": judgements.teacher, "pairs": len(judgements.pairs),
                   "mean_reliability": round(float(judgements.reliability.mean()), 4)}
-    labels = _drawn(opinions, chosen)
     position = {path: row for row, path in enumerate(pictures)}
     rows = np.array([position[opinions.images[label]] for label in labels], dtype=int)
     if head is None:
-        if len(labels) < 2:
-            raise ValueError("A student without a teacher needs ratings; raise --budget.")
         head = fit_ridge(features[rows], opinions.mos01[labels]).head
     student = Student(backbone, head, {"name": chosen.out.name, "training": facts})
-    if len(labels):
+    if opinions is not None:
+        student.card["scale"] = list(opinions.scale)
+    if 0 < len(labels) < FEWEST_LABELS:
+        print(f"A budget of {chosen.budget:g} leaves too few ratings to calibrate with ({len(labels)}; at least "
+              f"{FEWEST_LABELS} are needed), so the student keeps what the teacher said.", file=sys.stderr)
+    elif len(labels):
         student.calibrate(None, opinions.mos01[labels], features=features[rows], scale=(0.0, 1.0),
                           from_scratch=judgements is None, seed=chosen.seed)
-        student.card["scale"] = list(opinions.scale)
+        student.card["scale"] = list(opinions.scale)  # the file's, not the share of it that calibration saw
         print_calibration(student)
     student.save(chosen.out)
     print(f"Student saved in {chosen.out}.")
     if chosen.report and opinions is not None:
         _report(chosen, features[[position[path] for path in opinions.images]], opinions, judgements, position)
-    return 0
+    return DONE
 
 
 def _opinions(chosen: argparse.Namespace) -> Opinions | None:
@@ -89,39 +107,27 @@ def _opinions(chosen: argparse.Namespace) -> Opinions | None:
         if chosen.report:
             raise OpinionError("A report needs ratings; give --mos.")
         return None
-    opinions = read_opinions(chosen.mos, chosen.images, lower_is_better=chosen.lower_is_better)
+    opinions = read_ratings(chosen.mos, chosen.images, lower_is_better=chosen.lower_is_better, minimum=2,
+                            scale=tuple(chosen.scale) if chosen.scale else None)
     for note in opinions.notes:
         print(note, file=sys.stderr)
+    if chosen.report:
+        from methods.leaf.report import FEWEST_PICTURES
+
+        if len(opinions) < FEWEST_PICTURES:
+            raise OpinionError(f"A report needs at least {FEWEST_PICTURES} rated pictures; got {len(opinions)}.")
     return opinions
 
 
-def _pictures(folder: Path, opinions: Opinions | None) -> list[Path]:
-    if not folder.is_dir():
-        raise OpinionError(f"There is no folder {folder}; give the folder that holds the pictures.")
-    found = sorted(Path(where, name) for where, _, names in os.walk(folder) for name in names
-                   if Path(name).suffix.lower() in PICTURE_SUFFIXES)
-    rated = set(opinions.images) if opinions is not None else set()
-    usable = []
-    for path in found:
-        try:
-            decode(path)
-        except ValueError as error:
-            if path in rated:
-                raise OpinionError(f"{path.name} is rated but cannot be read: {error}") from None
-            print(f"{path.name} is left out: {error}", file=sys.stderr)
-            continue
-        usable.append(path)
-    if len(usable) < 2:
-        raise OpinionError(f"The folder {folder} holds fewer than two usable pictures.")
-    return usable
+def _judgements(chosen: argparse.Namespace, pictures: list[Path]):
+    from methods.leaf.teacher import judge, recorded
 
-
-def _judge(chosen: argparse.Namespace, pictures: list[Path]):
-    from methods.leaf.teacher import judge
+    if not chosen.teacher:
+        return recorded(pictures, chosen.judgements)
     from methods.lmm.loading import load_lmm
 
-    lmm = load_lmm(chosen.teacher)
-    return judge(lmm, pictures, per_picture=chosen.pairs, seed=chosen.seed, cache=chosen.out / "judgements.jsonl",
+    return judge(load_lmm(chosen.teacher), pictures, per_picture=chosen.pairs, seed=chosen.seed,
+                 cache=chosen.judgements or chosen.out / "judgements.jsonl",
                  progress=lambda what, done, total: tell(f"Teacher: {what}", done, total))
 
 
@@ -172,22 +178,9 @@ def print_gains(curve) -> None:
               f"[{gain.low:+.3f}, {gain.high:+.3f}].")
 
 
-def tell(what: str, done: int, total: int) -> None:
-    """A line that overwrites itself on a terminal, ten lines in a log."""
-    if sys.stderr.isatty():
-        print(f"\r{what} {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
-    elif done == total or done * 10 // total > (done - 1) * 10 // total:
-        print(f"{what} {done}/{total}", file=sys.stderr, flush=True)
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Exit 0 done, 2 with one sentence on stderr."""
-    chosen = parser().parse_args(arguments)
-    try:
-        return run(chosen)
-    except (ValueError, RuntimeError, OSError) as error:
-        print(f"{error}", file=sys.stderr)
-        return 2
+    """Exit 0 done, 2 with one sentence on stderr, 130 interrupted."""
+    return plainly(run, parser().parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from methods.leaf import teacher, visitors
 from methods.leaf.__main__ import main
-from methods.leaf.teacher import PAIR_WORDS, TeacherError, choose_pairs, judge
+from methods.leaf.teacher import PAIR_WORDS, TeacherError, choose_pairs, judge, recorded
 from methods.levels import FIVE_LEVELS
 from methods.lmm.base import LMM, LMMError
 
@@ -106,6 +107,44 @@ def test_another_teachers_cache_is_refused(rated: tuple, tmp_path: Path) -> None
         judge(other, rated[0][:3], cache=cache)
 
 
+def test_what_was_said_is_read_without_the_teacher(rated: tuple, tmp_path: Path) -> None:
+    cache = tmp_path / "judgements.jsonl"
+    said = judge(SharpnessLMM(), rated[0], cache=cache)
+    again = recorded(rated[0], cache)
+    assert again.teacher == "sharpness@1"
+    assert again.scores == pytest.approx(said.scores)
+    preferred = {tuple(pair): value for pair, value in zip(again.pairs.tolist(), again.preference)}
+    for (i, j), value in zip(said.pairs.tolist(), said.preference):
+        assert preferred.get((i, j), 1 - preferred.get((j, i), np.nan)) == pytest.approx(value)
+    assert len(preferred) == len(said.pairs)
+    assert again.pair_reliability.sum() == pytest.approx(said.pair_reliability.sum())
+    # Some of the pictures, in another order, under other names.
+    moved = tmp_path / "other-name.png"
+    moved.write_bytes(rated[0][5].read_bytes())
+    part = recorded([rated[0][7], moved], cache)
+    assert part.scores == pytest.approx(said.scores[[7, 5]])
+    new = tmp_path / "new.png"
+    Image.new("RGB", (8, 8)).save(new)
+    with pytest.raises(TeacherError, match="lacks judgements of 1 of 2 pictures, such as new"):
+        recorded([rated[0][0], new], cache)
+    with pytest.raises(TeacherError, match="There is no file none"):
+        recorded(rated[0], tmp_path / "none.jsonl")
+
+
+def test_a_kill_while_the_cache_is_opened_loses_nothing(rated: tuple, tmp_path: Path, monkeypatch) -> None:
+    cache = tmp_path / "judgements.jsonl"
+    judge(SharpnessLMM(), rated[0][:4], cache=cache)
+    before = cache.read_text()
+
+    def killed(self, text, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_text", killed)
+    with pytest.raises(KeyboardInterrupt):
+        judge(SharpnessLMM(), rated[0][:4], cache=cache)
+    assert cache.read_text() == before
+
+
 def test_a_teacher_of_one_picture_gives_no_pairs(rated: tuple) -> None:
     lmm = SharpnessLMM(budget=1)
     assert judge(lmm, rated[0][:5]).pairs.shape == (0, 2)
@@ -113,8 +152,6 @@ def test_a_teacher_of_one_picture_gives_no_pairs(rated: tuple) -> None:
 
 
 def test_the_pair_prompt_shows_pictures_before_the_question() -> None:
-    from PIL import Image
-
     shown = teacher.pair_prompt(Image.new("RGB", (2, 2)), Image.new("RGB", (2, 2))).transcript()
     assert shown.startswith("user: <image><image>Which image")
     assert shown.endswith("assistant: The image with better quality is the")
@@ -146,6 +183,80 @@ def test_train_distils_calibrates_and_reports(rated: tuple, table: Path, tmp_pat
     assert 1 <= float(row["mos"]) <= 5
 
 
+def test_label_once_and_train_elsewhere(rated: tuple, table: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    asked = []
+
+    def load(name: str) -> SharpnessLMM:
+        asked.append(SharpnessLMM())
+        return asked[-1]
+
+    monkeypatch.setattr("methods.lmm.loading.load_lmm", load)
+    images, labels = str(rated[0][0].parent), tmp_path / "labels"
+    assert main(["label", "--images", images, "--out", str(labels), "--pairs", "2"]) == 0
+    assert "sharpness@1 judged 24 pictures and compared 24 pairs" in capsys.readouterr().out
+    assert asked[-1].asked == 24 + 2 * 24
+    scores = list(csv.DictReader((labels / "pictures.csv").open()))
+    assert [row["image"] for row in scores] == sorted(path.name for path in rated[0])
+    assert sum(float(scores[0][word]) for word in FIVE_LEVELS.words) == pytest.approx(1, abs=1e-4)
+    pairs = list(csv.DictReader((labels / "comparisons.csv").open()))
+    assert len(pairs) == 24
+    for row in pairs:
+        both = (float(row["first_shown_first"]) + float(row["first_shown_second"])) / 2
+        assert float(row["preference"]) == pytest.approx(both, abs=1e-5)
+    # Once more: nothing is asked twice.
+    assert main(["label", "--images", images, "--out", str(labels), "--pairs", "2"]) == 0
+    assert asked[-1].asked == 0
+
+    def refuse(name: str) -> None:
+        raise AssertionError("training from judgements needs no teacher")
+
+    monkeypatch.setattr("methods.lmm.loading.load_lmm", refuse)
+    train = ["train", "--judgements", str(labels / "judgements.jsonl"), "--images", images]
+    assert main([*train, "--out", str(tmp_path / "none")]) == 0
+    assert main([*train, "--mos", str(table), "--budget", "0.05", "--out", str(tmp_path / "few")]) == 0
+    assert "leaves too few ratings to calibrate with (1;" in capsys.readouterr().err
+    none, few = (json.loads((tmp_path / name / "card.json").read_text()) for name in ("none", "few"))
+    assert none["revision"] == few["revision"]
+    assert none["training"]["teacher"] == "sharpness@1"
+    assert few["scale"] == [1, 5]
+    assert "calibrated" not in few
+    assert main([*train, "--mos", str(table), "--out", str(tmp_path / "all")]) == 0
+    card = json.loads((tmp_path / "all" / "card.json").read_text())
+    assert card["calibrated"]["ratings"] == 24
+    assert card["calibrated"]["from"] == f"all@{none['revision']}"
+
+
+def test_a_damaged_rated_picture_is_left_out_and_named(rated: tuple, table: Path, tmp_path: Path, capsys) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for path in rated[0]:
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / rated[0][0].name).write_bytes(rated[0][0].read_bytes()[:400])
+    for command in (["calibrate"], ["train"]):
+        assert main([*command, "--images", str(folder), "--mos", str(table), "--out", str(tmp_path / "x")]) == 0
+        said = capsys.readouterr()
+        assert "Cross-validated on 23 ratings" in said.out
+        assert said.err.count(f"{rated[0][0].name} is left out: ") == 1
+    for path in rated[0][4:]:
+        (folder / path.name).write_bytes(b"spoilt")
+    assert main(["calibrate", "--images", str(folder), "--mos", str(table), "--out", str(tmp_path / "y")]) == 2
+    assert "3 of the 24 rated pictures of ratings.csv can be read and at least 5 are needed" in capsys.readouterr().err
+
+
+def test_the_direction_and_scale_of_ratings_can_be_said(rated: tuple, tmp_path: Path, capsys) -> None:
+    path = tmp_path / "ratings.csv"
+    path.write_text("image,dmos\n" + "".join(f"{file.name},{1 + 4 * score:.3f}\n" for file, score in zip(*rated)))
+    images = ["--images", str(rated[0][0].parent), "--mos", str(path), "--out", str(tmp_path / "x")]
+    assert main(["calibrate", *images]) == 0
+    assert "lower is taken as better" in capsys.readouterr().err
+    for command in ("calibrate", "train"):
+        assert main([command, *images, "--no-lower-is-better", "--scale", "0", "10"]) == 0
+        assert "lower" not in capsys.readouterr().err
+        assert json.loads((tmp_path / "x" / "card.json").read_text())["scale"] == [0, 10]
+    assert main(["calibrate", *images, "--scale", "2", "5"]) == 2
+    assert "outside the scale" in capsys.readouterr().err
+
+
 def test_calibrate_and_predict(rated: tuple, table: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "mine"
     assert main(["calibrate", "--images", str(rated[0][0].parent), "--mos", str(table), "--out", str(out)]) == 0
@@ -157,6 +268,10 @@ def test_calibrate_and_predict(rated: tuple, table: Path, tmp_path: Path, capsys
     assert rows[0]["error"] == ""
     assert rows[1]["score"] == ""
     assert rows[1]["error"]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert main(["predict", str(empty)]) == 2
+    assert "There are no pictures" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -196,6 +311,13 @@ def test_train_refuses_what_makes_no_sense(rated: tuple, tmp_path: Path, capsys)
     assert "nothing to learn from" in capsys.readouterr().err
     assert main(["train", *images, "--mos", "none.csv", "--budget", "2"]) == 2
     assert "between 0 and 1" in capsys.readouterr().err
+    table = tmp_path / "ratings.csv"
+    table.write_text("image,mos\n" + "".join(f"{path.name},{row}\n" for row, path in enumerate(rated[0][:10])))
+    assert main(["train", *images, "--mos", str(table), "--budget", "0.1"]) == 2
+    assert "needs at least 5 ratings, and --budget 0.1 leaves 1" in capsys.readouterr().err
+    assert main(["train", *images, "--mos", str(table), "--report"]) == 2
+    assert "at least 20 rated pictures; got 10" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_visitors_student_comes_as_a_zip_and_is_deleted(rated: tuple, table: Path) -> None:

@@ -1,0 +1,83 @@
+"""A teacher's judgements on disk: written as they come, read again after a kill, known by the pictures' content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+class TeacherError(RuntimeError):
+    """The teacher cannot go on; one plain sentence."""
+
+
+class Cache:
+    """Judgements of one LMM in a JSON-lines file that is appended to and flushed after every batch of answers.
+
+    Args:
+        path: the file; None keeps nothing.
+        heading: "teacher", name and revision of the LMM, and the wording of its questions; the file's first line.
+
+    Attributes:
+        known: the logits of each question, by the picture's key or by "first>second" for a comparison.
+
+    Raises:
+        TeacherError: the file holds another LMM's judgements, or is no such file.
+    """
+
+    def __init__(self, path: str | Path | None, heading: dict[str, str]) -> None:
+        self.path = Path(path) if path is not None else None
+        self.known: dict[str, Any] = {}
+        if self.path is None:
+            return
+        found, self.known = read(self.path) if self.path.is_file() else (None, {})
+        if found is not None and found != heading:
+            raise TeacherError(f"{self.path.name} holds judgements of {found['teacher']} and not of "
+                               f"{heading['teacher']}; choose another file or delete it.")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Written anew, so that a half-written last line never has another one joined to it; beside the old file, so
+        # that a kill in this moment loses nothing either.
+        kept = [json.dumps(heading), *(json.dumps({"key": key, "value": value}) for key, value in self.known.items())]
+        fresh = self.path.with_name(self.path.name + ".new")
+        fresh.write_text("\n".join(kept) + "\n", encoding="utf-8")
+        fresh.replace(self.path)
+
+    def add(self, answers: Iterable[tuple[str, Any]]) -> None:
+        answers = list(answers)
+        self.known.update(answers)
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps({"key": key, "value": value}) + "\n" for key, value in answers)
+
+
+def read(path: Path) -> tuple[dict[str, str] | None, dict[str, Any]]:
+    """Heading and judgements of a cache; None and nothing where the file is empty.
+
+    Raises:
+        TeacherError: it is no such file.
+    """
+    lines, known = path.read_text(encoding="utf-8", errors="replace").splitlines(), {}
+    if not lines:
+        return None, known
+    try:
+        heading = json.loads(lines[0])
+    except json.JSONDecodeError:
+        heading = None
+    if not isinstance(heading, dict) or "teacher" not in heading:
+        raise TeacherError(f"{path.name} is no cache of judgements; choose another file.")
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            if number != len(lines):
+                raise TeacherError(f"Line {number} of {path.name} is damaged; delete that line.") from None
+            continue  # the run was killed while it wrote the last line
+        known[entry["key"]] = entry["value"]
+    return heading, known
+
+
+def key_of(image: str | Path) -> str:
+    """A picture's name in a cache: its content, whatever the file is called."""
+    return hashlib.sha256(Path(image).read_bytes()).hexdigest()[:24]

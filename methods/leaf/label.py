@@ -1,0 +1,66 @@
+"""Has a teacher label a folder of pictures, for any number of students to learn from.
+
+    python -m methods.leaf label --teacher embedded --images DIR --out LABELS
+    python -m methods.leaf train --judgements LABELS/judgements.jsonl --images DIR --mos ratings.csv
+
+The teacher may live on a machine with a GPU and the student be trained elsewhere: a picture is known by its content.
+Besides the cache that training reads, two tables say the same for people and spreadsheets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from methods.leaf.shell import DONE, tell, usable_pictures
+from methods.leaf.teacher import Judgements, judge
+from methods.levels import FIVE_LEVELS
+
+CACHE, PICTURES, PAIRS = "judgements.jsonl", "pictures.csv", "comparisons.csv"
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--images", type=Path, required=True, help="folder of pictures, with its subfolders")
+    command.add_argument("--teacher", default="embedded", help="embedded, a Hub id, a folder or server:URL#model")
+    command.add_argument("--pairs", type=int, default=4, help="comparisons a picture takes part in, on average")
+    command.add_argument("--seed", type=int, default=0, help="of the choice of pairs")
+    command.add_argument("--out", type=Path, required=True, help="folder of the judgements; run again to go on")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Judges what the output folder does not hold yet and writes the tables. Returns 0.
+
+    Raises:
+        ValueError, RuntimeError: one plain sentence each; what was judged until then is kept.
+    """
+    from methods.lmm.loading import load_lmm
+
+    pictures = usable_pictures(chosen.images)
+    said = judge(load_lmm(chosen.teacher), pictures, per_picture=chosen.pairs, seed=chosen.seed,
+                 cache=chosen.out / CACHE, progress=lambda what, done, total: tell(f"Teacher: {what}", done, total))
+    for path in write_tables(said, [path.relative_to(chosen.images).as_posix() for path in pictures], chosen.out):
+        print(f"Written: {path}")
+    print(f"{said.teacher} judged {len(pictures)} pictures and compared {len(said.pairs)} pairs in both orders; "
+          f"mean reliability {said.reliability.mean():.2f} of a score"
+          + (f" and {said.pair_reliability.mean():.2f} of a preference." if len(said.pairs) else "."))
+    return DONE
+
+
+def write_tables(said: Judgements, names: Sequence[str], folder: Path) -> tuple[Path, Path]:
+    """Writes pictures.csv (score and reliability of each, probability of each level) and comparisons.csv (of each pair
+    P(first is better), as asked in either order, their mean and its reliability); returns their paths."""
+    pictures, pairs = folder / PICTURES, folder / PAIRS
+    with pictures.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "score", "reliability", *FIVE_LEVELS.words])
+        for name, *numbers in zip(names, said.scores, said.reliability, *said.probabilities.T):
+            writer.writerow([name, *(f"{number:.6f}" for number in numbers)])
+    with pairs.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["first", "second", "first_shown_first", "first_shown_second", "preference", "reliability"])
+        for (i, j), *numbers in zip(said.pairs.tolist(), said.forward, said.backward, said.preference,
+                                    said.pair_reliability):
+            writer.writerow([names[i], names[j], *(f"{number:.6f}" for number in numbers)])
+    return pictures, pairs
