@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from leaderboard import stats
+from methods.leaf import figures
 from methods.leaf.distil import distil
 from methods.leaf.heads import Head, fit_ridge
+from methods.leaf.ratings import FEWEST_LABELS
 from methods.leaf.student import fold_of
 from methods.leaf.teacher import Judgements
 
@@ -138,7 +140,8 @@ def label_budget(features: np.ndarray, mos: np.ndarray, judgements: Judgements |
 
 
 def _head(features: np.ndarray, mos: np.ndarray, taught: Head | None) -> Head | None:
-    if len(mos) < 2 or np.ptp(mos) == 0:
+    # As `train` does it: below that many labels a taught student keeps what the teacher said.
+    if len(mos) < (2 if taught is None else FEWEST_LABELS) or np.ptp(mos) == 0:
         return taught
     return fit_ridge(features, mos, prior=taught).head
 
@@ -179,45 +182,5 @@ def write(report: Report, folder: str | Path) -> tuple[Path, Path]:
                      *(point.plcc_interval or (None, None)), *added]
             writer.writerow([point.budget, f"{point.labels:g}", report.teacher if point.teacher else "",
                              *("" if cell is None else f"{cell:.4f}" for cell in cells), report.pictures, report.seeds])
-    figure.write_text(svg(report), encoding="utf-8")
+    figure.write_text(figures.svg(report), encoding="utf-8")
     return table, figure
-
-
-def svg(report: Report) -> str:
-    """The curve as a figure: SRCC against the label budget, a line a side, bars for the 95 % intervals."""
-    width, height, left, top, right, bottom = 640, 400, 60, 30, 20, 60
-    budgets = sorted({point.budget for point in report.points})
-    known = [point for point in report.points if point.srcc is not None]
-    low = min([point.srcc_interval[0] for point in known], default=0.0)
-    floor = max(-1.0, np.floor(low * 10) / 10)
-
-    def x(budget: float) -> float:
-        # Evenly spaced: on a linear axis the budgets that matter would lie on top of each other.
-        return left + (width - left - right) * (budgets.index(budget) + 0.5) / len(budgets)
-
-    def y(value: float) -> float:
-        return height - bottom - (height - top - bottom) * (value - floor) / (1 - floor)
-
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" '
-             'font-size="13">', f'<rect width="{width}" height="{height}" fill="white"/>']
-    for tick in np.arange(floor, 1.001, 0.1):
-        parts.append(f'<line x1="{left}" x2="{width - right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}" stroke="#ddd"/>'
-                     f'<text x="{left - 8}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:.1f}</text>')
-    for budget in budgets:
-        parts.append(f'<text x="{x(budget):.1f}" y="{height - bottom + 20}" text-anchor="middle">{budget:.0%}</text>')
-    parts.append(f'<text x="{width / 2}" y="{height - 14}" text-anchor="middle">Share of labels used</text>'
-                 f'<text x="16" y="{height / 2}" text-anchor="middle" '
-                 f'transform="rotate(-90 16 {height / 2})">SRCC</text>')
-    for side, colour, title, shift in ((False, "#e66101", "without teacher", -5), (True, "#2166ac", "with teacher", 5)):
-        line = [point for point in known if point.teacher == side]
-        if not line:
-            continue
-        path = " ".join(f"{x(point.budget) + shift:.1f},{y(point.srcc):.1f}" for point in line)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        for point in line:
-            at, (bar_low, bar_high) = x(point.budget) + shift, point.srcc_interval
-            parts.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{y(bar_low):.1f}" y2="{y(bar_high):.1f}" '
-                         f'stroke="{colour}"/><circle cx="{at:.1f}" cy="{y(point.srcc):.1f}" r="4" fill="{colour}"/>')
-        parts.append(f'<circle cx="{left + 20}" cy="{top + 10 + 20 * side}" r="4" fill="{colour}"/>'
-                     f'<text x="{left + 32}" y="{top + 14 + 20 * side}">{title}</text>')
-    return "\n".join([*parts, "</svg>"])

@@ -89,6 +89,15 @@ def test_students_of_one_pool_never_see_another() -> None:
         report.label_budget(features, quality, None, pools=np.repeat([0, 1], [50, 10]))
 
 
+def test_a_handful_of_labels_does_not_overrule_the_teacher() -> None:
+    features, quality = made(60)
+    curve = report.label_budget(features, quality, judged(quality), budgets=(0.0, 0.05, 0.3), seeds=1)
+    assert [point.labels for point in curve.points[:3]] == [0, 2, 14]
+    none, two, many = curve.predicted[3:]
+    assert np.array_equal(none, two)
+    assert np.abs(none - many).max() > 0.01
+
+
 def test_agreement_counts_the_pairs_that_go_the_way_of_people() -> None:
     said = judged(np.array([0.9, 0.1, 0.5, 0.4]), noise=0.0)
     assert held_out.agreement(said, np.array([0.9, 0.1, 0.5, 0.4])) == 1
