@@ -134,6 +134,6 @@ def test_the_report_shows_what_a_good_teacher_adds(tmp_path) -> None:
     rows = table.read_text().splitlines()
     assert len(rows) == 7
     assert rows[1].startswith("0.0,0,,,")
-    assert figure.read_text().count("<circle") == 5 + 2
+    assert figure.read_text().count("<circle") == 2 * 3 + 2 + 1
     with pytest.raises(ValueError, match="at least 20"):
         report.label_budget(features[:10], quality[:10], None)

@@ -91,7 +91,8 @@ def test_students_of_one_pool_never_see_another() -> None:
 
 def test_a_handful_of_labels_does_not_overrule_the_teacher() -> None:
     features, quality = made(60)
-    curve = report.label_budget(features, quality, judged(quality), budgets=(0.0, 0.05, 0.3), seeds=1)
+    opposite = judged(1 - quality)
+    curve = report.label_budget(features, quality, opposite, budgets=(0.0, 0.05, 0.3), seeds=1)
     assert [point.labels for point in curve.points[:3]] == [0, 2, 14]
     none, two, many = curve.predicted[3:]
     assert np.array_equal(none, two)
