@@ -10,10 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
+from methods.leaf import losses
 from methods.leaf.__main__ import main
 from methods.leaf.backbones import BackboneError, HubBackbone
 from methods.leaf.student import Student
+from methods.leaf.teacher import recorded
 from methods.torchvision_compat import ensure_torchvision
+from tests.unit.leaf.test_teacher_and_cli import SharpnessLMM
 
 
 def saved(folder: Path, family: str) -> Path:
@@ -102,6 +105,41 @@ def test_a_student_learns_on_it_and_comes_back_from_disk(rated: tuple, tmp_path:
     assert again.local_scores(rated[0][0]).ndim == 2
 
 
+@pytest.mark.parametrize("family", ["convnext", "mobilenet", "vit", "timm"])
+def test_a_teacher_s_scores_and_preferences_are_distilled_onto_it(rated: tuple, tmp_path: Path, monkeypatch,
+                                                                  family: str) -> None:
+    monkeypatch.setattr("methods.lmm.loading.load_lmm", lambda name: SharpnessLMM())
+    name = timm_checkpoint(tmp_path / family) if family == "timm" else str(saved(tmp_path / family, family))
+    command = ["train", "--teacher", "sharpness", "--backbone", name, "--images", str(rated[0][0].parent)]
+    for alpha in ("0", "1"):
+        assert main([*command, "--alpha", alpha, "--out", str(tmp_path / alpha)]) == 0
+    students = [Student.load(tmp_path / alpha) for alpha in ("0", "1")]
+    assert students[1].card["training"] == {
+        "backbone": name, "pictures": 24, "teacher": "sharpness@1", "pairs": 48,
+        "mean_reliability": students[0].card["training"]["mean_reliability"]}
+    assert "calibrated" not in students[1].card
+    features = students[1].features(sorted(rated[0]))
+    scores = [student.head(features) for student in students]
+    said = recorded(sorted(rated[0]), tmp_path / "1" / "judgements.jsonl")
+    assert np.corrcoef(scores[1], said.scores)[0, 1] > 0.5
+    # The comparisons are part of what is learnt: with them, their loss can only be lower.
+    disagreement = [
+        losses.pairwise(*(torch.from_numpy(score[side]) for side in said.pairs.T), torch.from_numpy(said.preference),
+                        torch.from_numpy(said.pair_reliability), spread=0.2) for score in scores]
+    assert disagreement[1] < disagreement[0]
+
+
+def timm_checkpoint(folder: Path) -> str:
+    """The name of a random checkpoint that timm loads as it would one of the Hub."""
+    ensure_torchvision()
+    import timm
+    from timm.models import save_for_hf
+
+    torch.manual_seed(0)
+    save_for_hf(timm.create_model("mobilenetv3_small_050"), str(folder))
+    return f"timm:local-dir:{folder}"
+
+
 @pytest.mark.parametrize("name", ["nobody/no-such-model", "timm:no_such_model", "timm:resnet18"])
 def test_a_model_that_is_not_there_is_one_sentence(monkeypatch, name: str) -> None:
     from huggingface_hub import constants
@@ -113,13 +151,8 @@ def test_a_model_that_is_not_there_is_one_sentence(monkeypatch, name: str) -> No
     assert str(caught.value).endswith("or 'embedded'.")
 
 
-def test_models_of_timm_serve_as_well(monkeypatch, picture: Image.Image) -> None:
-    ensure_torchvision()
-    import timm
-
-    create = timm.create_model
-    monkeypatch.setattr(timm, "create_model", lambda name, pretrained, **settings: create(name, **settings))
-    backbone = HubBackbone("timm:mobilenetv3_small_050", longest_side=64)
+def test_models_of_timm_serve_as_well(tmp_path: Path, picture: Image.Image) -> None:
+    backbone = HubBackbone(timm_checkpoint(tmp_path / "timm"), longest_side=64)
     assert backbone.features_of(picture).shape == (backbone.width,)
     assert backbone.local_features(picture).shape[2] == backbone.width
 
