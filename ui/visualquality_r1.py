@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from ui.components import (
     INK,
     SECOND,
     SERIES,
+    dial,
     lmm_picker,
     options_form,
     picture_input,
@@ -30,6 +32,7 @@ from ui.components import (
     result_panel,
     themed,
 )
+from ui.stopping import StoppableProgress, Stopped, Stops
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -69,28 +72,44 @@ def _one_photo() -> None:
             with gr.Accordion("Every answer", open=False, visible=False) as fold:
                 answers = gr.Markdown(elem_id="visualquality-r1-answers")
     outputs = [*panel.outputs, stream, dots, fold, answers]
+    stops = Stops()
 
     @plain_errors
-    def score(path: str | None, name: str, *values: Any, progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:
+    def score(request: gr.Request, path: str | None, name: str, *values: Any, progress: gr.Progress = gr.Progress()
+              ) -> Iterator[list[Any]]:
         required(path)
         options = form.kwargs(values)
         hidden = [gr.Plot(visible=False), gr.Accordion(visible=False), ""]
+        waiting = [dial(None, empty="No score yet"), *panel.empty()[1:]]
         written = ""
-        parts = gpu.stream("methods.visualquality_r1.method:stream_with", seconds=110, progress=progress,
-                           method=gpu.MethodOf(VisualQualityR1.name, name), image=path, options=options)
-        for part in parts:
-            if isinstance(part, Assessment):
-                seen = part.evidence
-                yield [*panel.show(part, 1), "", gr.Plot(score_dots(seen), visible=True),
-                       gr.Accordion(visible=True), answers_markdown(seen)]
-            else:
-                written += part
-                yield [*panel.empty(), writing(written), *hidden]
+        with stops.run(request.session_hash) as asked:
+            parts = gpu.stream("methods.visualquality_r1.method:stream_with", seconds=110,
+                               progress=StoppableProgress(progress, asked),
+                               method=gpu.MethodOf(VisualQualityR1.name, name), image=path, options=options)
+            try:
+                for part in parts:
+                    if asked.is_set():
+                        # Gives the model back to those who wait; a generator left alone may live on.
+                        parts.close()
+                        raise Stopped
+                    if isinstance(part, Assessment):
+                        seen = part.evidence
+                        yield [*panel.show(part, 1), "", gr.Plot(score_dots(seen), visible=True),
+                               gr.Accordion(visible=True), answers_markdown(seen)]
+                    else:
+                        written += part
+                        yield [*waiting, writing(written), *hidden]
+            except Stopped:
+                yield [*waiting, stopped(writing(written)), *hidden]
 
-    running = button.click(score, [picture, lmm, *form.components], outputs, api_name="visualquality_r1",
-                           show_progress="minimal", **gpu.LANE)
-    stop.click(stopped, stream, stream, cancels=[running], queue=False, show_progress="hidden",
-               api_visibility="private")
+    def stop_run(request: gr.Request, shown: str | None) -> str:
+        """Says so at once: while the further answers are drawn, the run hears of it only when they are there."""
+        stops.stop(request.session_hash)
+        return stopped(shown)
+
+    button.click(score, [picture, lmm, *form.components], outputs, api_name="visualquality_r1",
+                 show_progress="minimal", **gpu.LANE)
+    stop.click(stop_run, stream, stream, queue=False, show_progress="hidden", api_visibility="private")
     picture.change(lambda: [*panel.empty(), "", gr.Plot(visible=False), gr.Accordion(visible=False), ""], None, outputs,
                    show_progress="hidden", api_visibility="private")
 
@@ -108,7 +127,9 @@ def _compare() -> None:
             curves = gr.Plot(visible=False, show_label=False, container=False)
             difference = gr.Plot(visible=False, show_label=False, container=False,
                                  elem_id="visualquality-r1-difference")
-            table = gr.Dataframe(visible=False, interactive=False, show_label=False,
+            # Shares of the width, so that a phone shows all columns.
+            table = gr.Dataframe(visible=False, interactive=False, show_label=False, wrap=True,
+                                 column_widths=["32%", "20%", "28%", "20%"],
                                  elem_id="visualquality-r1-ranking")
             matrix = gr.Plot(visible=False, show_label=False, container=False)
 
@@ -124,22 +145,22 @@ def _compare() -> None:
         pair = len(names) == 2
         return [verdict_markdown(names, ranking), gr.Plot(opinion_curves(names, evidences), visible=True),
                 gr.Plot(difference_curve(names, ranking.preferences[0][1]) if pair else None, visible=pair),
-                gr.Dataframe(ranking_rows(names, evidences, ranking), headers=RANKING_COLUMNS, visible=True),
+                gr.Dataframe(ranking_rows(names, ranking), headers=RANKING_COLUMNS, visible=True),
                 gr.Plot(None if pair else preference_matrix(names, ranking), visible=not pair)]
 
     button.click(compare, [pictures, lmm, samples], [verdict, curves, difference, table, matrix],
-                 api_name="visualquality_r1_rank",
-                 **gpu.LANE)
+                 api_name="visualquality_r1_rank", **gpu.LANE)
 
 
 CARET = '<span class="caret"></span>'
 
-RANKING_COLUMNS = ["Place", "Photo", "Mean score", "95 % interval", "Place could be"]
+RANKING_COLUMNS = ["Photo", "Mean", "95 % interval", "Rank"]
 
 
 def writing(text: str) -> str:
     """The first answer while it is being written; HTML."""
-    thought = reasoning(text) or "…"
+    # A tag of which a part is there would show as text.
+    thought = reasoning(re.sub(r"</?[a-z]*$", "", text)) or "…"
     return f'<blockquote class="writing" aria-live="off">{html.escape(thought)}{CARET}</blockquote>'
 
 
@@ -168,7 +189,7 @@ def score_dots(evidence: ReasoningEvidence) -> go.Figure:
     figure.add_scatter(x=scores, y=stacked(scores), mode="markers", name="one answer each",
                        marker={"size": 12, "color": ACCENT, "opacity": 0.85},
                        hovertemplate="%{x:.2f}<extra></extra>")
-    themed(figure, height=170)
+    _legend_above(themed(figure, height=190))
     figure.update_xaxes(range=[LOWEST - 0.1, HIGHEST + 0.1], dtick=1)
     figure.update_yaxes(visible=False, range=[-0.8, max(2.0, max(stacked(scores)) + 0.8)])
     return figure
@@ -202,7 +223,7 @@ def opinion_curves(names: list[str], evidences: list[ReasoningEvidence]) -> go.F
         figure.add_scatter(x=seen.scores, y=[-0.06 * (index + 1)] * len(seen.scores), mode="markers", showlegend=False,
                            marker={"color": colour, "symbol": "line-ns-open", "size": 9, "line": {"width": 2}},
                            hovertemplate=f"{html.escape(name)} %{{x:.2f}}<extra></extra>")
-    themed(figure, height=280)
+    _legend_above(themed(figure, height=250 + 15 * len(names)))
     figure.update_xaxes(range=[LOWEST, HIGHEST], dtick=1, title={"text": "sampled score", "font": {"color": INK}})
     figure.update_yaxes(visible=False)
     return figure
@@ -221,12 +242,17 @@ def difference_curve(names: list[str], verdict: Preference) -> go.Figure:
     for name, probability, grid, colour in sides:
         density = np.exp(-0.5 * ((grid - verdict.difference) / spread) ** 2)
         figure.add_scatter(x=grid, y=density, mode="lines", fill="tozeroy", line={"color": colour, "width": 2},
-                           name=f"{name} is better: {percent(probability)}", hoverinfo="skip")
-    themed(figure, height=220)
+                           name=f"{name}: {percent(probability)}", hoverinfo="skip")
+    _legend_above(themed(figure, height=240))
     figure.update_xaxes(range=[-reach, reach], zeroline=True,
-                        title={"text": f"quality of {names[0]} minus {names[1]}", "font": {"color": INK}})
+                        title={"text": "a side's area is how likely it is better", "font": {"color": INK}})
     figure.update_yaxes(visible=False, range=[0, 1.08])
     return figure
+
+
+def _legend_above(figure: go.Figure) -> go.Figure:
+    """Where a narrow page breaks the legend into lines, they grow upwards and never over the curves."""
+    return figure.update_layout(legend={"y": 1.02, "yanchor": "bottom"})
 
 
 def preference_matrix(names: list[str], ranking: Ranking) -> go.Figure:
@@ -235,14 +261,24 @@ def preference_matrix(names: list[str], ranking: Ranking) -> go.Figure:
 
     order = list(ranking.order)
     values = [[None if i == j else float(ranking.preferences[i][j]) for j in order] for i in order]
-    shown = [names[index] for index in order]
-    text = [["" if value is None else f"{value:.0%}" for value in row] for row in values]
-    figure = go.Figure(go.Heatmap(z=values, x=shown, y=shown, text=text, texttemplate="%{text}", zmin=0, zmax=1,
-                                  colorscale=[[0, SECOND], [0.5, "rgba(125,135,148,0.15)"], [1, ACCENT]],
-                                  showscale=False, hovertemplate="%{y} better than %{x}: %{z:.1%}<extra></extra>"))
-    themed(figure, height=120 + 44 * len(names), title="Row better than column")
-    figure.update_yaxes(autorange="reversed")
+    # Columns are named by place alone and cells hold bare numbers, so that eight of them fit on a phone.
+    places = [str(place) for place in range(1, len(order) + 1)]
+    rows = [f"{place} {names[index] if len(names[index]) <= 16 else names[index][:15] + '…'}"
+            for place, index in zip(places, order)]
+    text = [["" if value is None else in_a_cell(value) for value in row] for row in values]
+    figure = go.Figure(go.Heatmap(z=values, x=places, y=rows, text=text, texttemplate="%{text}", zmin=0, zmax=1,
+                                  colorscale=[[0, "#e0a27d"], [0.5, "#dde1e6"], [1, "#6cbcb8"]],
+                                  textfont={"color": "#12181f", "size": 12}, showscale=False, xgap=1, ygap=1,
+                                  hovertemplate="%{y} better than %{x}: %{z:.1%}<extra></extra>"))
+    themed(figure, height=90 + 44 * len(names), title="Row better than column, in percent")
+    figure.update_xaxes(type="category", side="top", showgrid=False)
+    figure.update_yaxes(autorange="reversed", showgrid=False)
     return figure
+
+
+def in_a_cell(probability: float) -> str:
+    """A probability in percent as briefly as can be; never 0 or 100."""
+    return percent(probability).replace("under ", "<").replace("over ", ">").removesuffix("%")
 
 
 def verdict_markdown(names: list[str], ranking: Ranking) -> str:
@@ -254,12 +290,12 @@ def verdict_markdown(names: list[str], ranking: Ranking) -> str:
             f"{describe(names[best], names[second], ranking.preferences[best][second])}")
 
 
-def ranking_rows(names: list[str], evidences: list[ReasoningEvidence], ranking: Ranking) -> list[list[Any]]:
-    """One row a photo, best first."""
+def ranking_rows(names: list[str], ranking: Ranking) -> list[list[str]]:
+    """One row a photo, best first; its rank is a range where other samples could have moved it."""
     rows = []
-    for place, index in enumerate(ranking.order, start=1):
+    for index in ranking.order:
         (low, high), (first, last) = ranking.intervals[index], ranking.rank_intervals[index]
-        rows.append([place, names[index], round(ranking.means[index], 2), f"{low:.2f} to {high:.2f}",
+        rows.append([names[index], f"{ranking.means[index]:.2f}", f"{low:.2f} to {high:.2f}",
                      str(first) if first == last else f"{first} to {last}"])
     return rows
 

@@ -69,7 +69,9 @@ def describe(first: str, second: str, verdict: Preference) -> str:
     better, worse = (first, second) if ahead else (second, first)
     probability = max(float(verdict), 1 - float(verdict))
     low, high = (verdict.low, verdict.high) if ahead else (1 - verdict.high, 1 - verdict.low)
-    between = f"between {percent(low)} and {percent(high)} with other samples"
+    # Rounded, the two ends may read the same.
+    ends = list(dict.fromkeys((percent(low), percent(high))))
+    between = f"between {ends[0]} and {ends[1]} with other samples" if len(ends) > 1 else "the same with other samples"
     if probability < 0.6:
         return (f"{first} and {second} look about equally good: {better} is better with probability "
                 f"{percent(probability)} ({between}).")

@@ -5,6 +5,7 @@ import pytest
 
 from methods.visualquality_r1.comparison import rank
 from methods.visualquality_r1.method import Sample, summarise
+from ui.stopping import StoppableProgress, Stopped, Stops
 from ui.visualquality_r1 import (
     answers_markdown,
     difference_curve,
@@ -51,6 +52,13 @@ def test_reasoning_is_shown_as_text_and_not_as_markup():
     assert "<b>" not in answers_markdown(summarise((Sample("", "<b>x</b>", 2.0),), 0, ""))
 
 
+@pytest.mark.parametrize("text", ["<think>soft", "<think>soft<", "<think>soft</thi", "<think>soft</think>",
+                                  "<think>soft</think>\n<ans", "<think>soft</think>\n<answer>2"])
+def test_a_tag_that_is_being_written_is_not_shown(text):
+    assert writing(text) == writing("soft")
+    assert writing("<") == writing("<thi") == writing("<think>") == writing("")
+
+
 def test_two_photos_get_a_sentence_more_get_an_order():
     two = rank([[4.0, 4.2], [2.0, 2.1]])
     assert verdict_markdown(["a", "b"], two).startswith("**a is almost certainly better than b")
@@ -61,11 +69,15 @@ def test_two_photos_get_a_sentence_more_get_an_order():
 def test_the_table_and_the_matrix_put_the_best_first():
     evidences = [seen(2.0, 2.1), seen(4.0, 4.2), seen(3.0, 3.1)]
     ranking = rank([one.scores for one in evidences])
-    rows = ranking_rows(["a", "b", "c"], evidences, ranking)
-    assert [row[1] for row in rows] == ["b", "c", "a"]
-    assert [row[0] for row in rows] == [1, 2, 3]
+    rows = ranking_rows(["a", "b", "c"], ranking)
+    assert [row[0] for row in rows] == ["b", "c", "a"]
+    assert [row[1] for row in rows] == ["4.10", "3.05", "2.05"]
+    assert [row[3] for row in rows] == ["1", "2", "3"]
+    close = rank([[2.0, 4.0], [2.5, 4.2]])
+    assert [row[3] for row in ranking_rows(["a", "b"], close)] == ["1 to 2", "1 to 2"]
     matrix = preference_matrix(["a", "b", "c"], ranking).data[0]
-    assert list(matrix.y) == ["b", "c", "a"]
+    assert list(matrix.y) == ["1 b", "2 c", "3 a"]
+    assert list(matrix.text[0]) == ["", ">99", ">99"]
     assert matrix.z[0][1] > 0.5 > matrix.z[1][0]
 
 
@@ -79,7 +91,7 @@ def test_the_share_of_the_difference_curve_is_the_probability():
     areas = [np.trapezoid(line.y, line.x) for line in (first, second)]
     assert areas[0] / sum(areas) == pytest.approx(float(verdict), abs=0.002)
     assert min(first.x) == max(second.x) == 0
-    assert first.name == f"a is better: {float(verdict):.0%}"
+    assert first.name == f"a: {float(verdict):.0%}"
 
 
 def test_a_stopped_text_says_so_and_stops_blinking():
@@ -92,3 +104,19 @@ def test_a_stopped_text_says_so_and_stops_blinking():
 
 def test_equal_file_names_are_told_apart():
     assert distinct_names(["/x/cat.jpg", "/y/cat.jpg", "/y/dog.png"]) == ["cat (1)", "cat (2)", "dog"]
+
+
+def test_a_run_that_is_asked_to_stop_hears_of_it_and_no_other_does():
+    stops = Stops()
+    with stops.run("me") as mine, stops.run("you") as yours:
+        stops.stop("me")
+        assert mine.is_set()
+        assert not yours.is_set()
+        told = []
+        StoppableProgress(lambda *_, desc: told.append(desc), yours)(None, desc="Waiting")
+        assert told == ["Waiting"]
+        with pytest.raises(Stopped):
+            StoppableProgress(told.append, mine)(None, desc="Waiting")
+    stops.stop("me")
+    with stops.run("me") as again:
+        assert not again.is_set()

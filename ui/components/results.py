@@ -23,17 +23,18 @@ def mos(score: float) -> float:
     return 1.0 + 4.0 * score
 
 
-def dial(score: float | None, caption: str = "") -> str:
+def dial(score: float | None, caption: str = "", empty: str = "Add a photo to see its score") -> str:
     """A half-circle gauge with five level bands, the score as number, word and opinion score; HTML.
 
     Args:
         score: in [0, 1]; None draws an empty dial.
         caption: one short line below, plain text.
+        empty: what an empty dial says, plain text.
     """
     bands = "".join(_band(index) for index in range(5))
     if score is None:
         spoken, hand = "No score yet", ""
-        numbers = '<p class="dial-empty">Add a photo to see its score</p>'
+        numbers = f'<p class="dial-empty">{html.escape(empty)}</p>'
     else:
         word = FIVE_LEVELS.word_for(score)
         spoken = f"Quality {score:.2f} of 1, {mos(score):.1f} of 5, {word}"

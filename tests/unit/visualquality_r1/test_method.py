@@ -168,6 +168,6 @@ def test_the_sentence_names_the_better_picture():
 def test_the_sentence_is_as_sure_as_the_samples():
     doubt = describe("A", "B", preference([3.0, 4.0], [2.8, 3.4]))
     assert doubt.startswith("A may be better than B: probability 69% (between ")
-    assert "over 99%" in describe("A", "B", preference([5.0, 5.0], [1.0, 1.0]))
+    assert "over 99% (the same with other samples)" in describe("A", "B", preference([5.0, 5.0], [1.0, 1.0]))
     even = describe("A", "B", preference([3.0, 3.4], [3.1, 3.4]))
     assert even.startswith("A and B look about equally good: B is better with probability 5")
