@@ -141,19 +141,17 @@ def train(chosen: argparse.Namespace) -> int:
         import trl  # noqa: F401
     except ImportError:
         raise ValueError(NEEDS_TRL) from None
-    from transformers.trainer_utils import get_last_checkpoint
-
     from methods.visualquality_r1.training.monitor import draw_curves, read_curve
     from methods.visualquality_r1.training.trainer import RL2RSettings, make_trainer
 
     settings = _settings(chosen, RL2RSettings)
-    checkpoint = get_last_checkpoint(str(chosen.out))
+    checkpoint = last_checkpoint(chosen.out)
     with state.main_process_first():
         _keep_settings(chosen.out / "settings.json", chosen.model, settings, checkpoint is not None)
     state.print(f"{len(training)} pictures to train on, {len(validation)} to validate; "
-                f"{'resuming from ' + Path(checkpoint).name if checkpoint else 'starting anew'}")
+                f"{'resuming from ' + checkpoint.name if checkpoint else 'starting anew'}")
     trainer = make_trainer(chosen.model, training, validation, chosen.out, settings)
-    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.save_model(str(chosen.out / "model"))
     if state.is_main_process:
         (chosen.out / "log.json").write_text(json.dumps(trainer.state.log_history, indent=1))
@@ -171,6 +169,21 @@ def _settings(chosen: argparse.Namespace, kind: type) -> RL2RSettings:
     names = [spec.name for spec in dataclasses.fields(kind)]
     given = {name: getattr(chosen, name) for name in names if hasattr(chosen, name) and name not in renamed}
     return kind(**{**given, **renamed})
+
+
+def last_checkpoint(out: Path) -> Path | None:
+    """The newest complete `checkpoint-STEP` in a folder, or None; a run may have been killed while it wrote one."""
+    numbered = [(int(folder.name.split("-")[1]), folder) for folder in out.glob("checkpoint-*")
+                if folder.name.split("-")[1].isdecimal()]
+    for _, folder in sorted(numbered, reverse=True):
+        # The trainer writes this file last.
+        state = folder / "trainer_state.json"
+        try:
+            json.loads(state.read_text())
+        except (OSError, json.JSONDecodeError):
+            continue
+        return folder
+    return None
 
 
 MAY_CHANGE = ("epochs", "max_steps", "validate_every", "save_every", "gradient_checkpointing")

@@ -91,7 +91,9 @@ class ValidationMonitor(TrainerCallback):
         self.trainer: Any = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._validate(state.global_step)
+        # A resumed run goes on as if it had never stopped, without a row of its own.
+        if state.global_step == 0:
+            self._validate(0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step % self._every == 0:

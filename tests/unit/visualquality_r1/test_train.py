@@ -90,6 +90,16 @@ def test_a_resumed_run_is_held_to_its_settings(tmp_path):
     train._keep_settings(path, "embedded", RL2RSettings(learning_rate=0.1), resuming=False)
 
 
+def test_a_checkpoint_that_was_not_finished_is_passed_over(tmp_path):
+    assert train.last_checkpoint(tmp_path) is None
+    for name, state in (("5", "{}"), ("10", "{}"), ("15", '{"epoch": 1.'), ("20", None), ("best", "{}")):
+        folder = tmp_path / f"checkpoint-{name}"
+        folder.mkdir()
+        if state is not None:
+            (folder / "trainer_state.json").write_text(state)
+    assert train.last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
+
+
 def test_the_deepspeed_files_are_what_accelerate_reads():
     from accelerate.commands.config.config_args import load_config_from_file
     from accelerate.utils.deepspeed import HfDeepSpeedConfig
