@@ -18,7 +18,7 @@ MOST_PICTURES = 6000
 
 
 def distil(features: np.ndarray, judgements: Judgements, *, alpha: float = 1.0, delta: float = 0.1,
-           spread: float = 0.2, steps: int = 60) -> Head:
+           spread: float = 0.2, steps: int = 300) -> Head:
     """A head that has learnt the teacher's view of quality from unlabelled pictures.
 
     Args:
@@ -28,7 +28,7 @@ def distil(features: np.ndarray, judgements: Judgements, *, alpha: float = 1.0, 
         delta: of the Huber loss.
         spread: of a score difference in the student's preference; 0.2 of the scale lets neighbouring levels differ
             with 90 % certainty.
-        steps: of L-BFGS, at most.
+        steps: of L-BFGS, at most; it stops where the loss is least, usually long before.
 
     Raises:
         ValueError: fewer than two pictures, counts that differ, or a teacher that gives every picture one score.
