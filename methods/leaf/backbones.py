@@ -21,6 +21,7 @@ from torch import Tensor
 
 from methods.images import decode
 from methods.leaf.efficientnet import EfficientNetLite, normalise
+from methods.lmm.cpu import keep_freed_memory
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and standard deviation of red, green and blue
 
@@ -92,30 +93,39 @@ def cores() -> int:
 
 
 class TowerBackbone(Backbone):
-    """Statistics of an EfficientNet-Lite tower's depthwise activations.
+    """Statistics of an EfficientNet-Lite tower's activations.
 
-    For every channel of every tapped block: the mean, the standard deviation, and the mean of its emptiest quarter of
-    the picture, each under a square root. A picture is as good as its statistics are typical and as its worst part.
+    For every channel of every tapped wide map: the mean, the standard deviation, and the mean of its emptiest quarter
+    of the picture, each under a square root. For every channel of every narrow map: mean and standard deviation. A
+    picture is as good as its statistics are typical and as its worst part.
 
     Args:
-        tower: with at least `taps[-1] + 1` blocks.
-        taps: block numbers, ascending.
+        tower: with at least as many blocks as are tapped.
+        taps: numbers of the blocks whose wide maps are looked at, ascending.
+        narrow: numbers of the blocks whose narrow outputs are, ascending.
         longest_side: pictures are scaled down to it in pixels, never up beyond `shortest_side`.
     """
 
-    STATISTICS = 3
+    STATISTICS, NARROW_STATISTICS = 3, 2
 
-    def __init__(self, tower: EfficientNetLite, taps: Sequence[int], longest_side: int = 500,
-                 name: str = "embedded") -> None:
+    def __init__(self, tower: EfficientNetLite, taps: Sequence[int], narrow: Sequence[int] = (),
+                 longest_side: int = 500, name: str = "embedded") -> None:
+        # The maps of one picture are tens of megabytes; paging them in anew takes a quarter of the time.
+        keep_freed_memory()
         self.name = name
         self.tower = tower.float().eval().requires_grad_(False).to(memory_format=torch.channels_last)
-        self.taps = tuple(taps)
+        self.taps, self.narrow = tuple(taps), tuple(narrow)
         self.longest_side = longest_side
-        self.width = self.STATISTICS * sum(tower.widths[tap] for tap in self.taps)
+        self.width = sum(self.widths().values())
+
+    def widths(self) -> dict[tuple[str, int], int]:
+        """Number of features of each ("wide" or "narrow", block), in their order."""
+        wide = {("wide", tap): self.STATISTICS * self.tower.widths[tap] for tap in self.taps}
+        return wide | {("narrow", block): self.NARROW_STATISTICS * self.tower.outputs[block] for block in self.narrow}
 
     def config(self) -> dict[str, Any]:
         return {"name": self.name, "variant": self.tower.variant, "taps": list(self.taps),
-                "longest_side": self.longest_side}
+                "narrow": list(self.narrow), "longest_side": self.longest_side}
 
     def tensors(self) -> dict[str, Tensor]:
         return dict(self.tower.state_dict())
@@ -126,40 +136,53 @@ class TowerBackbone(Backbone):
 
     @torch.inference_mode()
     def features_of(self, image: Image.Image) -> np.ndarray:
-        return self.pooled(self.tower(self.input_of(image), self.taps))[0].numpy()
+        return self.pooled(*self.tower(self.input_of(image), self.taps, self.narrow))[0].numpy()
 
     @staticmethod
-    def pooled(activations: Sequence[Tensor]) -> Tensor:
-        """Statistics of activations [n, c, h, w] each: [n, width]."""
+    def pooled(wide: Sequence[Tensor], narrow: Sequence[Tensor] = ()) -> Tensor:
+        """Statistics of maps [n, c, h, w] each: [n, width]."""
         parts = []
-        for maps in activations:
-            # Channels lie next to each other in memory: summing over the rows before them is four times as fast as
-            # the same sum over the last two axes.
-            cells = maps.permute(0, 2, 3, 1)
-            mean = cells.mean((1, 2))
-            variance = (cells - mean[:, None, None]).square().mean((1, 2))
+        for maps in wide:
+            cells, mean, deviation = _moments(maps)
             top, left = ((slice(0, (side + 1) // 2), slice(side // 2, side)) for side in maps.shape[2:])
             quarters = torch.stack([cells[:, rows, columns].mean((1, 2)) for rows in top for columns in left])
-            # The square root evens out activations that pile up near zero; the shift keeps its gradient finite.
-            parts += [mean, variance.sqrt(), quarters.amin(0)]
-        return (torch.cat(parts, dim=1).clamp_min(0) + 1e-6).sqrt()
+            parts += [_evened(part) for part in (mean, deviation, quarters.amin(0))]
+        for maps in narrow:
+            _, mean, deviation = _moments(maps)
+            parts += [mean, deviation]
+        return torch.cat(parts, dim=1)
 
     @torch.inference_mode()
     def local_features(self, image: Image.Image) -> np.ndarray:
         """The same statistics over a window of 7x7 cells around each of the last map's cells (about 220 pixels)."""
-        activations = self.tower(self.input_of(image), self.taps)
-        grid, parts = activations[-1].shape[2:], []
+        activations = self.tower(self.input_of(image), self.taps, self.narrow)
+        wide, narrow = activations
+        grid, parts = (narrow or wide)[-1].shape[2:], []
         size = _window(grid)
         half = max(size // 2, 1) // 2 * 2 + 1
         reach = max(size // 4, 1)
-        for maps in activations:
+        for of_wide, maps in ((of_wide, maps) for of_wide, group in zip((True, False), activations) for maps in group):
             # Moments of finer maps over the coarsest one's cells: a window is then the same region in all of them.
             mean, square = (F.adaptive_avg_pool2d(part, grid) for part in (maps, maps * maps))
             quarters = -F.max_pool2d(-_averaged(mean, half), 2 * reach + 1, 1, reach)
             mean, square = _averaged(mean, size), _averaged(square, size)
-            parts += [mean, (square - mean * mean).clamp_min(0).sqrt(), quarters]
-        local = (torch.cat(parts, dim=1).clamp_min(0) + 1e-6).sqrt()
-        return local[0].permute(1, 2, 0).numpy()
+            deviation = (square - mean * mean).clamp_min(0).sqrt()
+            parts += [_evened(part) for part in (mean, deviation, quarters)] if of_wide else [mean, deviation]
+        return torch.cat(parts, dim=1)[0].permute(1, 2, 0).numpy()
+
+
+def _moments(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Maps [n, c, h, w] as cells [n, h, w, c], with the mean and the standard deviation of each channel [n, c]."""
+    # Channels lie next to each other in memory: summing over the rows before them is four times as fast as the same
+    # sum over the last two axes.
+    cells = maps.permute(0, 2, 3, 1)
+    mean = cells.mean((1, 2))
+    return cells, mean, (cells - mean[:, None, None]).square().mean((1, 2)).sqrt()
+
+
+def _evened(statistics: Tensor) -> Tensor:
+    """Under a square root, which evens out activations that pile up near zero; the shift keeps its gradient finite."""
+    return (statistics.clamp_min(0) + 1e-6).sqrt()
 
 
 def _window(grid: Sequence[int]) -> int:
@@ -295,13 +318,13 @@ def load_backbone(config: dict[str, Any], tensors: dict[str, Tensor] | None = No
     """
     if "variant" not in config:
         return HubBackbone(config["name"], config.get("longest_side", 512))
-    taps = config["taps"]
-    tower = EfficientNetLite(config["variant"], taps[-1] + 1)
+    taps, narrow = config["taps"], config.get("narrow", [])
+    tower = EfficientNetLite(config["variant"], max(*taps, *narrow) + 1)
     try:
         tower.load_state_dict({name: tensor.float() for name, tensor in (tensors or {}).items()})
     except RuntimeError:
         raise BackboneError("The student's weights do not fit its card; save or download it again.") from None
-    return TowerBackbone(tower, taps, config.get("longest_side", 500), config["name"])
+    return TowerBackbone(tower, taps, narrow, config.get("longest_side", 500), config["name"])
 
 
 def digest(tensors: dict[str, Tensor]) -> str:

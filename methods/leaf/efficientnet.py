@@ -2,8 +2,8 @@
 
 The Lite variants have no squeeze-and-excitation and no swish, so after folding each batch norm into its convolution a
 tower is nothing but convolutions, ReLU6 and additions, which runs fast on a CPU and stores in half precision without
-loss of quality. The tower returns no classes but its blocks' wide maps, after the depthwise convolution and before
-they are squeezed: on camera photos these tell more of quality than the narrow maps between the blocks.
+loss of quality. The tower returns no classes but its blocks' maps: the wide ones, after the depthwise convolution and
+before they are squeezed, which on camera photos tell most of quality, and the narrow ones between the blocks.
 
 Reference: M. Tan and Q. Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", ICML 2019,
 and the Lite variants of TensorFlow's model garden (2020), whose ImageNet weights are published under Apache 2.0.
@@ -82,6 +82,17 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int =
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups)
 
 
+def _pointwise(conv: nn.Conv2d, maps: Tensor) -> Tensor:
+    """A 1x1 convolution.
+
+    In a single thread PyTorch takes these to a matrix product that copies channels-last maps to and fro; oneDNN works
+    on them as they lie.
+    """
+    if maps.device.type == "cpu" and maps.dtype == torch.float32 and torch.backends.mkldnn.is_available():
+        return torch.mkldnn_convolution(maps, conv.weight, conv.bias, conv.padding, conv.stride, conv.dilation, 1)
+    return conv(maps)
+
+
 class InvertedBottleneck(nn.Module):
     """Widen, filter each channel, squeeze."""
 
@@ -95,7 +106,7 @@ class InvertedBottleneck(nn.Module):
     def wide(self, maps: Tensor) -> Tensor:
         """The depthwise activations, in [0, 6]: float32 [n, inner, H, W]."""
         # In place where nothing needs the old values: fresh memory for these wide maps costs more than arithmetic.
-        inner = maps if self.expand is None else F.relu6(self.expand(maps), inplace=True)
+        inner = maps if self.expand is None else F.relu6(_pointwise(self.expand, maps), inplace=True)
         return F.relu6(self.depthwise(inner), inplace=True)
 
     def in_strips(self, maps: Tensor, rows: int = 16) -> Tensor:
@@ -109,18 +120,18 @@ class InvertedBottleneck(nn.Module):
             stop = min(start + rows, out_height)
             low, high = start * stride - pad, (stop - 1) * stride + kernel - pad
             part = maps[:, :, max(low, 0): min(high, height)]
-            inner = part if self.expand is None else F.relu6(self.expand(part), inplace=True)
+            inner = part if self.expand is None else F.relu6(_pointwise(self.expand, part), inplace=True)
             if low < 0 or high > height:
                 inner = F.pad(inner, (0, 0, max(-low, 0), max(high - height, 0)))
             wide = F.relu6(F.conv2d(inner, self.depthwise.weight, self.depthwise.bias, stride, (0, pad), 1,
                                     self.depthwise.groups), inplace=True)
-            out = self.project(wide)
+            out = _pointwise(self.project, wide)
             strips.append(maps[:, :, start:stop] + out if self.skips else out)
         return torch.cat(strips, dim=2)
 
     def squeeze(self, maps: Tensor, wide: Tensor) -> Tensor:
         """The block's output from its input and `wide` of it."""
-        out = self.project(wide)
+        out = _pointwise(self.project, wide)
         return maps + out if self.skips else out
 
 
@@ -137,30 +148,40 @@ class EfficientNetLite(nn.Module):
         plan = blueprint(variant)[:blocks]
         self.variant = variant
         self.widths = tuple(block.inner for block in plan)
+        self.outputs = tuple(block.outputs for block in plan)
         self.stem = _conv(3, _STEM, 3, 2)
         self.blocks = nn.ModuleList(map(InvertedBottleneck, plan))
 
-    def forward(self, images: Tensor, taps: Sequence[int]) -> list[Tensor]:
-        """The depthwise activations of the blocks in `taps`; blocks after the last of them are not run.
+    def forward(self, images: Tensor, taps: Sequence[int],
+                narrow: Sequence[int] = ()) -> tuple[list[Tensor], list[Tensor]]:
+        """The depthwise activations of the blocks in `taps`, and the outputs of the blocks in `narrow`.
+
+        Blocks after the last of them are not run.
 
         Args:
             images: float32 [n, 3, H, W], normalised by `normalise`; H and W of at least 1.
             taps: block numbers, ascending.
+            narrow: block numbers, ascending.
 
         Returns:
-            float32 [n, widths[tap], H / 2^k, W / 2^k] each, in [0, 6].
+            float32 [n, widths[tap], H / 2^k, W / 2^k] a tap, in [0, 6]; float32 [n, outputs[block], H / 2^k, W / 2^k]
+            a block of `narrow`.
         """
-        maps, wanted = F.relu6(self.stem(images), inplace=True), []
-        for index, block in enumerate(self.blocks[: taps[-1] + 1]):
+        maps, wanted, outputs = F.relu6(self.stem(images), inplace=True), [], []
+        last = max((*taps, *narrow))
+        for index, block in enumerate(self.blocks[: last + 1]):
             if index not in taps and maps.shape[2] * maps.shape[3] * self.widths[index] > _LARGE and block.expand:
                 maps = block.in_strips(maps)
-                continue
-            wide = block.wide(maps)
-            if index in taps:
-                wanted.append(wide)
-            if index < taps[-1]:
+            else:
+                wide = block.wide(maps)
+                if index in taps:
+                    wanted.append(wide)
+                if index == last and index not in narrow:
+                    break
                 maps = block.squeeze(maps, wide)
-        return wanted
+            if index in narrow:
+                outputs.append(maps)
+        return wanted, outputs
 
 
 def normalise(images: Tensor) -> Tensor:

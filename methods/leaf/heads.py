@@ -5,6 +5,9 @@ each label from all others. The same closed form serves every label budget: the 
 quality, or another population's) is one more feature, shrunk less than the rest. With few labels only its scale and
 offset move, which cannot change a rank; the more labels there are, the more the features may overrule it.
 
+What is known of two pictures without a label of either, such as a photo and a damaged copy of it, enters as a contrast:
+by how much their scores should differ, whatever they are.
+
 Shrinkage draws predictions to the middle, while people use the ends of a scale. Where there are labels enough, a
 4-parameter logistic map, fitted to left-out predictions, gives the ends back.
 """
@@ -85,51 +88,88 @@ class RidgeFit:
         return replace(self.head, link=link) if link.increasing else self.head
 
 
+@dataclass(frozen=True)
+class Contrasts:
+    """Pairs of pictures and how much better the first is.
+
+    Attributes:
+        better, worse: float32 [m, d], features of both.
+        gap: float [m], the difference of their scores.
+        groups: int [m], the group of labels (as of `fit_ridge`) that a pair is left out with.
+        weight: of one pair's squared error against one label's.
+    """
+
+    better: np.ndarray
+    worse: np.ndarray
+    gap: np.ndarray
+    groups: np.ndarray
+    weight: float
+
+    def of_groups(self, kept: np.ndarray) -> Contrasts:
+        """The pairs that belong to the groups `kept`."""
+        rows = np.isin(self.groups, kept)
+        return replace(self, better=self.better[rows], worse=self.worse[rows], gap=self.gap[rows],
+                       groups=self.groups[rows])
+
+
 def fit_ridge(features: np.ndarray, mos: np.ndarray, *, prior: Head | None = None, groups: np.ndarray | None = None,
-              penalties: tuple[float, ...] = PENALTIES) -> RidgeFit:
+              contrasts: Contrasts | None = None, penalties: tuple[float, ...] = PENALTIES) -> RidgeFit:
     """Fits a head to labels, with the penalty that predicts left-out labels best.
 
     Args:
         features: float32 [n, d], n >= 2.
         mos: float [n], labels in [0, 1].
         prior: a head over the same features to start from; its standardisation is kept, its link is not.
-        groups: int [n], rows that belong together (a picture and its mirror image) and are left out together.
+        groups: int [n], rows that belong together (a picture and its mirror image) and are left out together; by
+            default each row is its own group, numbered from 0.
+        contrasts: pairs to fit beside the labels; not together with a prior.
         penalties: to choose from.
 
     Raises:
-        ValueError: fewer than two labels, or shapes that do not fit.
+        ValueError: fewer than two labels, shapes that do not fit, or contrasts with a prior.
     """
     mos = np.asarray(mos, dtype=np.float64)
     if features.ndim != 2 or len(features) != len(mos) or len(mos) < 2:
         raise ValueError(f"A head is fitted to at least 2 labels, one a row of features; got {features.shape} and "
                          f"{mos.shape}.")
+    if contrasts is not None and prior is not None:
+        raise ValueError("Contrasts cannot be fitted together with a prior; give one of the two.")
+    count, groups = len(mos), np.arange(len(mos)) if groups is None else np.asarray(groups)
     mean, scale = (prior.mean, prior.scale) if prior is not None else standardiser(features)
-    z = Head(mean, scale, np.zeros(len(mean), np.float32), 0.0).standardised(features).astype(np.float64)
-    width = z.shape[1]
-    gram = z @ z.T / width
-    base, base_mean, base_scale = None, 0.0, 1.0
+    shape = Head(mean, scale, np.zeros(len(mean), np.float32), 0.0)
+    # With a prior, only what it leaves unexplained is fitted: an infinite penalty is the prior with another offset.
+    start = prior.linear(features) if prior is not None else np.zeros(count)
+    rows, wanted = shape.standardised(features).astype(np.float64), mos - start
+    if contrasts is not None:
+        root = np.sqrt(contrasts.weight)
+        apart = shape.standardised(contrasts.better) - shape.standardised(contrasts.worse)
+        rows, wanted = np.concatenate([rows, root * apart]), np.concatenate([wanted, root * contrasts.gap])
+        groups = np.concatenate([groups, contrasts.groups])
+    width = rows.shape[1]
+    gram = rows @ rows.T / width
     if prior is not None:
-        base = prior.linear(features)
+        base = start
         base_mean, base_scale = base.mean(), max(base.std(), 1e-6)
         base = (base - base_mean) / base_scale
         gram = gram + _PRIOR_SHARE * np.outer(base, base)
-    groups = np.arange(len(mos)) if groups is None else np.asarray(groups)
-    values, vectors = np.linalg.eigh(_centred(gram))
+    # The bias is free: labels are fitted about their mean, contrasts as they are.
+    free = np.arange(len(rows)) < count
+    centre = wanted[:count].mean()
+    wanted = wanted - centre * free
+    values, vectors = np.linalg.eigh(_centred(gram, free))
     values = np.maximum(values, 0)
-    # With a prior, only what it leaves unexplained is fitted: an infinite penalty is the prior with another offset.
-    start = prior.linear(features) if prior is not None else np.zeros(len(mos))
-    target = mos - start
-    tried = [(penalty, _left_out(values, vectors, target, penalty, groups)) for penalty in sorted(penalties)]
-    penalty, left_out = _chosen(tried, target, cautious=prior is not None)
-    dual = vectors @ ((vectors.T @ (target - target.mean())) / (values + penalty))
-    dual -= dual.mean()
-    weight, bias = z.T @ dual / width, target.mean() - z.mean(axis=0) @ (z.T @ dual / width)
+    tried = [(penalty, _left_out(values, vectors, wanted, penalty, groups, free)[:count] + centre)
+             for penalty in sorted(penalties)]
+    penalty, left_out = _chosen(tried, mos - start, cautious=prior is not None)
+    dual = vectors @ ((vectors.T @ wanted) / (values + penalty))
+    dual -= dual[:count].mean() * free
+    weight = rows.T @ dual / width
+    bias = centre - rows[:count].mean(axis=0) @ weight
     if prior is not None:
         slope = _PRIOR_SHARE * float(base @ dual) / base_scale
         weight = weight + (1 + slope) * prior.weight
         bias += (1 + slope) * prior.bias - slope * base_mean
-    left_out = left_out + start
-    return RidgeFit(Head(mean, scale, weight.astype(np.float32), float(bias)), penalty, left_out)
+    return RidgeFit(Head(mean, scale, weight.astype(np.float32), float(bias)), penalty, left_out + start)
 
 
 def _chosen(tried: list[tuple[float, np.ndarray]], target: np.ndarray, cautious: bool) -> tuple[float, np.ndarray]:
@@ -148,24 +188,34 @@ def _chosen(tried: list[tuple[float, np.ndarray]], target: np.ndarray, cautious:
     return tried[best]
 
 
-def _centred(gram: np.ndarray) -> np.ndarray:
-    rows = gram.mean(axis=0)
-    return gram - rows[None] - rows[:, None] + rows.mean()
+def _centred(gram: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Gram matrix of the rows with the mean of the `free` ones taken off those."""
+    rows = gram[free].mean(axis=0)
+    shift = np.outer(free, rows)
+    return gram - shift - shift.T + rows[free].mean() * np.outer(free, free)
 
 
-def _left_out(values: np.ndarray, vectors: np.ndarray, mos: np.ndarray, penalty: float,
-              groups: np.ndarray) -> np.ndarray:
-    """Each group's labels predicted without that group, from one decomposition (the hat matrix identity)."""
-    count, shrunk = len(mos), values / (values + penalty)
-    residual = mos - vectors @ (shrunk * (vectors.T @ mos)) - mos.mean()
-    predicted = np.empty(count)
+def _left_out(values: np.ndarray, vectors: np.ndarray, wanted: np.ndarray, penalty: float, groups: np.ndarray,
+              free: np.ndarray) -> np.ndarray:
+    """Each group's rows predicted without that group, from one decomposition (the hat matrix identity).
+
+    Args:
+        values, vectors: eigenvalues [n] and eigenvectors [n, n] of the gram matrix, centred over the `free` rows.
+        wanted: float [n], of mean 0 over the `free` rows.
+        groups: int [n].
+        free: bool [n], the rows that the bias is part of.
+    """
+    shrunk = values / (values + penalty)
+    residual = wanted - vectors @ (shrunk * (vectors.T @ wanted))
+    predicted = np.empty(len(wanted))
     _, group_of, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     in_order = np.argsort(group_of, kind="stable")
     for size in np.unique(sizes):
         # All groups of one size at once: [groups, size] rows and as many blocks of the hat matrix.
         rows = in_order[sizes[group_of[in_order]] == size].reshape(-1, size)
         part = vectors[rows]
-        hat = (part * shrunk) @ part.swapaxes(1, 2) + 1.0 / count
+        bias = free[rows].astype(np.float64)
+        hat = (part * shrunk) @ part.swapaxes(1, 2) + bias[:, :, None] * bias[:, None] / free.sum()
         block = (1 + 1e-9) * np.eye(size) - hat
-        predicted[rows] = mos[rows] - np.linalg.solve(block, residual[rows][..., None])[..., 0]
+        predicted[rows] = wanted[rows] - np.linalg.solve(block, residual[rows][..., None])[..., 0]
     return predicted

@@ -8,7 +8,7 @@ import pytest
 from leaderboard import stats
 from methods.leaf import report
 from methods.leaf.distil import distil
-from methods.leaf.heads import Head, fit_ridge
+from methods.leaf.heads import Contrasts, Head, fit_ridge
 from methods.leaf.teacher import Judgements
 from methods.levels import FIVE_LEVELS
 
@@ -137,3 +137,48 @@ def test_the_report_shows_what_a_good_teacher_adds(tmp_path) -> None:
     assert figure.read_text().count("<circle") == 2 * 3 + 2 + 1
     with pytest.raises(ValueError, match="at least 20"):
         report.label_budget(features[:10], quality[:10], None)
+
+
+def test_contrasts_are_rows_without_a_bias() -> None:
+    features, quality = made(30, 12)
+    better, worse = made(20, 12, seed=1)[0], made(20, 12, seed=2)[0]
+    contrasts = Contrasts(better, worse, np.linspace(-0.2, 0.4, 20), np.arange(20), 0.3)
+    fit = fit_ridge(features, quality, contrasts=contrasts, penalties=(0.5,))
+    label = fit.head.standardised(features).astype(np.float64)
+    pair = (fit.head.standardised(better) - fit.head.standardised(worse)).astype(np.float64)
+
+    def solved(labels: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, float]:
+        z, c, mean = label[labels], pair[pairs], label[labels].mean(0)
+        y = quality[labels]
+        left = ((z - mean).T @ (z - mean) + 0.3 * c.T @ c) / 12 + 0.5 * np.eye(12)
+        weight = np.linalg.solve(left, ((z - mean).T @ (y - y.mean()) + 0.3 * c.T @ contrasts.gap[pairs]) / 12)
+        return weight, y.mean() - mean @ weight
+
+    weight, bias = solved(np.arange(30), np.arange(20))
+    assert fit.head.weight == pytest.approx(weight, abs=1e-5)
+    assert fit.head.bias == pytest.approx(bias, abs=1e-6)
+    for row in (3, 19, 25):
+        # A label is left out together with the pair of its group; labels from 20 on have none.
+        weight, bias = solved(np.delete(np.arange(30), row), np.flatnonzero(np.arange(20) != row))
+        assert fit.left_out[row] == pytest.approx(label[row] @ weight + bias, abs=1e-6)
+
+
+def test_contrasts_can_be_confined_and_do_not_go_with_a_prior() -> None:
+    features, quality = made(30, 12)
+    contrasts = Contrasts(features[:20], features[10:], np.arange(20.0), np.arange(20), 1.0)
+    some = contrasts.of_groups(np.array([3, 17, 99]))
+    assert some.gap.tolist() == [3, 17]
+    assert some.worse.shape == (2, 12)
+    with pytest.raises(ValueError, match="prior"):
+        fit_ridge(features, quality, contrasts=contrasts, prior=fit_ridge(features, quality).head)
+
+
+def test_contrasts_teach_what_the_labels_do_not_show() -> None:
+    features, quality = made(200)
+    rng = np.random.default_rng(3)
+    hidden = rng.normal(size=features.shape[1]).astype(np.float32)  # a damage that no labelled picture has
+    spoilt = features + hidden
+    contrasts = Contrasts(features[:100], spoilt[:100], np.full(100, 0.3), np.arange(100), 0.1)
+    without, taught = fit_ridge(features, quality).head, fit_ridge(features, quality, contrasts=contrasts).head
+    assert (taught(features[100:]) - taught(spoilt[100:])).mean() == pytest.approx(0.3, abs=0.05)
+    assert abs((without(features[100:]) - without(spoilt[100:])).mean() - 0.3) > 0.1

@@ -28,6 +28,8 @@ def test_what_ships_is_small_and_says_how_good_it_is(student: Student) -> None:
     for metric in ("srcc", "plcc", "plcc_logistic4"):
         assert measured[metric]["low"] < measured[metric]["value"] < measured[metric]["high"]
         assert measured[metric]["n"] == 399
+    assert measured["srcc"]["value"] >= 0.82
+    assert measured["plcc"]["value"] >= 0.84
     assert student.card["revision"] == student.revision
     assert "LIVE" in student.card["training"]["notice"]
 
@@ -139,18 +141,38 @@ def test_damaged_and_foreign_folders_are_refused(tmp_path: Path, features: np.nd
 
 def test_the_tower_pools_what_it_says() -> None:
     torch.manual_seed(0)
-    backbone = TowerBackbone(EfficientNetLite("lite0", 4), (2, 3), longest_side=64)
+    backbone = TowerBackbone(EfficientNetLite("lite0", 4), (2, 3), (1, 3), longest_side=64)
     picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     with torch.inference_mode():
-        wide = backbone.tower(backbone.input_of(picture), (2, 3))
+        wide, narrow = backbone.tower(backbone.input_of(picture), (2, 3), (1, 3))
     assert [maps.shape[1] for maps in wide] == [144, 144]
-    row = backbone.features_of(picture) ** 2
-    assert row[:144] == pytest.approx(wide[0][0].mean((1, 2)).numpy(), abs=1e-4)
-    assert row[144:288] == pytest.approx(wide[0][0].std((1, 2), correction=0).numpy(), abs=1e-4)
+    assert [maps.shape[1] for maps in narrow] == [24, 40]
+    row = backbone.features_of(picture)
+    assert row[:144] ** 2 == pytest.approx(wide[0][0].mean((1, 2)).numpy(), abs=1e-4)
+    assert row[144:288] ** 2 == pytest.approx(wide[0][0].std((1, 2), correction=0).numpy(), abs=1e-4)
     quarter = wide[0][0].unflatten(1, (2, 8)).unflatten(3, (2, 8)).mean((2, 4)).amin((1, 2))
-    assert row[288:432] == pytest.approx(quarter.numpy(), abs=1e-4)
+    assert row[288:432] ** 2 == pytest.approx(quarter.numpy(), abs=1e-4)
+    assert row[864:888] == pytest.approx(narrow[0][0].mean((1, 2)).numpy(), abs=1e-4)
+    assert row[888:912] == pytest.approx(narrow[0][0].std((1, 2), correction=0).numpy(), abs=1e-4)
+    assert row[912:952] == pytest.approx(narrow[1][0].mean((1, 2)).numpy(), abs=1e-4)
+    assert len(row) == backbone.width == sum(backbone.widths().values()) == 992
+    assert backbone.local_features(picture).shape == (8, 8, 992)
     same = load_backbone(backbone.config(), backbone.tensors())
     assert same.features_of(picture) == pytest.approx(backbone.features_of(picture), abs=1e-6)
+
+
+@pytest.mark.parametrize(("taps", "narrow"), [((1,), (3,)), ((3,), (1,)), ((2,), (2,)), ((0, 3), ())])
+def test_the_tower_gives_the_maps_asked_for(taps: tuple[int, ...], narrow: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    tower = EfficientNetLite("lite0", 4)
+    pixels = torch.randn(1, 3, 40, 56)
+    with torch.inference_mode():
+        every_wide, every_narrow = tower(pixels, (0, 1, 2, 3), (0, 1, 2, 3))
+        wide, outputs = tower(pixels, taps, narrow)
+    for found, every, numbers in ((wide, every_wide, taps), (outputs, every_narrow, narrow)):
+        assert len(found) == len(numbers)
+        for maps, number in zip(found, numbers, strict=True):
+            assert torch.allclose(maps, every[number], atol=1e-5)
 
 
 @pytest.mark.parametrize("rows", [1, 5, 64])
