@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from methods.base import suggestion
-from methods.iqarag.encoders import CATALOGUE, ENCODERS, OWN
+from methods.iqarag.encoders import CATALOGUE, ENCODERS, OWN, STUDENT
 
 EXPERIMENTS = ("ratios", "combined", "cross", "encoders", "references")
 
@@ -94,7 +94,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _encoder_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--encoder", default=OWN,
-                        help=f"{OWN} (the LMM's own), {', '.join(CATALOGUE)}, a Hub id or a folder")
+                        help=f"{OWN} (the LMM's own), {STUDENT} (the embedded student's), {', '.join(CATALOGUE)}, a "
+                             "Hub id or a folder")
     parser.add_argument("--lmm", help=f"whose {OWN}; by default the machine's LMM")
 
 

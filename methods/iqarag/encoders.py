@@ -1,7 +1,8 @@
 """Vision encoders that turn a picture into a retrieval feature (IQARAG Eq. 1-2, Table III).
 
 "VE", the LMM's own vision encoder, is the paper's best and the default: its features are computed anyway. The other
-four of Table III are loaded by Hub id when they are first asked for.
+four of Table III are loaded by Hub id when they are first asked for. Beyond the table, "LEAF" is the tower of the
+embedded student: a second encoder that needs no download.
 """
 
 from __future__ import annotations
@@ -27,14 +28,17 @@ CATALOGUE: dict[str, str] = {
 }
 """Table III's other encoders -> Hub id. The paper names no checkpoint sizes but Swin's; these are the base sizes."""
 
-ENCODERS: tuple[str, ...] = (OWN, *CATALOGUE)
+STUDENT = "LEAF"
+"""The name of the embedded student's tower."""
+
+ENCODERS: tuple[str, ...] = (OWN, STUDENT, *CATALOGUE)
 
 
 class Encoder(ABC):
     """Pictures to features.
 
     Attributes:
-        name: "VE", a name of `CATALOGUE`, a Hub id or a folder.
+        name: "VE", "LEAF", a name of `CATALOGUE`, a Hub id or a folder.
         revision: which weights; features of two revisions must not be compared.
     """
 
@@ -57,6 +61,26 @@ class OwnEncoder(Encoder):
 
     def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
         return np.asarray(self.lmm.embed(list(images)), dtype=np.float32)
+
+
+class StudentEncoder(Encoder):
+    """The tower of the student in assets/embedded-student: mean and deviation of its last narrow maps' channels.
+
+    Each is standardised by the student's training pictures, so that no channel outweighs the others in a distance.
+    """
+
+    name = STUDENT
+
+    def __init__(self) -> None:
+        from methods.leaf.student import Student
+
+        self._student = Student.load()
+        self._width = sum(width for (kind, _), width in self._student.backbone.widths().items() if kind == "narrow")
+        self.revision = f"leaf@{self._student.revision}"
+
+    def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
+        features = self._student.head.standardised(self._student.features(list(images)))
+        return features[:, -self._width:] / np.float32(self._width**0.5)
 
 
 class HubEncoder(Encoder):
@@ -86,7 +110,7 @@ class HubEncoder(Encoder):
             self._model = AutoModel.from_pretrained(source)
         except (OSError, ValueError) as error:
             raise ValueError(f"The encoder {source} cannot be loaded ({_first_line(error)}); check the name and the "
-                             f"connection to the Hub, or use the LMM's own encoder, {OWN}.") from error
+                             f"connection to the Hub, or use {OWN} or {STUDENT}, which need none.") from error
         self.revision = f"{source}@{getattr(self._model.config, '_commit_hash', None) or 'local'}"
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._model = self._model.eval().to(self._device)
@@ -123,6 +147,8 @@ def load_encoder(name: str, lmm: LMM | None) -> Encoder:
         if lmm is None:
             raise ValueError(f"{OWN} is the LMM's own vision encoder; name an LMM as well.")
         return OwnEncoder(lmm)
+    if name == STUDENT:
+        return StudentEncoder()
     return HubEncoder(name)
 
 

@@ -168,7 +168,8 @@ def cross(run: Run, data: Sequence[Dataset]) -> list[Part]:
     parts = []
     for dataset in data[1:]:
         tests = _encoded(run, dataset)
-        parts.append(Part(f"{dataset.slug}-from-{data[0].slug}", tests, _limited(run, range(len(tests))),
+        named = range(len(tests)) if run.tests is None else sorted(_named(run, dataset, tests))
+        parts.append(Part(f"{dataset.slug}-from-{data[0].slug}", tests, _limited(run, named),
                           {"with": (references, {})}))
     return parts
 
@@ -295,15 +296,24 @@ def _split(run: Run, dataset: Dataset, everything: ReferenceSet, ratio: str) -> 
         groups = [known[name] for name in everything.names]
     chosen, rest = split(len(everything), ratio, run.seed, groups)
     if run.tests is not None:
-        named = {number for number, name in enumerate(everything.names) if name in run.tests}
-        if not named or len(named) == len(everything):
-            raise ValueError(f"{len(named)} of the {len(everything)} pictures of {dataset.title} are named as tests; "
-                             "name some of them, but not all.")
+        named = _named(run, dataset, everything)
+        if len(named) == len(everything):
+            raise ValueError(f"All {len(everything)} pictures of {dataset.title} are named as tests; name some of them, "
+                             "but not all.")
         # The split's own references first, so that they are the same for every list of tests but for those in it.
         wanted = len(chosen)
         chosen = sorted([number for number in (*chosen, *rest) if number not in named][:wanted])
         rest = sorted(named)
     return chosen, _limited(run, rest)
+
+
+def _named(run: Run, dataset: Dataset, everything: ReferenceSet) -> set[int]:
+    """Numbers of the pictures that may be tested."""
+    named = {number for number, name in enumerate(everything.names) if name in run.tests}
+    if not named:
+        raise ValueError(f"None of the {len(everything)} pictures of {dataset.title} is named as a test; the names are "
+                         f"those of its score list, such as {everything.names[0]}.")
+    return named
 
 
 def _limited(run: Run, tests: Sequence[int]) -> tuple[int, ...]:

@@ -74,7 +74,7 @@ def test_each_architecture_gives_one_vector_a_picture(name, pictures, tmp_path):
 
 
 def test_the_catalogue_is_table_iiis():
-    assert ENCODERS == ("VE", "ResNet-50", "Swin-B", "DINOv2", "CLIP")
+    assert ENCODERS == ("VE", "LEAF", "ResNet-50", "Swin-B", "DINOv2", "CLIP")
     assert all(hub_id.count("/") == 1 for hub_id in CATALOGUE.values())
 
 
@@ -87,6 +87,19 @@ def test_the_lmms_own(lmm, pictures):
 def test_the_lmms_own_needs_one():
     with pytest.raises(ValueError, match="name an LMM"):
         load_encoder("VE", None)
+
+
+def test_the_students_tower_needs_no_download(pictures):
+    from methods.leaf.student import Student
+
+    encoder = load_encoder("LEAF", None)
+    features = encoder.embed(pictures)
+    assert encoder.revision == f"leaf@{Student.load().revision}"
+    assert features.dtype == np.float32
+    assert features.shape == (3, 1536)  # mean and deviation of four maps of 192 channels
+    np.testing.assert_allclose(features[2], encoder.embed([pictures[2]])[0], atol=1e-5)
+    assert np.linalg.norm(features, axis=1).max() < 4.01  # standardised and clipped at four, over the root of the width
+    assert np.linalg.norm(features[0] - features[1]) > 0.05
 
 
 def test_what_cannot_be_loaded_is_a_sentence(tmp_path):

@@ -68,7 +68,7 @@ def test_only_named_pictures_are_tested_and_never_shown(data, tmp_path, lmm):
     assert {part.tests.names[number] for number in part.chosen} == names
     assert len(references) == 12
     assert not names & set(references.names)
-    with pytest.raises(ValueError, match="0 of the 24"):
+    with pytest.raises(ValueError, match="None of the 24"):
         experiments.ratios(run(tmp_path, lmm, tests=frozenset({"x"})), [find_data(data[0])], ["1:1"])
 
 
@@ -136,6 +136,14 @@ def test_cross_dataset_takes_references_from_the_first_only(data, tmp_path, lmm)
     assert part.name == "second-from-first"
     with pytest.raises(ValueError, match="two datasets"):
         experiments.cross(settings, [find_data(data[0])])
+
+
+def test_cross_dataset_tests_only_what_is_named(data, tmp_path, lmm):
+    settings = run(tmp_path, lmm, tests=frozenset({"1.png", "4.png"}))
+    (part,) = experiments.cross(settings, [find_data(folder) for folder in data[:2]])
+    assert {part.tests.names[number] for number in part.chosen} == {"1.png", "4.png"}
+    with pytest.raises(ValueError, match="None of the"):
+        experiments.cross(run(tmp_path, lmm, tests=frozenset({"x"})), [find_data(folder) for folder in data[:2]])
 
 
 def test_the_combined_set_keeps_names_apart(data, tmp_path, lmm):
