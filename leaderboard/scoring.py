@@ -20,7 +20,7 @@ from methods.images import Decoded, ImageError, decode
 from methods.lmm.base import LMM, LMMError
 from methods.lmm.errors import ModelUnavailable
 
-EMBEDDED_TRAINED_ON = {"lmm": "live-challenge-dev+kadid-10k", "student": "live-challenge-dev"}
+EMBEDDED_TRAINED_ON = "live-challenge-dev+kadid-10k"
 """Sets whose opinions the weights in assets/ have seen, as their cards say; KADID-10k's only as means of its levels."""
 
 _PIXELS_AT_ONCE = 32_000_000  # Full-size photos go through in smaller groups, so that memory does not grow with them.
@@ -77,7 +77,7 @@ class Scorer:
         if entry is not None and entry.trained_on is not None:
             facts["training_set"] = "+".join(entry.trained_on) or "none"
         elif self.method._lmm_id().partition("@")[0] == "embedded":
-            facts["training_set"] = EMBEDDED_TRAINED_ON["student" if model is None else "lmm"]
+            facts["training_set"] = EMBEDDED_TRAINED_ON
             # A method without training of its own is not training-free on a model that was trained on opinions.
             facts["training_free"] = False
         return facts
