@@ -23,6 +23,11 @@ from methods.visualquality_r1.answer import has_format, parse_score, reasoning
         ("<answer>3.5.</answer>", 3.5),
         ("<answer>4.50 (good)</answer>", 4.5),
         ("<answer>four</answer>", 4.0),
+        ("<answer>four out of five</answer>", 4.0),
+        ("<answer>The image quality is good.</answer>", 4.0),
+        ("<answer><b>4</b></answer>", 4.0),
+        ("<answer>\\boxed{3.25}</answer>", 3.25),
+        ("<answer>about 4</answer>", 4.0),
         ("<answer>Good</answer>", 4.0),
         ("<answer>\n1\n</answer>", 1.0),
         ("<answer>5.00</answer>", 5.0),
@@ -43,6 +48,11 @@ def test_a_stated_score_is_read(text, score):
         "<answer>80/100</answer>", "<answer>8 out of 10</answer>", "<answer>1e1</answer>", "<answer>nan</answer>",
         "<answer>good or fair</answer>", "<answer>not good</answer>", "<answer>n/a</answer>", "<answer>3.7",
         "<answer>v3</answer>", "<answer>4.5.6</answer>", "<answer>four to five</answer>",
+        *(f"<answer>{text}</answer>" for text in (
+            "at least 4", "less than 3", "<3", "\u2265 4", "up to 4", "not a 5", "isn't 4", "3.5%", "70 percent", "- 4",
+            "\u20134", "2*2", "3+1", "1,000", "4..5", "4 and a half", "four and a half", "four out of ten", "4/5/5",
+            "isn't good", "hardly good", "never good", "above fair", "one of the best", "no one", "4th",
+        )),
     ],
 )
 def test_no_score_is_invented(text):

@@ -1,0 +1,102 @@
+"""A training run that was stopped and goes on sees the same batches, and ends with the same weights, as one that was
+not."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from methods.torchvision_compat import ensure_torchvision
+from methods.visualquality_r1.train import last_checkpoint
+
+ensure_torchvision()
+pytest.importorskip("trl", reason="training needs requirements-train.txt")
+
+from transformers import TrainerCallback  # noqa: E402
+
+from methods.visualquality_r1.training import data  # noqa: E402
+from methods.visualquality_r1.training.trainer import RL2RSettings, make_trainer  # noqa: E402
+from tests import tiny_lmm  # noqa: E402
+
+STEPS, STOPPED, SAVED = 6, 5, 2
+
+
+class StopAfter(TrainerCallback):
+    def __init__(self, step):
+        self._step = step
+
+    def on_step_end(self, args, state, control, **_):
+        control.should_training_stop = state.global_step >= self._step
+
+
+class Lengths:
+    """Rewards a text's length, which a model without any knowledge can be taught, and notes whose texts it saw."""
+
+    __name__ = "fidelity"
+
+    def __init__(self):
+        self.batches = []
+
+    def __call__(self, completions, key, log_metric=None, **_):
+        self.batches.append(list(dict.fromkeys(key)))
+        log_metric("readable", 1.0)
+        log_metric("spread", 0.0)
+        return [float(len(turn[0]["content"]) % 7) for turn in completions]
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("resume")
+    model = tiny_lmm.build("fast_vlm", folder / "model")
+    rng = np.random.default_rng(0)
+    rows = ["image,mos"]
+    for index in range(8):
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / f"{index}.png")
+        rows.append(f"{index}.png,{index}")
+    (folder / "set.csv").write_text("\n".join(rows))
+    return str(model), data.read_sets([folder / "set.csv"], [None])
+
+
+def run(material, out, stop=None):
+    model, pictures = material
+    settings = RL2RSettings(generations=2, images=2, epochs=2, max_new_tokens=6, learning_rate=1e-3, save_every=SAVED,
+                            validate_every=3, validation_samples=2, gradient_checkpointing=False,
+                            # How a convolution rounds depends on where its weights lie in memory, which loading changes.
+                            freeze_vision=True)
+    trainer = make_trainer(model, pictures[:6], pictures[6:], out, settings)
+    rewards = trainer.reward_funcs[0] = Lengths()
+    if stop:
+        trainer.add_callback(StopAfter(stop))
+    checkpoint = last_checkpoint(out)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    return trainer, rewards.batches
+
+
+def test_a_resumed_run_equals_one_that_never_stopped(material, tmp_path):
+    whole, batches = run(material, tmp_path / "whole")
+    assert len(batches) == STEPS
+    assert sorted(key for batch in batches[:3] for key in batch) == list(range(6))
+    assert sorted(key for batch in batches[3:] for key in batch) == list(range(6))
+
+    out = tmp_path / "stopped"
+    run(material, out, stop=STOPPED)
+    # As if it had been killed before its last checkpoint was complete.
+    newest = last_checkpoint(out)
+    state = newest / "trainer_state.json"
+    if json.loads(state.read_text())["global_step"] == STOPPED:
+        state.unlink()
+    step = int(last_checkpoint(out).name.split("-")[1])
+    assert SAVED <= step < STOPPED
+    resumed, rest = run(material, out)
+    assert rest == batches[step:]
+
+    assert resumed.state.global_step == STEPS
+    for (name, one), (_, other) in zip(whole.model.named_parameters(), resumed.model.named_parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6, msg=name)
+    logged = [[row["step"] for row in trainer.state.log_history if "reward" in row] for trainer in (whole, resumed)]
+    assert logged[0] == logged[1] == list(range(1, STEPS + 1))
+    assert [row["reward"] for row in resumed.state.log_history if "reward" in row] == pytest.approx(
+        [row["reward"] for row in whole.state.log_history if "reward" in row])
+    assert (tmp_path / "whole" / "validation.csv").read_text().count("\n") == 4  # heading, 0, 3, 6
