@@ -129,7 +129,7 @@ def test_students_are_folds_of_leaf(data, tmp_path):
         assert row.score == pytest.approx(expected, abs=1e-6)
     source = json.loads((tmp_path / "run" / "metrics.json").read_text())["provenance"]
     assert source["lmm"] is None
-    assert source["training_set"] == "live-challenge-dev"
+    assert source["training_set"] == "live-challenge-dev+kadid-10k"
 
 
 def test_batches_never_mix_folds(data):
