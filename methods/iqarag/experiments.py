@@ -298,7 +298,7 @@ def _split(run: Run, dataset: Dataset, everything: ReferenceSet, ratio: str) -> 
     if run.tests is not None:
         named = _named(run, dataset, everything)
         if len(named) == len(everything):
-            raise ValueError(f"All {len(everything)} pictures of {dataset.title} are named as tests; name some of them, "
+            raise ValueError(f"All {len(everything)} pictures of {dataset.title} are named as tests; name some, "
                              "but not all.")
         # The split's own references first, so that they are the same for every list of tests but for those in it.
         wanted = len(chosen)

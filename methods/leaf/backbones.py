@@ -7,10 +7,8 @@ first picture offline. Any vision model of the Hub serves as well: ConvNeXt as i
 from __future__ import annotations
 
 import hashlib
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -21,7 +19,7 @@ from torch import Tensor
 
 from methods.images import decode
 from methods.leaf.efficientnet import EfficientNetLite, normalise
-from methods.lmm.cpu import keep_freed_memory
+from methods.lmm.cpu import keep_freed_memory, side_by_side
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and standard deviation of red, green and blue
 
@@ -72,24 +70,13 @@ class Backbone(ABC):
         """
         if not len(images):
             return np.zeros((0, self.width), dtype=np.float32)
-        if len(images) == 1:
-            return self.features_of(decode(images[0]).image)[None]
         rows = []
         # One picture a thread with one core each beats one picture on all cores: its maps stay in the core's cache.
-        with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for row in pool.map(lambda image: self.features_of(decode(image).image), images):
-                rows.append(row)
-                if progress is not None:
-                    progress(len(rows), len(images))
+        for row in side_by_side(lambda image: self.features_of(decode(image).image), images):
+            rows.append(row)
+            if progress is not None:
+                progress(len(rows), len(images))
         return np.stack(rows)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
 
 
 class TowerBackbone(Backbone):
@@ -144,8 +131,9 @@ class TowerBackbone(Backbone):
         parts = []
         for maps in wide:
             cells, mean, deviation = _moments(maps)
-            top, left = ((slice(0, (side + 1) // 2), slice(side // 2, side)) for side in maps.shape[2:])
-            quarters = torch.stack([cells[:, rows, columns].mean((1, 2)) for rows in top for columns in left])
+            rows, columns = ((slice(0, (side + 1) // 2), slice(side // 2, side)) for side in maps.shape[2:])
+            halves = [cells[:, part].mean(1) for part in rows]
+            quarters = torch.stack([half[:, part].mean(1) for half in halves for part in columns])
             parts += [_evened(part) for part in (mean, deviation, quarters.amin(0))]
         for maps in narrow:
             _, mean, deviation = _moments(maps)

@@ -1,15 +1,22 @@
-"""Two settings that make a convolutional vision tower several times faster on a CPU.
+"""What makes a convolutional vision tower several times faster on a CPU.
 
 glibc hands every large block back to the system as soon as it is freed, so each layer's activations are page-faulted
-in anew; with raised thresholds they stay. And oneDNN's convolutions run faster on channels-last tensors.
+in anew; with raised thresholds they stay. oneDNN's convolutions run faster on channels-last tensors. And several
+pictures are done sooner with a core each than one after the other on all cores.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import sys
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 # Constants of glibc's malloc.h.
 _M_TRIM_THRESHOLD = -1
@@ -49,3 +56,44 @@ def channels_last(model: Any) -> bool:
     for module in convolutions:
         module.to(memory_format=torch.channels_last)
     return True
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """`work(item)` of every item, in order, as they come: one thread an item with one core each.
+
+    A last item for which no other is left to run beside it takes all cores, in the calling thread. The threads of
+    PyTorch outside `work` keep their number of cores.
+
+    Args:
+        work: safe to be called in several threads at once; what it raises is raised here.
+        items: any number.
+    """
+    import torch
+
+    workers = min(cores(), torch.get_num_threads())
+    together = len(items) if len(items) % workers != 1 else len(items) - 1
+    if workers > 1 and together > 1:
+        # The pool's threads end with it, and PyTorch's own count holds for every thread that the process starts.
+        with ThreadPoolExecutor(workers, thread_name_prefix="side-by-side", initializer=_one_core) as pool:
+            yield from pool.map(work, items[:together])
+    else:
+        together = 0
+    for item in items[together:]:
+        yield work(item)
+
+
+def _one_core() -> None:
+    """Makes PyTorch use one core in this thread alone; `torch.set_num_threads` would change all threads to come."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    torch.get_num_threads()  # the first question in a thread sets its count, which would undo the limit
+    threadpool_limits(1, user_api="openmp")

@@ -60,7 +60,7 @@ class TransformersLMM(LMM):
         vision_cache_bytes: int = VISION_CACHE_BYTES,
     ) -> None:
         checkpoint = Checkpoint.load(source, device=device, dtype=dtype, revision=revision)
-        self._hold(checkpoint, name or checkpoint.name, vision_cache_bytes)
+        self._hold(checkpoint, name or checkpoint.name, vision_cache_bytes, frozen=True)
 
     @classmethod
     def wrap(cls, model: Any, processor: Any, name: str) -> TransformersLMM:
@@ -69,10 +69,10 @@ class TransformersLMM(LMM):
         Nothing is kept between calls, since the weights may change; the revision says "in memory".
         """
         self = cls.__new__(cls)
-        self._hold(Checkpoint.of(model, processor, name), name, vision_cache_bytes=0)
+        self._hold(Checkpoint.of(model, processor, name), name, vision_cache_bytes=0, frozen=False)
         return self
 
-    def _hold(self, checkpoint: Checkpoint, name: str, vision_cache_bytes: int) -> None:
+    def _hold(self, checkpoint: Checkpoint, name: str, vision_cache_bytes: int, frozen: bool) -> None:
         self.name = name
         self.revision = checkpoint.revision
         self.image_budget = checkpoint.image_budget
@@ -80,7 +80,7 @@ class TransformersLMM(LMM):
         self.processor = checkpoint.processor
         self.max_tokens = checkpoint.max_tokens
         self._lock = threading.RLock()
-        self.vision = VisionEncoder(self.model, self.processor, vision_cache_bytes)
+        self.vision = VisionEncoder(self.model, self.processor, vision_cache_bytes, frozen)
         self._runner = self._make_runner()
         self._candidates = functools.lru_cache(maxsize=4096)(self._find_candidates)
 

@@ -17,16 +17,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from methods.lmm.cpu import channels_last, keep_freed_memory
+from methods.lmm.cpu import channels_last, keep_freed_memory, side_by_side
 from methods.lmm.reuse.batching import halving
+from methods.lmm.reuse.towers import with_fused_tower
 
 if TYPE_CHECKING:
     import torch
 
 # Pictures in one pass of the tower: more gains nothing on a CPU, and one picture can be thousands of patches.
 TOWER_BATCH = 8
-# A convolutional tower on a CPU: eight pictures' activations leave its caches, and each takes 1.6 times as long.
-CONVOLUTIONAL_TOWER_BATCH_ON_CPU = 1
+# Pictures whose pixels wait at a time for a convolutional tower on a CPU. It takes each by itself, with a core of its
+# own: eight pictures' activations in one pass leave its caches, and each takes 1.6 times as long.
+WAITING_ON_CPU = 32
 
 _TEXT_INPUTS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "text_replacement_offsets"}
 
@@ -91,15 +93,17 @@ class VisionEncoder:
         model: a transformers model whose base has `get_image_features`.
         processor: its processor.
         cache_bytes: how much encoder output is kept across calls; 0 keeps none.
+        frozen: whether the weights stay as they are; a tower that is being trained is run as it stands.
     """
 
-    def __init__(self, model: Any, processor: Any, cache_bytes: int) -> None:
+    def __init__(self, model: Any, processor: Any, cache_bytes: int, frozen: bool = False) -> None:
         self._model = model
         self._processor = processor
         self._takes = set(inspect.signature(model.model.get_image_features).parameters)
         on_cpu = model.device.type == "cpu"
         self._channels_last = on_cpu and channels_last(model)
-        self._batch = CONVOLUTIONAL_TOWER_BATCH_ON_CPU if self._channels_last else TOWER_BATCH
+        self._batch = WAITING_ON_CPU if self._channels_last else TOWER_BATCH
+        self._base = with_fused_tower(model.model) if self._channels_last and frozen else model.model
         if self._channels_last:
             keep_freed_memory()
         self.context_matters = "batch_num_images" in self._takes
@@ -165,14 +169,21 @@ class VisionEncoder:
         return _Prepared(key, inputs, placeholder)
 
     def _run(self, prepared: Sequence[_Prepared]) -> dict[PictureKey, Encoding]:
+        if self._channels_last:
+            results = side_by_side(lambda one: halving(self._forward, [one], "one picture")[0], prepared)
+            return {one.key: self._counted(encoding) for one, encoding in zip(prepared, results, strict=True)}
         groups: dict[tuple, list[_Prepared]] = {}
         for one in prepared:
             groups.setdefault(one.signature(), []).append(one)
         encodings: dict[PictureKey, Encoding] = {}
         for group in groups.values():
             results = halving(self._forward, group, "one picture")
-            encodings.update({one.key: encoding for one, encoding in zip(group, results, strict=True)})
+            encodings.update({one.key: self._counted(encoding) for one, encoding in zip(group, results, strict=True)})
         return encodings
+
+    def _counted(self, encoding: Encoding) -> Encoding:
+        self.encoded += 1
+        return encoding
 
     def _forward(self, group: list[_Prepared]) -> list[Encoding]:
         import torch
@@ -185,8 +196,7 @@ class VisionEncoder:
             if self._channels_last and value.dim() == 4:
                 inputs[name] = inputs[name].contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
-            output = self._model.model.get_image_features(**inputs, return_dict=True)
-        self.encoded += count
+            output = self._base.get_image_features(**inputs, return_dict=True)
         self.output_class, self.as_list = type(output), isinstance(output.pooler_output, (list, tuple))
         features = _shares(output.pooler_output, count)
         layers = [_shares(layer, count) for layer in getattr(output, "deepstack_features", None) or []]

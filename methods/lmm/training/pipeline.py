@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from methods.lmm.reuse.towers import fused
 from methods.lmm.training import decoder, directions, features, recipe, tasks, tokenizer, tower
 from methods.lmm.training.recipe import Shot
 
@@ -90,7 +91,7 @@ def prepare(
     sample = features.pixel_values([shot.make() for shot in damaged[::97] if not shot.held_out])
     tower.calibrate(vision, sample)
     vision = tower.round_to_half(vision)
-    fast = tower.fused(vision)
+    fast = fused(vision)
     parts = [takes[0], takes[1], damaged, *takes[2:], recipe.ladder_shots(damaged)]
     grids = np.concatenate([features.activations(part, fast, cache / "features", say) for part in parts])
     shots = [shot for part in parts for shot in part]

@@ -22,7 +22,6 @@ on pooled activations (`pooled_activations`) and then be written into the weight
 
 from __future__ import annotations
 
-import copy
 import functools
 from typing import Any
 
@@ -242,26 +241,6 @@ def round_to_half(model: Any) -> Any:
         for tensor in (*model.parameters(), *(b for b in model.buffers() if b.is_floating_point())):
             tensor.copy_(tensor.half().float())
     return model
-
-
-def fused(model: Any) -> Any:
-    """A copy with batch norms folded into the convolutions and open gates removed: the same output sooner."""
-    import torch
-    from torch.nn.utils.fusion import fuse_conv_bn_eval
-
-    fast = copy.deepcopy(model)
-    encoder = fast.encoder
-    pairs = [(fast.embeddings, "convolution", "batchnorm"), (encoder, "top_conv", "top_bn")]
-    for block in encoder.blocks:
-        block.squeeze_excite = torch.nn.Identity()
-        if block.expand:
-            pairs.append((block.expansion, "expand_conv", "expand_bn"))
-        pairs += [(block.depthwise_conv, "depthwise_conv", "depthwise_norm"),
-                  (block.projection, "project_conv", "project_bn")]
-    for owner, convolution, norm in pairs:
-        setattr(owner, convolution, fuse_conv_bn_eval(getattr(owner, convolution), getattr(owner, norm)))
-        setattr(owner, norm, torch.nn.Identity())
-    return fast.to(memory_format=torch.channels_last)
 
 
 def pooled_activations(model: Any, pixel_values: Any) -> np.ndarray:

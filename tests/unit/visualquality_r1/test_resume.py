@@ -63,7 +63,7 @@ def run(material, out, stop=None):
     model, pictures = material
     settings = RL2RSettings(generations=2, images=2, epochs=2, max_new_tokens=6, learning_rate=1e-3, save_every=SAVED,
                             validate_every=3, validation_samples=2, gradient_checkpointing=False,
-                            # How a convolution rounds depends on where its weights lie in memory, which loading changes.
+                            # How a convolution rounds depends on where its weights lie in memory: loading changes that.
                             freeze_vision=True)
     trainer = make_trainer(model, pictures[:6], pictures[6:], out, settings)
     rewards = trainer.reward_funcs[0] = Lengths()

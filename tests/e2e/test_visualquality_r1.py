@@ -1,0 +1,149 @@
+"""The VisualQuality-R1 tab in a browser: reasoning that streams and can be stopped, and photos compared and ranked."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from playwright.sync_api import expect
+
+from tests.e2e.test_compare import LONG, open_tab
+from ui.components import EXAMPLES
+
+CAT = EXAMPLES / "cat-blurred.jpg"
+FOUR = [EXAMPLES / name for name in ("coffee.jpg", "coffee-dark-and-noisy.jpg", "astronaut.jpg",
+                                     "astronaut-compressed.jpg")]
+
+WATCH = """() => {
+  const stream = document.querySelector('#visualquality-r1-stream');
+  window.written = [];
+  new MutationObserver(() => {
+    const text = stream.querySelector('.writing')?.innerText;
+    if (text && text !== window.written.at(-1)) window.written.push(text);
+  }).observe(stream, {subtree: true, childList: true, characterData: true});
+}"""
+"""Keeps every state of the text, however fast they follow each other."""
+
+STOP_AT_ONCE = """() => {
+  const stream = document.querySelector('#visualquality-r1-stream');
+  new MutationObserver((changes, observer) => {
+    if (stream.querySelector('.writing')?.innerText.includes(' ')) {
+      observer.disconnect();
+      document.querySelector('#visualquality-r1-stop').click();
+    }
+  }).observe(stream, {subtree: true, childList: true, characterData: true});
+}"""
+"""Presses Stop from within the page when the second word is there."""
+
+
+def room(page):
+    open_tab(page, "VisualQuality-R1")
+    expect(page.locator("#visualquality-r1-run")).to_be_visible()
+    return page
+
+
+def upload(page):
+    page.set_input_files("#visualquality-r1-picture input[type=file]", CAT)
+    expect(page.locator("#visualquality-r1-picture img")).to_be_visible()
+
+
+def scored(page):
+    expect(page.locator("#visualquality-r1-dots .js-plotly-plot")).to_be_visible(timeout=LONG)
+    panel = page.locator(".block.result-explanation:visible").first
+    expect(panel).to_contain_text(re.compile(r"Asked 6 times, the model gives [1-5]\.\d\d of 5 on average"))
+
+
+def test_the_reasoning_is_written_word_by_word_and_the_scores_are_laid_out(open_page, screenshot):
+    page = room(open_page("dark", "phone"))
+    upload(page)
+    page.evaluate(WATCH)
+    page.click("#visualquality-r1-run")
+    scored(page)
+    written = page.evaluate("window.written")
+    if written[0] == "…":
+        del written[0]
+    assert len(written) >= 4, written
+    assert all(later.startswith(earlier) for earlier, later in pairwise(written)), written
+    expect(page.locator("#visualquality-r1-stream .writing")).to_have_count(0)
+    page.get_by_text("Every answer").click()
+    expect(page.locator("#visualquality-r1-answers strong")).to_have_count(6)
+    expect(page.locator("#visualquality-r1-answers")).to_contain_text(written[-1].split(".")[0])
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    screenshot(page, "visualquality-r1-one-phone-dark", full_page=True)
+
+
+def test_stop_ends_the_writing_and_keeps_what_was_there(open_page, screenshot):
+    page = room(open_page())
+    page.click("#visualquality-r1-stop")
+    expect(page.locator("#visualquality-r1-stream")).not_to_contain_text("Stopped")
+    upload(page)
+    # Drawn as freely as this, words hardly ever come to an end: there is time to stop on the fastest machine.
+    page.get_by_text("More options").locator("visible=true").click()
+    for label, value in (("Temperature", "2"), ("Top k", "0")):
+        box = page.get_by_role("spinbutton", name=re.compile(label)).locator("visible=true")
+        box.fill(value)
+        box.press("Tab")
+    page.evaluate(STOP_AT_ONCE)
+    page.click("#visualquality-r1-run")
+    stream = page.locator("#visualquality-r1-stream")
+    expect(stream).to_contain_text("Stopped; no score.", timeout=LONG)
+    expect(page.locator("#visualquality-r1-stream .caret")).to_have_count(0)
+    kept = stream.locator(".writing").inner_text().removesuffix("Stopped; no score.").strip()
+    assert " " in kept
+    expect(page.locator(".error:visible")).to_have_count(0)
+    expect(page.locator("#visualquality-r1-dots")).not_to_be_visible()
+    screenshot(page, "visualquality-r1-stopped-light")
+
+    for label, value in (("Temperature", "1"), ("Top k", "50")):
+        box = page.get_by_role("spinbutton", name=re.compile(label)).locator("visible=true")
+        box.fill(value)
+        box.press("Tab")
+    page.click("#visualquality-r1-run")
+    scored(page)
+
+
+def compare(page, photos):
+    page.get_by_role("tab", name="Compare photos").click()
+    page.set_input_files("#visualquality-r1-pictures input[type=file]", photos)
+    expect(page.locator("#visualquality-r1-pictures a")).to_have_count(len(photos))
+    page.click("#visualquality-r1-compare")
+
+
+def test_two_photos_get_a_sentence_a_curve_and_a_table(open_page, screenshot):
+    page = room(open_page())
+    compare(page, FOUR[:2])
+    expect(page.locator("#visualquality-r1-verdict")).to_contain_text(
+        re.compile(r"^\s*coffee is .* better than coffee-dark-and-noisy: probability .* with other samples\), "
+                   r"\d\.\d\d points apart\."), timeout=LONG)
+    expect(page.locator("#visualquality-r1-difference .js-plotly-plot")).to_be_visible()
+    expect(page.locator("#visualquality-r1-ranking [role=gridcell]").first).to_have_text("coffee")
+    screenshot(page, "visualquality-r1-two-light", full_page=True)
+
+
+def test_four_photos_are_ranked_with_intervals(open_page, screenshot):
+    page = room(open_page("dark", "phone"))
+    compare(page, FOUR)
+    expect(page.locator("#visualquality-r1-verdict")).to_contain_text(
+        re.compile(r"Best to worst: (astronaut|coffee), .*\. "), timeout=LONG)
+    expect(page.locator("#visualquality-r1-difference")).not_to_be_visible()
+    page.locator("#visualquality-r1-ranking").scroll_into_view_if_needed()
+    cells = page.locator("#visualquality-r1-ranking [role=gridcell]")
+    for cell in (r"[1-5]\.\d\d", r"[1-5]\.\d\d to [1-5]\.\d\d", r"[1-4]( to [1-4])?"):
+        expect(cells.filter(has_text=re.compile(rf"^\s*{cell}\s*$"))).to_have_count(len(FOUR))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    screenshot(page, "visualquality-r1-four-phone-dark", full_page=True)
+
+
+def test_what_cannot_be_compared_is_one_sentence_and_costs_nothing(open_page, tmp_path):
+    page = room(open_page())
+    compare(page, FOUR[:1])
+    toast = page.locator(".toast-body")
+    expect(toast).to_contain_text("Add two to 8 photos; there are 1.")
+    wrong = tmp_path / "page.jpg"
+    wrong.write_bytes(b"<html>not a photo</html>")
+    page.get_by_role("tab", name="One photo").click()
+    page.set_input_files("#visualquality-r1-picture input[type=file]", wrong)
+    page.wait_for_timeout(1500)
+    print("TOASTS", toast.all_inner_texts())
+    page.click("#visualquality-r1-run")
+    expect(page.locator("#visualquality-r1-dots")).not_to_be_visible()
