@@ -1,6 +1,9 @@
-"""LLM-IQA on one call a picture against one call a region, in one run, with the digits of both compared.
+"""LLM-IQA on one call against one call a region, in one run, with the digits of all compared.
 
-    python benchmarks/llm_iqa.py [--lmm embedded] [--pictures 6] [--repeats 3]
+The regions one by one are timed twice: through this project's own LMM layer, and as the released code has them, with
+transformers as it comes (`plain_process`).
+
+    python benchmarks/llm_iqa.py [--lmm embedded] [--pictures 6] [--repeats 3] [--standard word] [--k 7]
 """
 
 from __future__ import annotations
@@ -14,10 +17,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.plain_process import PlainProcess
 from methods.llm_iqa.method import LLMIQA
 from methods.llm_iqa.segmentation import regions
 from methods.llm_iqa.segmenters import FelzenszwalbSegmenter
-from methods.llm_iqa.standard import Standard
+from methods.llm_iqa.standard import KINDS, LEVEL_COUNTS, Standard
 from methods.lmm import load_lmm
 
 
@@ -45,6 +49,12 @@ def region_by_region(lmm, pictures, segmenter, standard) -> list[list[int]]:
     return digits
 
 
+def prompts_of(pictures, segmenter, standard) -> list:
+    found = [regions(segmenter.masks(one), (one.height, one.width)) for one in pictures]
+    return [standard.prompt(view) for picture, parts in zip(pictures, found)
+            for view in (picture, *(part.cut(picture) for part in parts))]
+
+
 def together(method, pictures) -> list[list[int]]:
     digits = []
     for result in method.assess_batch(pictures):
@@ -58,29 +68,38 @@ def main() -> int:
     parser.add_argument("--lmm", default="embedded")
     parser.add_argument("--pictures", type=int, default=6)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--standard", choices=KINDS, default="word")
+    parser.add_argument("--k", type=int, choices=LEVEL_COUNTS, default=7, help="levels of the standard")
     chosen = parser.parse_args()
     from benchmarks.pictures import photographs
 
     pictures = photographs(chosen.pictures)
     # Both sides encode every picture anew: a cache across calls would time the cache.
     lmm = load_lmm(chosen.lmm, vision_cache_bytes=0)
-    segmenter, standard = Remembered(pictures), Standard()
-    method = LLMIQA(lmm, segmenter=segmenter)
+    segmenter, standard = Remembered(pictures), Standard(chosen.standard, chosen.k)
+    method = LLMIQA(lmm, segmenter=segmenter, standard=chosen.standard, k=chosen.k)
     together(method, pictures[:1])
-    times: dict[str, list[float]] = {"region by region": [], "one call": []}
+    plain = PlainProcess(lmm.model.name_or_path, lmm)
+    plain.ask(prompts_of(pictures, segmenter, standard), standard.levels.words)
+    times: dict[str, list[float]] = {"plain transformers, region by region": [], "region by region": [], "one call": []}
     for _ in range(chosen.repeats):
+        taken, rows = plain.run()
+        times["plain transformers, region by region"].append(taken)
         start = time.perf_counter()
         alone = region_by_region(lmm, pictures, segmenter, standard)
         times["region by region"].append(time.perf_counter() - start)
         start = time.perf_counter()
         batch = together(method, pictures)
         times["one call"].append(time.perf_counter() - start)
-    prompts = sum(map(len, alone))
-    same = sum(one == other for one, other in zip(chain(*alone), chain(*batch)))
+    plainly = [int(standard.levels.words[int(row.argmax())]) for row in rows]
+    batch, alone = list(chain(*batch)), list(chain(*alone))
+    last = statistics.median(times["one call"])
     for name, seconds in times.items():
-        print(f"{name:18s} {statistics.median(seconds) / len(pictures):8.3f} s a picture (median of {len(seconds)})")
-    ratio = statistics.median(times["region by region"]) / statistics.median(times["one call"])
-    print(f"ratio {ratio:.2f}; same digit in {same} of {prompts} prompts")
+        middle = statistics.median(seconds)
+        print(f"{name:38s} {middle / len(pictures):7.3f} s a picture (median of {len(seconds)}), "
+              f"{middle / last:.2f} x one call")
+    for name, digits in (("plain transformers", plainly), ("region by region", alone)):
+        print(f"same digit as {name}: {sum(map(int.__eq__, digits, batch))} of {len(batch)} prompts")
     return 0
 
 

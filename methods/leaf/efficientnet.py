@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.lmm.cpu import in_strips
+
 # The seven stages of EfficientNet-B0: kernel, stride of the first block, expansion, channels, blocks.
 _STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3),
            (5, 2, 6, 192, 4), (3, 1, 6, 320, 1))
@@ -110,24 +112,12 @@ class InvertedBottleneck(nn.Module):
         return F.relu6(self.depthwise(inner), inplace=True)
 
     def in_strips(self, maps: Tensor, rows: int = 16) -> Tensor:
-        """`squeeze(maps, wide(maps))`, a few output rows at a time, so that the widened rows stay in the cache."""
-        (kernel, _), (stride, _), (pad, _) = (self.depthwise.kernel_size, self.depthwise.stride,
-                                              self.depthwise.padding)
-        height = maps.shape[2]
-        out_height = (height + 2 * pad - kernel) // stride + 1
-        strips = []
-        for start in range(0, out_height, rows):
-            stop = min(start + rows, out_height)
-            low, high = start * stride - pad, (stop - 1) * stride + kernel - pad
-            part = maps[:, :, max(low, 0): min(high, height)]
-            inner = part if self.expand is None else F.relu6(_pointwise(self.expand, part), inplace=True)
-            if low < 0 or high > height:
-                inner = F.pad(inner, (0, 0, max(-low, 0), max(high - height, 0)))
-            wide = F.relu6(F.conv2d(inner, self.depthwise.weight, self.depthwise.bias, stride, (0, pad), 1,
-                                    self.depthwise.groups), inplace=True)
-            out = _pointwise(self.project, wide)
-            strips.append(maps[:, :, start:stop] + out if self.skips else out)
-        return torch.cat(strips, dim=2)
+        """`squeeze(maps, wide(maps))`, a few output rows at a time."""
+        pad, _ = self.depthwise.padding
+        out = in_strips(
+            maps, rows, lambda part: part if self.expand is None else F.relu6(_pointwise(self.expand, part), True),
+            self.depthwise, lambda wide: _pointwise(self.project, F.relu6(wide, True)), (pad, pad, pad, pad))
+        return maps + out if self.skips else out
 
     def squeeze(self, maps: Tensor, wide: Tensor) -> Tensor:
         """The block's output from its input and `wide` of it."""

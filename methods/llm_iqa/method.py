@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -169,9 +170,12 @@ def _region_evidence(regions: list[segmentation.Region], crops: list[Image.Image
 
 
 def _reduced(image: Image.Image, longest_side: int) -> Image.Image:
-    reduced = image.copy()
-    reduced.thumbnail((longest_side, longest_side))
-    return reduced
+    scale = longest_side / max(image.size)
+    if scale >= 1:
+        return image.copy()
+    size = tuple(max(1, round(side * scale)) for side in image.size)
+    # A dozen a picture: averaging over areas takes a tenth of the time of Pillow's filters and looks the same here.
+    return Image.fromarray(cv2.resize(np.asarray(image), size, interpolation=cv2.INTER_AREA))
 
 
 def explain(evidence: LLMIQAEvidence, total: Total | None = None, reading: str | None = None) -> str:

@@ -13,10 +13,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import torch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Maps = Callable[["torch.Tensor"], "torch.Tensor"]
 
 # Constants of glibc's malloc.h.
 _M_TRIM_THRESHOLD = -1
@@ -64,6 +68,40 @@ def cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
         return os.cpu_count() or 1
+
+
+def in_strips(maps: torch.Tensor, rows: int, widen: Maps, depthwise: Any, squeeze: Maps,
+              padding: tuple[int, int, int, int]) -> torch.Tensor:
+    """`squeeze(depthwise(widen(maps)))`, a few rows at a time, so that the widened rows stay in the cache.
+
+    Args:
+        maps: [n, c, H, W].
+        rows: of the result, at a time.
+        widen: works on each pixel by itself.
+        depthwise: a Conv2d; its own padding does not count.
+        squeeze: works on each pixel by itself.
+        padding: zeros around the widened maps: left, right, top, bottom.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    left, right, top, bottom = padding
+    (kernel, _), (stride, _) = depthwise.kernel_size, depthwise.stride
+    # What the convolution pads by itself is not copied.
+    sides, own = ((0, 0), left) if left == right else ((left, right), 0)
+    height = maps.shape[2]
+    out_height = (height + top + bottom - kernel) // stride + 1
+    strips = []
+    for start in range(0, out_height, rows):
+        stop = min(start + rows, out_height)
+        low, high = start * stride - top, (stop - 1) * stride + kernel - top
+        inner = widen(maps[:, :, max(low, 0) : min(high, height)])
+        margins = (*sides, max(-low, 0), max(high - height, 0))
+        if any(margins):
+            inner = F.pad(inner, margins)
+        strips.append(squeeze(F.conv2d(inner, depthwise.weight, depthwise.bias, stride, (0, own), 1,
+                                       depthwise.groups)))
+    return torch.cat(strips, dim=2)
 
 
 def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:

@@ -5,6 +5,20 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import torch
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from methods.lmm.cpu import in_strips
+
+LARGE = 4_000_000
+"""Widened activations of a map that no longer fits a core's share of the cache."""
+
+ROWS = 16
+"""Rows of the output at a time, of such a map."""
+
+VECTOR = 16
+"""Channels in one register of the widest processors."""
+
 
 def fused(model: Any) -> Any:
     """A copy of an EfficientNet of transformers for inference only: the same output in two thirds of the time.
@@ -15,9 +29,6 @@ def fused(model: Any) -> Any:
     Args:
         model: an EfficientNetModel in evaluation mode; it is not changed.
     """
-    import torch
-    from torch.nn.utils.fusion import fuse_conv_bn_eval
-
     fast = copy.deepcopy(model).requires_grad_(False)
     encoder = fast.encoder
     pairs = [(fast.embeddings, "convolution", "batchnorm"), (encoder, "top_conv", "top_bn")]
@@ -37,6 +48,70 @@ def fused(model: Any) -> Any:
     return fast.to(memory_format=torch.channels_last)
 
 
+class TrimmedBlock(torch.nn.Module):
+    """A block of a fused EfficientNet without the channels that carry nothing, a strip at a time where it is large.
+
+    A widened channel that the projection ignores, and an input that the expansion ignores, change no output.
+
+    Args:
+        block: an EfficientNetBlock of what `fused` returns, without gate.
+    """
+
+    def __init__(self, block: Any) -> None:
+        super().__init__()
+        depthwise, project = block.depthwise_conv, block.projection
+        conv, squeeze = depthwise.depthwise_conv, project.project_conv
+        width = conv.kernel_size[0]
+        pad = depthwise.depthwise_conv_pad.padding if depthwise.stride == 2 else (width // 2,) * 4
+        self.padding = tuple(pad)
+        self.skips = project.apply_dropout
+        self.activation = depthwise.depthwise_act
+        self.expand = None
+        self.register_buffer("inputs", None, persistent=False)
+        if not block.expand:
+            self.depthwise, self.project = conv, squeeze
+            return
+        alive = _in_full_vectors(squeeze.weight.flatten(1).any(0))
+        expand = block.expansion.expand_conv
+        seen = _in_full_vectors(expand.weight[alive].flatten(1).any(0))
+        self.expand = _part(expand, alive, seen)
+        self.depthwise = _part(conv, alive, None)
+        self.project = _part(squeeze, None, alive)
+        if not seen.all():
+            self.inputs = seen.nonzero().flatten()
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """[n, c, H, W] to the block's output, as the block gives it."""
+        inputs = maps if self.inputs is None else maps.index_select(1, self.inputs)
+        wide = maps.shape[2] * maps.shape[3] * self.depthwise.in_channels
+        out = in_strips(inputs, ROWS if wide > LARGE else maps.shape[2], self._widen, self.depthwise,
+                        lambda wide: self.project(self.activation(wide)), self.padding)
+        return out + maps if self.skips else out
+
+    def _widen(self, maps: torch.Tensor) -> torch.Tensor:
+        return maps if self.expand is None else self.activation(self.expand(maps))
+
+
+def _in_full_vectors(alive: torch.Tensor) -> torch.Tensor:
+    """A mask of channels with the first of those left out back in, up to a multiple of what a processor takes at once:
+    one channel less can cost more than a vector of them."""
+    missing = -int(alive.sum()) % VECTOR
+    return alive | (~alive & ((~alive).cumsum(0) <= missing))
+
+
+def _part(conv: Any, outputs: torch.Tensor | None, inputs: torch.Tensor | None) -> torch.nn.Conv2d:
+    """A convolution with some of its outputs and inputs, bool masks; None keeps all. Depthwise ones have no inputs."""
+    weight, bias = conv.weight, conv.bias
+    if outputs is not None:
+        weight, bias = weight[outputs], bias[outputs]
+    if inputs is not None:
+        weight = weight[:, inputs]
+    part = torch.nn.Conv2d(weight.shape[1] if conv.groups == 1 else len(weight), len(weight), conv.kernel_size,
+                           conv.stride, 0, groups=1 if conv.groups == 1 else len(weight))
+    part.weight.data, part.bias.data = weight.detach().clone(), bias.detach().clone()
+    return part.requires_grad_(False)
+
+
 def _always_open(gate: Any) -> bool:
     """Whether a squeeze-excite gate multiplies by exactly 1, whatever the picture."""
     return not gate.expand.weight.any() and bool((gate.expand.bias.sigmoid() == 1).all())
@@ -49,12 +124,15 @@ def with_fused_tower(base: Any) -> Any:
         base: a transformers model with `get_image_features`, on the CPU in float32. It is not changed, so that
             it saves and trains as before; later changes of its tower do not reach what is returned.
     """
-    import torch
     from transformers import EfficientNetModel
 
     tower = getattr(base, "vision_tower", None)
     if not isinstance(tower, EfficientNetModel) or tower.training or tower.dtype != torch.float32:
         return base
+    quick = fused(tower)
+    for number, block in enumerate(quick.encoder.blocks):
+        if isinstance(block.squeeze_excite, torch.nn.Identity):
+            quick.encoder.blocks[number] = TrimmedBlock(block)
     fast = copy.copy(base)
-    fast._modules = {**base._modules, "vision_tower": fused(tower)}
+    fast._modules = {**base._modules, "vision_tower": quick.to(memory_format=torch.channels_last)}
     return fast

@@ -19,7 +19,6 @@ from PIL import Image
 
 from methods.lmm.cpu import channels_last, keep_freed_memory, side_by_side
 from methods.lmm.reuse.batching import halving
-from methods.lmm.reuse.towers import with_fused_tower
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +42,7 @@ class PictureKey:
 
 def content_key(image: Image.Image) -> str:
     """A hash of a picture's mode, size and pixels."""
-    digest = hashlib.blake2b(f"{image.mode}:{image.size}".encode(), digest_size=16)
+    digest = hashlib.sha256(f"{image.mode}:{image.size}".encode())  # processors have instructions for this one
     digest.update(image.tobytes())
     return digest.hexdigest()
 
@@ -97,6 +96,8 @@ class VisionEncoder:
     """
 
     def __init__(self, model: Any, processor: Any, cache_bytes: int, frozen: bool = False) -> None:
+        from methods.lmm.reuse.towers import with_fused_tower
+
         self._model = model
         self._processor = processor
         self._takes = set(inspect.signature(model.model.get_image_features).parameters)
