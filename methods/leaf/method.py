@@ -16,6 +16,9 @@ from PIL import Image
 from methods.base import Evidence, Method, Options, Verdict, option
 from methods.levels import FIVE_LEVELS
 
+_MARGIN = 0.05
+"""Of the scale: so far beyond its ends a number is rounding, further it is an extrapolation."""
+
 
 @dataclass(frozen=True)
 class LEAFOptions(Options):
@@ -32,6 +35,7 @@ class LEAFEvidence(Evidence):
     local: float [rows, columns] in [0, 1], the score of each neighbourhood, top row first, or None.
     mos: the score on the scale of the student's ratings.
     mos_scale: lowest and highest rating of that scale.
+    off_scale: whether the student's own number lies beyond the scale and was set to its end.
     """
 
     student: str
@@ -41,6 +45,7 @@ class LEAFEvidence(Evidence):
     local: np.ndarray | None
     mos: float
     mos_scale: tuple[float, float]
+    off_scale: bool
 
 
 @functools.lru_cache(maxsize=4)
@@ -84,10 +89,12 @@ class LEAF(Method):
         return f"{self.student.name}@{self._revision}"
 
     def _assess(self, images: list[Image.Image], options: LEAFOptions) -> list[Verdict]:
-        scores = self.student.predict(images)
-        return [self._verdict(image, float(score), options) for image, score in zip(images, scores)]
+        features = self.student.features(images)
+        scores, lines = self.student.predict(features=features), self.student.head(features)
+        return [self._verdict(image, float(score), abs(float(line) - 0.5) > 0.5 + _MARGIN, options)
+                for image, score, line in zip(images, scores, lines)]
 
-    def _verdict(self, image: Image.Image, score: float, options: LEAFOptions) -> Verdict:
+    def _verdict(self, image: Image.Image, score: float, off_scale: bool, options: LEAFOptions) -> Verdict:
         student = self.student
         local = student.local_scores(image) if options.map else None
         percentile = student.percentile(score)
@@ -96,7 +103,7 @@ class LEAF(Method):
         level = FIVE_LEVELS.word_for(score)
         evidence = LEAFEvidence(
             student=self._lmm_id(), level=level, percentile=percentile, population=population, local=local, mos=mos,
-            mos_scale=student.scale,
+            mos_scale=student.scale, off_scale=off_scale,
         )
         return Verdict(score=score, native_score=mos, native_range=student.scale, evidence=evidence,
                        explanation=_explanation(evidence, score))
@@ -108,6 +115,8 @@ def _explanation(seen: LEAFEvidence, score: float) -> str:
            f"which is {score:.2f} of 1: {seen.level}."
     if seen.percentile is not None:
         text += f" That is better than {seen.percentile:.0f} % of {seen.population}."
+    if seen.off_scale:
+        text += " Its own number lies beyond that scale: the picture is unlike those it learned from; trust this less."
     if seen.local is not None and float(np.ptp(seen.local)) > 0.1:
         rows, columns = seen.local.shape
         row, column = np.unravel_index(int(np.argmin(seen.local)), seen.local.shape)

@@ -207,6 +207,17 @@ def test_the_method_explains_itself(rated: tuple) -> None:
         load_method("leaf", lmm="embedded")
 
 
+@pytest.mark.parametrize(("shift", "score", "off"), [(-9.0, 0.0, True), (9.0, 1.0, True), (0.0, None, False)])
+def test_a_number_beyond_the_scale_is_said(rated: tuple, shift: float, score: float | None, off: bool) -> None:
+    own = Student.load()
+    own.head = replace(own.head, bias=own.head.bias + shift, link=None)
+    result = load_method("leaf", student=own, map=False).assess(rated[0][0])
+    assert result.evidence.off_scale is off
+    assert ("unlike those it learned from" in result.explanation) is off
+    if score is not None:
+        assert result.score == score
+
+
 def test_a_percentile_follows_the_population(student: Student) -> None:
     assert student.percentile(0.0) == 0
     assert student.percentile(1.0) == 100
