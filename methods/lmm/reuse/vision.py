@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 # Pictures in one pass of the tower: more gains nothing on a CPU, and one picture can be thousands of patches.
 TOWER_BATCH = 8
-# Pictures whose pixels wait at a time for a convolutional tower on a CPU. It takes each by itself, with a core of its
-# own: eight pictures' activations in one pass leave its caches, and each takes 1.6 times as long.
-WAITING_ON_CPU = 32
 
 _TEXT_INPUTS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "text_replacement_offsets"}
 
@@ -103,7 +100,6 @@ class VisionEncoder:
         self._takes = set(inspect.signature(model.model.get_image_features).parameters)
         on_cpu = model.device.type == "cpu"
         self._channels_last = on_cpu and channels_last(model)
-        self._batch = WAITING_ON_CPU if self._channels_last else TOWER_BATCH
         self._base = with_fused_tower(model.model) if self._channels_last and frozen else model.model
         if self._channels_last:
             keep_freed_memory()
@@ -122,14 +118,16 @@ class VisionEncoder:
             LMMError: the memory does not suffice for one picture.
         """
         found = {key: self._cached(key) for key in pictures}
-        pending: list[_Prepared] = []
-        for key, image in pictures.items():
-            if found[key] is None:
-                pending.append(self._prepare(key, image))
-                if len(pending) == self._batch:
-                    found.update(self._run(pending))
-                    pending = []
-        found.update(self._run(pending))
+        missing = [(key, image) for key, image in pictures.items() if found[key] is None]
+        if self._channels_last:
+            # Each by itself with a core of its own: in one pass eight pictures' activations leave a core's caches, and
+            # each takes 1.6 times as long.
+            for (key, _), encoding in zip(missing, side_by_side(self._encode_one, missing), strict=True):
+                found[key] = encoding
+        else:
+            for start in range(0, len(missing), TOWER_BATCH):
+                found.update(self._run([self._prepare(*one) for one in missing[start : start + TOWER_BATCH]]))
+        self.encoded += len(missing)
         for key, encoding in found.items():
             self._keep(key, encoding)
         return found
@@ -170,20 +168,17 @@ class VisionEncoder:
         return _Prepared(key, inputs, placeholder)
 
     def _run(self, prepared: Sequence[_Prepared]) -> dict[PictureKey, Encoding]:
-        if self._channels_last:
-            results = side_by_side(lambda one: halving(self._forward, [one], "one picture")[0], prepared)
-            return {one.key: self._counted(encoding) for one, encoding in zip(prepared, results, strict=True)}
         groups: dict[tuple, list[_Prepared]] = {}
         for one in prepared:
             groups.setdefault(one.signature(), []).append(one)
         encodings: dict[PictureKey, Encoding] = {}
         for group in groups.values():
             results = halving(self._forward, group, "one picture")
-            encodings.update({one.key: self._counted(encoding) for one, encoding in zip(group, results, strict=True)})
+            encodings.update({one.key: encoding for one, encoding in zip(group, results, strict=True)})
         return encodings
 
-    def _counted(self, encoding: Encoding) -> Encoding:
-        self.encoded += 1
+    def _encode_one(self, picture: tuple[PictureKey, Image.Image]) -> Encoding:
+        (encoding,) = halving(self._forward, [self._prepare(*picture)], "one picture")
         return encoding
 
     def _forward(self, group: list[_Prepared]) -> list[Encoding]:
