@@ -28,17 +28,17 @@ class PlainProcess:
         self._pipe, theirs = multiprocessing.Pipe()
         multiprocessing.get_context("spawn").Process(target=_serve, args=(folder, theirs), daemon=True).start()
 
-    def ask(self, prompts: Sequence[Prompt], words: Sequence[str]) -> None:
-        """Hands over what `run` shall do."""
+    def ask(self, prompts: Sequence[Prompt], words: Sequence[str]) -> int:
+        """Hands over what `run` shall do when it is given the number returned."""
         rendered = [self._lmm._render(prompt) for prompt in prompts]
         tokens = [self._lmm._candidates(one.tail, tuple(map(one.prompt.spelled, words)), tuple(words))
                   for one in rendered]
         self._pipe.send((rendered, tokens))
-        self._pipe.recv()
+        return self._pipe.recv()
 
-    def run(self) -> tuple[float, np.ndarray]:
+    def run(self, number: int = 0) -> tuple[float, np.ndarray]:
         """Seconds that the prompts take, and their logits, float32 [prompts, words]."""
-        self._pipe.send("run")
+        self._pipe.send(number)
         return self._pipe.recv()
 
 
@@ -53,17 +53,17 @@ def _serve(folder: Path, pipe: Connection) -> None:
 
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
     runner = PlainRunner(model, AutoProcessor.from_pretrained(folder))
-    work: Any = None
+    works: list[Any] = []
     while True:
         try:
             message = pipe.recv()
         except EOFError:
             return
-        if message != "run":
-            work = message
-            runner.word_logits(work[0][:1], work[1][:1])
-            pipe.send(None)
+        if not isinstance(message, int):
+            works.append(message)
+            runner.word_logits(message[0][:1], message[1][:1])
+            pipe.send(len(works) - 1)
             continue
         start = time.perf_counter()
-        rows = runner.word_logits(*work)
+        rows = runner.word_logits(*works[message])
         pipe.send((time.perf_counter() - start, rows))

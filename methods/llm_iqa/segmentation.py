@@ -102,7 +102,7 @@ def anchor(mask: np.ndarray, longest_side: int = 256) -> tuple[float, float]:
     height, width = mask.shape
     scale = min(1.0, longest_side / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    reduced = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST)
+    reduced = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     if not reduced.any():  # a mask so thin that reducing it loses it
         rows, columns = np.nonzero(mask)
         return float(columns[len(columns) // 2]) + 0.5, float(rows[len(rows) // 2]) + 0.5

@@ -10,7 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from methods.lmm.cpu import in_strips
 
-LARGE = 4_000_000
+LARGE = 2_000_000
 """Widened activations of a map that no longer fits a core's share of the cache."""
 
 ROWS = 16
