@@ -42,17 +42,16 @@ def region_by_region(lmm, pictures, segmenter, standard) -> list[list[int]]:
     """The digits as the released code gets them: one prompt after the other."""
     digits = []
     for picture in pictures:
-        found = regions(segmenter.masks(picture), (picture.height, picture.width))
-        views = [picture, *(region.cut(picture) for region in found)]
-        rows = [lmm.word_logits([standard.prompt(view)], standard.levels.words)[0] for view in views]
+        prompts = prompts_of(picture, segmenter, standard)
+        rows = [lmm.word_logits([prompt], standard.levels.words)[0] for prompt in prompts]
         digits.append([int(standard.levels.words[int(row.argmax())]) for row in rows])
     return digits
 
 
-def prompts_of(pictures, segmenter, standard) -> list:
-    found = [regions(segmenter.masks(one), (one.height, one.width)) for one in pictures]
-    return [standard.prompt(view) for picture, parts in zip(pictures, found)
-            for view in (picture, *(part.cut(picture) for part in parts))]
+def prompts_of(picture, segmenter, standard) -> list:
+    """The question about the whole picture, then about each of its regions."""
+    found = regions(segmenter.masks(picture), (picture.height, picture.width))
+    return [standard.prompt(view) for view in (picture, *(region.cut(picture) for region in found))]
 
 
 def together(method, pictures) -> list[list[int]]:
@@ -80,7 +79,8 @@ def main() -> int:
     method = LLMIQA(lmm, segmenter=segmenter, standard=chosen.standard, k=chosen.k)
     together(method, pictures[:1])
     plain = PlainProcess(lmm.model.name_or_path, lmm)
-    plain.ask(prompts_of(pictures, segmenter, standard), standard.levels.words)
+    plain.ask([prompt for picture in pictures for prompt in prompts_of(picture, segmenter, standard)],
+              standard.levels.words)
     times: dict[str, list[float]] = {"plain transformers, region by region": [], "region by region": [], "one call": []}
     for _ in range(chosen.repeats):
         taken, rows = plain.run()

@@ -69,8 +69,7 @@ def main() -> None:
         lmm = load_lmm(arguments.lmm) if arguments.lmm else random_model(folder)
     asked = prompts(photos(arguments.pictures, arguments.side))
     plain = PlainRunner(lmm.model, lmm.processor)
-    rendered = [lmm._render(prompt) for prompt in asked]
-    tokens = [lmm._candidates(one.tail, tuple(map(one.prompt.spelled, WORDS)), tuple(WORDS)) for one in rendered]
+    rendered, tokens = lmm.as_sent(asked, WORDS)
 
     def ours() -> np.ndarray:
         lmm.vision.clear()

@@ -30,10 +30,7 @@ class PlainProcess:
 
     def ask(self, prompts: Sequence[Prompt], words: Sequence[str]) -> int:
         """Hands over what `run` shall do when it is given the number returned."""
-        rendered = [self._lmm._render(prompt) for prompt in prompts]
-        tokens = [self._lmm._candidates(one.tail, tuple(map(one.prompt.spelled, words)), tuple(words))
-                  for one in rendered]
-        self._pipe.send((rendered, tokens))
+        self._pipe.send(self._lmm.as_sent(prompts, words))
         return self._pipe.recv()
 
     def run(self, number: int = 0) -> tuple[float, np.ndarray]:

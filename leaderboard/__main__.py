@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from collections.abc import Sequence
+
+from methods.cli.pipes import drop_the_rest
 
 COMMANDS = {
     "evaluate": ("leaderboard.evaluate", "score a folder of pictures with opinions and measure the agreement"),
@@ -53,8 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return module.run(args)
     except BrokenPipeError:
-        # The reader (head, say) has seen enough; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_the_rest()
         return 0
     except (ValueError, OSError) as error:
         print(f"leaderboard {name}: {error}", file=sys.stderr)

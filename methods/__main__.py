@@ -6,9 +6,10 @@ Only argparse is imported until it is known what to do, so that help and usage e
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
+
+from methods.cli.pipes import drop_the_rest
 
 SCORED_ALL, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -26,8 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(listing(), flush=True)
         return SCORED_ALL
     except BrokenPipeError:
-        # The reader (head, say) has seen enough. Python flushes stdout once more at exit; let that go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_the_rest()
         return SOME_FAILED
     except KeyboardInterrupt:
         print("Stopped; the rows printed so far are complete.", file=sys.stderr)

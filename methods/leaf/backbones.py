@@ -143,13 +143,12 @@ class TowerBackbone(Backbone):
     @torch.inference_mode()
     def local_features(self, image: Image.Image) -> np.ndarray:
         """The same statistics over a window of 7x7 cells around each of the last map's cells (about 220 pixels)."""
-        activations = self.tower(self.input_of(image), self.taps, self.narrow)
-        wide, narrow = activations
+        wide, narrow = self.tower(self.input_of(image), self.taps, self.narrow)
         grid, parts = (narrow or wide)[-1].shape[2:], []
         size = _window(grid)
         half = max(size // 2, 1) // 2 * 2 + 1
         reach = max(size // 4, 1)
-        for of_wide, maps in ((of_wide, maps) for of_wide, group in zip((True, False), activations) for maps in group):
+        for of_wide, maps in (*((True, maps) for maps in wide), *((False, maps) for maps in narrow)):
             # Moments of finer maps over the coarsest one's cells: a window is then the same region in all of them.
             mean, square = (F.adaptive_avg_pool2d(part, grid) for part in (maps, maps * maps))
             quarters = -F.max_pool2d(-_averaged(mean, half), 2 * reach + 1, 1, reach)

@@ -89,10 +89,9 @@ class LEAF(Method):
         return f"{self.student.name}@{self._revision}"
 
     def _assess(self, images: list[Image.Image], options: LEAFOptions) -> list[Verdict]:
-        features = self.student.features(images)
-        scores, lines = self.student.predict(features=features), self.student.head(features)
+        lines = self.student.head(self.student.features(images))
         return [self._verdict(image, float(score), abs(float(line) - 0.5) > 0.5 + _MARGIN, options)
-                for image, score, line in zip(images, scores, lines)]
+                for image, score, line in zip(images, np.clip(lines, 0.0, 1.0), lines)]
 
     def _verdict(self, image: Image.Image, score: float, off_scale: bool, options: LEAFOptions) -> Verdict:
         student = self.student

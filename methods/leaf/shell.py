@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from methods.cli.pipes import drop_the_rest
 from methods.images import PICTURE_SUFFIXES, ImageError, decode
 from methods.opinions import OpinionError
 
@@ -20,8 +21,7 @@ def plainly(work: Callable[[argparse.Namespace], int], chosen: argparse.Namespac
     try:
         return work(chosen)
     except BrokenPipeError:
-        # The reader (head, say) has seen enough. Python flushes stdout once more at exit; let that go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_the_rest()
         return SOME_FAILED
     except KeyboardInterrupt:
         print("Stopped; judgements made so far are kept, and the same command goes on after them.", file=sys.stderr)

@@ -95,12 +95,19 @@ class TransformersLMM(LMM):
             raise ValueError("Name at least one candidate word.")
         if not prompts:
             return np.zeros((0, len(words)), dtype=np.float32)
-        rendered = [self._render(prompt) for prompt in prompts]
-        tokens = [
-            self._candidates(one.tail, tuple(map(one.prompt.spelled, words)), tuple(words)) for one in rendered
-        ]
+        rendered, tokens = self.as_sent(prompts, words)
         with self._lock:
             return self._runner.word_logits(rendered, tokens)
+
+    def as_sent(self, prompts: Sequence[Prompt], words: Sequence[str]) -> tuple[list[Rendered], list[tuple[int, ...]]]:
+        """What a runner's `word_logits` takes: the prompts rendered, and the tokens of the words after each.
+
+        Raises:
+            LMMError: a word has no token of its own after a prompt, or a prompt cannot be shown to this model.
+        """
+        rendered = [self._render(prompt) for prompt in prompts]
+        return rendered, [self._candidates(one.tail, tuple(map(one.prompt.spelled, words)), tuple(words))
+                          for one in rendered]
 
     def generate(
         self,

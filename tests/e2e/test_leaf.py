@@ -7,13 +7,11 @@ import json
 import re
 import zipfile
 
-import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import expect
 
 from methods.leaf.student import Student
-from methods.synthesis.distortions import distort, level_mos
+from tests.rated_pictures import draw
 from ui.components import EXAMPLES
 
 COFFEE = EXAMPLES / "coffee.jpg"
@@ -23,17 +21,7 @@ HEADER = "image,mos\n"
 @pytest.fixture(scope="module")
 def rated(tmp_path_factory):
     """24 pictures of three scenes in eight qualities, and their ratings from 1 to 5."""
-    folder, rng = tmp_path_factory.mktemp("rated"), np.random.default_rng(4)
-    ratings = {}
-    for scene in range(3):
-        base = np.kron(rng.integers(0, 256, (12, 15, 3)), np.ones((8, 8, 1)))
-        base = np.clip(base + rng.normal(0, 10, base.shape), 0, 255).astype(np.uint8)
-        for name in ("GBLUR", "AWGN"):
-            for level in (1, 2, 4, 5):
-                path = folder / f"{scene}-{name}-{level}.png"
-                Image.fromarray(distort(base, name, level, rng=scene)).save(path)
-                ratings[path] = 1 + 4 * level_mos(name, level)
-    return ratings
+    return {path: 1 + 4 * score for path, score in draw(tmp_path_factory.mktemp("rated")).items()}
 
 
 def open_leaf(page):

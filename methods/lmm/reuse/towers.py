@@ -117,12 +117,13 @@ def _always_open(gate: Any) -> bool:
     return not gate.expand.weight.any() and bool((gate.expand.bias.sigmoid() == 1).all())
 
 
-def with_fused_tower(base: Any) -> Any:
-    """The base of an LMM as it is, but with a fused tower where that is an EfficientNet; weights are otherwise shared.
+def with_fast_tower(base: Any) -> Any:
+    """The base of an LMM as it is, with a tower of `fused` and trimmed blocks where it is an EfficientNet.
 
     Args:
-        base: a transformers model with `get_image_features`, on the CPU in float32. It is not changed, so that
-            it saves and trains as before; later changes of its tower do not reach what is returned.
+        base: a transformers model with `get_image_features`, on the CPU in float32. Its other weights are shared, and
+            it is not changed, so that it saves and trains as before; later changes of its tower do not reach what is
+            returned.
     """
     from transformers import EfficientNetModel
 

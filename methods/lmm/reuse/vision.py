@@ -93,14 +93,14 @@ class VisionEncoder:
     """
 
     def __init__(self, model: Any, processor: Any, cache_bytes: int, frozen: bool = False) -> None:
-        from methods.lmm.reuse.towers import with_fused_tower
+        from methods.lmm.reuse.towers import with_fast_tower
 
         self._model = model
         self._processor = processor
         self._takes = set(inspect.signature(model.model.get_image_features).parameters)
         on_cpu = model.device.type == "cpu"
         self._channels_last = on_cpu and channels_last(model)
-        self._base = with_fused_tower(model.model) if self._channels_last and frozen else model.model
+        self._base = with_fast_tower(model.model) if self._channels_last and frozen else model.model
         if self._channels_last:
             keep_freed_memory()
         self.context_matters = "batch_num_images" in self._takes
