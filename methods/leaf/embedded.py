@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from leaderboard import stats
 from methods.images import decode
 from methods.leaf.backbones import TowerBackbone
 from methods.leaf.heads import Contrasts, Head, fit_ridge
+from methods.leaf.shell import tell
 from methods.leaf.student import EMBEDDED, Student, fold_of
 from methods.opinions import Opinions, read_opinions
 from methods.synthesis.distortions import DISTORTIONS, LEVELS, distort, level_mos
@@ -91,18 +91,10 @@ def material(backbone: TowerBackbone, opinions: Opinions) -> Material:
                for name, level in zip(DAMAGES, row, strict=True)]
               for number, (picture, row) in enumerate(zip(pictures, levels, strict=True))]
     mirrored: list[Image.Image] = [ImageOps.mirror(picture) for picture in pictures]
-    shown = np.stack([backbone.features(pictures, _progress("pictures")),
-                      backbone.features(mirrored, _progress("mirror images"))])
-    damaged = backbone.features([copy for row in copies for copy in row], _progress("damaged copies"))
+    shown = np.stack([backbone.features(pictures, partial(tell, "Features of pictures")),
+                      backbone.features(mirrored, partial(tell, "Features of mirror images"))])
+    damaged = backbone.features([copy for row in copies for copy in row], partial(tell, "Features of damaged copies"))
     return Material(shown, damaged.reshape(len(pictures), len(DAMAGES), -1), kept, opinions.mos01)
-
-
-def _progress(name: str) -> Callable[[int, int], None]:
-    def tell(done: int, total: int) -> None:
-        if done % 20 == 0 or done == total:
-            print(f"\r{name} {done}/{total}", end="" if done < total else "\n", file=sys.stderr, flush=True)
-
-    return tell
 
 
 def cross_validate(data: Material, repeats: int = REPEATS) -> np.ndarray:
@@ -113,8 +105,7 @@ def cross_validate(data: Material, repeats: int = REPEATS) -> np.ndarray:
         for index in range(FOLDS):
             head, _ = data.fit(np.flatnonzero(fold != index))
             predicted[repeat, fold == index] = head(data.shown[0, fold == index])
-        print(f"\rcross-validation {repeat + 1}/{repeats}", end="" if repeat + 1 < repeats else "\n", file=sys.stderr,
-              flush=True)
+        tell("Cross-validation", repeat + 1, repeats)
     return predicted
 
 

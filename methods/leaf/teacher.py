@@ -117,9 +117,10 @@ def recorded(images: Sequence[str | Path], cache: str | Path) -> Judgements:
     if not path.is_file():
         raise TeacherError(f"There is no file {path.name}; label the pictures first.")
     heading, known = read(path)
+    keys = [key_of(image) for image in images]
     row_of: dict[str, int] = {}
-    for row, image in enumerate(images):
-        row_of.setdefault(key_of(image), row)
+    for row, key in enumerate(keys):
+        row_of.setdefault(key, row)
     missing = [images[row] for key, row in row_of.items() if key not in known]
     if heading is None or missing:
         raise TeacherError(f"{path.name} lacks judgements of {len(missing)} of {len(images)} pictures, such as "
@@ -127,7 +128,7 @@ def recorded(images: Sequence[str | Path], cache: str | Path) -> Judgements:
     both = [(first, second) for first, arrow, second in (key.partition(">") for key in known)
             if arrow and first < second and f"{second}>{first}" in known and first in row_of and second in row_of]
     pairs = np.array([(row_of[first], row_of[second]) for first, second in both], dtype=np.int64).reshape(-1, 2)
-    return _judgements(known, [key_of(image) for image in images], pairs, heading["teacher"])
+    return _judgements(known, keys, pairs, heading["teacher"])
 
 
 def judge(lmm: LMM, images: Sequence[str | Path], *, per_picture: int = 4, seed: int = 0,
