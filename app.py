@@ -6,22 +6,20 @@ import os
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-from ui import gpu, models  # isort: skip  (first: on ZeroGPU, spaces has to be imported before torch)
+from ui.serving import gpu, models  # isort: skip  (first: on ZeroGPU, spaces has to be imported before torch)
 
 import importlib
-import importlib.util
 import warnings
 
 import gradio as gr
 
-from ui.api import keep_tools
 from ui.components import EXAMPLES, Page
 from ui.header import header
+from ui.tabs.api.tab import keep_tools
 from ui.theme import STYLE, theme
 
-TABS = ("score", "q_bench", "iqarag", "llm_iqa", "visualquality_r1", "leaf", "q_debias", "compare", "leaderboard",
-        "api", "about")
-"""Modules of ui/ in the order of their tabs; one that is not part of this installation is left out."""
+TABS = ("score", "iqarag", "llm_iqa", "visualquality_r1", "leaf", "q_debias", "compare", "leaderboard", "api", "about")
+"""Modules of ui/tabs in the order of their tabs."""
 
 KEEP_UPLOADS = 3600
 """Seconds after which uploaded and generated files are deleted."""
@@ -33,10 +31,9 @@ def build() -> gr.Blocks:
         gr.HTML(header(), elem_classes="masthead-block")
         with gr.Tabs(elem_classes="rooms"):
             for name in TABS:
-                if importlib.util.find_spec(f"ui.{name}") is not None:
-                    tab = importlib.import_module(f"ui.{name}")
-                    with gr.Tab(tab.TITLE, id=name):
-                        tab.build(page)
+                tab = importlib.import_module(f"ui.tabs.{name}")
+                with gr.Tab(tab.TITLE, id=name):
+                    tab.build(page)
     return page.queue(max_size=64, default_concurrency_limit=8)
 
 

@@ -25,8 +25,8 @@ def rows(count: int) -> None:
     """Resumes a finished run of `count` rows, one row short and torn, and writes its metrics."""
     import numpy as np
 
-    from leaderboard import stats
-    from leaderboard.runs import Prediction, RunFolder
+    from leaderboard.runs.folder import Prediction, RunFolder
+    from methods.agreement import metrics as stats
 
     rng = np.random.default_rng(0)
     mos = rng.uniform(1, 5, count).round(4)
@@ -61,7 +61,7 @@ def ray(words: list[str], actors: int, limit: int, repeats: int) -> None:
     Wall time says little on a busy machine, where the processes of others count too. Processor time a picture, with all
     that Ray itself spends, says what free cores would give: `actors` cores do `actors` / seconds pictures a second.
     """
-    from leaderboard.evaluate import load_run
+    from leaderboard.runs.evaluate import load_run
 
     ways = {"one process": [], f"{actors} actors": ["--ray", "--actors", str(actors)]}
     one, several = ways

@@ -16,10 +16,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from leaderboard.folds import dealt, members
-from leaderboard.rated import from_table
-from leaderboard.stats import paired_difference, summary
+from leaderboard.runs.folds import dealt, members
+from methods.agreement.metrics import paired_difference, summary
 from methods.base import Assessment, load_method
+from methods.data.rated import from_table
 from methods.torchvision_compat import ensure_torchvision
 
 BATCH = 8

@@ -17,10 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from leaderboard.stats import SAMPLES, paired_difference
+from methods.agreement.metrics import SAMPLES, paired_difference
 from methods.base import Assessment
+from methods.data.opinions import read_opinions
 from methods.lmm import load_lmm
-from methods.opinions import read_opinions
 from methods.q_debias.aggregation import SCHEMES, aggregate
 from methods.q_debias.method import QDebias
 from methods.q_debias.similarity import ssim

@@ -1,6 +1,6 @@
 """A base for RL2R that can write but knows few opinions, with a split of the photos that it has not seen.
 
-    python -m methods.lmm.training --mos LIVE/scores.csv --photos KODAK MIT --out OUT --cache CACHE --only 0
+    python -m methods.embedded.lmm --mos LIVE/scores.csv --photos KODAK MIT --out OUT --cache CACHE --only 0
     python benchmarks/visualquality_r1_base.py --mos LIVE/scores.csv --photos KODAK MIT --cache CACHE --out BASE
 
 The embedded model reads quality by opinion off the activations of its tower by one regression. Here that regression is
@@ -51,9 +51,9 @@ def main() -> int:
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    from methods.lmm.training import directions, pipeline, tower
-    from methods.lmm.training.__main__ import tables_of
-    from methods.lmm.training.directions import OPINION
+    from methods.embedded.lmm import directions, pipeline, tower
+    from methods.embedded.lmm.__main__ import tables_of
+    from methods.embedded.lmm.directions import OPINION
     from methods.visualquality_r1.training.data import read_sets, write_split
 
     ((table, folder),) = tables_of([chosen.mos])

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from methods.cli.pipes import drop_the_rest
 
 COMMANDS = {
-    "evaluate": ("leaderboard.evaluate", "score a folder of pictures with opinions and measure the agreement"),
-    "compare": ("leaderboard.compare", "the difference of two runs on the same pictures, with its interval"),
+    "evaluate": ("leaderboard.runs.evaluate", "score a folder of pictures with opinions and measure the agreement"),
+    "compare": ("leaderboard.runs.compare", "the difference of two runs on the same pictures, with its interval"),
     "reproduce": ("leaderboard.reproduce", "re-run a table of a paper and print ours beside the paper's"),
-    "add": ("leaderboard.add", "append a finished run to the measured results, after validation"),
+    "add": ("leaderboard.runs.add", "append a finished run to the measured results, after validation"),
     "table": ("leaderboard.commands.table", "print a table of methods and datasets"),
     "export": ("leaderboard.commands.export", "write a view: table, figure and citations as files"),
     "cite": ("leaderboard.commands.cite", "print the BibTeX of a view's sources"),
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if words else 2
     name = words[0]
     if name not in COMMANDS:
-        from methods.base import suggestion
+        from methods.errors import suggestion
 
         print(f"There is no command {name!r}{suggestion(name, COMMANDS)}", file=sys.stderr)
         return 2

@@ -16,9 +16,9 @@ from pathlib import Path
 import pandas as pd
 
 from leaderboard import measured, revisions, schema
-from leaderboard.add import SUBMISSIONS
 from leaderboard.citations import key_of
 from leaderboard.entries import catalogue
+from leaderboard.runs.add import SUBMISSIONS
 from leaderboard.schema import DATA, Board, SchemaError, load_board
 
 _SLUG = re.compile(r"[a-z0-9]+(?:[.:-][a-z0-9]+)*")

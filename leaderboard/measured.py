@@ -14,9 +14,9 @@ from typing import Any
 
 import pandas as pd
 
-from leaderboard import stats
 from leaderboard.entries import slug
 from leaderboard.schema import RUN_METRICS, SchemaError, check_metrics, read_text
+from methods.agreement import metrics as stats
 from methods.base import METHODS, method_class
 
 TOLERANCE = 1e-6

@@ -41,6 +41,8 @@ from typing import Any
 
 import pandas as pd
 
+from methods.errors import UserError
+
 DATA = Path(__file__).resolve().parent / "data"
 
 KEY = ("paper", "table", "method", "backbone", "variant", "training_set", "dataset", "metric")
@@ -96,7 +98,7 @@ PROVENANCE = ("method", "options", "lmm", "lmm_revision", "dataset", "split", "c
 _DOUBT = re.compile(r"(?:^|; )((?:SUSPECT|conflicts).*)$")
 
 
-class SchemaError(ValueError):
+class SchemaError(UserError):
     """A file that does not have the documented form; the sentence names the file and what to change."""
 
 

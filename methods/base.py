@@ -8,7 +8,6 @@ here imports torch, so listing methods and reading results costs nothing.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import enum
 import functools
 import importlib
@@ -23,6 +22,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image
+
+from methods.errors import suggestion
 
 if TYPE_CHECKING:
     from methods.images import Decoded
@@ -345,9 +346,3 @@ def load_method(name: str, lmm: LMM | str | None = None, **options: Any) -> Meth
         methods.lmm.LMMError: the model cannot be loaded.
     """
     return method_class(name)(lmm=lmm, **options)
-
-
-def suggestion(name: str, known: Sequence[str] | dict[str, Any]) -> str:
-    """The end of an error sentence: "; did you mean ...?" where a name is near, else the list of names."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; choose from {', '.join(known)}."

@@ -3,8 +3,8 @@
 # results to the leaderboard: scripts/measure_embedded.sh DATA MODELS STUDENTS [OUT]
 #
 #   DATA       rated photos: scores.csv and images/; the folder's name is the dataset's slug
-#   MODELS     the cache of `python -m methods.lmm.training --only all`, with a model a fold
-#   STUDENTS   what `python -m methods.leaf.embedded --folds STUDENTS` wrote
+#   MODELS     the cache of `python -m methods.embedded.lmm --only all`, with a model a fold
+#   STUDENTS   what `python -m methods.embedded.student --folds STUDENTS` wrote
 #   OUT        where the runs go (runs/embedded); started again, unfinished ones go on
 #
 # JOBS=2 runs two methods at a time, ADD=no measures only. Every photo is scored by the fold's model that was trained

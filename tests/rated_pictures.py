@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from methods.synthesis.distortions import distort, level_mos
+from methods.kadid.distortions import distort, level_mos
 
 
 def draw(folder: Path) -> dict[Path, float]:

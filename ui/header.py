@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from ui import models
+from ui.serving import models
 
 # An opinion scale: five bars, the higher the better, drawn in the text's colour so that it follows the theme.
 MARK = (

@@ -5,11 +5,11 @@ Nothing is fetched from elsewhere, so the page looks the same without a network.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import gradio as gr
 
-STYLE = Path(__file__).resolve().parents[1] / "assets" / "style.css"
+from assets import FOLDER
+
+STYLE = FOLDER / "style.css"
 
 SANS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")

@@ -60,7 +60,7 @@ def _checked(given: str, known: tuple[str, ...], what: str) -> str:
     for candidate in (given, given.lower(), slug(given)):
         if candidate in known:
             return candidate
-    from methods.base import suggestion
+    from methods.errors import suggestion
 
     readable = [name for name in known if "~" not in name]
     raise ValueError(f"{given!r} is not among the {what}{suggestion(given.lower(), readable)}")

@@ -50,7 +50,7 @@ def write(board: Board, view: View, folder: Path, formats: tuple[str, ...] = FIL
             file.write_text(as_text(board, shown, kind, link=link), encoding="utf-8")
         else:
             from leaderboard.figures import draw
-            from leaderboard.static_figures import render
+            from leaderboard.figures.static import render
 
             figure = figure if figure is not None else draw(board, view)
             file.write_bytes(render(figure, kind))

@@ -15,12 +15,13 @@ from typing import Any
 import pandas as pd
 
 from leaderboard.schema import DATA, load_board
+from methods.errors import UserError
 
 MANIFESTS = Path(__file__).resolve().parent / "manifests"
 EXPERIMENTS = ("evaluate", "levels", "ratios", "combined", "cross", "encoders", "references")
 
 
-class ManifestError(ValueError):
+class ManifestError(UserError):
     """A manifest that is not there or says something that cannot be done."""
 
 
@@ -86,7 +87,7 @@ def load(name: str, data: Path = DATA, folder: Path = MANIFESTS) -> Manifest:
     Raises:
         ManifestError: there is none of that name, or it does not fit the leaderboard's data.
     """
-    from methods.base import suggestion
+    from methods.errors import suggestion
 
     path = folder / f"{name}.toml"
     if not path.is_file():

@@ -11,11 +11,11 @@ from typing import Any
 
 import pandas as pd
 
-from leaderboard import rated
-from leaderboard.evaluate import Evaluation
 from leaderboard.reproduce.manifest import Manifest, Row
-from leaderboard.runs import RunFolder
-from methods.datasets import LAYOUTS
+from leaderboard.runs.evaluate import Evaluation
+from leaderboard.runs.folder import RunFolder
+from methods.data import rated
+from methods.data.datasets import LAYOUTS
 from methods.lmm.base import LMMError
 
 _KEYS = {"srcc": "srcc", "plcc": "plcc", "mean_srcc_plcc": "mean"}
@@ -155,7 +155,7 @@ class Reproduction:
 
     def _levels(self, row: Row, dataset: str) -> dict[str, Any]:
         """The best that K whole-number levels can do: the opinions themselves, rounded (LLM-IQA Eq. 1)."""
-        from leaderboard import stats
+        from methods.agreement import metrics as stats
         from methods.llm_iqa.aggregation import quantise
 
         if self.data[dataset].is_file():
@@ -167,7 +167,7 @@ class Reproduction:
 
     def _iqarag(self, row: Row, dataset: str, wanted: tuple[str, ...]) -> dict[str, Any]:
         """Condition -> metrics of one of IQARAG's experiments."""
-        from methods.datasets import read_dataset
+        from methods.data.datasets import read_dataset
         from methods.iqarag import experiments
         from methods.lmm.loading import default_lmm, load_lmm
 

@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from methods.base import suggestion
+from methods.errors import suggestion
 from methods.iqarag.encoders import CATALOGUE, ENCODERS, OWN, STUDENT
 
 EXPERIMENTS = ("ratios", "combined", "cross", "encoders", "references")
@@ -134,7 +134,7 @@ def _labelled(options: argparse.Namespace):
     from methods.iqarag.reference_set import Scale
 
     if options.dataset:
-        from methods.datasets import LAYOUTS, read_dataset
+        from methods.data.datasets import LAYOUTS, read_dataset
 
         if options.dataset not in LAYOUTS:
             raise ValueError(f"There is no dataset {options.dataset!r}{suggestion(options.dataset, LAYOUTS)}")
@@ -146,7 +146,7 @@ def _labelled(options: argparse.Namespace):
         return items, Scale(found.low, found.high, found.higher_is_better), found.title, [], missing
     if options.images is None or options.scores is None:
         raise ValueError("Give --images and --scores, or --dataset and --root.")
-    from methods.opinions import read_opinions
+    from methods.data.opinions import read_opinions
 
     read = read_opinions(options.scores, options.images, scale=tuple(options.range) if options.range else None,
                          lower_is_better=options.lower_is_better, image_column=options.image_column,
@@ -171,7 +171,8 @@ def _ship(options: argparse.Namespace) -> int:
     import shutil
     import tempfile
 
-    from methods.iqarag import shelf, shipped
+    from methods.embedded import reference_set as shipped
+    from methods.iqarag import shelf
     from methods.iqarag.build import build
     from methods.iqarag.reference_set import Scale
 

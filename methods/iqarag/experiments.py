@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from methods.datasets import Dataset, Item, LayoutError, detect, read_dataset
+from methods.data.datasets import Dataset, Item, LayoutError, detect, read_dataset
 from methods.iqarag.build import Labelled, build
 from methods.iqarag.encoders import ENCODERS, OWN, load_encoder
 from methods.iqarag.method import IQARAG
@@ -92,7 +92,7 @@ def find_data(spec: str) -> Dataset:
     if not root.is_dir():
         raise LayoutError(f"There is no folder {root}.")
     if (root / "scores.csv").is_file():
-        from methods.opinions import read_opinions
+        from methods.data.opinions import read_opinions
 
         read = read_opinions(root / "scores.csv", root)
         items = tuple(Item(path, name, float(mos)) for path, name, mos in zip(read.images, read.names, read.mos))
@@ -216,7 +216,7 @@ def perform(run: Run, parts: Sequence[Part]) -> list[dict[str, Any]]:
 
 def measured(name: str, predictions: list[dict[str, Any]], samples: int = 1000) -> list[dict[str, Any]]:
     """One row a condition from predictions of one part: dicts with `image`, `mos` and a score a condition."""
-    from leaderboard.stats import paired_difference, plcc, srcc
+    from methods.agreement.metrics import paired_difference, plcc, srcc
 
     def mean(scores, mos):
         return (srcc(scores, mos) + plcc(scores, mos)) / 2

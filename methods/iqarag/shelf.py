@@ -14,11 +14,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
+from assets import FOLDER
 from methods.iqarag.encoders import Encoder
 from methods.iqarag.reference_set import MANIFEST, Progress, ReferenceSet
 
 SHIPPED = "shipped"
-SHIPPED_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "reference-set"
+SHIPPED_FOLDER = FOLDER / "reference-set"
 CACHE_ENVIRONMENT = "MEAN_OPINION_CACHE"
 
 log = logging.getLogger(__name__)

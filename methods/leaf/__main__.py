@@ -43,9 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _calibrate(chosen: argparse.Namespace) -> int:
+    from methods.data.opinions import direction_warning
     from methods.leaf.ratings import read_ratings
     from methods.leaf.student import EMBEDDED, Student
-    from methods.opinions import direction_warning
 
     opinions = read_ratings(chosen.mos, chosen.images, scale=tuple(chosen.scale) if chosen.scale else None,
                             lower_is_better=chosen.lower_is_better)

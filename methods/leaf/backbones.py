@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from methods.errors import UserError
 from methods.images import decode
 from methods.leaf.efficientnet import EfficientNetLite, normalise
 from methods.lmm.cpu import keep_freed_memory, side_by_side
@@ -27,7 +28,7 @@ Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
 
-class BackboneError(RuntimeError):
+class BackboneError(UserError):
     """The network cannot be had; one sentence says what to do."""
 
 

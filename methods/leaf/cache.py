@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from methods.errors import UserError
 
-class TeacherError(RuntimeError):
+
+class TeacherError(UserError):
     """The teacher cannot go on; one plain sentence."""
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from leaderboard import logistic
+from methods.agreement import logistic
 
 PENALTIES = tuple(float(10**power) for power in np.arange(-3.0, 6.01, 0.25))
 """Ridge penalties to choose from, in units of the features' mean squared length."""

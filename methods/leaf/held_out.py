@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from methods.data.opinions import read_opinions
 from methods.leaf.report import label_budget, write
 from methods.leaf.shell import tell
 from methods.leaf.teacher import Judgements, judge
 from methods.leaf.train import print_gains
-from methods.opinions import read_opinions
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -40,8 +40,9 @@ def run(chosen: argparse.Namespace) -> int:
     Raises:
         ValueError, RuntimeError: one plain sentence each.
     """
-    from leaderboard import folds, stats
-    from leaderboard.rated import Rated, RatedSet
+    from methods.agreement import metrics as stats
+    from methods.data import folds
+    from methods.data.rated import Rated, RatedSet
     from methods.leaf.student import Student
     from methods.lmm.loading import load_lmm
 

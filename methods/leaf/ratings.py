@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from methods.data.opinions import OpinionError, Opinions, read_opinions
 from methods.images import ImageError, decode
-from methods.opinions import OpinionError, Opinions, read_opinions
 
 FEWEST_LABELS = 5
 """Below this a fit says nothing: five points on a line with two unknowns leave three to be wrong about."""
@@ -22,8 +22,8 @@ FEWEST_LABELS = 5
 def read_ratings(table: str | Path, images: str | Path | Iterable[str | Path], *,
                  scale: tuple[float, float] | None = None, lower_is_better: bool | None = None,
                  minimum: int = FEWEST_LABELS) -> Opinions:
-    """`methods.opinions.read_opinions`, with rated pictures that cannot be read left out and noted; for DMOS a note
-    says that a student's own scores run the other way.
+    """`methods.data.opinions.read_opinions`, with rated pictures that cannot be read left out and noted; for DMOS a
+    note says that a student's own scores run the other way.
 
     Args:
         table, images, scale, lower_is_better: as there.

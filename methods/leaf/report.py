@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from leaderboard import stats
+from methods.agreement import metrics as stats
 from methods.leaf import figures
 from methods.leaf.distil import distil
 from methods.leaf.heads import Head, fit_ridge

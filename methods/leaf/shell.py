@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from methods.cli.pipes import drop_the_rest
+from methods.data.opinions import OpinionError
 from methods.images import PICTURE_SUFFIXES, ImageError, decode
-from methods.opinions import OpinionError
 
 DONE, SOME_FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 

@@ -16,18 +16,20 @@ from typing import Any
 
 import numpy as np
 
-from leaderboard.logistic import Logistic4
+from assets import FOLDER
+from methods.agreement.logistic import Logistic4
+from methods.data.opinions import usual_scale
+from methods.errors import UserError
 from methods.leaf.backbones import Backbone, Progress, digest, load_backbone
 from methods.leaf.heads import Head, fit_ridge
 from methods.leaf.ratings import FEWEST_LABELS
-from methods.opinions import usual_scale
 
-EMBEDDED = Path(__file__).resolve().parents[2] / "assets" / "embedded-student"
+EMBEDDED = FOLDER / "embedded-student"
 _WEIGHTS, _CARD = "student.safetensors", "card.json"
 _FORMAT, _READS = 2, (1, 2)  # format 1 had no link
 
 
-class StudentError(ValueError):
+class StudentError(UserError):
     """A student cannot be loaded or calibrated; one plain sentence."""
 
 
@@ -251,7 +253,7 @@ def fold_of(count: int, folds: int, seed: int) -> np.ndarray:
 
 def _cross_validated(features: np.ndarray, target: np.ndarray, prior: Head | None, before: np.ndarray, folds: int,
                      seed: int) -> Calibration:
-    from leaderboard import stats
+    from methods.agreement import metrics as stats
 
     count = len(target)
     if count < 8:

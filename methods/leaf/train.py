@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from methods.data.opinions import OpinionError, Opinions
 from methods.leaf.ratings import FEWEST_LABELS, read_ratings
 from methods.leaf.shell import DONE, plainly, tell, usable_pictures
-from methods.opinions import OpinionError, Opinions
 
 
 def parser() -> argparse.ArgumentParser:

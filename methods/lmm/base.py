@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image
 
+from methods.errors import UserError
 from methods.lmm.prompt import Prompt
 
 
-class LMMError(RuntimeError):
+class LMMError(UserError, RuntimeError):
     """Something about the model that the user can act on, in one plain sentence."""
 
 

@@ -12,14 +12,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from methods.base import suggestion
+from assets import FOLDER
+from methods.errors import suggestion
 from methods.lmm.base import LMM, LMMError
 from methods.lmm.catalogue import CATALOGUE, find
 
 if TYPE_CHECKING:
     import torch
 
-EMBEDDED = Path(__file__).resolve().parents[2] / "assets" / "embedded-lmm"
+EMBEDDED = FOLDER / "embedded-lmm"
 
 GPU_DEFAULTS: Mapping[str, str] = {
     "visualquality-r1": "TianheWu/VisualQuality-R1-7B",
@@ -104,7 +105,7 @@ def default_lmm(method_name: str) -> str:
 
 def _load(name: str, device: str | None, dtype: str | None, settings: dict[str, Any]) -> LMM:
     if name.startswith("server:"):
-        from methods.lmm.server import ServerLMM
+        from methods.lmm.server.server_lmm import ServerLMM
 
         url, _, model = name.removeprefix("server:").partition("#")
         return ServerLMM(url, model or None, **settings)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from methods.image_metadata import MAX_TAGS, tiff_pages
 from methods.images import decode
+from methods.images.metadata import MAX_TAGS, tiff_pages
 from tests.bad_inputs import metadata
 from tests.bad_inputs.metadata import BOMBS, MIB, exif_bomb, jpeg_with, tiff_bomb
 from tests.bad_inputs.pictures import encoded, exif_orientation, scene, tiff, tiff_tags

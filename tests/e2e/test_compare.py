@@ -65,7 +65,7 @@ def test_three_methods_on_one_photo_shared_opened_and_deleted(open_page, screens
     address = page.url
     page.click("#compare-share")
     link, deletion = field(page, "compare-link"), field(page, "compare-delete-link")
-    assert page.url == address, "under another address, figures would lose their lines: see ui/compare_share.py"
+    assert page.url == address, "under another address, figures would lose their lines: see ui/tabs/compare/share.py"
     expect(page.locator("#compare-delete-link textarea, #compare-delete-link input").first).to_have_value(
         re.compile(r"#delete=[\w-]{32}$"))
     assert deletion.startswith(link)

@@ -20,7 +20,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 def address():
     import gradio as gr
 
-    from ui import leaderboard
+    from ui.tabs.leaderboard import tab as leaderboard
     from ui.theme import STYLE, theme
 
     with gr.Blocks(analytics_enabled=False) as page, gr.Tabs():

@@ -20,11 +20,11 @@ import pytest
 from PIL import Image
 
 from leaderboard.__main__ import main
-from leaderboard.evaluate import load_run
+from leaderboard.runs.evaluate import load_run
 from methods.lmm.base import LMMError
 from methods.lmm.loading import unload
 from methods.lmm.prompt import Prompt, Turn
-from methods.lmm.server import ServerLMM
+from methods.lmm.server.server_lmm import ServerLMM
 from methods.lmm.transformers_lmm import TransformersLMM
 from tests import tiny_lmm
 from tests.server.proxy import FaultProxy

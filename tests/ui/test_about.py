@@ -9,9 +9,9 @@ import pytest
 
 from methods.base import METHODS, method_class
 from tests.app_server import REPOSITORY
-from ui import about
-from ui.about_methods import about as told
 from ui.share.settings import Settings
+from ui.tabs.about import tab as about
+from ui.tabs.about.methods import about as told
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -44,7 +44,7 @@ def test_the_drawings_are_up_to_date():
 
 
 def test_a_method_that_is_new_is_described_by_its_own_words(monkeypatch):
-    monkeypatch.setattr("ui.about_methods._ABOUT", {})
+    monkeypatch.setattr("ui.tabs.about.methods._ABOUT", {})
     assert told("q-bench").text.startswith(method_class("q-bench").summary)
 
 

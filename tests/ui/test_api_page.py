@@ -13,9 +13,9 @@ import pytest
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 
-from ui.api import MCP_ENDPOINTS, at_address
-from ui.api_snippets import ENDPOINTS, MCP_PATH, snippets
 from ui.components import EXAMPLES
+from ui.tabs.api.snippets import ENDPOINTS, MCP_PATH, snippets
+from ui.tabs.api.tab import MCP_ENDPOINTS, at_address
 
 COFFEE, DARK = (str(EXAMPLES / name) for name in ("coffee.jpg", "coffee-dark-and-noisy.jpg"))
 SAYS = {"score": "probability", "compare": "LEAF", "rank": "index", "leaderboard": "KonIQ", "mcp": "leaderboard"}

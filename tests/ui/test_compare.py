@@ -16,16 +16,19 @@ from PIL import Image
 
 from methods.images import ImageError
 from tests.ui.fakes import Mute
-from ui import compare_folder, compare_share, gpu, models
-from ui.compare import chosen_options, copies
-from ui.compare_results import Held, files_of, plain
-from ui.comparison import folders, running
+from ui.comparison import running
 from ui.comparison.evidence import spread_of, why
-from ui.comparison.folders import contents
 from ui.components import EXAMPLES, options_form
+from ui.serving import gpu, models
+from ui.serving import zips as folders
+from ui.serving.zips import contents
 from ui.share.entry import Entry
 from ui.share.settings import Settings
 from ui.share.store import GoneError, Store
+from ui.tabs.compare import folder as compare_folder
+from ui.tabs.compare import share as compare_share
+from ui.tabs.compare.results import Held, files_of, plain
+from ui.tabs.compare.tab import chosen_options, copies
 
 COFFEE, DARK, ROCKET = (str(EXAMPLES / name) for name in ("coffee.jpg", "coffee-dark-and-noisy.jpg", "rocket.jpg"))
 
@@ -291,7 +294,7 @@ def test_a_visitor_s_photo_goes_before_the_rest_of_any_number_of_folders(bright)
 
 
 def test_folders_are_not_kept_waiting_for_ever():
-    from ui.lane import PATIENCE, FairLane
+    from ui.serving.queue import PATIENCE, FairLane
 
     lane, order, visitors = FairLane(), [], []
 

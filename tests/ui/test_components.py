@@ -14,10 +14,10 @@ import pytest
 from methods.base import METHODS, Assessment, Evidence, Options, option
 from methods.images import ImageError
 from methods.lmm.base import LMMError
-from ui import models
 from ui.components import cost_line, dial, image_notes, options_form, plain_errors, short_model, word_probabilities
 from ui.components.errors import UNEXPECTED
-from ui.lane import BusyError, FairLane
+from ui.serving import models
+from ui.serving.queue import BusyError, FairLane
 
 
 @dataclasses.dataclass(frozen=True)

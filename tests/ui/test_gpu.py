@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tests.ui.fakes import Mute
-from ui import gpu, models
 from ui.components import EXAMPLES
 from ui.components.errors import UNEXPECTED
+from ui.serving import gpu, models
 
 PHOTO = str(EXAMPLES / "coffee.jpg")
 

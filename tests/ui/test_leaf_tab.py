@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from methods.leaf import maps, visitors
-from ui import leaf
+from methods.leaf import maps
+from ui.serving import students as visitors
+from ui.tabs import leaf
 
 
 @pytest.fixture(scope="module")

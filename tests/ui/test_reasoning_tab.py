@@ -5,8 +5,8 @@ import pytest
 
 from methods.visualquality_r1.comparison import rank
 from methods.visualquality_r1.method import Sample, summarise
-from ui.stopping import StoppableProgress, Stopped, Stops
-from ui.visualquality_r1 import (
+from ui.serving.stopping import StoppableProgress, Stopped, Stops
+from ui.tabs.visualquality_r1 import (
     answers_markdown,
     difference_curve,
     distinct_names,

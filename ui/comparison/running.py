@@ -13,16 +13,16 @@ from typing import Any
 
 import gradio as gr
 
-from leaderboard import provenance
+from leaderboard.runs import provenance
 from methods.base import Assessment, json_safe, method_class
 from methods.images import ImageError, decode
-from ui import gpu, models
+from methods.version import VERSION
 from ui.comparison.evidence import spread_of, why
 from ui.comparison.records import MOST_CELLS, MOST_PICTURES, Cell, Comparison, Picture, System
+from ui.serving import gpu, models
 
 log = logging.getLogger(__name__)
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 NAME_LENGTH = 40
 
 
@@ -148,7 +148,7 @@ def cell_of(assessment: Assessment, picture: int, system: int) -> Cell:
 
 
 def _figure(assessment: Assessment) -> str:
-    from ui.score import render_evidence
+    from ui.tabs.score import render_evidence
 
     figure = render_evidence(assessment)
     return "" if figure is None else figure.update_layout(template="none").to_json()
@@ -171,10 +171,7 @@ def versions() -> dict[str, str]:
 
 
 def _app_version() -> str:
-    import tomllib
-
-    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]["version"]
     commit, _, changes = (os.environ.get("MEAN_OPINION_COMMIT") or provenance.commit()).partition("+")
     if commit == provenance.UNKNOWN:
-        return version
-    return f"{version}+{commit[:8]}" + (f".{changes}" if changes else "")
+        return VERSION
+    return f"{VERSION}+{commit[:8]}" + (f".{changes}" if changes else "")

@@ -29,7 +29,7 @@ _OUR_PACKAGES = tuple(str(_OUR_CODE / package) for package in ("methods", "leade
 def _said_to_people(error: BaseException) -> bool:
     from methods.images import ImageError
     from methods.lmm.base import LMMError
-    from ui.lane import BusyError
+    from ui.serving.queue import BusyError
 
     if isinstance(error, (ImageError, LMMError, BusyError)):
         return True

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from methods.base import method_class
-from ui import models
+from ui.serving import models
 
 
 def method_picker(label: str = "Method", value: str | None = None, **settings: Any) -> gr.Dropdown:
@@ -18,6 +18,6 @@ def method_picker(label: str = "Method", value: str | None = None, **settings: A
 
 
 def lmm_picker(label: str = "Model", method: str | None = None, **settings: Any) -> gr.Dropdown:
-    """The handler gets a name for `ui.gpu`; it starts at the method's default on this machine."""
+    """The handler gets a name for `ui.serving.gpu`; it starts at the method's default on this machine."""
     value = models.default_for(method or models.available_methods()[0])
     return gr.Dropdown(models.offered(), value=value, label=label, **settings)

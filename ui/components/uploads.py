@@ -15,9 +15,10 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from assets import FOLDER
 from methods.images import ImageError, resolve_inside
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
+EXAMPLES = FOLDER / "examples"
 
 REFUSED = "That file is not one of your uploads; upload the picture and try again."
 UPLOAD_TYPES = ["image", ".heic", ".heif", ".avif", ".tif", ".tiff"]
@@ -93,7 +94,7 @@ class PictureInput(gr.Image):
 
 
 def picture_input(label: str = "Your photo", **settings: Any) -> PictureInput:
-    """A photo from a file, the clipboard or the camera; the handler gets a path for `ui.gpu` or None."""
+    """A photo from a file, the clipboard or the camera; the handler gets a path for `ui.serving.gpu` or None."""
     chosen: dict[str, Any] = {
         "label": label, "type": "filepath", "image_mode": None, "sources": ["upload", "clipboard", "webcam"],
         "format": "png", "height": 340, "buttons": ["fullscreen"], **settings,

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from methods.errors import UserError
 from ui.share.entry import ID, TOKEN, DamagedError, Entry, hashed, new_token, pack, unpack
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ SUFFIX, TEMPORARY = ".zip", "writing-"
 HOUR, DAY = 3_600.0, 86_400.0
 
 
-class GoneError(ValueError):
+class GoneError(UserError):
     """There is no such comparison, or no longer; the sentence says what may have happened."""
 
 
-class ShareError(ValueError):
+class ShareError(UserError):
     """Something could not be stored or deleted; one plain sentence."""
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from methods.opinions import read_opinions
+from methods.data.opinions import read_opinions
 from methods.visualquality_r1.prompts import VARIANTS
 
 PARTS = ("train", "validation", "test")
@@ -55,7 +55,7 @@ def read_sets(tables: Sequence[Path], folders: Sequence[Path | None], content_pa
         say: told what was mended or left out of a table, a sentence each.
 
     Raises:
-        methods.opinions.OpinionError: a table cannot be used.
+        methods.data.opinions.OpinionError: a table cannot be used.
         ValueError: a pattern that is no regular expression or fits no name.
     """
     pattern = _compiled(content_pattern)

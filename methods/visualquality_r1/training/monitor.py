@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from transformers import TrainerCallback
 
-from leaderboard.stats import plcc, srcc
+from methods.agreement.metrics import plcc, srcc
 from methods.images import decode
 from methods.visualquality_r1.answer import parse_score
 from methods.visualquality_r1.prompts import prompt

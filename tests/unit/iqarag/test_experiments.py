@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leaderboard.stats import srcc
-from methods.datasets import LayoutError
+from methods.agreement.metrics import srcc
+from methods.data.datasets import LayoutError
 from methods.iqarag import experiments
 from methods.iqarag.__main__ import main
 from methods.iqarag.experiments import Run, find_data, split

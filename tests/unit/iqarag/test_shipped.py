@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from methods.iqarag import shelf, shipped
+from methods.embedded import reference_set as shipped
+from methods.iqarag import shelf
 from methods.iqarag.method import IQARAG
 from methods.iqarag.reference_set import ReferenceSet, content_hash
 from methods.iqarag.retrieval import bins_of
-from methods.synthesis.distortions import DISTORTIONS, level_mos
+from methods.kadid.distortions import DISTORTIONS, level_mos
 
 from .conftest import BrightnessLMM, grey
 

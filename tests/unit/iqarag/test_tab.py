@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 
-from methods.iqarag import uploads
 from methods.iqarag.method import IQARAG
 from methods.iqarag.reference_set import ReferenceSet
-from ui import iqarag as tab
-from ui import models
 from ui.components import Page
+from ui.serving import models
+from ui.serving import reference_sets as uploads
+from ui.tabs import iqarag as tab
 
 from .conftest import BrightnessLMM, grey
 
@@ -143,7 +143,7 @@ def _defaults() -> list:
 
 
 def test_the_score_tab_takes_no_folder_from_a_visitor():
-    from ui.score import as_options, free_text
+    from ui.tabs.score import as_options, free_text
 
     assert free_text(IQARAG.options) == ("reference_set",)
     assert as_options("iqarag", {"K": 8, "reference_set": "shipped"}) == {"K": 8, "reference_set": "shipped"}

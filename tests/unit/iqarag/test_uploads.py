@@ -8,8 +8,9 @@ import zipfile
 
 import pytest
 
-from methods.iqarag import shelf, uploads
+from methods.iqarag import shelf
 from methods.iqarag.method import IQARAG
+from ui.serving import reference_sets as uploads
 
 from .conftest import BrightnessLMM, grey
 

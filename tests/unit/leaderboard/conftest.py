@@ -9,8 +9,9 @@ import shutil
 import numpy as np
 import pytest
 
-from leaderboard import revisions, stats
+from leaderboard import revisions
 from leaderboard.schema import DATA, load_board
+from methods.agreement import metrics as stats
 
 
 @pytest.fixture(scope="session")

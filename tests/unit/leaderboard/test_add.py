@@ -6,11 +6,12 @@ import json
 
 import pytest
 
-from leaderboard import check, stats
+from leaderboard import check
 from leaderboard.__main__ import main
-from leaderboard.add import add
 from leaderboard.measured import predictions, read
+from leaderboard.runs.add import add
 from leaderboard.schema import SchemaError, load_board
+from methods.agreement import metrics as stats
 from tests.unit.leaderboard.conftest import make_run
 
 

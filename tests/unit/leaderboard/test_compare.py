@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from leaderboard import stats
 from leaderboard.__main__ import main
-from leaderboard.compare import compare
-from leaderboard.runs import Prediction, RunFolder
+from leaderboard.runs.compare import compare
+from leaderboard.runs.folder import Prediction, RunFolder
+from methods.agreement import metrics as stats
 
 
 def rows(scores, mos, first: int = 0) -> list[Prediction]:

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leaderboard import runs, schema, stats
+from leaderboard import runs, schema
 from leaderboard.__main__ import main
-from leaderboard.evaluate import load_run
 from leaderboard.progress import Progress, duration
-from leaderboard.runs import RunFolder
+from leaderboard.runs.evaluate import load_run
+from leaderboard.runs.folder import RunFolder
+from methods.agreement import metrics as stats
 from methods.base import METHODS
 from tests.unit.leaderboard import quick
 

@@ -10,11 +10,11 @@ from html.parser import HTMLParser
 import pytest
 
 from leaderboard.__main__ import main
-from leaderboard.add import add
 from leaderboard.citations import bibtex, citations, key_of, source_keys
 from leaderboard.export import as_text, to_csv, to_latex, to_markdown
 from leaderboard.links import View
 from leaderboard.markup import to_html
+from leaderboard.runs.add import add
 from leaderboard.schema import load_board
 from leaderboard.tables import table
 

@@ -10,12 +10,13 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
-from leaderboard.add import add
-from leaderboard.figures import MOST_ROWS, draw
+from leaderboard.figures import draw
+from leaderboard.figures.static import render
+from leaderboard.figures.style import MOST_ROWS
 from leaderboard.links import FIGURES, View, ablations
 from leaderboard.pairs import pairs
+from leaderboard.runs.add import add
 from leaderboard.schema import load_board
-from leaderboard.static_figures import render
 from leaderboard.tables import table
 
 

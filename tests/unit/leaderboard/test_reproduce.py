@@ -8,10 +8,10 @@ import io
 
 import pytest
 
-from leaderboard import stats
 from leaderboard.__main__ import main
 from leaderboard.reproduce import manifest, models, render
 from leaderboard.reproduce.perform import Cell, Reproduction
+from methods.agreement import metrics as stats
 from methods.base import METHODS, method_class
 from methods.lmm.catalogue import find
 from tests import tiny_lmm

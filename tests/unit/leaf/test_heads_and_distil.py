@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leaderboard import stats
+from methods.agreement import metrics as stats
 from methods.leaf import report
 from methods.leaf.distil import distil
 from methods.leaf.heads import Contrasts, Head, fit_ridge

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from leaderboard import stats
-from leaderboard.logistic import Logistic4
+from methods.agreement import metrics as stats
+from methods.agreement.logistic import Logistic4
 from methods.base import load_method
 from methods.leaf.backbones import TowerBackbone, fitted, load_backbone
 from methods.leaf.efficientnet import EfficientNetLite
@@ -35,7 +35,7 @@ def test_what_ships_is_small_and_says_how_good_it_is(student: Student) -> None:
 
 
 def test_damage_lowers_the_score(student: Student, shared_data: Path) -> None:
-    from methods.synthesis.distortions import distort
+    from methods.kadid.distortions import distort
 
     photo = np.asarray(Image.open(shared_data / "kodak24" / "05.png").convert("RGB"))
     for name in ("GBLUR", "JPEG", "AWGN", "Darken"):
@@ -61,7 +61,7 @@ def test_any_size_has_a_score_and_a_map(student: Student, size: tuple[int, int])
 
 
 def test_the_map_finds_the_blurred_half(student: Student, shared_data: Path) -> None:
-    from methods.synthesis.distortions import distort
+    from methods.kadid.distortions import distort
 
     photo = np.asarray(Image.open(shared_data / "kodak24" / "08.png").convert("RGB").resize((500, 500)))
     spoilt = photo.copy()

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from methods.leaf import teacher, visitors
+from methods.leaf import teacher
 from methods.leaf.__main__ import main
 from methods.leaf.teacher import PAIR_WORDS, TeacherError, choose_pairs, judge, recorded
 from methods.levels import FIVE_LEVELS
 from methods.lmm.base import LMM, LMMError
+from ui.serving import students as visitors
 
 
 class SharpnessLMM(LMM):

@@ -15,8 +15,8 @@ from methods.q_debias.distortions import DISTORTIONS
 from methods.q_debias.method import QDebias
 from tests import tiny_lmm
 from tests.unit.q_debias.test_method import KnownLMM, photo
-from ui import q_debias as tab
 from ui.components.conditions import conditions_figure, conditions_plot, lossless
+from ui.tabs import q_debias as tab
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,8 @@ def test_the_tab_scores_a_photo_through_the_api(tmp_path, tmp_path_factory, monk
     from gradio_client import Client, handle_file
 
     from methods.lmm.loading import load_lmm
-    from ui import models
     from ui.components import Page
+    from ui.serving import models
 
     checkpoint = str(tiny_lmm.build("fast_vlm", tmp_path_factory.mktemp("tab")))
     monkeypatch.setenv("MEAN_OPINION_LMM", checkpoint)

@@ -1,0 +1,54 @@
+"""What a method adds to its own model: one line a model, one dot a dataset, right of zero where the method helps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from leaderboard.figures.style import INK, FigureError, distinct, marker, name_rows, new_figure, titled
+from leaderboard.pairs import Pair, pairs
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from leaderboard.links import View
+    from leaderboard.schema import Board
+
+MOST_ROWS = 40
+
+
+def with_without(board: Board, view: View, narrow: bool = False) -> go.Figure:
+    """The gain of every pair of results of one model with and without a method.
+
+    Raises:
+        FigureError: the view holds no pair.
+    """
+    found = pairs(board, view)
+    if not found:
+        raise FigureError("This view holds no result of one model with and without a method; "
+                          "show IQARAG, Q-Debias and Q-Bench on a dataset they share.")
+    lines: dict[tuple, list[Pair]] = {}
+    for pair in found:
+        lines.setdefault((pair.method, pair.backbone, pair.condition, pair.source), []).append(pair)
+    lines = dict(list(lines.items())[:MOST_ROWS])
+    labels = distinct([_label(*key[:3]) for key in lines])
+    drawn = [(label, pair) for label, members in zip(labels, lines.values()) for pair in members]
+    figure = new_figure(130 + (42 if narrow else 30) * len(lines))
+    for index, dataset in enumerate(dict.fromkeys(pair.dataset for _, pair in drawn)):
+        some = [(label, pair) for label, pair in drawn if pair.dataset == dataset]
+        figure.add_scatter(
+            x=[pair.gain for _, pair in some], y=[label for label, _ in some], mode="markers", name=dataset,
+            marker={**marker(index), "size": 10},
+            text=[f"{pair.without:g} without, {pair.with_method:g} with" for _, pair in some],
+            hovertemplate="%{y}<br>" + dataset + ": %{x:+.4f}<br>%{text}<extra></extra>")
+    name_rows(figure, labels, narrow)
+    figure.update_xaxes(title=f"{found[0].metric.upper()} gained with the method", tickformat="+.2f", zeroline=True,
+                        zerolinecolor=INK, zerolinewidth=1.5)
+    better = sum(pair.gain > 0 for pair in found)
+    cut = f"; {len(drawn)} are drawn" if len(drawn) < len(found) else ""
+    caption = f"With the method {better} of {len(found)} results are better than without it{cut}"
+    return titled(figure, caption, narrow)
+
+
+def _label(method: str, backbone: str, condition: str) -> str:
+    ratio = condition.replace("ratio=", "")
+    return f"{method} · {backbone.removesuffix('-Instruct')}{f', {ratio}' if ratio else ''}"

@@ -1,0 +1,73 @@
+"""`python -m leaderboard add RUN`: appends a finished run to the measured results, after validation."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import shutil
+from pathlib import Path
+
+from leaderboard import measured, revisions
+from leaderboard.schema import DATA, MEASURED, SchemaError, load_board, read_text
+
+SUBMISSIONS = DATA.parent / "submissions"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, help="a run folder with metrics.json and predictions.csv")
+    parser.add_argument("--replace", action="store_true", help="replace an earlier result of the same name")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of leaderboard data")
+    parser.add_argument("--submissions", type=Path, default=None,
+                        help="where predictions are kept; beside the data unless said otherwise")
+
+
+def run(args: argparse.Namespace) -> int:
+    name, revision = add(args.run, data=args.data, submissions=args.submissions, replace=args.replace)
+    print(f"Added {name} to the measured results; the data is now revision {revision}.")
+    return 0
+
+
+def add(folder: Path, *, data: Path = DATA, submissions: Path | None = None, replace: bool = False) -> tuple[str, str]:
+    """Validates a run, stores its predictions and appends its rows.
+
+    Returns:
+        The run's name and the new data revision.
+
+    Raises:
+        SchemaError: the run is not valid, its dataset is unknown, or a run of this name is there already.
+    """
+    submissions = submissions or (SUBMISSIONS if data == DATA else data.parent / "submissions")
+    result = measured.read(folder)
+    board = load_board(data)
+    dataset = result.provenance["dataset"]
+    if dataset not in set(board.datasets["slug"]):
+        from methods.errors import suggestion
+
+        known = list(board.datasets["slug"])
+        raise SchemaError(f"There is no dataset {dataset!r} in datasets.csv{suggestion(dataset, known)} "
+                          "A new dataset needs a line there first.")
+    file = data / "measured.csv"
+    before = read_text(file)
+    if result.name in set(before["run"]) and not replace:
+        raise SchemaError(f"There is a result {result.name} already; say --replace to replace it.")
+    kept = before[before["run"] != result.name]
+    lines = [*kept.to_dict("records"), *measured.rows(result)]
+    _write(file, lines)
+    target = submissions / result.name
+    target.mkdir(parents=True, exist_ok=True)
+    for name in ("metrics.json", "predictions.csv"):
+        if (folder / name).resolve() != (target / name).resolve():
+            shutil.copyfile(folder / name, target / name)
+    revision = revisions.record(data, datetime.date.today().isoformat(), f"measured: {result.name}")
+    return result.name, revision
+
+
+def _write(file: Path, lines: list[dict[str, str]]) -> None:
+    # Written beside and moved into place: a reader never sees half a table.
+    beside = file.with_suffix(".csv.new")
+    with beside.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, MEASURED, lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(lines)
+    beside.replace(file)

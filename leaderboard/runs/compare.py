@@ -1,0 +1,132 @@
+"""`python -m leaderboard compare RUN_A RUN_B`: how far two runs differ on the pictures that both scored.
+
+The difference of two correlations has an interval of its own: both runs are measured on the same resamples of the same
+pictures, so what is hard for both cancels. Two separate intervals that overlap say little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from leaderboard.runs.evaluate import load_run
+from leaderboard.runs.folder import METRICS, SETTINGS, Prediction
+
+DONE, NOTHING_SHARED = 0, 1
+_LEAST = 5  # The logistic fit has four parameters.
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs on their shared pictures.
+
+    Attributes:
+        a, b: names of the runs.
+        differences: metric -> A minus B with its interval; or the sentence why there is none.
+        n: pictures that both scored.
+        only_a, only_b: pictures that only one of them scored.
+    """
+
+    a: str
+    b: str
+    differences: dict[str, Any]
+    n: int
+    only_a: int
+    only_b: int
+
+    def to_dict(self) -> dict[str, Any]:
+        shown = {name: {"note": found} if isinstance(found, str) else found.to_dict()
+                 for name, found in self.differences.items()}
+        return {"a": self.a, "b": self.b, "n": self.n, "only_a": self.only_a, "only_b": self.only_b,
+                "differences": shown}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_a", metavar="RUN_A", help="folder of a run, or its predictions.csv")
+    parser.add_argument("run_b", metavar="RUN_B", help="folder of another one on the same pictures")
+    parser.add_argument("--metric", action="append", metavar="NAME", help="srcc, plcc, plcc_logistic4, krcc or rmse; "
+                                                                          "may be repeated; by default all")
+    parser.add_argument("--samples", type=int, default=1000, metavar="N", help="resamples (default 1000)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the resamples (default 0)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    found = compare(load_run(args.run_a), load_run(args.run_b), names=(_name(args.run_a), _name(args.run_b)),
+                    metrics=args.metric, samples=args.samples, seed=args.seed)
+    print(json.dumps(found.to_dict(), indent=1) if args.json else table(found))
+    if found.only_a or found.only_b:
+        print(f"Left out: {found.only_a} pictures that only {found.a} has scored, {found.only_b} that only {found.b} "
+              "has.", file=sys.stderr)
+    return DONE
+
+
+def compare(a: Sequence[Prediction], b: Sequence[Prediction], *, names: tuple[str, str] = ("A", "B"),
+            metrics: Sequence[str] | None = None, samples: int = 1000, seed: int = 0) -> Comparison:
+    """A minus B on the pictures that both scored.
+
+    Args:
+        a, b: rows of the runs.
+        names: what to call them.
+        metrics: of `methods.agreement.metrics.METRICS`; None for all.
+        samples, seed: of the paired bootstrap.
+
+    Raises:
+        ValueError: an unknown metric, fewer than five shared pictures, or opinions that differ between the runs.
+    """
+    from methods.agreement import metrics as stats
+
+    metrics = list(metrics or stats.METRICS)
+    unknown = [name for name in metrics if name not in stats.METRICS]
+    if unknown:
+        raise ValueError(f"There is no metric {unknown[0]!r}; choose from {', '.join(stats.METRICS)}.")
+    first = {row.image: row for row in a if not row.error}
+    second = {row.image: row for row in b if not row.error}
+    shared = sorted(first.keys() & second.keys())  # A bootstrap depends on the order; that of a file on kills and Ray.
+    if len(shared) < _LEAST:
+        raise ValueError(f"{names[0]} and {names[1]} have {len(shared)} scored pictures in common; at least {_LEAST} "
+                         "are needed. Runs on different datasets cannot be compared.")
+    other = [name for name in shared if first[name].mos != second[name].mos]
+    if other:
+        raise ValueError(f"The opinions of {len(other)} shared pictures differ, {other[0]!r} first "
+                         f"({first[other[0]].mos:g} and {second[other[0]].mos:g}); compare runs on the same opinions.")
+    mos = [first[name].mos for name in shared]
+    scores_a, scores_b = ([rows[name].score for name in shared] for rows in (first, second))
+    differences: dict[str, Any] = {}
+    for name in metrics:
+        try:
+            differences[name] = stats.paired_difference(scores_a, scores_b, mos, name, samples=samples, seed=seed)
+        except ValueError as error:
+            differences[name] = str(error)
+    return Comparison(*names, differences, len(shared), len(first) - len(shared), len(second) - len(shared))
+
+
+def table(found: Comparison) -> str:
+    """For people; a star marks an interval of the difference that leaves zero out."""
+    lines = [f"A = {found.a}", f"B = {found.b}", f"{found.n} shared pictures", "",
+             f"{'metric':<16}{'A':>9}{'B':>9}{'A - B':>10}   {'95 % interval':<20}  p"]
+    for name, gap in found.differences.items():
+        if isinstance(gap, str):
+            lines.append(f"{name:<16}undefined: {gap}")
+            continue
+        star = " *" if gap.low > 0 or gap.high < 0 else ""
+        interval = f"{gap.low:+.4f} to {gap.high:+.4f}"
+        lines.append(f"{name:<16}{gap.a:>9.4f}{gap.b:>9.4f}{gap.value:>+10.4f}   {interval:<20}  {gap.p:.3f}{star}")
+    return "\n".join(lines)
+
+
+def _name(path: str) -> str:
+    """What a run is called: method, model and folder, as far as they are known."""
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    for name, place in ((METRICS, "provenance"), (SETTINGS, "settings")):
+        try:
+            source = json.loads((folder / name).read_text(encoding="utf-8"))[place]
+            return f"{source['method']} with {source['weights']} ({folder.name})"
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # Predictions from elsewhere have no such file; their path names them.
+    return str(path)

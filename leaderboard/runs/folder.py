@@ -1,0 +1,245 @@
+"""The folder of a run: predictions that only ever grow, the settings they belong to, and a lock.
+
+A run may be killed at any moment, by a scheduler, a full disk or a closed lid, and goes on where it stopped. So
+predictions.csv is only appended to, whole lines at a time; what a kill left of a line is cut off before anything is
+added; run.json pins the settings, since rows of two models in one file would be worse than no file; and the lock is
+the kernel's (flock), which a dead process cannot keep.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import json
+import os
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from methods.errors import UserError
+
+COLUMNS = ("image", "mos", "score", "native_score", "seconds", "error")
+PREDICTIONS, SETTINGS, METRICS, LOCK = "predictions.csv", "run.json", "metrics.json", ".lock"
+
+_SYNC_SECONDS = 1.0  # A kill loses nothing that was written; only a power cut can lose what was not yet synced.
+
+
+class RunError(UserError):
+    """A run folder that cannot be used; one sentence says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One row of predictions.csv. `score`, `native_score` and `seconds` are None where `error` is filled."""
+
+    image: str
+    mos: float
+    score: float | None
+    native_score: float | None
+    seconds: float | None
+    error: str = ""
+
+    def cells(self) -> tuple[str, ...]:
+        """As in `COLUMNS`; numbers in the shortest form that reads back as the same float64."""
+        numbers = (self.score, self.native_score)
+        spent = "" if self.seconds is None else f"{self.seconds:.6f}"
+        return (self.image, repr(self.mos), *("" if number is None else repr(number) for number in numbers), spent,
+                " ".join(self.error.split()))
+
+
+def read_predictions(path: str | Path) -> list[Prediction]:
+    """The complete rows of a predictions.csv; what a kill left of a last line is passed over.
+
+    Raises:
+        RunError: the file is missing, has other columns, a row that is none, or a picture twice.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise RunError(f"There is no {path}; name the folder of a run.") from None
+    return list(_parsed(raw[: _complete(raw)], path))
+
+
+def _complete(raw: bytes) -> int:
+    """How many bytes are whole lines. A power cut can leave zeros where a line should be."""
+    zero = raw.find(b"\0")
+    return raw.rfind(b"\n", 0, len(raw) if zero < 0 else zero) + 1
+
+
+def _parsed(raw: bytes, path: Path) -> Iterator[Prediction]:
+    lines = csv.reader(io.StringIO(raw.decode("utf-8", "surrogateescape"), newline=""))
+    header = next(lines, None)
+    if header is None:
+        return
+    places = {name: place for place, name in enumerate(header)}
+    if not {"image", "mos", "score"} <= set(places):
+        raise RunError(f"{path} begins with {','.join(header)[:80]}, not with {','.join(COLUMNS)}.")
+    seen: set[str] = set()
+    for number, cells in enumerate(lines, start=2):
+        try:
+            if len(cells) != len(header):
+                raise ValueError
+            row = {name: cells[place] for name, place in places.items()}
+            numbers = (_optional(row.get(name, "")) for name in ("score", "native_score", "seconds"))
+            found = Prediction(row["image"], float(row["mos"]), *numbers, row.get("error", ""))
+        except ValueError:
+            raise RunError(f"{path}, line {number} is not a row of predictions; delete that line and run again.") \
+                from None
+        if found.image in seen:
+            raise RunError(f"{path}, line {number} repeats {found.image!r}; delete one of the two lines.")
+        seen.add(found.image)
+        yield found
+
+
+def _optional(cell: str) -> float | None:
+    return float(cell) if cell else None
+
+
+class RunFolder:
+    """One run's folder, opened for writing by one process at a time; a context manager.
+
+    Args:
+        path: created where it does not exist.
+
+    Raises:
+        RunError: on entering, another process writes to it or it cannot be created; on `pin`, it belongs to other
+            settings.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.predictions = self.path / PREDICTIONS
+        self._lock: int | None = None
+        self._file: int | None = None
+        self._synced = 0.0
+
+    def __enter__(self) -> RunFolder:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"The folder {self.path} cannot be made ({error.strerror}); choose another --out.") from None
+        lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(lock, 200).decode(errors="replace").strip()
+            os.close(lock)
+            raise RunError(f"Another run is writing to {self.path} ({owner or 'process unknown'}); wait for it, stop "
+                           "it, or choose another --out.") from None
+        os.ftruncate(lock, 0)
+        os.write(lock, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        self._lock = lock
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            os.fsync(self._file)
+            os.close(self._file)
+            self._file = None
+        if self._lock is not None:
+            os.close(self._lock)  # The file stays: removing it would let two processes hold two locks.
+            self._lock = None
+
+    def settings(self) -> dict[str, Any] | None:
+        """The pinned settings; None in a new folder."""
+        path = self.path / SETTINGS
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))["settings"]
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            raise RunError(f"{path} cannot be read; restore it or choose another --out.") from None
+
+    def pin(self, settings: dict[str, Any], about: dict[str, Any]) -> None:
+        """Writes run.json on the first call, and later refuses settings that differ from it.
+
+        Args:
+            settings: what every row of the file has in common; JSON-safe.
+            about: how the run was started; written, never compared.
+
+        Raises:
+            RunError: other settings, or rows without a run.json.
+        """
+        pinned = self.settings()
+        if pinned is None:
+            if self.predictions.exists() and self.predictions.stat().st_size:
+                raise RunError(f"{self.predictions} has rows but {self.path} has no {SETTINGS} that says whose; "
+                               "choose another --out.")
+            write_whole(self.path / SETTINGS, json.dumps({"settings": settings, "started": about}, indent=1) + "\n")
+            return
+        settings = json.loads(json.dumps(settings))
+        differ = [key for key in {**pinned, **settings} if pinned.get(key) != settings.get(key)]
+        if differ:
+            told = "; ".join(_change(key, pinned.get(key), settings.get(key)) for key in differ)
+            raise RunError(f"{self.path} holds a run with other settings: {told}. Choose another --out, or run with "
+                           "the settings it began with.")
+
+    def resume(self) -> dict[str, Prediction]:
+        """The rows that are there, by picture, after a torn last line has been cut off."""
+        if not self.predictions.exists():
+            return {}
+        raw = self.predictions.read_bytes()
+        whole = _complete(raw)
+        if whole < len(raw):
+            os.truncate(self.predictions, whole)
+        return {row.image: row for row in _parsed(raw[:whole], self.predictions)}
+
+    def drop_failed(self) -> int:
+        """Takes the rows with an error out, in one step, so that their pictures are scored again; how many."""
+        rows = list(self.resume().values())
+        kept = [row for row in rows if not row.error]
+        if len(kept) < len(rows):
+            write_whole(self.predictions, _lines([COLUMNS, *(row.cells() for row in kept)]))
+        return len(rows) - len(kept)
+
+    def append(self, rows: Iterable[Prediction]) -> None:
+        """Adds rows, all in one write; they are the system's when this returns, whatever becomes of the process.
+
+        Raises:
+            OSError: the disk is full or gone.
+        """
+        lines = [row.cells() for row in rows]
+        if self._file is None:
+            (self.path / METRICS).unlink(missing_ok=True)  # They described fewer rows.
+            self._file = os.open(self.predictions, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        if os.fstat(self._file).st_size == 0:
+            lines.insert(0, COLUMNS)
+        left = memoryview(_lines(lines).encode("utf-8", "surrogateescape"))
+        while left:
+            left = left[os.write(self._file, left):]
+        if time.monotonic() - self._synced > _SYNC_SECONDS:
+            os.fsync(self._file)
+            self._synced = time.monotonic()
+
+    def write_metrics(self, metrics: dict[str, Any]) -> None:
+        write_whole(self.path / METRICS, json.dumps(metrics, indent=1, allow_nan=False) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replaces a file in one step: a reader, or a kill, sees the old one or the new one."""
+    partial = path.with_name(path.name + ".partial")
+    with open(partial, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def _lines(rows: Iterable[tuple[str, ...]]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _change(key: str, old: Any, new: Any) -> str:
+    if key == "opinions":
+        return "the pictures or their opinions have changed"
+    if isinstance(old, dict) and isinstance(new, dict):
+        return "; ".join(_change(name, old.get(name), new.get(name))
+                         for name in {**old, **new} if old.get(name) != new.get(name))
+    return f"{key} was {old!r} and now is {new!r}"

@@ -1,0 +1,69 @@
+"""Scores each picture with the model that was trained without it: a scorer with one model for each fold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from leaderboard.runs.folder import Prediction
+from leaderboard.runs.scoring import Scorer
+from methods.base import Method, json_safe, load_method, method_class
+from methods.data.rated import Rated
+
+
+def make_scorer(method: str | Method, lmm: Any, options: dict[str, Any] | None, folders: Sequence[str | Path] = ()) \
+        -> Scorer | FoldScorer:
+    """What turns rated pictures into predictions: one model, or with `folders` one a fold. Errors as `Scorer`."""
+    return FoldScorer(method, lmm, options, folders) if folders else Scorer(method, lmm, options)
+
+
+class FoldScorer:
+    """As `leaderboard.runs.scoring.Scorer`, with a model a fold; one is in memory at a time.
+
+    Args:
+        method: registry name.
+        lmm: what to call the model in results; "embedded" for None.
+        options: changes to the method's options, by name.
+        folders: as `members` found them.
+    """
+
+    def __init__(self, method: str, lmm: str | None, options: dict[str, Any] | None,
+                 folders: Sequence[str | Path]) -> None:
+        from methods.lmm.checkpoint import content_hash
+
+        self._kind, self._options, self._folders = method_class(method), dict(options or {}), tuple(map(Path, folders))
+        self._name = (lmm or "embedded") if self._kind.needs_lmm else None
+        self._revisions = tuple(content_hash(folder) for folder in self._folders)
+        self._fold, self._scorer = 0, Scorer(self._ready(0))
+
+    def identity(self) -> dict[str, Any]:
+        """As `Scorer.identity`; the revision names the weights of every fold."""
+        revision = f"{len(self._folders)} folds {' '.join(self._revisions)}"
+        return {
+            "method": self._kind.name, "options": json_safe(self._kind.options.updated(**self._options)),
+            "lmm": self._name, "lmm_revision": revision if self._kind.needs_lmm else None,
+            "weights": f"{self._name or self._scorer.method._lmm_id().partition('@')[0]}@{revision}",
+        }
+
+    def about(self) -> dict[str, Any]:
+        """As `Scorer.about`, and the number of folds."""
+        return {**self._scorer.about(), "folds": len(self._folders)}
+
+    def score(self, pictures: Sequence[Rated]) -> list[Prediction]:
+        """As `Scorer.score`; each picture by the model of its fold."""
+        rows: dict[str, Prediction] = {}
+        for fold in sorted({picture.fold or 0 for picture in pictures}):
+            if fold != self._fold:
+                self._scorer = Scorer(self._ready(fold))
+                self._fold = fold
+            own = [picture for picture in pictures if (picture.fold or 0) == fold]
+            rows |= {row.image: row for row in self._scorer.score(own)}
+        return [rows[picture.name] for picture in pictures]
+
+    def _ready(self, fold: int) -> Method:
+        if not self._kind.needs_lmm:
+            return self._kind(student=str(self._folders[fold]), **self._options)
+        from methods.lmm.transformers_lmm import TransformersLMM
+
+        return load_method(self._kind.name, TransformersLMM(self._folders[fold], name=self._name), **self._options)

@@ -1,0 +1,111 @@
+"""Held-out scores of rated pictures: each is scored by the model that was trained without it (`evaluate --folds DIR`).
+
+A model that was trained on a dataset says nothing when it is tested on it. Trained k times, each time without one of k
+parts, it scores every picture as a new one, and the whole set can be evaluated. DIR holds one model a part:
+
+    DIR/fold-0, DIR/fold-1, ...   a checkpoint, or with it in model/; for LEAF a student, or with it in student/
+    DIR/folds.csv                 image,fold: the part that a picture was left out with
+
+Without folds.csv, the parts are those that `python -m methods.embedded.lmm` deals, whose cache folder is such a DIR.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import inspect
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from methods.base import method_class
+from methods.data.rated import RatedSet
+from methods.errors import UserError
+
+TABLE = "folds.csv"
+_MODEL, _STUDENT = "model", "student"
+
+
+class FoldError(UserError):
+    """The folder of folds cannot be used; one sentence says what is missing."""
+
+
+def members(folder: str | Path, method: str) -> tuple[Path, ...]:
+    """The folder of each fold's model, fold 0 first.
+
+    Raises:
+        FoldError: there are fewer than two, one is missing in between, or the method cannot take them.
+    """
+    kind = method_class(method)
+    if not kind.needs_lmm and _STUDENT not in inspect.signature(kind).parameters:
+        raise FoldError(f"{kind.title} has no model that could be trained without a part; leave --folds out.")
+    folder = Path(folder).expanduser()
+    numbers = {int(path.name.removeprefix("fold-")): path for path in folder.glob("fold-*")
+               if re.fullmatch(r"fold-\d+", path.name) and path.is_dir()}
+    if len(numbers) < 2:
+        raise FoldError(f"{folder} holds {len(numbers)} folders fold-0, fold-1 and so on; at least two are needed.")
+    absent = next((number for number in range(len(numbers)) if number not in numbers), None)
+    if absent is not None:
+        raise FoldError(f"{folder} lacks fold-{absent}; its folds are {', '.join(map(str, sorted(numbers)))}.")
+    inner = _MODEL if kind.needs_lmm else _STUDENT
+    wanted = "config.json" if kind.needs_lmm else "card.json"
+    found = []
+    for number in range(len(numbers)):
+        places = (numbers[number] / inner, numbers[number])
+        place = next((place for place in places if (place / wanted).is_file()), None)
+        if place is None:
+            raise FoldError(f"{numbers[number]} holds no {inner}/{wanted}; train that fold first.")
+        found.append(place)
+    return tuple(found)
+
+
+def dealt(pictures: RatedSet, folder: str | Path, count: int) -> RatedSet:
+    """The pictures with the fold that each was left out with.
+
+    Args:
+        pictures: the whole set, in the order of its table.
+        folder: with folds.csv or without.
+        count: of the folds.
+
+    Raises:
+        FoldError: folds.csv does not say it for every picture, or the deal of training cannot be repeated.
+    """
+    table = Path(folder).expanduser() / TABLE
+    if table.is_file():
+        of = _read(table, count)
+        unknown = next((item.name for item in pictures.items if item.name not in of), None)
+        if unknown is not None:
+            raise FoldError(f"{table} does not say without which fold {unknown!r} was trained.")
+    else:
+        from methods.embedded.lmm.pipeline import fold_of
+
+        absent = next((item.name for item in pictures.items if not item.path), None)
+        if absent is not None:
+            raise FoldError(f"{absent!r} has no file, so the folds cannot be dealt as in training; write a {table} "
+                            "with the columns image and fold.")
+        of = {item.name: int(fold) for item, fold in zip(pictures.items, fold_of(len(pictures.items), count))}
+    return dataclasses.replace(pictures, items=tuple(dataclasses.replace(item, fold=of[item.name])
+                                                     for item in pictures.items))
+
+
+def write(folder: str | Path, names: Sequence[str], folds: Sequence[int]) -> Path:
+    """Writes folds.csv and returns its path."""
+    path = Path(folder) / TABLE
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("image", "fold"))
+        writer.writerows(zip(names, map(int, folds), strict=True))
+    return path
+
+
+def _read(table: Path, count: int) -> dict[str, int]:
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        of = {row["image"]: int(row["fold"]) for row in rows}
+    except (KeyError, TypeError, ValueError):
+        raise FoldError(f"{table} needs the columns image and fold, with a whole number in every row.") from None
+    strange = next((name for name, fold in of.items() if not 0 <= fold < count), None)
+    if strange is not None:
+        raise FoldError(f"{table} puts {strange!r} into fold {of[strange]}; there are folds 0 to {count - 1}.")
+    return of

@@ -1,0 +1,17 @@
+"""How the embedded LMM is made (`python -m methods.embedded.lmm`) and measured (`python -m ...training.evaluate`).
+
+A stock FastVLM (EfficientNet tower, Qwen2 decoder of a million weights) learns the prompts of every method of this
+project from human opinions and from synthetic distortions, on two CPU cores:
+
+    recipe.py     which pictures are shown, and what is known of each
+    tower.py      the vision tower: ImageNet weights, with the features that see quality carried to its end
+    features.py   the tower's pooled features of every picture, cached on disk
+    directions.py which directions of these features reach the decoder, and the teacher that scores pictures
+    tokenizer.py  the vocabulary and the processor
+    thinking.py   reasoning text that says what the features show
+    tasks.py      the prompts of all methods, with their targets
+    decoder.py    training of the decoder, with checkpoints
+    pipeline.py   all of it in order
+    evaluate.py   the numbers in the model card, written into it by card.py
+    curve.py      what limits them: accuracy over the steps and over the number of rated photos
+"""

@@ -1,0 +1,105 @@
+"""`python -m methods.embedded.lmm`: trains the embedded LMM; run it again to go on where it stopped."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+STEPS = 3600
+
+
+def parser(add_help: bool = True) -> argparse.ArgumentParser:
+    arguments = argparse.ArgumentParser(
+        add_help=add_help,
+        prog="python -m methods.embedded.lmm",
+        description="Trains the embedded LMM on rated photos and on damaged pristine ones. Everything is kept in the "
+                    "cache folder, so the same command goes on where it was stopped.")
+    arguments.add_argument("--mos", type=Path, nargs="+", required=True, metavar="CSV",
+                           help="tables of rated photos (image,mos); the pictures lie beside them or in images/")
+    arguments.add_argument("--photos", type=Path, nargs="+", required=True, metavar="DIR",
+                           help="folders of photos without visible flaws, to be damaged in known ways")
+    arguments.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
+    arguments.add_argument("--cache", type=Path, default=Path("embedded-lmm-cache"),
+                           help="folder for features, checkpoints and fold models (default: %(default)s)")
+    arguments.add_argument("--steps", type=int, default=STEPS, help="training steps (default: %(default)s)")
+    arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--folds", type=int, default=5,
+                           help="into how many folds the rated photos are dealt (default: %(default)s)")
+    arguments.add_argument("--only", nargs="+", default=["shipped"], metavar="WHAT",
+                           help='what to train: "shipped" (all photos), or numbers of folds to be left out, or "all"')
+    arguments.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: %(default)s)")
+    arguments.add_argument("--keep", type=int, default=0, metavar="STEPS",
+                           help="also keep the weights so often, for `python -m methods.embedded.lmm.curve`")
+    arguments.add_argument("--restart", action="store_true", help="forget decoder checkpoints of an earlier run")
+    return arguments
+
+
+def tables_of(tables: list[Path]) -> list[tuple[Path, Path]]:
+    """Each table with the folder of its pictures: images/ beside it, or its own."""
+    return [(table, table.parent / "images" if (table.parent / "images").is_dir() else table.parent)
+            for table in tables]
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = parser().parse_args(argv)
+    from methods.torchvision_compat import ensure_torchvision
+
+    ensure_torchvision()
+    import numpy as np
+    import torch
+
+    from methods.embedded.lmm import pipeline
+
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        minutes = (time.monotonic() - started) / 60
+        print(f"[{minutes:6.1f} min] {text}", file=sys.stderr, flush=True)
+
+    material = pipeline.prepare(tables_of(options.mos), options.photos, options.cache, options.folds, say)
+    # The decoder's matrices are small: two threads would wait for each other longer than they work.
+    torch.set_num_threads(1)
+    words = pipeline.words_for(material)
+    held_out = np.array([shot.held_out for shot in material.shots])
+    wanted = options.only
+    if wanted == ["all"]:
+        wanted = ["shipped", *map(str, range(options.folds))]
+
+    def train(what: str) -> None:
+        cache = options.cache / (what if what == "shipped" else f"fold-{what}")
+        if options.restart:
+            (cache / "decoder.pt").unlink(missing_ok=True)
+        training = ~held_out if what == "shipped" else ~held_out & (material.fold_of != int(what))
+        out = options.out if what == "shipped" else cache / "model"
+        say(f"{what}: {int(training.sum())} pictures")
+        pipeline.make(material, words, training, out, steps=options.steps, seed=options.seed, cache=cache,
+                      keep=options.keep, say=say)
+        say(f"{what}: written to {out}")
+
+    if options.jobs == 1:
+        for what in wanted:
+            train(what)
+        return 0
+    # Forked, so that all of them read the same activations.
+    from concurrent.futures import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("fork")) as pool:
+        _job["train"] = train
+        list(pool.map(_run, wanted))
+    return 0
+
+
+_job: dict[str, Callable[[str], None]] = {}
+
+
+def _run(what: str) -> None:
+    """One training in a forked process; a nested function could not be handed over."""
+    _job["train"](what)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

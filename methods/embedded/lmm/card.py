@@ -1,0 +1,112 @@
+"""`python -m methods.embedded.lmm.card`: writes what `evaluate` measured into the model card.
+
+The card's text is written by hand; everything between its headings "Measured" and "Where it fails" comes from here, so
+that no number in it was ever copied.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+START, STOP = "## Measured\n", "## Where it fails\n"
+
+PROMPTS = {
+    "q-bench": "Q-Bench, two words",
+    "five-level": "five levels",
+    "digit": "one digit of the 7-level standard (LLM-IQA)",
+    "iqarag": "with references (IQARAG)",
+    "iqarag-flipped": "with reversed reference labels",
+    "conditioned": "on a degraded condition (Q-Debias)",
+    "think": "think and answer, mean of 6 samples (VisualQuality-R1)",
+}
+
+
+def measured(report: Mapping[str, Any]) -> str:
+    """The section as Markdown, from `evaluate.report`'s result."""
+    parts = ["Five-fold on the rated photos: read-outs, teacher and decoder never saw the photos of the fold.\n"
+             "SRCC over all photos together, with its 95 % bootstrap interval.\n", _prompts(report)]
+    parts.append(
+        f"IQARAG minus five-level: {report['iqarag minus five-level']}. Conditioned minus Q-Bench: "
+        f"{report['conditioned minus q-bench']}. SRCC of the scores with reversed reference labels with those with "
+        f"true ones: {report['correlation of flipped with straight']:.2f}.\n")
+    parts.append(
+        "Same object, P(yes) of a photo's own degraded version against another photo's: AUC "
+        f"{report['same object, AUC against strangers']:.3f}; against the most similar other photo's: "
+        f"{report['same object, AUC against look-alikes']:.3f}.\n")
+    if "answers that can be read" in report:
+        parts.append(f"Written answers that can be read: {report['answers that can be read']:.3f}.\n")
+    for name, title in (("five-level", "five levels"), ("q-bench", "two words")):
+        found = report[f"calibration of {name}"]
+        pairs = "; ".join(f"{score:.2f} → {mos:.2f}" for score, mos in found["score and MOS by fifth"])
+        parts.append(f"Calibration, {title} (mean score → mean MOS by fifth of the photos): {pairs}. Expected "
+                     f"calibration error {found['expected calibration error']:.3f}.\n")
+    if "held-out damage" in report:
+        parts += _damage(report["held-out damage"], report["reasoning"])
+    if "limits" in report:
+        parts.append(_limits(report["limits"]))
+    return "\n".join(parts)
+
+
+def _prompts(report: Mapping[str, Any]) -> str:
+    lines = ["| Prompt | SRCC | 95 % | PLCC | SRCC, mean of folds | n |", "|---|---|---|---|---|---|"]
+    for name, title in PROMPTS.items():
+        if name in report:
+            found = report[name]
+            low, high = found["interval"]
+            lines.append(f"| {title} | {found['srcc']:.3f} | {low:.3f} to {high:.3f} | {found['plcc']:.3f} | "
+                         f"{found['mean over folds']:.3f} | {found['n']} |")
+    return "\n".join(lines) + "\n"
+
+
+def _damage(damage: Mapping[str, Any], reasoning: Mapping[str, Any]) -> list[str]:
+    low, high = damage["interval"]
+    lines = [f"Held-out damaged photos, five levels: SRCC {damage['srcc']:.3f} ({low:.3f} to {high:.3f}, n = "
+             f"{damage['n']}) with KADID's level means. By type:\n", "| Damage | SRCC | n |", "|---|---|---|"]
+    lines += [f"| {name} | {value:.2f} | {count} |" for name, (value, count) in damage["by type"].items()]
+    flaws = ", ".join(f"{name} {share:.2f} (n = {count})" for name, (share, count) in reasoning["by flaw"].items())
+    said = (f"Reasoning on the same photos, one sample each: the named flaw (or that there is none) is right for "
+            f"{reasoning['named right']:.2f} of {reasoning['pictures']}; where a flaw is named rightly, so is its "
+            f"strength for {reasoning['strength right where the name is']:.2f}. By flaw: {flaws}.\n")
+    return ["\n".join(lines) + "\n", said]
+
+
+def _limits(limits: Mapping[str, Any]) -> str:
+    damages = list(next(iter(limits.values()))["falls with"])
+    lines = ["Pictures of kinds that were not trained on (`limits.py`): the mean score of intact ones, and the mean "
+             "SRCC between score\nand strength of a damage (1: every step is seen), six pictures a kind.\n",
+             "| Kind | intact | " + " | ".join(damages) + " |", "|---|---|" + "---|" * len(damages)]
+    lines += [f"| {kind} | {found['intact']:.2f} | "
+              + " | ".join(f"{found['falls with'][name]:.2f}" for name in damages) + " |"
+              for kind, found in limits.items()]
+    return "\n".join(lines) + "\n"
+
+
+def written(card: str, report: Mapping[str, Any]) -> str:
+    """The card with its measured section replaced.
+
+    Raises:
+        ValueError: the card lacks one of the two headings.
+    """
+    if START not in card or STOP not in card:
+        raise ValueError(f"The card needs the headings {START.strip()!r} and {STOP.strip()!r}.")
+    before, rest = card.split(START, 1)
+    return f"{before}{START}{measured(report)}\n{STOP}{rest.split(STOP, 1)[1]}"
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = argparse.ArgumentParser(prog="python -m methods.embedded.lmm.card", description=__doc__.splitlines()[0])
+    arguments.add_argument("report", type=Path, help="JSON file written by methods.embedded.lmm.evaluate --report")
+    arguments.add_argument("--card", type=Path, default=Path("assets/embedded-lmm/README.md"))
+    options = arguments.parse_args(argv)
+    text = written(options.card.read_text(encoding="utf-8"), json.loads(options.report.read_text(encoding="utf-8")))
+    options.card.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

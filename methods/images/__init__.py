@@ -1,0 +1,6 @@
+"""The one decoder: a path, bytes or a PIL image in; upright 8-bit RGB with notes out, or one sentence why not."""
+
+from methods.images.decoding import MAX_PIXELS, PICTURE_SUFFIXES, Decoded, decode, resolve_inside
+from methods.images.files import MAX_FILE_BYTES, ImageError
+
+__all__ = ["MAX_FILE_BYTES", "MAX_PIXELS", "PICTURE_SUFFIXES", "Decoded", "ImageError", "decode", "resolve_inside"]

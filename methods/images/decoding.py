@@ -1,0 +1,236 @@
+"""The only door for pictures: a path, a file's bytes or a PIL picture in; 8-bit RGB out, or one sentence why not.
+
+A quality score is only as honest as the pixels it was computed from. A photo that lies on its side, a 16-bit scan
+that was clipped, or the grey half of a truncated upload all get a score that looks like any other. So every method,
+the app and the command line read pictures here. What had to be changed is noted in plain words, what cannot be read
+completely is refused, and the memory that a file can claim is decided from its header, before a pixel is decoded.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from PIL import Image
+
+from methods.images.files import MAX_FILE_BYTES, ImageError, open_stream, opened
+from methods.images.metadata import bounded, exif_fits, gif_frames, tiff_pages
+from methods.images.pixels import note_depth, to_rgb, to_workable
+
+__all__ = ["MAX_FILE_BYTES", "MAX_PIXELS", "PICTURE_SUFFIXES", "Decoded", "ImageError", "decode", "resolve_inside"]
+
+MAX_PIXELS = 24_000_000
+"""A phone's 12 and 24 megapixel photos pass in full; a larger picture is scaled down to this many pixels."""
+
+PICTURE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".dib"}
+    | {".avif", ".avifs", ".heic", ".heif", ".hif", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm"}
+)
+"""Names by which a folder's pictures are told from its other files, in lower case. `decode` itself ignores names."""
+
+_BUDGET = 32  # bytes that decoding may claim for every pixel of max_pixels ...
+_LEAST_BUDGET = 256 * 2**20  # ... and bytes in any case, so that an ordinary photo can always be scaled down.
+
+# Bytes that a source pixel takes while it is decoded. Pillow keeps 4, and as much again while it scales transparency;
+# libwebp, libavif, libheif and openjpeg hold their own planes beside it.
+_BYTES_A_PIXEL = {"JPEG": 6, "WEBP": 16, "AVIF": 14, "HEIF": 14, "JPEG2000": 20}
+_OTHER_BYTES_A_PIXEL = 8
+_BASELINE_JPEG = 3  # A JPEG that is scaled while it is decoded may have this many times the pixels.
+
+_COUNTED = 1000  # frames or pages; a file may hold millions
+_ORIENTATION = 0x0112
+_DNG_VERSION, _NEW_SUBFILE_TYPE, _TILE_WIDTH, _TILE_LENGTH = 50706, 254, 322, 323
+_TRANSPOSE = {
+    2: (Image.Transpose.FLIP_LEFT_RIGHT, "Mirrored"), 3: (Image.Transpose.ROTATE_180, "Rotated by 180 degrees"),
+    4: (Image.Transpose.FLIP_TOP_BOTTOM, "Mirrored"), 5: (Image.Transpose.TRANSPOSE, "Rotated and mirrored"),
+    6: (Image.Transpose.ROTATE_270, "Rotated by 90 degrees"), 7: (Image.Transpose.TRANSVERSE, "Rotated and mirrored"),
+    8: (Image.Transpose.ROTATE_90, "Rotated by 90 degrees"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A picture that is ready to be scored.
+
+    Attributes:
+        image: 8-bit RGB, upright, without metadata.
+        notes: one plain sentence for everything that was changed on the way; empty when nothing was.
+    """
+
+    image: Image.Image
+    notes: tuple[str, ...] = ()
+
+
+def decode(source: Any, *, max_pixels: int = MAX_PIXELS) -> Decoded:
+    """Reads one picture.
+
+    Args:
+        source: a path (str or os.PathLike), a file's content (bytes, bytearray, memoryview), a binary file object,
+            a PIL picture (it is left as it is), or a `Decoded`, which is returned unchanged.
+        max_pixels: the most pixels of the result, at least 1. A larger picture is scaled down, and noted. Decoding
+            claims at most 32 bytes for each of them, or 256 MiB where that is more; a file that needs more is refused
+            from its header.
+
+    Returns:
+        The first frame or page (a HEIC file's main picture), 8-bit RGB, with notes.
+
+    Raises:
+        ImageError: the source is not a usable, complete picture. One plain sentence.
+        ValueError: max_pixels is below 1.
+    """
+    if max_pixels < 1:
+        raise ValueError(f"max_pixels must be at least 1; got {max_pixels}.")
+    if isinstance(source, Decoded):
+        return source
+    if isinstance(source, Image.Image):
+        if source.width < 1 or source.height < 1:
+            raise ImageError("The picture has no pixels; choose another one.")
+        with bounded():
+            return _finish(source, max_pixels)
+    with open_stream(source) as stream, bounded(), opened(stream) as picture:
+        _check_size(picture, max_pixels)
+        notes = _frame_notes(picture, stream)
+        width, height = picture.size
+        if picture.format in ("JPEG", "MPO") and width * height > max_pixels:
+            # libjpeg skips the fine DCT coefficients, so a 200-megapixel photo never exists in full.
+            picture.draft(picture.mode, _fitted(picture.size, max_pixels))
+        return _finish(picture, max_pixels, notes, (width, height))
+
+
+def resolve_inside(path: str | os.PathLike[str], roots: Sequence[str | os.PathLike[str]]) -> Path:
+    """`path` with every symbolic link resolved, if that lies inside one of the folders the app may read.
+
+    Raises:
+        ImageError: the path lies elsewhere. The sentence is the same whether or not the file exists, so that it
+            tells a stranger nothing about the machine.
+    """
+    refusal = "This path is outside the folders that may be read here; upload the picture instead."
+    try:
+        resolved = Path(path).resolve()
+        inside = any(resolved.is_relative_to(Path(root).resolve()) for root in roots)
+    except (OSError, ValueError, RuntimeError, TypeError) as error:
+        raise ImageError(refusal) from error
+    if not inside:
+        raise ImageError(refusal)
+    return resolved
+
+
+def _check_size(picture: Image.Image, max_pixels: int) -> None:
+    """Refuses from the header what would claim too much memory."""
+    width, height = picture.size
+    if width < 1 or height < 1:
+        raise ImageError("The picture has no pixels; choose another file.")
+    format_name = "JPEG" if picture.format == "MPO" else str(picture.format)
+    if format_name == "TIFF":
+        width, height = _checked_tiff(picture)
+    limit = max(_BUDGET * max_pixels, _LEAST_BUDGET) // _BYTES_A_PIXEL.get(format_name, _OTHER_BYTES_A_PIXEL)
+    # A progressive JPEG keeps all coefficients whatever the scale, so that scaling while decoding saves nothing.
+    if format_name == "JPEG" and not picture.info.get("progressive"):
+        limit *= _BASELINE_JPEG
+    if width * height > limit:
+        raise ImageError(
+            f"The picture has {width} x {height} pixels, more than the {limit / 1e6:.0f} megapixels that this format "
+            "may have here; scale it down first."
+        )
+
+
+def _checked_tiff(picture: Any) -> tuple[int, int]:
+    """The TIFF's width and height, or those of its tile where that is larger: libtiff buffers a whole tile."""
+    tags = picture.tag_v2
+    subfile = tags.get(_NEW_SUBFILE_TYPE, 0)
+    if _DNG_VERSION in tags or (isinstance(subfile, int) and subfile & 1):
+        raise ImageError("This is a camera's raw file with only a small preview in it; save it as JPEG or TIFF.")
+    width, height = picture.size
+    tile = [tags.get(tag, 1) for tag in (_TILE_WIDTH, _TILE_LENGTH)]
+    if not all(isinstance(side, int) for side in tile):
+        raise ImageError("The TIFF's tile size is damaged; save it again.")
+    return (width, height) if width * height >= tile[0] * tile[1] else (tile[0], tile[1])
+
+
+def _frame_notes(picture: Any, stream: IO[bytes]) -> list[str]:
+    """What is left out of a file with several pictures."""
+    if picture.format in ("PNG", "WEBP", "AVIF", "HEIF"):
+        count = getattr(picture, "n_frames", 1)  # The header says it.
+    elif picture.format == "GIF":
+        count = gif_frames(stream, _COUNTED)
+    elif picture.format == "TIFF":
+        count = tiff_pages(stream, _COUNTED)
+    else:
+        # The further pictures of a phone's JPEG (MPO) are its depth or gain map: the photo itself is the first.
+        count = 1
+    if count <= 1:
+        return []
+    if picture.format == "HEIF":
+        return [f"The file holds {count} pictures; only the main one was used."]
+    kind = "page" if picture.format == "TIFF" else "frame"
+    return [f"Only the first {kind} of {count}{' or more' if count == _COUNTED else ''} was used."]
+
+
+# --- the pixels -------------------------------------------------------------------------------------------------------
+
+
+def _fitted(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
+    """The largest size of the same shape with at most `max_pixels` pixels; no side falls below one pixel."""
+    width, height = size
+    if width * height <= max_pixels:
+        return size
+    scale = math.sqrt(max_pixels / (width * height))
+    new_width, new_height = max(int(width * scale), 1), max(int(height * scale), 1)
+    # Where one side of a very long picture was held at a pixel, the other gives way.
+    new_height = min(new_height, max_pixels)
+    return min(new_width, max_pixels // new_height), new_height
+
+
+def _finish(
+    picture: Image.Image, max_pixels: int, notes: Sequence[str] = (), full_size: tuple[int, int] | None = None
+) -> Decoded:
+    """Decodes the pixels, and makes them upright, small enough and 8-bit RGB."""
+    notes = list(notes)
+    note_depth(picture, notes)
+    # Pillow turns a TIFF itself while loading; a PNG may tell its orientation only at its end.
+    before = _orientation(picture, notes) if picture.format == "TIFF" else 1
+    try:
+        picture.load()
+        after = _orientation(picture, notes)
+        full_size = full_size or picture.size
+        workable = to_workable(picture, notes)
+        size = _fitted(workable.size, max_pixels)
+        if size != workable.size:
+            workable = workable.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+        image = to_rgb(workable, picture.info.get("icc_profile"), notes)
+    except ImageError:
+        raise
+    except Exception as error:  # The codecs raise whatever a damaged file leads them to.
+        raise ImageError("The picture is damaged or incomplete and cannot be scored; copy or save it again.") from error
+    if after in _TRANSPOSE:
+        image = image.transpose(_TRANSPOSE[after][0])
+    turned = after if after in _TRANSPOSE else before
+    if turned in _TRANSPOSE:
+        notes.append(f"{_TRANSPOSE[turned][1]} as the camera's EXIF orientation says.")
+        if turned >= 5 and after in _TRANSPOSE:
+            full_size = full_size[::-1]
+    if math.prod(full_size) > image.width * image.height:
+        notes.append(f"Scaled down from {full_size[0]} x {full_size[1]} to {image.width} x {image.height} pixels.")
+    if image is picture or type(image) is not Image.Image or image.info:
+        # Without the metadata, a picture that passes this door twice is not turned twice.
+        image = image.copy()
+        image.info.clear()
+    return Decoded(image, tuple(notes))
+
+
+def _orientation(picture: Image.Image, notes: list[str]) -> int:
+    """EXIF orientation 1 to 8; 1 where there is none."""
+    damaged = "Its EXIF data is damaged and was ignored."
+    try:
+        if not exif_fits(picture.info.get("exif")):
+            raise ValueError("The EXIF data claims more than any camera writes.")
+        value = picture.getexif().get(_ORIENTATION, 1)
+    except Exception:  # Pillow raises many kinds here, and the pixels do not depend on it.
+        if damaged not in notes:
+            notes.append(damaged)
+        return 1
+    return value if isinstance(value, int) and value in _TRANSPOSE else 1

@@ -1,0 +1,202 @@
+"""Any kind of pixels to 8-bit RGB: bit depths, palettes, transparency and colour profiles.
+
+Beside `methods.images`, which decides what may be read at all. Pillow's own conversions clip 16-bit and float
+pixels to white, drop transparency onto whatever colour lies below it, and ignore colour profiles, all in silence.
+Here each is converted as a viewer would show it, and noted.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from methods.images.files import ImageError
+
+_ROWS = 256  # Deep pixels are converted in strips of rows, so that the float copy stays small.
+_MAX_PROFILE_BYTES = 4 * 2**20
+_WHITE = 255
+
+
+def note_depth(picture: Any, notes: list[str]) -> None:
+    """Notes colour of more than 8 bits a channel, which Pillow's readers scale to 8 bits without a word.
+
+    To be called before the pixels are loaded: only the reader's raw mode, "RGB;16B" say, or a HEIC file's header
+    tells of it.
+    """
+    raw_modes = [str(tile.args) for tile in getattr(picture, "tile", ())]
+    depth = picture.info.get("bit_depth", 8)
+    if picture.mode.startswith("I;16"):
+        return
+    if any(";16" in raw_mode for raw_mode in raw_modes):
+        depth = 16
+    if isinstance(depth, int) and depth > 8:
+        notes.append(f"Its {depth}-bit values were scaled to 8 bits.")
+
+
+def to_workable(picture: Image.Image, notes: list[str]) -> Image.Image:
+    """A mode in which Pillow can scale well (L, LA, RGB, RGBA, CMYK, LAB), with at most 8 bits a channel.
+
+    Raises:
+        ImageError: the pixel values are not numbers, or the mode is unknown.
+    """
+    mode = picture.mode
+    if mode in ("L", "LA", "RGB", "RGBA", "CMYK", "LAB"):
+        if mode in ("L", "RGB") and "transparency" in picture.info:
+            return picture.convert("RGBA")
+        return picture
+    if mode == "F" or mode.startswith("I"):
+        return _deep_to_8_bit(picture, notes)
+    if mode == "P":
+        return picture.convert("RGBA" if "transparency" in picture.info else "RGB")
+    target = {"1": "L", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}.get(mode)
+    if target is None:
+        raise ImageError(f"Pictures with {mode} pixels cannot be read; save it as an RGB picture.")
+    if mode == "1" and "transparency" in picture.info:
+        target = "RGBA"
+    return picture.convert(target)
+
+
+def to_rgb(picture: Image.Image, profile: Any, notes: list[str]) -> Image.Image:
+    """8-bit RGB in the sRGB colour space, transparency laid on white.
+
+    Args:
+        picture: in one of the modes that `to_workable` gives.
+        profile: the embedded ICC profile's bytes, or None.
+    """
+    if picture.mode in ("LA", "RGBA"):
+        picture = _on_white(picture, notes)
+    colours = {"CMYK": "CMYK (print) colours", "LAB": "Lab colours"}.get(picture.mode)
+    converted = _with_profile(picture, profile, colours, notes) if profile else None
+    if converted is not None:
+        return converted
+    if colours:
+        notes.append(f"Its {colours} were converted to RGB without a colour profile.")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
+
+
+# --- 16 bits, 32 bits, float ------------------------------------------------------------------------------------------
+
+
+def _deep_to_8_bit(picture: Image.Image, notes: list[str]) -> Image.Image:
+    """Grey of more than 8 bits. The full range of the number format becomes 0..255: stretching to the picture's own
+    darkest and brightest pixel would change the contrast, which is a part of its quality."""
+    low, high = np.inf, -np.inf
+    for strip in _strips(picture):
+        if not np.isfinite(strip).all():
+            raise ImageError("Some of the picture's float values are not numbers; replace them and save it again.")
+        low, high = min(low, float(strip.min())), max(high, float(strip.max()))
+    is_float = picture.mode == "F"
+    if picture.mode.startswith("I;16"):
+        low, span, how = 0.0, 65535.0, "Its 16-bit values were scaled to 8 bits."
+    elif is_float and low >= 0 and high <= 1:
+        low, span, how = 0.0, 1.0, "Its float values from 0 to 1 were scaled to 8 bits."
+    elif low >= 0 and high <= 255:
+        low, span, how = 0.0, 255.0, "Its values from 0 to 255 were rounded to 8 bits."
+    elif low >= 0 and high <= 65535:
+        low, span, how = 0.0, 65535.0, "Its 16-bit values were scaled to 8 bits."
+    else:
+        span = high - low
+        how = f"Its values from {low:g} to {high:g} were stretched to 8 bits."
+    notes.append(how)
+    transparent = picture.info.get("transparency")
+    result = Image.new("L", picture.size)
+    top = 0
+    for strip in _strips(picture):
+        scaled = np.rint((strip.astype(np.float64) - low) * (255.0 / span)).astype(np.uint8)
+        if isinstance(transparent, int) and picture.mode.startswith("I"):
+            scaled[strip == transparent] = _WHITE
+        result.paste(Image.fromarray(scaled), (0, top))
+        top += len(strip)
+    return result
+
+
+def _strips(picture: Image.Image) -> Any:
+    """Arrays [rows, width] from top to bottom."""
+    for top in range(0, picture.height, _ROWS):
+        yield np.asarray(picture.crop((0, top, picture.width, min(top + _ROWS, picture.height))))
+
+
+# --- transparency -----------------------------------------------------------------------------------------------------
+
+
+def _on_white(picture: Image.Image, notes: list[str]) -> Image.Image:
+    alpha = picture.getchannel("A")
+    opaque = alpha.getextrema()[0] == 255
+    mode = "L" if picture.mode == "LA" else "RGB"
+    colours = picture.convert(mode)
+    if opaque:
+        return colours
+    notes.append("Its transparent parts were laid on white.")
+    result = Image.new(mode, picture.size, "white")
+    result.paste(colours, mask=alpha)
+    return result
+
+
+# --- colour profiles --------------------------------------------------------------------------------------------------
+
+_SPACES = {"RGB": "RGB", "CMYK": "CMYK", "GRAY": "L", "Lab": "LAB"}
+
+
+def _with_profile(picture: Image.Image, profile: Any, colours: str | None, notes: list[str]) -> Image.Image | None:
+    """The picture in sRGB through its embedded profile; None where the profile does not belong to the pixels or
+    changes nothing."""
+    unusable = "Its colour profile is damaged and was ignored."
+    if picture.mode not in _SPACES.values():
+        return None
+    if not isinstance(profile, bytes) or len(profile) > _MAX_PROFILE_BYTES:
+        notes.append(unusable)
+        return None
+    from PIL import ImageCms
+
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        space = source.profile.xcolor_space.strip()
+        if _SPACES.get(space) != picture.mode:
+            # A leftover of another version of the file, for example an RGB profile on a picture made grey.
+            return None
+        transform = ImageCms.buildTransform(
+            source, ImageCms.createProfile("sRGB"), picture.mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )  # fmt: skip
+        change, sane = _effect(picture.mode, lambda image: ImageCms.applyTransform(image, transform))
+        if not sane:
+            notes.append(unusable)
+            return None
+        if picture.mode in ("RGB", "L") and change <= 3:
+            return None
+        converted = ImageCms.applyTransform(picture, transform)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        notes.append(unusable)
+        return None
+    name = "Its colours" if colours is None else f"Its {colours}"
+    notes.append(f"{name} were converted to sRGB with its embedded colour profile.")
+    return converted
+
+
+def _effect(mode: str, apply: Callable[[Image.Image], Image.Image]) -> tuple[int, bool]:
+    """How far a profile moves colours (levels of 255), and whether it leaves white bright and black darker.
+
+    Measured on a few hundred colours before a whole photo is handed to it: most profiles are sRGB under some name,
+    and a damaged one can turn everything black.
+    """
+    steps = np.linspace(0, 255, 8).round().astype(np.uint8)
+    channels = {"L": 1}.get(mode, 3)
+    lattice = np.stack(np.meshgrid(*[steps] * channels, indexing="ij"), axis=-1).reshape(1, -1, channels)
+    if mode == "CMYK":
+        lattice = np.concatenate([lattice, np.zeros_like(lattice[..., :1])], axis=-1)
+        white, black = 0, -1  # Ink: none is white.
+    else:
+        white, black = -1, 0
+    pixels = lattice[..., 0] if mode == "L" else lattice
+    sample = Image.frombytes(mode, (pixels.shape[1], 1), np.ascontiguousarray(pixels).tobytes())
+    result = np.asarray(apply(sample)).astype(int)[0]
+    if mode == "LAB":  # The lattice's ends are not its white and black.
+        return 255, True
+    sane = bool(result[white].mean() >= 192 and result[black].mean() <= result[white].mean() - 64)
+    change = 255 if mode == "CMYK" else int(np.abs(result - lattice[0].astype(int)).max())
+    return change, sane
+

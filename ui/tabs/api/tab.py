@@ -1,0 +1,186 @@
+"""The app as an API: the endpoints `compare` and `rank`, MCP tools, and a page of snippets that run as printed.
+
+`score` is made in the Score tab and `leaderboard` in its own; all four are typed by their Python signatures, from
+which Gradio makes the reference, the client's completion and the tools that language models see.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.processing_utils import save_base64_to_cache, ssrf_protected_download
+from gradio.utils import get_upload_folder
+
+from methods.base import method_class
+from ui.comparison.exports import record, summary
+from ui.comparison.records import Comparison
+from ui.comparison.running import plan, run
+from ui.components import plain_errors, uploaded
+from ui.components.places import enclosing
+from ui.serving import gpu, models
+from ui.tabs.api.snippets import ENDPOINTS, snippets
+from ui.tabs.score import as_options
+
+TITLE = "API"
+
+INTRO = """
+Everything this page does can be called: from Python with `gradio_client`, from any language over HTTP, and by language
+models as MCP tools. Replace `photo.jpg` by a picture of yours; the snippets need nothing else.
+
+Scores lie between 0 and 1, higher is better. `options` changes a method's defaults by name; `lmm` names a model of this
+page's list; the same picture, options and seed give the same score. Long calls wait in the page's queue behind nobody
+but earlier requests. Errors are one plain sentence.
+"""
+HERE = "() => location.origin + location.pathname.replace(/\\/$/, '')"
+ADDRESS = re.compile(r"https?://[A-Za-z0-9.:\[\]_~/%-]{1,200}")
+DEFAULT_ADDRESS = "http://127.0.0.1:7860"
+MCP_ENDPOINTS = ("score", "compare", "rank", "leaderboard")
+
+
+def build(page: gr.Blocks) -> None:
+    """Draws the page and makes its endpoints."""
+    tab = enclosing(gr.Tab)
+    address = gr.Textbox(visible=False)
+    codes = []
+    with gr.Column(elem_classes="about", elem_id="api-page"):
+        gr.Markdown("## The app as an API\n" + INTRO)
+        for endpoint in ENDPOINTS:
+            gr.Markdown(f"### {endpoint.title}\n\n{endpoint.text}\n\n{_parameters(endpoint.parameters)}")
+            with gr.Tabs():
+                for language in endpoint.languages:
+                    with gr.Tab(language):
+                        codes.append(gr.Code(snippets(DEFAULT_ADDRESS)[endpoint.name, language], interactive=False,
+                                             language=_highlight(language), show_label=False))
+        gr.Markdown(f"Names of the methods: {_methods()}. Names of the models here: {_models()}.")
+    quiet = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+    tab.select(None, None, address, js=HERE, **quiet).then(at_address, address, codes, **quiet)
+    gr.api(compare, api_name="compare", **gpu.LONG_LANE)
+    gr.api(rank, api_name="rank", **gpu.LONG_LANE)
+
+
+def at_address(address: str | None) -> list[str]:
+    """Every snippet for the address that the visitor's browser shows."""
+    text = (address or "").strip()
+    chosen = snippets(text if ADDRESS.fullmatch(text) else DEFAULT_ADDRESS)
+    return [chosen[endpoint.name, language] for endpoint in ENDPOINTS for language in endpoint.languages]
+
+
+def keep_tools(page: gr.Blocks) -> None:
+    """Leaves the four documented endpoints as the MCP tools of a launched page, each under its own name.
+
+    Gradio makes a tool of every named event and names it after its handler. The others draw on the page, which is of
+    no use to a language model, and the handlers of several tabs are called alike.
+    """
+    server = page.mcp_server_obj
+    if server is not None:
+        server.tool_to_endpoint = {f"{server.tool_prefix}{name}": f"/{name}" for name in MCP_ENDPOINTS}
+
+
+@plain_errors
+def compare(pictures: list[str | dict[str, Any]], methods: list[str], lmms: list[str] | None = None,
+            options: dict[str, dict[str, Any]] | None = None) -> dict[str, Any]:
+    """Scores one or more pictures with one or more methods and models, and says where they agree and differ.
+
+    Args:
+        pictures: up to 12; each an uploaded file, an http(s) address or a data: URL.
+        methods: names of the methods, for example ["q-bench", "leaf"].
+        lmms: names of the models that every method runs on; each method's default if left out.
+        options: for each method by name, changes to its default options.
+
+    Returns:
+        The record of the comparison: pictures, systems, cells (score, spread, seconds, model revision, options,
+        evidence; or the error), versions, and a summary with the verdict, preferences and agreement.
+    """
+    done = _compared(pictures, methods, lmms or [], options or {})
+    return record(done)
+
+
+@plain_errors
+def rank(pictures: list[str | dict[str, Any]], method: str = "leaf", lmm: str | None = None,
+         options: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Puts two to twelve pictures in order of quality with one method.
+
+    Args:
+        pictures: two to twelve; each an uploaded file, an http(s) address or a data: URL.
+        method: name of the method.
+        lmm: name of the model; the method's default if left out.
+        options: changes to the method's default options, by name.
+
+    Returns:
+        ranking: best first, each with its index in `pictures`, name and score; preferences: the probability that the
+        picture of a row is better than that of a column; verdict: the same in a sentence.
+    """
+    if len(pictures or []) < 2:
+        raise ValueError("A ranking needs at least two pictures.")
+    done = _compared(pictures, [method], [lmm] if lmm else [], {method: options or {}})
+    failed = [cell for cell in done.cells if cell.score is None]
+    if failed:
+        raise ValueError(f"{done.pictures[failed[0].picture].name}: {failed[0].error}")
+    said = summary(done)
+    return {
+        "ranking": [{"index": index, "name": done.pictures[index].name, "score": done.cell(index, 0).score}
+                    for index in said["order"]],
+        "preferences": said["preferences"], "verdict": said["verdict"], "method": method,
+        "lmm": done.scored[0].lmm, "seconds": sum(cell.seconds for cell in done.scored), "versions": done.versions,
+    }
+
+
+def _compared(pictures: Sequence[Any], methods: Sequence[str], lmms: Sequence[str],
+              options: dict[str, Any]) -> Comparison:
+    for given, what in ((pictures, "pictures"), (methods, "methods"), (lmms, "lmms")):
+        if not isinstance(given, (list, tuple)):
+            raise ValueError(f"{what} is a list.")
+    if not isinstance(options, dict):
+        raise ValueError('options is a mapping of method names to options, such as {"q-bench": {"seed": 1}}.')
+    known = models.available_methods()
+    wanted = {name: as_options(name, given or {}) for name, given in options.items() if name in known}
+    paths = [picture_file(one) for one in pictures]
+    done = plan(paths, [str(name) for name in methods], [str(name) for name in lmms], {**options, **wanted})
+    for done, _ in run(done, paths):  # noqa: B007, B020  the last one is complete
+        pass
+    return done
+
+
+def picture_file(given: Any) -> str:
+    """The path of a picture in a payload: an upload, an address that is fetched, or a data: URL.
+
+    Raises:
+        gr.Error: a path of the server, or an address that cannot be fetched.
+    """
+    address = given.get("path") or given.get("url") if isinstance(given, dict) else given
+    if not isinstance(address, str) or not address:
+        raise gr.Error("A picture is an uploaded file, an http(s) address or a data: URL.", print_exception=False)
+    if address.startswith("data:"):
+        try:
+            return save_base64_to_cache(address, get_upload_folder())
+        except Exception as error:  # whatever the decoding of foreign text leads to
+            raise gr.Error("The data: URL of a picture cannot be read; send base64.", print_exception=False) from error
+    if address.startswith(("http://", "https://")):
+        try:
+            # Gradio fetches public addresses only, so that nobody reaches the machine's own network through us.
+            return ssrf_protected_download(address, get_upload_folder())
+        except Exception as error:  # whatever the network leads to
+            raise gr.Error("The address of a picture could not be fetched; upload the picture instead.",
+                           print_exception=False) from error
+    return uploaded(Path(address))
+
+
+def _parameters(rows: Sequence[tuple[str, str, str]]) -> str:
+    lines = "\n".join(f"| `{name}` | {kind} | {text} |" for name, kind, text in rows)
+    return f"| Parameter | Type | |\n|---|---|---|\n{lines}"
+
+
+def _highlight(language: str) -> str:
+    return {"Python": "python", "curl": "shell", "MCP client": "python"}[language]
+
+
+def _methods() -> str:
+    return ", ".join(f"`{name}` ({method_class(name).title})" for name in models.available_methods())
+
+
+def _models() -> str:
+    return ", ".join(f"`{name}`" for _, name in models.offered())

@@ -1,0 +1,225 @@
+"""Keeping a comparison: a link that opens it again, a link that deletes it, and files to take along.
+
+The page says what is stored, for how long and where before the button is pressed. The delete token stands behind the
+"#" of its link: that part of an address stays in the browser and reaches no server's log.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import logging
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from ui.comparison.card import write_card
+from ui.comparison.exports import write_csv, write_json
+from ui.comparison.records import Comparison, from_dict
+from ui.comparison.running import versions
+from ui.components import plain_errors
+from ui.components.results import short_model
+from ui.share.entry import ID, LONGEST_SIDE, TOKEN, DamagedError, Entry
+from ui.share.settings import Settings, from_environment, open_store
+from ui.share.store import GoneError, Store
+from ui.tabs.compare.results import QUIET, Held, Results, hold, plain
+
+log = logging.getLogger(__name__)
+
+FORMATS = {"Card as PNG": "png", "Card as PDF": "pdf", "Record as JSON": "json", "Table as CSV": "csv"}
+
+TO_LINK = "(query) => query ? location.origin + location.pathname + query : ''"
+# The address bar keeps its query: plotly's figures refer to their clipping paths by the address that the page had when
+# they were drawn, and lose their lines and bars under another one. What follows the "#" may change.
+COPY = """(query) => {
+  const link = query ? location.origin + location.pathname + query : '';
+  if (link && navigator.clipboard) navigator.clipboard.writeText(link).catch(() => {});
+  return link;
+}"""
+FRAGMENT = "() => location.hash"
+FORGET = "() => { history.replaceState(null, '', location.pathname + location.search); }"
+
+
+@functools.cache
+def settings() -> Settings:
+    """Of this process."""
+    return from_environment()
+
+
+@functools.cache
+def store() -> Store:
+    """The one store of this process."""
+    return open_store(settings())
+
+
+def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, shown: Results) -> None:
+    """Draws the sharing part below the results and restores the comparison of the page's address."""
+    kept = settings()
+    fragment = gr.Textbox(visible=False)
+    token = gr.State("")
+    with shown.sharing:
+        with gr.Row():
+            kind = gr.Dropdown(list(FORMATS), value=next(iter(FORMATS)), show_label=False, container=False,
+                               min_width=150)
+            export = gr.Button("Export", min_width=100, elem_id="compare-export")
+        file = gr.File(visible=False, label="Exported file", interactive=False, elem_id="compare-file")
+        gr.Markdown(terms(kept), elem_id="compare-terms")
+        share = gr.Button("Share: store this and give me a link", variant="primary", visible=kept.enabled,
+                          elem_id="compare-share")
+        query, deletion = gr.Textbox(visible=False), gr.Textbox(visible=False)
+        link = gr.Textbox(visible=False, interactive=False, label="Link to this comparison", buttons=["copy"],
+                          elem_id="compare-link")
+        delete_link = gr.Textbox(visible=False, interactive=False, buttons=["copy"], elem_id="compare-delete-link",
+                                 label="Link that deletes it: keep it to yourself")
+        said = gr.Markdown(visible=False, elem_id="compare-shared")
+        delete = gr.Button("Delete it now", variant="stop", visible=False, elem_id="compare-delete")
+    fresh = [file, link, delete_link, said, delete, token, share]
+
+    def nothing() -> list[Any]:
+        return [*[gr.update(visible=False)] * 5, "", gr.update(visible=kept.enabled)]
+
+    def stale(held: Held | None) -> list[Any]:
+        """A new comparison makes the links and files of the one before disappear."""
+        return [gr.skip()] * len(fresh) if held is not None and held.id else nothing()
+
+    @plain_errors
+    def put(held: Held | None) -> list[Any]:
+        if held is None or not held.comparison.scored:
+            raise gr.Error("Compare something first.", print_exception=False)
+        if held.id:
+            # A reader who could store it again would keep it from being deleted by the person who shared it.
+            raise gr.Error("This comparison is shared already; its link opens it.", print_exception=False)
+        made = store().put(Entry(held.comparison.to_dict(), held.pictures, time.time()))
+        note = f"Stored until {_day(made.expires)}. {made.note}".strip()
+        return [replace(held, id=made.id), f"?share={made.id}", f"?share={made.id}#delete={made.token}", made.token,
+                gr.update(value=note, visible=True), gr.update(visible=True), gr.update(visible=False)]
+
+    @plain_errors
+    def restore(hash_part: str, request: gr.Request) -> list[Any]:
+        _sweep()
+        name = dict(request.query_params).get("share")
+        if name is None:
+            return [gr.skip()] * (2 + len(shown.outputs) + 3)
+        wanted = str(hash_part or "").removeprefix("#delete=")
+        own = wanted if TOKEN.fullmatch(wanted) else ""
+        here = [gr.Tabs(selected="compare"), gr.Tabs(selected="side-by-side")]
+        try:
+            held, entry = load(name)
+        except GoneError as error:
+            values = shown.cleared()
+            values[1] = gr.Markdown(f"**{error}**", visible=True)
+            return [*here, *values, "", gr.update(visible=False), gr.skip()]
+        values = shown.show(held, notice=notice(held.comparison, entry, kept, bool(own)))
+        return [*here, *values, own, gr.update(visible=bool(own)), gr.update(visible=False)]
+
+    @plain_errors
+    def remove(held: Held | None, own: str) -> list[Any]:
+        if held is None or not held.id or not own:
+            raise gr.Error("Open the delete link first.", print_exception=False)
+        last = store().delete(held.id, own)
+        text = ("**Deleted.** Its link now says that it is gone." if last else
+                "**Deleted for you.** Somebody else shared exactly the same comparison, and their link still holds.")
+        values = shown.cleared()
+        values[1] = gr.Markdown(text, visible=True)
+        return [*values, *nothing()]
+
+    @plain_errors
+    def save(held: Held | None, chosen: str) -> Any:
+        if held is None or not held.comparison.scored:
+            raise gr.Error("Compare something first.", print_exception=False)
+        if chosen not in FORMATS:
+            raise gr.Error(f"An export is one of {', '.join(FORMATS)}.", print_exception=False)
+        return gr.update(value=str(export_file(held, FORMATS[chosen])), visible=True)
+
+    page.load(restore, fragment, [tabs, modes, *shown.outputs, token, delete, share], js=FRAGMENT, **QUIET)
+    share.click(put, shown.state, [shown.state, query, deletion, token, said, delete, share],
+                show_progress="minimal", api_visibility="private").success(
+        lambda a, b: [gr.update(value=a, visible=True), gr.update(value=b, visible=True)], [query, deletion],
+        [link, delete_link], **QUIET).then(None, link, link, js=COPY, **QUIET).then(
+        None, delete_link, delete_link, js=TO_LINK, **QUIET)
+    delete.click(remove, [shown.state, token], [*shown.outputs, *fresh], show_progress="minimal",
+                 api_visibility="private").success(None, None, None, js=FORGET, **QUIET)
+    export.click(save, [shown.state, kind], file, show_progress="minimal", api_visibility="private")
+    shown.table.change(stale, shown.state, fresh, **QUIET)
+
+
+def _sweep() -> None:
+    try:
+        store().sweep()
+    except ValueError as error:  # the visitor who happens to trigger it has nothing to do with it
+        log.warning("Old comparisons could not be swept: %s", error)
+
+
+def load(name: str) -> tuple[Held, Entry]:
+    """The comparison of a link.
+
+    Raises:
+        GoneError: there is none; one sentence.
+    """
+    if not ID.fullmatch(str(name)):
+        raise GoneError("This is not a link to a comparison; copy it again as it was given.")
+    entry = store().get(name)
+    try:
+        comparison = from_dict(entry.record)
+        if len(entry.pictures) != len(comparison.pictures):
+            raise DamagedError("This comparison is damaged.")
+    except ValueError as error:
+        log.error("The shared comparison %s cannot be read.", name, exc_info=error)
+        raise GoneError(str(error)) from error
+    return hold(comparison, entry.pictures, name), entry
+
+
+def terms(kept: Settings) -> str:
+    """What sharing stores, where and for how long; shown before anything is stored."""
+    if not kept.enabled:
+        return "Sharing is switched off on this page; exports work."
+    where = "on the machine that runs this page"
+    if kept.repo:
+        where += f" and in the Hub dataset {kept.repo}"
+    return (
+        f"**What sharing stores:** a copy of each picture (at most {LONGEST_SIDE} pixels a side, encoded anew, without "
+        "EXIF, location or other metadata), the file names you see, all scores with their evidence, options and "
+        f"times, and the versions of methods and models. It is kept {where} for {kept.days} days, or less if space "
+        "runs out; everybody who has the link can see it. Nothing is stored before you press the button, and you get "
+        "a second link that deletes it."
+    )
+
+
+def notice(comparison: Comparison, entry: Entry, kept: Settings, own: bool) -> str:
+    """What a reader of a link has to know: of when it is, what computed it, and what is different here today."""
+    models = ", ".join(f"`{short_model(name)}`" for name in dict.fromkeys(cell.lmm for cell in comparison.scored))
+    made = comparison.versions
+    until = _day(entry.created + kept.days * 86_400)
+    lines = [f"**Shared comparison** of {comparison.created[:10]}, kept until {until}. Scored by {models} with Mean "
+             f"Opinion {plain(made.get('mean-opinion', 'of unknown version'))}, torch {plain(made.get('torch', '?'))}, "
+             f"transformers {plain(made.get('transformers', '?'))}."]
+    changed = [f"{name} {made[name]} → {now}" for name, now in versions().items() if made.get(name) not in (None, now)]
+    if changed:
+        lines.append(f"This page now runs other versions ({plain(', '.join(changed))}), so new scores may differ; "
+                     "what is shown are the numbers of then.")
+    if own:
+        lines.append("**You have its delete link:** the button below the results deletes it.")
+    return " ".join(lines)
+
+
+def export_file(held: Held, kind: str) -> Path:
+    """The comparison as a file that the page may serve."""
+    Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="comparison-", dir=get_upload_folder()))
+    path = folder / f"mean-opinion-{held.comparison.created[:10]}.{kind}"
+    if kind == "json":
+        write_json(held.comparison, path, share_id=held.id)
+    elif kind == "csv":
+        write_csv(held.comparison, path)
+    else:
+        write_card(held.comparison, held.pictures, path, share_id=held.id)
+    return path
+
+
+def _day(seconds: float) -> str:
+    return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%-d %B %Y}"

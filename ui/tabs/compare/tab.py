@@ -1,0 +1,127 @@
+"""The Compare tab: pictures and methods side by side, whole folders, and links that open the same comparison later.
+
+What is compared and what the numbers say is `ui.comparison`'s, what is stored is `ui.share`'s; here and in the two
+modules beside this one they are wired to components. Everything that is drawn follows from one `Held` state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from methods.base import method_class
+from ui.comparison.records import MOST_PICTURES
+from ui.comparison.running import plan, run
+from ui.components import EXAMPLES, OptionsForm, options_form, pictures_input, plain_errors, uploaded
+from ui.components.places import enclosing
+from ui.serving import gpu, models
+from ui.share.entry import copy_for_sharing
+from ui.tabs.compare import folder as compare_folder
+from ui.tabs.compare import share as compare_share
+from ui.tabs.compare.results import Held, Results, hold, results
+from ui.tabs.score import free_text
+
+TITLE = "Compare"
+
+INTRO = ("One photo by several methods and models, or several photos by one: scores as they come in, how sure each "
+         "is, who prefers which, and where and why they differ.")
+START_WITH = ("q-bench", "visualquality-r1", "leaf")
+EXAMPLE_NAMES = ("coffee.jpg", "coffee-dark-and-noisy.jpg", "rocket.jpg")
+
+
+def build(page: gr.Blocks) -> None:
+    """Draws the tab and restores the comparison that the page's address names."""
+    tabs = enclosing(gr.Tabs)
+    style = Path(__file__).with_name("compare.css").read_text("utf-8")
+    gr.HTML(f'<style>{style}</style><p class="compare-intro">{INTRO}</p>', padding=False)
+    with gr.Tabs(selected="side-by-side") as modes:
+        with gr.Tab("Side by side", id="side-by-side"):
+            parts, shown, forms = _side_by_side()
+        with gr.Tab("A folder", id="folder"):
+            folder = compare_folder.build()
+    _wire(parts, shown, forms)
+    compare_folder.wire(folder, forms)
+    compare_share.wire(page, tabs, modes, shown)
+
+
+def _side_by_side() -> tuple[dict[str, Any], Results, dict[str, OptionsForm]]:
+    names = models.available_methods()
+    offered = models.offered()
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=4, min_width=290):
+            pictures = pictures_input(f"Up to {MOST_PICTURES} photos", elem_id="compare-pictures")
+            example = gr.Button("Take three examples", size="sm", elem_id="compare-examples")
+            methods = gr.CheckboxGroup(
+                [(method_class(name).title, name) for name in names], label="Methods", elem_id="compare-methods",
+                value=[name for name in START_WITH if name in names] or [names[0]],
+            )
+            lmms = gr.Dropdown(offered, value=[], multiselect=True, label="Models", visible=len(offered) > 1,
+                               info="None chosen: each method's default", elem_id="compare-models")
+            with gr.Row():
+                button = gr.Button("Compare", variant="primary", elem_id="compare-run")
+                stop = gr.Button("Stop", variant="stop", elem_id="compare-stop")
+            forms = _options()
+        with gr.Column(scale=7, min_width=320, elem_classes="result-column"):
+            shown = results()
+    return {"pictures": pictures, "methods": methods, "lmms": lmms, "button": button, "stop": stop,
+            "example": example}, shown, forms
+
+
+def _options() -> dict[str, OptionsForm]:
+    """One form a method; they hold for both modes."""
+    forms = {}
+    with gr.Accordion("Options of the methods, also for a folder", open=False, elem_id="compare-options"), gr.Tabs():
+        for name in models.available_methods():
+            kind = method_class(name)
+            with gr.Tab(kind.title):
+                forms[name] = options_form(kind.options, leave_out=free_text(kind.options))
+    return forms
+
+
+def chosen_options(forms: dict[str, OptionsForm], values: tuple[Any, ...]) -> dict[str, dict[str, Any]]:
+    """Method -> the options that differ from its defaults, out of all forms' values in order."""
+    chosen, start = {}, 0
+    for name, form in forms.items():
+        given = form.kwargs(values[start : start + len(form.names)])
+        start += len(form.names)
+        chosen[name] = {key: value for key, value in given.items() if value != getattr(form.defaults, key)}
+    return chosen
+
+
+def _wire(parts: dict[str, Any], shown: Results, forms: dict[str, OptionsForm]) -> None:
+    every_option = [component for form in forms.values() for component in form.components]
+
+    @plain_errors
+    def side_by_side(paths: list[str] | None, methods: list[str], lmms: list[str], *values: Any,
+                     progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:
+        options = {name: changes for name, changes in chosen_options(forms, values).items() if name in methods}
+        files = [uploaded(path) for path in paths or []]
+        planned = plan(files, methods, lmms or [], options)
+        held = hold(planned, copies(files))
+        for comparison, running in run(planned, files, progress):
+            yield shown.show(replace(held, comparison=comparison), running, pictures_too=not comparison.cells)
+
+    def stopped(held: Held | None) -> list[Any]:
+        """What was scored until then can be read, exported and shared."""
+        return shown.cleared() if held is None else shown.show(held, pictures_too=False)
+
+    inputs = [parts["pictures"], parts["methods"], parts["lmms"], *every_option]
+    # The comparison that a link brought is over once a new one starts, so its notice is cleared first.
+    running = parts["button"].click(shown.cleared, None, shown.outputs, show_progress="hidden", queue=False,
+                                    api_visibility="private").then(
+        side_by_side, inputs, shown.outputs, show_progress="minimal", api_visibility="private", **gpu.LONG_LANE)
+    parts["stop"].click(stopped, shown.state, shown.outputs, cancels=[running], show_progress="hidden",
+                        api_visibility="private")
+    parts["example"].click(lambda: [str(EXAMPLES / name) for name in EXAMPLE_NAMES], None, parts["pictures"],
+                           show_progress="hidden", api_visibility="private")
+
+
+def copies(paths: list[str]) -> tuple[bytes, ...]:
+    """What the page shows and a link would store of each picture: its pixels, encoded anew, without metadata."""
+    from methods.images import decode
+
+    return tuple(copy_for_sharing(decode(path).image) for path in paths)

@@ -1,0 +1,226 @@
+"""The IQARAG tab: the references that the model saw, its words without and with them, and a visitor's own set."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from methods.iqarag.evidence import IQARAGEvidence
+from methods.iqarag.method import IQARAG
+from methods.levels import FIVE_LEVELS
+from ui.components import (
+    lmm_picker,
+    options_form,
+    picture_input,
+    plain_errors,
+    required,
+    result_panel,
+    uploaded,
+    word_probabilities,
+)
+from ui.serving import gpu
+from ui.serving import reference_sets as uploads
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from PIL import Image
+
+TITLE = IQARAG.title
+
+INTRO = (
+    "People judge a photo more surely beside others of known quality. IQARAG finds similar photos that people have "
+    "rated, at most one from each fifth of the quality range, shows them to the model with their level, and then asks "
+    "about yours. [Paper](https://arxiv.org/abs/2601.08311)"
+)
+SHIPS, OWN, GUESS = "The set that ships", "My own", "guess from the opinions"
+SECONDS_TO_BUILD = 100.0
+
+
+def build(page: gr.Blocks) -> None:
+    """Draws the tab; called inside its `gr.Tab`."""
+    gr.Markdown(INTRO, elem_classes="tab-intro")
+    # The visitor's folder lives as long as this state: Gradio calls back when the visit ends or its time is over.
+    own = gr.State(None, time_to_live=uploads.LIFETIME_SECONDS, delete_callback=uploads.discard)
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=280):
+            picture = picture_input(elem_id="iqarag-picture")
+            lmm = lmm_picker(method=IQARAG.name)
+            which = gr.Radio([SHIPS, OWN], value=SHIPS, label="Reference set")
+            with gr.Column(visible=False) as bring:
+                archive, scores, scale, direction, make, status = _own_set_inputs()
+            form = options_form(IQARAG.options, leave_out=("reference_set",))
+            button = gr.Button("Score", variant="primary", elem_id="iqarag-run")
+        with gr.Column(scale=3, min_width=300):
+            panel = result_panel()
+            both = gr.HTML(elem_classes="iqarag-scores", padding=False)
+            words = gr.Plot(visible=False, show_label=False, container=False, elem_classes="evidence")
+            empty = gr.Markdown(visible=False, elem_id="iqarag-empty")
+    gallery = gr.HTML(elem_id="iqarag-references", padding=False)
+    with gr.Accordion("What was asked", open=False, visible=False) as asked:
+        prompts = gr.Markdown(elem_classes="result-prompts")
+    with gr.Accordion("All numbers", open=False, visible=False) as everything:
+        numbers = gr.JSON(show_label=False)
+    shown = [*panel.outputs, both, words, empty, gallery, asked, prompts, everything, numbers]
+
+    @plain_errors
+    def score(photo: str | None, model: str | None, references: str, folder: str | None, *values: Any,
+              progress: gr.Progress = gr.Progress()) -> list[Any]:
+        required(photo)
+        options = form.kwargs(values)
+        if references == OWN:
+            options["reference_set"] = _alive(folder)
+        (result,) = gpu.assess(IQARAG.name, [photo], model, options, progress=progress)
+        evidence = result.evidence
+        passes = 2 if evidence.references else 1
+        missing = empty_markdown(evidence)
+        return [
+            *panel.show(result, passes if not options.get("interval") else None), both_scores(evidence),
+            gr.Plot(render_evidence(evidence), visible=True), gr.Markdown(missing, visible=bool(missing)),
+            gallery_html(evidence), gr.Accordion(visible=True), asked_markdown(evidence), gr.Accordion(visible=True),
+            result.to_dict(),
+        ]
+
+    def clear() -> list[Any]:
+        hidden = gr.Accordion(visible=False)
+        return [*panel.empty(), "", gr.Plot(visible=False), gr.Markdown(visible=False),
+                "", hidden, "", hidden, None]
+
+    @plain_errors
+    def receive(packed: str | None, table: str | None, ends: str, way: str, name: str | None, previous: str | None,
+                progress: gr.Progress = gr.Progress()) -> tuple[str, str, str]:
+        low, high = scale_of(ends)
+        archive_path = uploaded(required(packed, "a zip of pictures"))
+        if Path(archive_path).stat().st_size > uploads.MOST_BYTES:
+            raise gr.Error(f"The zip is larger than {uploads.MOST_BYTES >> 20} MB; choose fewer or smaller pictures.",
+                           print_exception=False)
+        received = gpu.call(
+            "ui.serving.reference_sets:receive", seconds=SECONDS_TO_BUILD, progress=progress, lmm=gpu.Model(name),
+            archive=archive_path, scores=uploaded(table) if table else None, low=low, high=high,
+            lower_is_better={"higher": False, "lower": True}.get(way),
+        )
+        uploads.discard(previous)
+        return received.folder, received_markdown(received), OWN
+
+    which.change(lambda chosen: gr.Column(visible=chosen == OWN), which, bring, queue=False, api_visibility="private",
+                 show_progress="hidden")
+    make.click(receive, [archive, scores, scale, direction, lmm, own], [own, status, which],
+               api_visibility="private", **gpu.LANE)
+    button.click(score, [picture, lmm, which, own, *form.components], shown, api_name="iqarag",
+                 show_progress_on=panel.dial, **gpu.LANE)
+    picture.change(clear, None, shown, show_progress="hidden", api_visibility="private")
+
+
+def _own_set_inputs() -> tuple[Any, ...]:
+    gr.Markdown(f"A zip of up to {uploads.MOST_PICTURES} pictures and a CSV with the columns `image` and `mos`. They "
+                f"are deleted when you leave, after {uploads.LIFETIME_SECONDS // 60} minutes at the latest.")
+    archive = gr.File(label="Pictures (zip)", file_types=[".zip"], height=110)
+    scores = gr.File(label="Opinions (CSV); may also lie in the zip", file_types=[".csv", ".tsv", ".txt"], height=110)
+    scale = gr.Dropdown([GUESS, "0 to 1", "1 to 5", "0 to 5", "1 to 10", "0 to 100"], value=GUESS,
+                        label="Scale of the opinions", info="Or type your own, such as 1 to 9",
+                        allow_custom_value=True)
+    direction = gr.Radio([("guess", "guess"), ("higher is better", "higher"), ("lower is better (DMOS)", "lower")],
+                         value="guess", label="Direction")
+    make = gr.Button("Build my reference set")
+    status = gr.Markdown()
+    return archive, scores, scale, direction, make, status
+
+
+def scale_of(text: str) -> tuple[float | None, float | None]:
+    """The ends of a scale such as "1 to 5"; None twice where it is to be guessed.
+
+    Raises:
+        ValueError: it is not two numbers.
+    """
+    if text == GUESS:
+        return None, None
+    ends = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)\s*(?:to|-|–|\.\.)\s*(-?\d+(?:\.\d+)?)\s*", text or "")
+    if ends is None:
+        raise ValueError(f"Write the scale as two numbers, such as 1 to 5; got {text!r}.")
+    return float(ends[1]), float(ends[2])
+
+
+def _alive(folder: str | None) -> str:
+    if not folder or not Path(folder).is_dir():
+        raise gr.Error("Build your reference set first; one that was built earlier has been deleted.",
+                       print_exception=False)
+    return folder
+
+
+def received_markdown(received: uploads.Received) -> str:
+    """What became of an upload: how many references of which quality, what was assumed, what was left out."""
+    bins = ", ".join(f"{count} {word}" for word, count in zip(FIVE_LEVELS.words, reversed(received.by_bin)))
+    lines = [f"**{received.count} references:** {bins}."]
+    lines += [f"- {html.escape(note)}" for note in received.notes]
+    lines += [f"- Left out: {html.escape(problem)}" for problem in received.problems[:10]]
+    if len(received.problems) > 10:
+        lines.append(f"- ... and {len(received.problems) - 10} more.")
+    return "\n".join([lines[0], "", *lines[1:]])
+
+
+def both_scores(evidence: IQARAGEvidence) -> str:
+    """The two scores side by side; HTML."""
+    def tile(title: str, score: float) -> str:
+        return (f'<div class="iqarag-score"><span>{title}</span> <strong>{score:.3f}</strong> '
+                f'<em>{FIVE_LEVELS.word_for(min(max(score, 0.0), 1.0))}</em></div>')
+
+    interval = ""
+    if evidence.interval:
+        low, high = evidence.interval
+        interval = f"<p>95 % interval over resampled reference sets: {low:.3f} to {high:.3f}</p>"
+    return (f'<div style="display:flex;gap:1.5rem;flex-wrap:wrap">{tile("Without references", evidence.score_without)}'
+            f'{tile("With references", evidence.score_with)}</div>{interval}')
+
+
+def gallery_html(evidence: IQARAGEvidence) -> str:
+    """The references in the order in which they were shown, each with level, MOS, distance and name; HTML."""
+    if not evidence.references:
+        return ""
+    cards = "".join(
+        f'<figure style="margin:0;flex:1 1 170px;max-width:320px;min-width:150px">'
+        f'<img src="{_data_uri(one.thumbnail)}" alt="{html.escape(one.name)}" loading="lazy" '
+        f'style="width:100%;height:auto;border-radius:8px">'
+        f'<figcaption><strong class="level-{one.level.lower()}">{html.escape(one.level)}</strong> · '
+        f'MOS {one.mos:.2f} of 1<br>distance {one.distance:.3g}, nearest no. {one.rank}<br>'
+        f'<small>{html.escape(one.name)}</small></figcaption></figure>'
+        for one in evidence.references
+    )
+    return (f'<section><h3>What the model saw first, with people\'s opinion of it</h3>'
+            f'<div style="display:flex;flex-wrap:wrap;gap:1rem">{cards}</div></section>')
+
+
+def _data_uri(image: Image.Image) -> str:
+    """PNG, because a lossy copy would add damage of its own to a reference's quality."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def empty_markdown(evidence: IQARAGEvidence) -> str:
+    """Which quality bins stayed empty, and why; empty text if none did."""
+    if not evidence.empty_bins:
+        return ""
+    lines = []
+    for one in reversed(evidence.empty_bins):
+        why = (f"the set holds {one.in_set}, further away" if one.in_set else "the set holds none")
+        lines.append(f"- **{' or '.join(one.levels)}** (MOS {one.low:.1f} to {one.high:.1f}): {why}")
+    return f"Empty bins among the {evidence.considered} nearest references:\n" + "\n".join(lines)
+
+
+def asked_markdown(evidence: IQARAGEvidence) -> str:
+    """Both prompts as text; `<image>` stands for a picture."""
+    return (f"**Without references**\n```text\n{evidence.transcript_without}\n```\n\n"
+            f"**With references**\n```text\n{evidence.transcript_with}\n```")
+
+
+def render_evidence(evidence: IQARAGEvidence) -> go.Figure:
+    """Level probabilities without and with references side by side."""
+    groups = {"without references": evidence.probabilities_without}
+    if evidence.references:
+        groups["with references"] = evidence.probabilities_with
+    return word_probabilities(evidence.words, groups, height=90 + 52 * len(evidence.words))

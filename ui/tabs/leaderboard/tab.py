@@ -1,0 +1,222 @@
+"""The leaderboard tab: every published number with its source, filtered, drawn, linked, cited and exported.
+
+All decisions are the `leaderboard` package's; here they are wired to components. The whole state of the tab is one
+`View`, so that a link, the table, the figure and the exports can never disagree.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from leaderboard import schema
+from leaderboard.citations import bibtex
+from leaderboard.export import FORMATS, as_text
+from leaderboard.links import TAB, View, decode, encode
+from leaderboard.markup import to_html
+from leaderboard.tables import table
+from ui.components.errors import plain_errors
+from ui.components.plotly_script import warm_up
+from ui.tabs.leaderboard.view import Controls, Screen, figure_controls, more_controls, top_controls, values_of, view_of
+
+TITLE = "Leaderboard"
+
+HERE = Path(__file__).resolve().parent
+INTRO = ("Published results of five papers and four repositories as their sources print them, beside results measured "
+         "here. Hover over or tap a number for its source and protocol. Numbers of different papers are not directly "
+         "comparable: splits, PLCC mapping and prompts differ.")
+DOWNLOADS = [("CSV", "csv"), ("Markdown", "markdown"), ("LaTeX", "latex"), ("BibTeX", "bibtex"),
+             ("Figure as SVG", "svg"), ("Figure as PNG", "png"), ("Figure as PDF", "pdf")]
+# The page's address is only known to the browser; where the clipboard is refused, the text can still be copied. The
+# address bar stays as it is: plotly refers to its own gradients and clips by the address at which they were drawn.
+SCREEN = f"""() => {{
+  {warm_up(TAB)}
+  return [window.innerWidth, location.origin + location.pathname];
+}}"""
+COPY = """(query) => {
+  const link = location.origin + location.pathname + query;
+  if (navigator.clipboard) navigator.clipboard.writeText(link).catch(() => {});
+  return link;
+}"""
+
+
+def build(page: gr.Blocks) -> None:
+    """Draws the tab and restores the view that the page's address names."""
+    board = schema.load_board()
+    first = table(board, View())
+    # Not scoped to one component: the box with a cell's source floats over the page. Its names start with "lb-".
+    style = (HERE / "leaderboard.css").read_text("utf-8")
+    gr.HTML(f'<style>{style}</style><p class="lb-intro">{INTRO}</p>', padding=False)
+    parts = top_controls(board)
+    with gr.Accordion("More filters", open=False):
+        parts |= more_controls(board)
+    notes = gr.Markdown(visible=False, elem_classes="lb-notes")
+    shown = gr.HTML(to_html(first, sources=_titles(board)), elem_id="leaderboard-table",
+                    apply_default_css=False,
+                    js_on_load=(HERE / "leaderboard.js").read_text("utf-8"))
+    with gr.Row():
+        copy = gr.Button("Copy link", variant="primary", min_width=96)
+        cite = gr.Button("Cite", min_width=96)
+        reset = gr.Button("Reset", min_width=96)
+        kind = gr.Dropdown(DOWNLOADS, value="csv", show_label=False, container=False, min_width=130,
+                           elem_id="leaderboard-format")
+        export = gr.Button("Export", min_width=96)
+    link = gr.Textbox(visible=False, elem_id="leaderboard-link", label="Link to this view", interactive=False,
+                      buttons=["copy"])
+    citation = gr.Code(visible=False, label="BibTeX of this app and every source in view", language=None)
+    file = gr.File(visible=False, label="Exported file", interactive=False, elem_id="leaderboard-file")
+    parts |= figure_controls(board)
+    plot = gr.Plot(show_label=False, elem_id="leaderboard-figure")
+    query = gr.State(encode(View(), board=board))
+    controls = Controls(**parts, order=gr.State((View().sort, View().reverse)))
+    screen = gr.State(Screen())
+    _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, export, link, citation, file, screen)
+
+
+def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, export, link, citation, file,
+          screen) -> None:
+    board = schema.load_board
+    settings = {"show_progress": "hidden", "api_visibility": "private"}
+    # Two quick changes must arrive in the order in which they were made.
+    in_order = {**settings, "concurrency_limit": 1}
+    stale = [link, citation, file]
+
+    def draw_table(view: View) -> list[Any]:
+        data = board()
+        hidden = [gr.update(visible=False) for _ in stale]
+        return [to_html(table(data, view), sources=_titles(data)), encode(view, board=data), *hidden]
+
+    def draw_figure(view: View, screen: Screen) -> list[Any]:
+        from leaderboard.figures import draw
+
+        return [draw(board(), view, narrow=screen.narrow), gr.update(visible=view.figure == "cost"),
+                gr.update(visible=view.figure == "ablation")]
+
+    drawn = [shown, query, *stale]
+    figure = [plot, controls.axis, controls.ablation]
+
+    @plain_errors
+    def refresh(*values: Any) -> list[Any]:
+        return draw_table(view_of(values))
+
+    @plain_errors
+    def refresh_figure(screen: Screen, *values: Any) -> list[Any]:
+        return draw_figure(view_of(values), screen)
+
+    @plain_errors
+    def search(drawn_query: str, screen: Screen, *values: Any) -> list[Any]:
+        view = view_of(values)
+        if view.search == decode(drawn_query, board=board()).view.search:
+            # A link or Reset filled the box in. The page reports that as a change while its other controls still
+            # hold their old values, from which the wrong table would be drawn.
+            return [gr.skip()] * (len(drawn) + len(figure))
+        return [*draw_table(view), *draw_figure(view, screen)]
+
+    @plain_errors
+    def sort(event: gr.EventData, *values: Any) -> list[Any]:
+        before = view_of(values)
+        column = str(event._data.get("value", ""))
+        if column not in {"rank", "method", "coverage", *board().datasets["slug"]}:
+            column = "rank"
+        order = (column, not before.reverse if column == before.sort else False)
+        values = (*values[:-1], order)
+        return [order, *draw_table(view_of(values))]
+
+    @plain_errors
+    def start(width: float | None, address: str | None, request: gr.Request) -> list[Any]:
+        screen = Screen.of(width, address)
+        asked = dict(request.query_params)
+        if asked.get("tab") != TAB:
+            # Nothing to restore, and a visitor may have chosen something already: only the figure is due.
+            return [screen, *[gr.skip()] * len(state), draw_figure(View(), screen)[0]]
+        restored = decode(asked, board=board())
+        return [screen, gr.Tabs(selected=TAB), *everything(restored.view, screen, restored.notes)]
+
+    def everything(view: View, screen: Screen, sentences: tuple[str, ...] = ()) -> list[Any]:
+        text = "\n".join(f"- {_plain(sentence)}" for sentence in sentences)
+        values = values_of(view)
+        names = list(controls.__dataclass_fields__)
+        values[names.index("axis")] = gr.update(value=view.axis, visible=view.figure == "cost")
+        values[names.index("ablation")] = gr.update(value=view.ablation or None, visible=view.figure == "ablation")
+        return [gr.update(value=text, visible=bool(text)), *values, *draw_table(view),
+                draw_figure(view, screen)[0]]
+
+    @plain_errors
+    def references(screen: Screen, *values: Any) -> Any:
+        data, view = board(), view_of(values)
+        link = encode(view, base=screen.address, board=data) if screen.address else ""
+        return gr.update(value=bibtex(data, table(data, view), link=link), visible=True)
+
+    @plain_errors
+    def save(chosen: str, screen: Screen, *values: Any) -> Any:
+        from leaderboard.commands.export import FILES, write
+
+        if chosen not in FILES:
+            raise gr.Error(f"An export is one of {', '.join(FILES)}.", print_exception=False)
+        folder = Path(tempfile.mkdtemp(prefix="mean-opinion-", dir=_upload_folder(file)))
+        written = write(board(), view_of(values), folder, (chosen,), base=screen.address)
+        return gr.update(value=str(written[0]), visible=True)
+
+    state = [notes, *controls.inputs, *drawn, plot]
+    tabs = _enclosing_tabs()
+    width, address = gr.Number(visible=False), gr.Textbox(visible=False)
+    page.load(start, [width, address], [screen, tabs, *state], js=SCREEN, **settings)
+    # "always_last" would run for ever where two handlers share a trigger; one at a time, in order, is quick enough.
+    changes = [component.input for component in controls.of_table if component is not controls.search]
+    gr.on(changes, refresh, controls.inputs, drawn, trigger_mode="multiple", **in_order)
+    gr.on(changes + [component.input for component in controls.of_figure], refresh_figure,
+          [screen, *controls.inputs], figure, trigger_mode="multiple", **in_order)
+    # Text that is pasted or filled in at once changes the box without a key press, so that "input" would miss it.
+    controls.search.change(search, [query, screen, *controls.inputs], [*drawn, *figure], trigger_mode="multiple",
+                           **in_order)
+    gr.on([component.input for component in controls.of_figure],
+          lambda *values: encode(view_of(values), board=board()), controls.inputs, query, **settings)
+    shown.select(sort, controls.inputs, [controls.order, *drawn], **settings).then(
+        refresh_figure, [screen, *controls.inputs], figure, **settings)
+    reset.click(lambda screen: everything(View(), screen), screen, state, **settings)
+    copy.click(lambda text: gr.update(value=text, visible=True), query, link, **settings).then(
+        None, link, link, js=COPY, **settings)
+    cite.click(references, [screen, *controls.inputs], citation, **settings)
+    export.click(save, [kind, screen, *controls.inputs], file, show_progress="minimal", api_visibility="private")
+    gr.api(leaderboard, api_name="leaderboard")
+
+
+def leaderboard(link: str = "", format: str = "csv") -> str:
+    """The table of a leaderboard link as text.
+
+    Args:
+        link: a link copied from the leaderboard, or its query; empty for the default view.
+        format: "csv", "markdown" or "latex".
+    """
+    if format not in FORMATS:
+        raise gr.Error(f"The format is one of {', '.join(FORMATS)}.", print_exception=False)
+    board = schema.load_board()
+    return as_text(board, table(board, decode(link, board=board).view), format)
+
+
+def _titles(board: schema.Board) -> dict[str, str]:
+    return dict(zip(board.papers["slug"], board.papers["title"]))
+
+
+def _plain(sentence: str) -> str:
+    """A sentence that may quote an address, as Markdown that shows it literally."""
+    return "".join(f"&#{ord(c)};" if c in "<>&*_`[]()#!|\\~$" else c for c in sentence)
+
+
+def _upload_folder(component: gr.components.Component) -> str:
+    folder = Path(component.GRADIO_CACHE)
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
+
+
+def _enclosing_tabs() -> gr.Tabs:
+    """The tabs that this one is drawn in, so that a link can bring its reader here."""
+    block = gr.context.Context.block
+    while block is not None and not isinstance(block, gr.Tabs):
+        block = block.parent
+    if block is None:
+        raise ValueError("The leaderboard is drawn inside gr.Tabs, in a tab whose id is 'leaderboard'.")
+    return block

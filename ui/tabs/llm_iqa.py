@@ -1,0 +1,160 @@
+"""The LLM-IQA tab: the photo with its regions, each one's digit and weight, and a lambda that recomputes at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from methods.llm_iqa.evidence import LLMIQAEvidence, Total
+from methods.llm_iqa.method import LLMIQA, explain
+from ui.components import (
+    cost_line,
+    dial,
+    image_notes,
+    options_form,
+    picture_input,
+    plain_errors,
+    required,
+    word_probabilities,
+)
+from ui.components.regions import DrawnRegion, region_figure, region_plot
+from ui.serving import gpu, models
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+TITLE = "LLM-IQA"
+MOST_MODELS = 4
+READINGS = [("likeliest digit (paper)", "argmax"), ("expectation over digits", "expectation")]
+
+
+def build(page: gr.Blocks) -> None:
+    """Draws the tab; called inside its `gr.Tab`."""
+    gr.Markdown("The model reads a written standard, gives one digit to the whole picture and one to each segment; "
+                "segments count by area. [Paper](https://openreview.net/forum?id=raBRIPsdVb)",
+                elem_classes="tab-intro")
+    evidence = gr.State(None)
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=280):
+            picture = picture_input(elem_id="llm-iqa-picture")
+            chosen = gr.Dropdown(models.offered(), value=[models.default_for(LLMIQA.name)], multiselect=True,
+                                 max_choices=MOST_MODELS, label="Models",
+                                 info="Several models form an ensemble: their scores are averaged.")
+            form = options_form(LLMIQA.options, leave_out=("lam", "reading"))
+            button = gr.Button("Score", variant="primary", elem_id="llm-iqa-run")
+        with gr.Column(scale=3, min_width=300, elem_classes="result-column"):
+            gauge = gr.HTML(dial(None), elem_classes="result-dial")
+            regions = gr.HTML(elem_classes="result-regions")
+            with gr.Row(visible=False) as controls:
+                lam = gr.Slider(0, 5, value=LLMIQA.options.lam, step=0.1, label="Lambda",
+                                info="What the regions count beside the whole picture.", min_width=220)
+                reading = gr.Radio(READINGS, value=LLMIQA.options.reading, label="Reading", min_width=220)
+            with gr.Row(visible=False) as weighting:
+                weights = [gr.Slider(0, 1, value=1, step=0.05, visible=False, min_width=160)
+                           for _ in range(MOST_MODELS)]
+            plot = gr.Plot(visible=False, show_label=False, container=False)
+            notes = gr.Markdown(visible=False, elem_classes="result-notes")
+            explanation = gr.Markdown(elem_classes="result-explanation")
+            cost = gr.Markdown(elem_classes="result-cost")
+    shown = [gauge, regions, plot, explanation]
+
+    @plain_errors
+    def score(path: str | None, names: list[str], lam: float, reading: str, *values: Any,
+              progress: gr.Progress = gr.Progress()) -> list[Any]:
+        required(path)
+        if not names:
+            raise gr.Error("Choose at least one model.", print_exception=False)
+        options = {**form.kwargs(values), "lam": lam, "reading": reading}
+        result = gpu.call(
+            "methods.llm_iqa.method:assess_with", seconds=20 + 8 * len(names), progress=progress,
+            lmms=[gpu.Model(name) for name in names], image=path, options=options,
+        )
+        members = result.evidence.lmms
+        sliders = [gr.Slider(value=1, visible=len(members) > 1 and index < len(members),
+                             label=f"Weight of {members[index].lmm.split('@')[0]}" if index < len(members) else None)
+                   for index in range(MOST_MODELS)]
+        passes = len(members) * (len(result.evidence.regions) + (members[0].whole is not None))
+        changed = image_notes(result.image_notes)
+        return [
+            result.evidence, *_show(result.evidence, result.evidence.total, reading),
+            gr.Row(visible=True), gr.Row(visible=len(members) > 1), *sliders,
+            gr.Markdown(changed, visible=bool(changed)), cost_line(result, passes),
+        ]
+
+    @plain_errors
+    def rescore(seen: LLMIQAEvidence | None, lam: float, reading: str, *values: float) -> list[Any]:
+        if seen is None:
+            return [gr.skip()] * len(shown)
+        chosen_weights = tuple(values[: len(seen.lmms)])
+        total = seen.rescored(lam=lam, reading=reading, lmm_weights=chosen_weights)
+        return _show(seen, total, reading)
+
+    button.click(
+        score, [picture, chosen, lam, reading, *form.components],
+        [evidence, *shown, controls, weighting, *weights, notes, cost], api_name="llm_iqa", **gpu.LANE,
+    )
+    for control in (lam, reading, *weights):
+        event = control.change if control is reading else control.release
+        event(rescore, [evidence, lam, reading, *weights], shown, show_progress="hidden", api_visibility="private")
+    picture.change(lambda: [None, dial(None), "", gr.Plot(visible=False), ""], None, [evidence, *shown],
+                   show_progress="hidden", api_visibility="private")
+
+
+def _show(evidence: LLMIQAEvidence, total: Total, reading: str) -> list[Any]:
+    figure = digit_figure(evidence)
+    return [
+        dial(total.score, summary(evidence, total)),
+        regions_html(evidence, reading),
+        gr.Plot(figure, visible=figure is not None),
+        explain(evidence, total, reading),
+    ]
+
+
+def summary(evidence: LLMIQAEvidence, total: Total) -> str:
+    """Global, local and final score in one line."""
+    parts = []
+    if total.global_ is not None:
+        parts.append(f"whole {total.global_:.2f} of {evidence.k}")
+    if total.local is not None:
+        parts.append(f"regions {total.local:.2f}")
+    parts.append(f"final {total.final:.2f} on {total.bounds[0]:g} to {total.bounds[1]:g}")
+    return " · ".join(parts)
+
+
+def regions_html(evidence: LLMIQAEvidence, reading: str | None = None) -> str:
+    """The photo with every region's score and weight on it; empty where only the whole picture was scored."""
+    if not evidence.regions:
+        return ""
+    drawn = drawn_regions(evidence, reading or evidence.reading)
+    return region_figure(evidence.picture, evidence.size, drawn,
+                         f"The photo with {len(drawn)} scored regions, cut by {evidence.segmenter}")
+
+
+def drawn_regions(evidence: LLMIQAEvidence, reading: str) -> list[DrawnRegion]:
+    """Each region with the mean of its scores over the models, ready to be drawn."""
+    drawn = []
+    for index, region in enumerate(evidence.regions):
+        score = sum(lmm.regions[index].read(reading) for lmm in evidence.lmms) / len(evidence.lmms)
+        kind = "rest of the picture" if region.complement and len(evidence.regions) > 1 else f"region {index + 1}"
+        drawn.append(DrawnRegion(
+            outline=region.outline, anchor=region.anchor, label=f"{score:.2f}".rstrip("0").rstrip("."),
+            caption=f"{kind}, {region.weight:.0%} of the weight", quality=(score - 1) / (evidence.k - 1),
+            crop=region.crop,
+        ))
+    return drawn
+
+
+def digit_figure(evidence: LLMIQAEvidence) -> go.Figure | None:
+    """How likely each digit was for the whole picture, a bar a level and a colour a model; None without a whole."""
+    if evidence.lmms[0].whole is None:
+        return None
+    groups = {lmm.lmm.split("@")[0]: lmm.whole.probabilities for lmm in evidence.lmms}
+    return word_probabilities(evidence.standard, groups, height=60 + 30 * evidence.k)
+
+
+def render_evidence(evidence: LLMIQAEvidence) -> go.Figure | None:
+    """For the Score tab: the photo with its regions, or the digit probabilities where only the whole was scored."""
+    if not evidence.regions:
+        return digit_figure(evidence)
+    return region_plot(evidence.picture, evidence.size, drawn_regions(evidence, evidence.reading))

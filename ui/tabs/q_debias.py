@@ -1,0 +1,118 @@
+"""The Q-Debias tab: the photo beside its degraded copies, each condition's score and weight, vanilla and debiased."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from methods.q_debias.evidence import DebiasEvidence
+from methods.q_debias.explanation import NAMES
+from methods.q_debias.method import QDebias
+from ui.components import (
+    lmm_picker,
+    options_form,
+    picture_input,
+    plain_errors,
+    required,
+    result_panel,
+)
+from ui.components.conditions import conditions_figure, conditions_plot
+from ui.serving import gpu
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from PIL import Image
+
+TITLE = QDebias.title
+
+INTRO = (
+    "A model that looks at what a photo shows misjudges how good it looks. Q-Debias ruins the photo in four ways that "
+    "leave its content recognisable, tells the model that those copies are poor, and asks about the photo again. "
+    "[Paper](https://arxiv.org/abs/2411.12791)"
+)
+
+
+def build(page: gr.Blocks) -> None:
+    """Draws the tab; called inside its `gr.Tab`."""
+    gr.Markdown(INTRO, elem_classes="tab-intro")
+    evidence = gr.State(None)
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=280):
+            picture = picture_input(elem_id="q-debias-picture")
+            lmm = lmm_picker(method=QDebias.name)
+            form = options_form(QDebias.options)
+            button = gr.Button("Score", variant="primary", elem_id="q-debias-run")
+        with gr.Column(scale=3, min_width=300, elem_classes="result-column"):
+            panel = result_panel()
+            figure = gr.HTML(elem_classes="result-conditions")
+    with gr.Row(visible=False) as strip:
+        slots = [_slot() for _ in range(1 + len(QDebias.options.distortions))]
+    pictures = [strip, *(part for slot in slots for part in slot)]
+    with gr.Accordion("What was asked", open=False, visible=False) as asked:
+        prompts = gr.Markdown(elem_classes="result-prompts")
+    with gr.Accordion("All numbers", open=False, visible=False) as everything:
+        numbers = gr.JSON(show_label=False)
+    shown = [evidence, *panel.outputs, figure, asked, prompts, everything, numbers]
+
+    @plain_errors
+    def score(path: str | None, name: str | None, *values: Any, progress: gr.Progress = gr.Progress()) -> list[Any]:
+        options = form.kwargs(values)
+        (result,) = gpu.assess(QDebias.name, [required(path)], name, options, progress=progress)
+        seen = result.evidence
+        record = {name: value for name, value in result.to_dict().items() if name != "explanation"}
+        passes = 2 * len(seen.conditions) + 1
+        visible = gr.Accordion(visible=True)
+        return [seen, *panel.show(result, passes), conditions_figure(seen), visible, asked_markdown(seen), visible,
+                record]
+
+    def show_pictures(seen: DebiasEvidence | None) -> list[Any]:
+        # After the result: writing five photos as PNG takes longer than scoring some of them.
+        shown = [] if seen is None else gallery(seen)
+        filled = [part for image, caption in shown for part in (gr.Image(image, visible=True), caption)]
+        empty = [gr.Image(None, visible=False), ""] * (len(slots) - len(shown))
+        return [gr.Row(visible=bool(shown)), *filled, *empty]
+
+    def clear() -> list[Any]:
+        hidden = gr.Accordion(visible=False)
+        return [None, *panel.empty(), "", hidden, "", hidden, None, *show_pictures(None)]
+
+    scored = button.click(score, [picture, lmm, *form.components], shown, api_name="q_debias", **gpu.LANE)
+    scored.success(show_pictures, evidence, pictures, show_progress="hidden", api_visibility="private")
+    picture.change(clear, None, [*shown, *pictures], show_progress="hidden", api_visibility="private")
+
+
+def _slot() -> tuple[gr.Image, gr.HTML]:
+    with gr.Column(min_width=130):
+        image = gr.Image(format="png", show_label=False, interactive=False, height=170, visible=False,
+                         buttons=["download", "fullscreen"])
+        return image, gr.HTML()
+
+
+def gallery(evidence: DebiasEvidence) -> list[tuple[Image.Image, str]]:
+    """The query and its degraded copies at full size, each with a caption in HTML."""
+    shown = [(evidence.query, _caption("your photo", f"{evidence.score:.3f} debiased, {evidence.vanilla:.3f} alone"))]
+    for condition in evidence.conditions:
+        said = f"your photo beside it: {condition.quality:.3f}"
+        shown.append((evidence.degraded(condition.distortion), _caption(NAMES[condition.distortion], said)))
+    return shown
+
+
+def _caption(name: str, said: str) -> str:
+    return f'<div style="font-size:.88em;line-height:1.4"><strong>{name}</strong><br>{said}</div>'
+
+
+def asked_markdown(evidence: DebiasEvidence) -> str:
+    """The three prompts as text; `<image>` stands for a picture."""
+    times = len(evidence.conditions)
+    titles = {
+        "vanilla": "Once, the photo alone",
+        "condition": f"{times} times, a degraded copy first, then the photo",
+        "similarity": f"{times} times, the same two pictures",
+    }
+    return "\n\n".join(f"**{title}**\n```text\n{evidence.transcripts[name]}\n```" for name, title in titles.items())
+
+
+def render_evidence(evidence: DebiasEvidence) -> go.Figure:
+    """For the Score tab: every condition's score and weight on one scale."""
+    return conditions_plot(evidence)
