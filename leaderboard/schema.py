@@ -41,7 +41,7 @@ from typing import Any
 
 import pandas as pd
 
-from methods.errors import UserError
+from methods.errors import InputError
 
 DATA = Path(__file__).resolve().parent / "data"
 
@@ -98,7 +98,7 @@ PROVENANCE = ("method", "options", "lmm", "lmm_revision", "dataset", "split", "c
 _DOUBT = re.compile(r"(?:^|; )((?:SUSPECT|conflicts).*)$")
 
 
-class SchemaError(UserError):
+class SchemaError(InputError):
     """A file that does not have the documented form; the sentence names the file and what to change."""
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from PIL import Image
 
-from methods.errors import suggestion
+from methods.errors import InputError, suggestion
 
 if TYPE_CHECKING:
     from methods.images import Decoded
@@ -56,7 +56,7 @@ class Options:
     """Settings of one assessment; each method extends it. Every field is declared with `option(...)`.
 
     Raises:
-        ValueError: a value is outside its field's choices or bounds; the sentence names the option.
+        InputError: a value is outside its field's choices or bounds; the sentence names the option.
     """
 
     seed: int = option(0, "Seeds everything random; the same picture, options and seed give the same score.",
@@ -78,7 +78,7 @@ class Options:
         known = [spec.name for spec in dataclasses.fields(self)]
         for name in changes:
             if name not in known:
-                raise ValueError(f"There is no option {name!r}{suggestion(name, known)}")
+                raise InputError(f"There is no option {name!r}{suggestion(name, known)}")
         return dataclasses.replace(self, **changes)
 
 
@@ -97,12 +97,12 @@ def _typed(name: str, hint: Any, value: Any) -> Any:
     if any(typing.get_origin(kind) is tuple for kind in kinds):
         return tuple(value) if isinstance(value, (list, tuple)) else (value,)
     if bool in kinds and not isinstance(value, bool):
-        raise ValueError(f"Option {name} must be true or false; got {value}.")
+        raise InputError(f"Option {name} must be true or false; got {value}.")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return value
     if int in kinds and float not in kinds and isinstance(value, float):
         if not value.is_integer():
-            raise ValueError(f"Option {name} must be a whole number; got {value}.")
+            raise InputError(f"Option {name} must be a whole number; got {value}.")
         return int(value)
     return float(value) if float in kinds and int not in kinds else value
 
@@ -114,7 +114,7 @@ def _check_option(spec: dataclasses.Field, value: Any) -> None:
     # A tuple option (a subset of the distortions, say) is checked item by item.
     values = value if isinstance(value, tuple) else (value,)
     if choices is not None and any(item not in choices for item in values):
-        raise ValueError(f"Option {spec.name} must be one of {', '.join(map(str, choices))}; got {value}.")
+        raise InputError(f"Option {spec.name} must be one of {', '.join(map(str, choices))}; got {value}.")
     if low is None and high is None:
         return
     for item in values:
@@ -122,7 +122,7 @@ def _check_option(spec: dataclasses.Field, value: Any) -> None:
         if not number or (low is not None and item < low) or (high is not None and item > high):
             bounds = (f"at least {low}" if high is None else f"at most {high}" if low is None
                       else f"between {low} and {high}")
-            raise ValueError(f"Option {spec.name} must be a number {bounds}; got {item}.")
+            raise InputError(f"Option {spec.name} must be a number {bounds}; got {item}.")
 
 
 @dataclass(frozen=True)
@@ -223,12 +223,12 @@ class Method(ABC):
         if self.needs_lmm:
             self.lmm = self._resolve(lmm)
             if self.lmm.image_budget < self.min_images:
-                raise ValueError(
+                raise InputError(
                     f"{self.title} shows up to {self.min_images} pictures in one prompt, but {self.lmm.name} takes "
                     f"{self.lmm.image_budget}; choose another model."
                 )
         elif lmm is not None:
-            raise ValueError(f"{self.title} brings its own network; leave lmm out.")
+            raise InputError(f"{self.title} brings its own network; leave lmm out.")
 
     def _resolve(self, lmm: LMM | str | None) -> LMM:
         if lmm is not None and not isinstance(lmm, str):
@@ -251,7 +251,7 @@ class Method(ABC):
 
         Raises:
             methods.images.ImageError: the source is not a usable picture.
-            ValueError: an unknown option or a bad value.
+            InputError: an unknown option or a bad value.
             methods.lmm.LMMError: the model failed.
         """
         return self.assess_batch([image], **options)[0]
@@ -324,11 +324,11 @@ def method_class(name: str) -> type[Method]:
     """The class behind a registry name; upper case, spaces and underscores are forgiven.
 
     Raises:
-        ValueError: no such method; the sentence suggests the nearest name.
+        InputError: no such method; the sentence suggests the nearest name.
     """
     key = name.strip().lower().replace("_", "-").replace(" ", "-")
     if key not in METHODS:
-        raise ValueError(f"There is no method {name!r}{suggestion(key, METHODS)}")
+        raise InputError(f"There is no method {name!r}{suggestion(key, METHODS)}")
     module, _, attribute = METHODS[key].partition(":")
     return getattr(importlib.import_module(module), attribute)
 
@@ -342,7 +342,7 @@ def load_method(name: str, lmm: LMM | str | None = None, **options: Any) -> Meth
         options: changes to the method's default options.
 
     Raises:
-        ValueError: an unknown method or option; the sentence suggests the nearest name.
+        InputError: an unknown method or option; the sentence suggests the nearest name.
         methods.lmm.LMMError: the model cannot be loaded.
     """
     return method_class(name)(lmm=lmm, **options)

@@ -10,8 +10,12 @@ import difflib
 from collections.abc import Iterable
 
 
-class UserError(ValueError):
+class UserError(Exception):
     """Something that the user can act on; the message is one plain sentence that says what to do next."""
+
+
+class InputError(UserError, ValueError):
+    """What was given cannot be used: an unknown name, a bad value, an unusable file."""
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

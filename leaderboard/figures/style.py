@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from methods.errors import UserError
+from methods.errors import InputError
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -41,7 +41,7 @@ BELOW = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "
 """Places of a legend; what it lists decides which of them leaves the plot most room."""
 
 
-class FigureError(UserError):
+class FigureError(InputError):
     """A figure that this view cannot give; the sentence says what to change."""
 
 

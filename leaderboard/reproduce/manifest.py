@@ -15,13 +15,13 @@ from typing import Any
 import pandas as pd
 
 from leaderboard.schema import DATA, load_board
-from methods.errors import UserError
+from methods.errors import InputError
 
 MANIFESTS = Path(__file__).resolve().parent / "manifests"
 EXPERIMENTS = ("evaluate", "levels", "ratios", "combined", "cross", "encoders", "references")
 
 
-class ManifestError(UserError):
+class ManifestError(InputError):
     """A manifest that is not there or says something that cannot be done."""
 
 

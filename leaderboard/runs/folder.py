@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from methods.errors import UserError
+from methods.errors import InputError
 
 COLUMNS = ("image", "mos", "score", "native_score", "seconds", "error")
 PREDICTIONS, SETTINGS, METRICS, LOCK = "predictions.csv", "run.json", "metrics.json", ".lock"
@@ -28,7 +28,7 @@ PREDICTIONS, SETTINGS, METRICS, LOCK = "predictions.csv", "run.json", "metrics.j
 _SYNC_SECONDS = 1.0  # A kill loses nothing that was written; only a power cut can lose what was not yet synced.
 
 
-class RunError(UserError):
+class RunError(InputError):
     """A run folder that cannot be used; one sentence says what to do."""
 
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from methods.errors import UserError
+from methods.errors import InputError
 from methods.images import PICTURE_SUFFIXES
 
 
-class LayoutError(UserError):
+class LayoutError(InputError):
     """The folder does not hold the dataset as it is distributed; one sentence says what was looked for."""
 
 

@@ -20,13 +20,13 @@ from pathlib import Path
 
 from methods.base import method_class
 from methods.data.rated import RatedSet
-from methods.errors import UserError
+from methods.errors import InputError
 
 TABLE = "folds.csv"
 _MODEL, _STUDENT = "model", "student"
 
 
-class FoldError(UserError):
+class FoldError(InputError):
     """The folder of folds cannot be used; one sentence says what is missing."""
 
 

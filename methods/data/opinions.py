@@ -18,7 +18,7 @@ from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
-from methods.errors import UserError
+from methods.errors import InputError
 from methods.images import PICTURE_SUFFIXES
 
 _IMAGE_COLUMNS = ("image", "images", "imagename", "imagefile", "imagepath", "imageid", "img", "imgname", "distimg",
@@ -29,7 +29,7 @@ _SCORE_COLUMNS = ("mos", "mosmean", "meanmos", "moszscore", "meanopinionscore", 
 _SCALES = ((0.0, 1.0), (1.0, 5.0), (0.0, 5.0), (1.0, 10.0), (0.0, 10.0), (0.0, 100.0))
 
 
-class OpinionError(UserError):
+class OpinionError(InputError):
     """The ratings cannot be used; one sentence says why and what to do."""
 
 

@@ -1,0 +1,1 @@
+"""How the assets that ship are made: the embedded LMM, the embedded student, the reference set."""

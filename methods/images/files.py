@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from PIL import Image
 
-from methods.errors import UserError
+from methods.errors import InputError
 from methods.images.metadata import MetadataError, check_outline
 
 MAX_FILE_BYTES = 256 * 2**20
@@ -42,7 +42,7 @@ _READERS = {
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
-class ImageError(UserError):
+class ImageError(InputError):
     """The source is not a usable picture: one plain sentence that says why, and what to do."""
 
 

@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
 
-class BackboneError(UserError):
+class BackboneError(UserError, RuntimeError):
     """The network cannot be had; one sentence says what to do."""
 
 

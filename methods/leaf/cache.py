@@ -11,7 +11,7 @@ from typing import Any
 from methods.errors import UserError
 
 
-class TeacherError(UserError):
+class TeacherError(UserError, RuntimeError):
     """The teacher cannot go on; one plain sentence."""
 
 

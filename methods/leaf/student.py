@@ -19,7 +19,7 @@ import numpy as np
 from assets import FOLDER
 from methods.agreement.logistic import Logistic4
 from methods.data.opinions import usual_scale
-from methods.errors import UserError
+from methods.errors import InputError
 from methods.leaf.backbones import Backbone, Progress, digest, load_backbone
 from methods.leaf.heads import Head, fit_ridge
 from methods.leaf.ratings import FEWEST_LABELS
@@ -29,7 +29,7 @@ _WEIGHTS, _CARD = "student.safetensors", "card.json"
 _FORMAT, _READS = 2, (1, 2)  # format 1 had no link
 
 
-class StudentError(UserError):
+class StudentError(InputError):
     """A student cannot be loaded or calibrated; one plain sentence."""
 
 

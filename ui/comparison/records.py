@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from methods.errors import UserError
+from methods.errors import InputError
 
 FORMAT = 1
 """Of the JSON that `Comparison.to_dict` writes; a reader refuses a newer one."""
@@ -21,7 +21,7 @@ MOST_PICTURES, MOST_CELLS = 12, 72
 """Of one comparison; more pictures are a job for the folder mode."""
 
 
-class RecordError(UserError):
+class RecordError(InputError):
     """What was read is no comparison of ours; one plain sentence."""
 
 

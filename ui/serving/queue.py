@@ -21,7 +21,7 @@ PATIENCE = 4
 """Single requests that may pass the folders' bench one after the other before a folder's picture has its turn."""
 
 
-class BusyError(UserError):
+class BusyError(UserError, RuntimeError):
     """Nobody gave up their turn in time; the sentence says what to do."""
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from PIL import Image
 
-from methods.errors import UserError
+from methods.errors import InputError
 
 ID = re.compile(r"[a-z2-7]{26}")
 """Of a content id: 130 bits in base 32. Nothing else ever becomes a file name."""
@@ -38,7 +38,7 @@ _MOST_BYTES = 64 * 2**20
 """Unpacked; a file in the store that claims more is not one of ours."""
 
 
-class DamagedError(UserError):
+class DamagedError(InputError):
     """A stored file is not what its name says."""
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from methods.errors import UserError
+from methods.errors import InputError
 from ui.share.entry import ID, TOKEN, DamagedError, Entry, hashed, new_token, pack, unpack
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ SUFFIX, TEMPORARY = ".zip", "writing-"
 HOUR, DAY = 3_600.0, 86_400.0
 
 
-class GoneError(UserError):
+class GoneError(InputError):
     """There is no such comparison, or no longer; the sentence says what may have happened."""
 
 
-class ShareError(UserError):
+class ShareError(InputError):
     """Something could not be stored or deleted; one plain sentence."""
 
 

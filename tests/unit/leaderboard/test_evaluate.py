@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leaderboard import runs, schema
+from leaderboard import schema
 from leaderboard.__main__ import main
 from leaderboard.progress import Progress, duration
 from leaderboard.runs.evaluate import load_run
-from leaderboard.runs.folder import RunFolder
+from leaderboard.runs.folder import Prediction, RunFolder
 from methods.agreement import metrics as stats
 from methods.base import METHODS
 from tests.unit.leaderboard import quick
@@ -296,5 +296,5 @@ def test_progress_tells_rate_and_time_left(capsys):
 def test_predictions_read_back_as_the_same_floats(tmp_path):
     values = [0.1 + 0.2, 1 / 3, 5e-324, 0.9999999999999999]
     with RunFolder(tmp_path / "run") as folder:
-        folder.append(runs.Prediction(str(value), value, value, value, 0.5) for value in values)
+        folder.append(Prediction(str(value), value, value, value, 0.5) for value in values)
     assert [row.score for row in load_run(tmp_path / "run")] == values

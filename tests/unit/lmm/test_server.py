@@ -12,8 +12,8 @@ from methods.lmm.base import LMMError
 from methods.lmm.errors import ModelUnavailable
 from methods.lmm.loading import load_lmm
 from methods.lmm.prompt import Prompt, Turn
+from methods.lmm.server import http as server_http
 from methods.lmm.server.server_lmm import ServerLMM
-from methods.lmm.server.server_lmm import http as server_http
 from tests.unit.lmm.fake_server import MODEL, FakeServer, distribution, expected_text, pieces, said
 
 WORDS = ["excellent", "good", "fair", "poor", "bad"]
