@@ -76,7 +76,7 @@ def main() -> int:
     # Both sides encode every picture anew: a cache across calls would time the cache.
     lmm = load_lmm(chosen.lmm, vision_cache_bytes=0)
     segmenter, standard = Remembered(pictures), Standard(chosen.standard, chosen.k)
-    method = LLMIQA(lmm, segmenter=segmenter, standard=chosen.standard, k=chosen.k)
+    method = LLMIQA(lmm, own_segmenter=segmenter, standard=chosen.standard, k=chosen.k)
     together(method, pictures[:1])
     plain = PlainProcess(lmm.model.name_or_path, lmm)
     plain.ask([prompt for picture in pictures for prompt in prompts_of(picture, segmenter, standard)],

@@ -1,5 +1,5 @@
-"""Methods that score the perceptual quality of a picture with any large multimodal model."""
+"""Methods that score the perceptual quality of an image with any large multimodal model."""
 
-from methods.base import METHODS, Assessment, Evidence, Method, Options, load_method
+from methods.base import METHODS, Assessment, Evidence, Method, Options, Spread, load_method, method_names
 
-__all__ = ["METHODS", "Assessment", "Evidence", "Method", "Options", "load_method"]
+__all__ = ["METHODS", "Assessment", "Evidence", "Method", "Options", "Spread", "load_method", "method_names"]

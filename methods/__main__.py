@@ -70,13 +70,13 @@ def _score(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     from methods.base import load_method, method_class
     from methods.cli.options import add_flags, chosen
     from methods.cli.score import find_pictures, score_paths
-    from methods.lmm.base import LMMError
+    from methods.errors import UserError
 
     # Flags of the chosen method are added before the command line is parsed in full.
     score = parser.parse_args(["score", "x", "--method", method_name]).flags
     try:
         kind = method_class(method_name)
-    except ValueError as error:
+    except UserError as error:
         score.error(str(error))
     add_flags(score, kind)
     arguments = parser.parse_args(argv)
@@ -86,8 +86,8 @@ def _score(parser: argparse.ArgumentParser, argv: list[str]) -> int:
         options = chosen(arguments, kind)
         kind.options.updated(**options)
         found = find_pictures(arguments.paths)
-        method = _quietly(load_method, method_name, arguments.lmm, **options)
-    except (ValueError, LMMError) as error:
+        method = _quietly(load_method, method_name, arguments.lmm, options=options)
+    except (ValueError, UserError) as error:
         score.error(str(error))
     failed = score_paths(method, found, arguments.format, arguments.batch_size)
     return SOME_FAILED if failed else SCORED_ALL

@@ -1,8 +1,9 @@
-"""The contract of every method: a picture in, an `Assessment` with its evidence out; and the registry of methods.
+"""The contract of every method: an image in, an `Assessment` with its evidence out.
 
 A method is one folder with a `method.py`. It declares its options as a dataclass, from which the app, the command
-line and the API are generated, and its evidence as a frozen dataclass, which is everything its tab draws. Nothing
-here imports torch, so listing methods and reading results costs nothing.
+line and the API are generated, and its evidence as a frozen dataclass, which is everything its tab draws. `about.md`
+and `pipeline.svg` beside it are what the page says of it. Nothing here imports torch, so listing methods and reading
+results costs nothing. Names are resolved in `methods.registry`.
 """
 
 from __future__ import annotations
@@ -10,129 +11,43 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
-import importlib
+import inspect
 import math
 import time
-import types
-import typing
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 from PIL import Image
 
-from methods.errors import InputError, suggestion
+from methods.errors import InputError
+from methods.evidence import Evidence, Spread
+from methods.options import Options, merged, option
+from methods.registry import METHODS, load_method, method_class, method_names
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
     from methods.images import Decoded
     from methods.lmm.base import LMM
 
-ImageSource = "Image.Image | Decoded | str | Path | bytes"
+ImageSource: TypeAlias = "Image.Image | Decoded | str | Path | bytes"
 
+__all__ = ["METHODS", "RESERVED", "Assessment", "Evidence", "ImageSource", "Method", "Options", "Spread", "Verdict",
+           "as_decoded", "json_safe", "load_method", "method_class", "method_names", "option"]
 
-def option(default: Any, help: str, *, choices: Sequence[Any] | None = None, low: float | None = None,
-           high: float | None = None, step: float | None = None, advanced: bool = False) -> Any:
-    """A dataclass field of an `Options` class with what a form, a command line and a checker need to know of it.
-
-    Args:
-        default: used when the caller says nothing; the paper's setting unless the help says otherwise.
-        help: one sentence a visitor understands.
-        choices: the allowed values, where they are few.
-        low, high: inclusive bounds of a number.
-        step: a sensible step for a slider.
-        advanced: shown folded away.
-    """
-    metadata = {"help": help, "choices": tuple(choices) if choices is not None else None,
-                "low": low, "high": high, "step": step, "advanced": advanced}
-    if isinstance(default, (list, dict, set)):
-        raise TypeError("Option defaults are immutable; use a tuple.")
-    return field(default=default, metadata=metadata)
-
-
-@dataclass(frozen=True)
-class Options:
-    """Settings of one assessment; each method extends it. Every field is declared with `option(...)`.
-
-    Raises:
-        InputError: a value is outside its field's choices or bounds; the sentence names the option.
-    """
-
-    seed: int = option(0, "Seeds everything random; the same picture, options and seed give the same score.",
-                       low=0, high=2**31 - 1, advanced=True)
-
-    def __post_init__(self) -> None:
-        hints = _option_types(type(self))
-        for spec in dataclasses.fields(self):
-            value = _typed(spec.name, hints[spec.name], getattr(self, spec.name))
-            object.__setattr__(self, spec.name, value)
-            _check_option(spec, value)
-
-    def updated(self, **changes: Any) -> Options:
-        """A copy with some options changed.
-
-        Raises:
-            ValueError: an option that does not exist (the sentence suggests the nearest) or a bad value.
-        """
-        known = [spec.name for spec in dataclasses.fields(self)]
-        for name in changes:
-            if name not in known:
-                raise InputError(f"There is no option {name!r}{suggestion(name, known)}")
-        return dataclasses.replace(self, **changes)
-
-
-@functools.cache
-def _option_types(options: type[Options]) -> dict[str, Any]:
-    return typing.get_type_hints(options)
-
-
-def _typed(name: str, hint: Any, value: Any) -> Any:
-    """`value` as the option declares it: a slider gives 4.0 for 4, JSON a list for a tuple, numpy its own numbers."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or hint is str:
-        return value
-    kinds = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-    if any(typing.get_origin(kind) is tuple for kind in kinds):
-        return tuple(value) if isinstance(value, (list, tuple)) else (value,)
-    if bool in kinds and not isinstance(value, bool):
-        raise InputError(f"Option {name} must be true or false; got {value}.")
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return value
-    if int in kinds and float not in kinds and isinstance(value, float):
-        if not value.is_integer():
-            raise InputError(f"Option {name} must be a whole number; got {value}.")
-        return int(value)
-    return float(value) if float in kinds and int not in kinds else value
-
-
-def _check_option(spec: dataclasses.Field, value: Any) -> None:
-    if value is None and spec.default is None:
-        return
-    choices, low, high = (spec.metadata.get(key) for key in ("choices", "low", "high"))
-    # A tuple option (a subset of the distortions, say) is checked item by item.
-    values = value if isinstance(value, tuple) else (value,)
-    if choices is not None and any(item not in choices for item in values):
-        raise InputError(f"Option {spec.name} must be one of {', '.join(map(str, choices))}; got {value}.")
-    if low is None and high is None:
-        return
-    for item in values:
-        number = isinstance(item, (int, float)) and not isinstance(item, bool) and math.isfinite(item)
-        if not number or (low is not None and item < low) or (high is not None and item > high):
-            bounds = (f"at least {low}" if high is None else f"at most {high}" if low is None
-                      else f"between {low} and {high}")
-            raise InputError(f"Option {spec.name} must be a number {bounds}; got {item}.")
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Why a method gave its score: base of each method's frozen dataclass, everything that its tab draws."""
+RESERVED = frozenset({"self", "name", "method", "image", "images", "lmm", "device", "dtype", "max_pixels", "options",
+                      "batch_size", "updated"})
+"""Names that no option may have: the keywords of `load_method`, `Method.assess` and `mean_opinion.score`."""
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """One picture's quality as one method sees it.
+    """One image's quality as one method sees it.
 
     Attributes:
         score: in [0, 1]; higher is better, always.
@@ -140,12 +55,13 @@ class Assessment:
         native_range: the lowest and highest value that `native_score` can take.
         explanation: Markdown that a person can read.
         evidence: the method's own frozen dataclass.
-        seconds: wall time of this picture's assessment; in a batch, the batch's time shared equally.
+        seconds: wall time of this image's assessment; in a batch, the batch's time shared equally.
         lmm: "name@revision".
         seed: the seed used.
         method: the method's registry name.
         options: the options used, by name.
-        image_notes: what was changed when the picture was read, in plain words.
+        image_notes: what was changed when the image was read, in plain words.
+        max_pixels: the limit that a larger image was scaled down to, or None for `methods.images.MAX_PIXELS`.
     """
 
     score: float
@@ -159,6 +75,7 @@ class Assessment:
     method: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     image_notes: tuple[str, ...] = ()
+    max_pixels: int | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.score) and 0.0 <= self.score <= 1.0):
@@ -192,21 +109,44 @@ def json_safe(value: Any) -> Any:
     return str(value)
 
 
+class _OnClassAndInstance:
+    """Decorates a method that can be called on a class and on an instance: its first argument is the one or the other.
+
+    A class and its instances both have `options`, so that a cost can be asked for before a model is loaded.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        functools.update_wrapper(self, function)  # type: ignore[arg-type]
+
+    def __get__(self, instance: Any, owner: type) -> Callable[..., Any]:
+        return functools.partial(self._function, owner if instance is None else instance)
+
+
 class Method(ABC):
-    """A way to score pictures. Subclasses declare the class attributes and implement `_assess`.
+    """A way to score images. Subclasses declare the class attributes and implement `_assess`.
 
     Class attributes:
-        name: registry name, as in `METHODS`.
+        name: registry name.
         title: as the paper writes it.
         summary: one sentence for the picker.
         citation: BibTeX.
         native_range: lowest and highest native score under the default options.
         needs_lmm: False for a method that brings its own network (the LEAF student).
-        min_images: pictures in one prompt that the LMM must be able to take.
+        min_images: images in one prompt that the LMM must be able to take.
+
+    Attributes:
+        lmms: the loaded models; one, several in an ensemble, none for a method that brings its own network.
 
     Args:
         lmm: the model, or its name for `methods.lmm.load_lmm`; None takes the default for this method and machine.
+        device, dtype, max_pixels: as `load_method`.
         options: changes to the defaults, by name.
+        more: the same as keywords. No option has the name of a constructor's keyword; the class is refused if one has.
+
+    Raises:
+        InputError: an unknown option, a bad value, or a model that cannot be used with this method.
+        methods.lmm.LMMError: the model cannot be loaded.
     """
 
     name: ClassVar[str]
@@ -216,50 +156,93 @@ class Method(ABC):
     native_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     needs_lmm: ClassVar[bool] = True
     min_images: ClassVar[int] = 1
-    options: Options = Options()
+    options: Any = Options()
+    lmms: tuple[LMM, ...] = ()
 
-    def __init__(self, lmm: LMM | str | None = None, **options: Any) -> None:
-        self.options = type(self).options.updated(**options)
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        own = {spec.name for spec in dataclasses.fields(cls.options)}
+        keywords = {name for kind in cls.__mro__ if "__init__" in vars(kind) and kind is not object
+                    for name, parameter in inspect.signature(kind.__init__).parameters.items()
+                    if parameter.kind is not parameter.VAR_KEYWORD}
+        if taken := sorted(own & (keywords | RESERVED)):
+            raise TypeError(f"{cls.__name__} has an option {taken[0]!r}, which is a keyword of its constructor or of "
+                            "load_method, assess or score, and could not be set there; rename one of the two.")
+
+    def __init__(self, lmm: LMM | str | None = None, *, device: str | None = None,
+                 dtype: str | torch.dtype | None = None, max_pixels: int | None = None,
+                 options: Mapping[str, Any] | None = None, **more: Any) -> None:
+        self.options = type(self).options.updated(**merged(options, more))
+        if max_pixels is not None and max_pixels < 1:
+            raise InputError(f"max_pixels must be at least 1; got {max_pixels}.")
+        self.max_pixels, self._device, self._dtype = max_pixels, device, dtype
         if self.needs_lmm:
             self.lmm = self._resolve(lmm)
-            if self.lmm.image_budget < self.min_images:
-                raise InputError(
-                    f"{self.title} shows up to {self.min_images} pictures in one prompt, but {self.lmm.name} takes "
-                    f"{self.lmm.image_budget}; choose another model."
-                )
+            self.lmms = (self.lmm,)
+            needed = self.images_per_prompt(self.options)
+            if self.lmm.image_budget < needed:
+                raise InputError(f"{self.title} shows up to {needed} images in one prompt, but {self.lmm.name} takes "
+                                 f"{self.lmm.image_budget}; choose another model.")
         elif lmm is not None:
             raise InputError(f"{self.title} brings its own network; leave lmm out.")
+        elif device is not None or dtype is not None:
+            raise InputError(f"{self.title} brings its own network; leave device and dtype out.")
 
     def _resolve(self, lmm: LMM | str | None) -> LMM:
         if lmm is not None and not isinstance(lmm, str):
+            if self._device is not None or self._dtype is not None:
+                raise InputError("This model is loaded already; give device and dtype to load_lmm, or name the model.")
             return lmm
         from methods.lmm.loading import default_lmm, load_lmm
 
-        return load_lmm(lmm or default_lmm(self.name))
+        return load_lmm(lmm or default_lmm(self.name), self._device, self._dtype)
 
-    @property
-    def cost(self) -> float:
-        """LMM passes (prompts processed) per picture under the current options."""
-        return 1.0
-
-    def assess(self, image: ImageSource, **options: Any) -> Assessment:
-        """Scores one picture.
+    @_OnClassAndInstance
+    def cost(self: Method | type[Method], options: Options | Mapping[str, Any] | None = None) -> float:
+        """LMM passes (prompts processed) per image. Called on the class, it needs no model.
 
         Args:
-            image: a PIL picture, a `methods.images.Decoded`, a path or the file's bytes.
+            options: all of them, or changes by name; None takes those of the class or instance that is asked.
+
+        Raises:
+            InputError: an unknown option or a bad value.
+        """
+        chosen = options if isinstance(options, Options) else self.options.updated(**(options or {}))
+        return float(self.passes(chosen) * max(len(self.lmms), 1))
+
+    @classmethod
+    def passes(cls, options: Any) -> float:
+        """What a subclass says of its cost: passes per image and LMM under these options."""
+        return 1.0
+
+    @classmethod
+    def images_per_prompt(cls, options: Any) -> int:
+        """The most images in one prompt under these options."""
+        return cls.min_images
+
+    @property
+    def lmm_id(self) -> str:
+        """What computes the score: "name@revision", of an ensemble all of them, joined by commas."""
+        return ", ".join(f"{lmm.name}@{lmm.revision}" for lmm in self.lmms)
+
+    def assess(self, image: ImageSource, **options: Any) -> Assessment:
+        """Scores one image.
+
+        Args:
+            image: a PIL image, a `methods.images.Decoded`, a path or the file's bytes.
             options: changes to this method's options for this call.
 
         Raises:
-            methods.images.ImageError: the source is not a usable picture.
+            methods.images.ImageError: the source is not a usable image.
             InputError: an unknown option or a bad value.
             methods.lmm.LMMError: the model failed.
         """
         return self.assess_batch([image], **options)[0]
 
     def assess_batch(self, images: Sequence[ImageSource], **options: Any) -> list[Assessment]:
-        """Scores several pictures with as few LMM calls as the method can; the order is kept. Errors as `assess`."""
+        """Scores several images with as few LMM calls as the method can; the order is kept. Errors as `assess`."""
         chosen = self.options.updated(**options)
-        decoded = [as_decoded(image) for image in images]
+        decoded = [as_decoded(image, self.max_pixels) for image in images]
         if not decoded:
             return []
         start = time.perf_counter()
@@ -276,19 +259,17 @@ class Method(ABC):
             explanation=verdict.explanation,
             evidence=verdict.evidence,
             seconds=seconds,
-            lmm=self._lmm_id(),
+            lmm=self.lmm_id,
             seed=options.seed,
             method=self.name,
             options=json_safe(options),
             image_notes=tuple(decoded.notes),
+            max_pixels=self.max_pixels,
         )
 
-    def _lmm_id(self) -> str:
-        return f"{self.lmm.name}@{self.lmm.revision}"
-
     @abstractmethod
-    def _assess(self, images: list[Image.Image], options: Options) -> list[Verdict]:
-        """One verdict a picture, in order. Pictures are RGB."""
+    def _assess(self, images: list[Image.Image], options: Any) -> list[Verdict]:
+        """One verdict per image, in order. Images are RGB."""
 
 
 @dataclass(frozen=True)
@@ -302,47 +283,17 @@ class Verdict:
     native_range: tuple[float, float] | None = None
 
 
-def as_decoded(image: ImageSource) -> Decoded:
-    """Any picture source as `Decoded`; a PIL picture is taken through the same checks as a file."""
-    from methods.images import Decoded, decode
-
-    return image if isinstance(image, Decoded) else decode(image)
-
-
-METHODS: dict[str, str] = {
-    "q-bench": "methods.q_bench.method:QBench",
-    "iqarag": "methods.iqarag.method:IQARAG",
-    "llm-iqa": "methods.llm_iqa.method:LLMIQA",
-    "visualquality-r1": "methods.visualquality_r1.method:VisualQualityR1",
-    "leaf": "methods.leaf.method:LEAF",
-    "q-debias": "methods.q_debias.method:QDebias",
-}
-"""Registry name -> "module:class". Imported on first use, so listing the methods stays cheap."""
-
-
-def method_class(name: str) -> type[Method]:
-    """The class behind a registry name; upper case, spaces and underscores are forgiven.
-
-    Raises:
-        InputError: no such method; the sentence suggests the nearest name.
-    """
-    key = name.strip().lower().replace("_", "-").replace(" ", "-")
-    if key not in METHODS:
-        raise InputError(f"There is no method {name!r}{suggestion(key, METHODS)}")
-    module, _, attribute = METHODS[key].partition(":")
-    return getattr(importlib.import_module(module), attribute)
-
-
-def load_method(name: str, lmm: LMM | str | None = None, **options: Any) -> Method:
-    """A ready method.
+def as_decoded(image: ImageSource, max_pixels: int | None = None) -> Decoded:
+    """Any source of an image as `Decoded`; a PIL image is taken through the same checks as a file.
 
     Args:
-        name: one of `METHODS`.
-        lmm: a loaded model, a name for `load_lmm`, or None for the default on this machine.
-        options: changes to the method's default options.
-
-    Raises:
-        InputError: an unknown method or option; the sentence suggests the nearest name.
-        methods.lmm.LMMError: the model cannot be loaded.
+        max_pixels: larger images are scaled down to so many pixels, and noted; None for `methods.images.MAX_PIXELS`.
     """
-    return method_class(name)(lmm=lmm, **options)
+    from methods.images import MAX_PIXELS, Decoded, decode
+
+    if not isinstance(image, Decoded):
+        return decode(image, max_pixels=max_pixels or MAX_PIXELS)
+    if max_pixels is None or image.image.width * image.image.height <= max_pixels:
+        return image
+    smaller = decode(image.image, max_pixels=max_pixels)
+    return Decoded(smaller.image, (*image.notes, *smaller.notes))

@@ -1,4 +1,4 @@
-"""Draws the pipelines of the About tab: `python -m scripts.make_pipelines` writes assets/pipelines/*.svg.
+"""Draws the pipelines of the About tab: `python -m scripts.make_pipelines` writes methods/*/pipeline.svg.
 
 The drawings take their ink from the text around them (currentColor), so that they follow the page's theme; a picture is
 a frame with a hill in it, a model a filled box, everything else an outlined one.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parents[1] / "assets" / "pipelines"
+METHODS = Path(__file__).resolve().parents[1] / "methods"
 ACCENT, SECOND = "#1f8a8a", "#c2703d"
 LINE = 15
 HEAD = "ARROW-HEAD"
@@ -224,9 +224,8 @@ DRAWINGS = {"q-bench": q_bench, "iqarag": iqarag, "llm-iqa": llm_iqa, "visualqua
 
 
 def main() -> None:
-    FOLDER.mkdir(exist_ok=True)
     for name, draw in DRAWINGS.items():
-        (FOLDER / f"{name}.svg").write_text(draw().svg(name), encoding="utf-8")
+        (METHODS / name.replace("-", "_") / "pipeline.svg").write_text(draw().svg(name), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class FoldScorer:
         return {
             "method": self._kind.name, "options": json_safe(self._kind.options.updated(**self._options)),
             "lmm": self._name, "lmm_revision": revision if self._kind.needs_lmm else None,
-            "weights": f"{self._name or self._scorer.method._lmm_id().partition('@')[0]}@{revision}",
+            "weights": f"{self._name or self._scorer.method.lmm_id.partition('@')[0]}@{revision}",
         }
 
     def about(self) -> dict[str, Any]:
@@ -63,7 +63,8 @@ class FoldScorer:
 
     def _ready(self, fold: int) -> Method:
         if not self._kind.needs_lmm:
-            return self._kind(student=str(self._folders[fold]), **self._options)
+            return self._kind(student=str(self._folders[fold]), options=self._options)
         from methods.lmm.transformers_lmm import TransformersLMM
 
-        return load_method(self._kind.name, TransformersLMM(self._folders[fold], name=self._name), **self._options)
+        return load_method(self._kind.name, TransformersLMM(self._folders[fold], name=self._name),
+                           options=self._options)

@@ -50,7 +50,7 @@ class Scorer:
     def __init__(self, method: str | Method, lmm: str | LMM | None = None,
                  options: dict[str, Any] | None = None) -> None:
         with contextlib.redirect_stdout(sys.stderr):
-            self.method = method if isinstance(method, Method) else load_method(method, lmm, **(options or {}))
+            self.method = method if isinstance(method, Method) else load_method(method, lmm, options=options)
 
     def identity(self) -> dict[str, Any]:
         """What every row of one run has in common: method, options, model and its exact weights."""
@@ -60,14 +60,14 @@ class Scorer:
             "options": json_safe(self.method.options),
             "lmm": None if model is None else model.name,
             "lmm_revision": None if model is None else model.revision,
-            "weights": self.method._lmm_id(),
+            "weights": self.method.lmm_id,
         }
 
     def about(self) -> dict[str, Any]:
-        """Facts for the leaderboard that do not decide a score: passes a picture, parameters, training sets."""
+        """Facts for the leaderboard that do not decide a score: passes per image, parameters, training sets."""
         from methods.lmm.catalogue import find
 
-        facts: dict[str, Any] = {"lmm_passes": float(self.method.cost)}
+        facts: dict[str, Any] = {"lmm_passes": self.method.cost()}
         model = self.method.lmm if self.method.needs_lmm else None
         network = getattr(model, "model", None)
         if hasattr(network, "parameters"):
@@ -76,7 +76,7 @@ class Scorer:
         entry = None if model is None else find(model.name.rpartition("#")[2])
         if entry is not None and entry.trained_on is not None:
             facts["training_set"] = "+".join(entry.trained_on) or "none"
-        elif self.method._lmm_id().partition("@")[0] == "embedded":
+        elif self.method.lmm_id.partition("@")[0] == "embedded":
             facts["training_set"] = EMBEDDED_TRAINED_ON
             # A method without training of its own is not training-free on a model that was trained on opinions.
             facts["training_free"] = False

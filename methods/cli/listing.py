@@ -5,45 +5,25 @@ from __future__ import annotations
 import dataclasses
 import textwrap
 
-from methods.base import METHODS, Method, method_class
+from methods.base import method_class, method_names
 from methods.cli.options import describe
-from methods.lmm.base import LMM, LMMError
+from methods.errors import UserError
 
 _WIDTH = 110
 
 
 def listing() -> str:
     """The list as text."""
-    methods = [_method(name) for name in METHODS]
+    methods = [_method(name) for name in method_names()]
     return "\n".join(["METHODS (--method)", "", *methods, "LMMS (--lmm)", "", *_lmms()])
-
-
-class _NamedOnly(LMM):
-    """Stands where a model would be, so that a method can be made and asked for its cost without loading one."""
-
-    name, revision, image_budget = "none", "none", 1_000_000
-
-    def word_logits(self, prompts, words):
-        raise LMMError("No model is loaded for a list.")
-
-    generate = stream = embed = word_logits
-
-
-def cost(kind: type[Method]) -> float:
-    """LMM passes a picture under the default options and with one LMM."""
-    return kind(lmm=_NamedOnly() if kind.needs_lmm else None).cost
 
 
 def _method(name: str) -> str:
     try:
         kind = method_class(name)
-    except ModuleNotFoundError as error:
-        # Only the method's own module may be absent (a partial checkout); a broken import is an error like any other.
-        own = METHODS[name].partition(":")[0]
-        if error.name is None or not (own == error.name or own.startswith(f"{error.name}.")):
-            raise
-        return f"  {name}: not part of this checkout\n"
-    passes = f"{cost(kind):g} LMM passes a picture" if kind.needs_lmm else "brings its own network, no LMM"
+    except UserError as error:  # of another package; the others are listed all the same
+        return f"  {name}: {error}\n"
+    passes = f"{kind.cost():g} LMM passes per image" if kind.needs_lmm else "brings its own network, no LMM"
     low, high = kind.native_range
     lines = [f"  {name}: {kind.title}", *_wrapped(kind.summary, 6), f"      {passes}; native scale {low:g} to {high:g}"]
     for spec in dataclasses.fields(kind.options):

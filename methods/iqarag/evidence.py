@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from methods.base import Evidence
+from methods.evidence import Evidence, Spread, deviation, moved
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,22 @@ class IQARAGEvidence(Evidence):
     interval: tuple[float, float] | None
     transcript_without: str
     transcript_with: str
+
+    def spread(self, score: float) -> Spread:
+        """How other references would move the score, where that was asked for; else how much the words disagree."""
+        scatter = deviation(self.weights, self.probabilities_with, score)
+        if self.interval is None:
+            return Spread.about(score, scatter, f"standard deviation over its {len(self.weights)} words")
+        low, high = (min(max(end, 0.0), 1.0) for end in self.interval)
+        return Spread(low, high, scatter, "95 % of the scores with other references")
+
+    def reason(self, score: float) -> str:
+        """What the references changed, and their range."""
+        if not self.references:
+            return "it was shown no reference"
+        best, worst = max(one.mos for one in self.references), min(one.mos for one in self.references)
+        return (f"{moved(self.score_without, self.score_with)} when it saw {len(self.references)} rated "
+                f"image{'s' if len(self.references) > 1 else ''} of {worst:.2f} to {best:.2f}")
 
 
 def explain(evidence: IQARAGEvidence) -> str:

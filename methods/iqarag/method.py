@@ -6,7 +6,7 @@ Retrieval Feature Extraction (`encoders`), Image Retrieval (`retrieval`), Integr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,7 @@ class IQARAG(Method):
     Args:
         lmm: as for every method.
         references: a `ReferenceSet` in memory, used instead of the one that `reference_set` names.
-        options: changes to the defaults, by name.
+        options, more: changes to the defaults, and what every method takes.
     """
 
     name = "iqarag"
@@ -92,17 +92,21 @@ class IQARAG(Method):
     options = IQARAGOptions()
     min_images = 6
 
-    def __init__(self, lmm: LMM | str | None = None, references: ReferenceSet | None = None, **options: Any) -> None:
-        # The class attribute speaks of the default P; with fewer references a smaller budget will do.
-        self.min_images = type(self).options.updated(**options).P + 1
-        super().__init__(lmm, **options)
+    def __init__(self, lmm: LMM | str | None = None, references: ReferenceSet | None = None, *,
+                 options: Mapping[str, Any] | None = None, **more: Any) -> None:
+        super().__init__(lmm, options=options, **more)
         self.references = references
         self._encoders: dict[str, Encoder] = {}
 
-    @property
-    def cost(self) -> float:
-        """The plain question and the one with references; an interval adds at most one pass a resampled set."""
-        return 1.0 if self.options.P == 0 else 2.0 + self.options.interval
+    @classmethod
+    def passes(cls, options: IQARAGOptions) -> float:
+        """The plain question and the one with references; an interval adds at most one pass per resampled set."""
+        return 1.0 if options.P == 0 else 2.0 + options.interval
+
+    @classmethod
+    def images_per_prompt(cls, options: IQARAGOptions) -> int:
+        """The references and the image itself."""
+        return options.P + 1
 
     def encoder(self, name: str | None = None) -> Encoder:
         """The vision encoder of that name (by default the chosen option), loaded once."""

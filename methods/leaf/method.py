@@ -6,15 +6,19 @@ It needs no LMM: the teacher has done its work before. `LEAF(student=...)` score
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from methods.base import Evidence, Method, Options, Verdict, option
+from methods.base import Evidence, Method, Options, Spread, Verdict, option
 from methods.levels import FIVE_LEVELS
+
+if TYPE_CHECKING:
+    from methods.leaf.student import Student
 
 _MARGIN = 0.05
 """Of the scale: so far beyond its ends a number is rounding, further it is an extrapolation."""
@@ -47,9 +51,25 @@ class LEAFEvidence(Evidence):
     mos_scale: tuple[float, float]
     off_scale: bool
 
+    def spread(self, score: float) -> Spread | None:
+        """From the worst neighbourhood to the best: how quality varies over the image, not how sure the student is."""
+        if self.local is None:
+            return None
+        low, high = (min(max(float(end), 0.0), 1.0) for end in (self.local.min(), self.local.max()))
+        return Spread(min(low, score), max(high, score), None, "from its worst to its best neighbourhood")
+
+    def reason(self, score: float) -> str:
+        """Where the score stands in the population, and how quality varies over the image."""
+        parts = []
+        if self.percentile is not None:
+            parts.append(f"better than {self.percentile:.0f} % of {self.population}")
+        if self.local is not None:
+            parts.append(f"neighbourhoods from {float(self.local.min()):.2f} to {float(self.local.max()):.2f}")
+        return ", ".join(parts)
+
 
 @functools.lru_cache(maxsize=4)
-def _loaded(folder: str | None) -> Any:
+def _loaded(folder: str | None) -> Student:
     from methods.leaf.student import Student
 
     return Student.load(folder) if folder else Student.load()
@@ -60,7 +80,7 @@ class LEAF(Method):
 
     Args:
         student: a `Student`, or the folder of a saved one; None takes the embedded student.
-        options: as for every method.
+        options, more: changes to the defaults, and what every method takes.
     """
 
     name = "leaf"
@@ -74,18 +94,21 @@ class LEAF(Method):
     needs_lmm = False
     options = LEAFOptions()
 
-    def __init__(self, lmm: None = None, student: Any = None, **options: Any) -> None:
-        super().__init__(lmm, **options)
+    def __init__(self, lmm: None = None, student: Student | str | Path | None = None, *,
+                 options: Mapping[str, Any] | None = None, **more: Any) -> None:
+        super().__init__(lmm, options=options, **more)
         is_folder = student is None or isinstance(student, (str, Path))
         self.student = _loaded(str(student) if student is not None else None) if is_folder else student
         self._revision = self.student.revision
 
-    @property
-    def cost(self) -> float:
+    @classmethod
+    def passes(cls, options: LEAFOptions) -> float:
         """No LMM passes."""
         return 0.0
 
-    def _lmm_id(self) -> str:
+    @property
+    def lmm_id(self) -> str:
+        """The student's name and revision."""
         return f"{self.student.name}@{self._revision}"
 
     def _assess(self, images: list[Image.Image], options: LEAFOptions) -> list[Verdict]:
@@ -101,7 +124,7 @@ class LEAF(Method):
         mos = float(student.to_mos(score))
         level = FIVE_LEVELS.word_for(score)
         evidence = LEAFEvidence(
-            student=self._lmm_id(), level=level, percentile=percentile, population=population, local=local, mos=mos,
+            student=self.lmm_id, level=level, percentile=percentile, population=population, local=local, mos=mos,
             mos_scale=student.scale, off_scale=off_scale,
         )
         return Verdict(score=score, native_score=mos, native_range=student.scale, evidence=evidence,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from methods.base import Evidence
+from methods.evidence import Evidence, Spread
 from methods.levels import LevelScheme
 from methods.llm_iqa import aggregation
 
@@ -151,6 +151,25 @@ class LLMIQAEvidence(Evidence):
         means = [None if side[0] is None else aggregation.ensemble(side, lmm_weights) for side in zip(*parts)]
         weighted = lmm_weights is not None and len(set(lmm_weights)) > 1
         return Total(means[0], means[1], final, finals, bounds, aggregation.rescale(final, bounds), lam, weighted)
+
+    def spread(self, score: float) -> Spread | None:
+        """From the worst region to the best: how quality varies over the image, not how sure the method is."""
+        values = self._qualities()
+        return Spread(min(values), max(values), None, "from its worst to its best region") if values else None
+
+    def reason(self, score: float) -> str:
+        """The range of the regions and what the worst one counts."""
+        values = self._qualities()
+        if not values:
+            return "it scored the whole image only"
+        worst = int(np.argmin(values))
+        return (f"its {len(values)} regions score {min(values):.2f} to {max(values):.2f}, the worst on "
+                f"{self.regions[worst].weight:.0%} of the weight")
+
+    def _qualities(self) -> list[float]:
+        """Each region's mean digit over the LMMs, as a fraction of the scale 1..K."""
+        digits = [[region.read(self.reading) for region in lmm.regions] for lmm in self.lmms if lmm.regions]
+        return [float((np.mean(region) - 1) / (self.k - 1)) for region in zip(*digits)]
 
     def _parts(self, scores: LMMScores, reading: str) -> tuple[float | None, float | None]:
         whole = scores.whole.read(reading) if scores.whole else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,8 +53,8 @@ class LLMIQA(Method):
 
     Args:
         lmm: a model, its name, a list of either, or several names joined by commas: the ensemble of section 3.2.
-        segmenter: overrides the option with a `Segmenter` of your own.
-        options: changes to the defaults.
+        own_segmenter: a `Segmenter` of your own, used instead of the one that the option `segmenter` names.
+        options, more: changes to the defaults, and what every method takes.
     """
 
     name = "llm-iqa"
@@ -70,22 +70,18 @@ class LLMIQA(Method):
     native_range = aggregation.native_range(7, uses_global=True, uses_local=True, lam=1.0)
     options = LLMIQAOptions()
 
-    def __init__(self, lmm: LMM | str | Sequence[LMM | str] | None = None, *, segmenter: Segmenter | None = None,
-                 **options: Any) -> None:
+    def __init__(self, lmm: LMM | str | Sequence[LMM | str] | None = None, *, own_segmenter: Segmenter | None = None,
+                 options: Mapping[str, Any] | None = None, **more: Any) -> None:
         members = _members(lmm)
-        super().__init__(members[0], **options)
+        super().__init__(members[0], options=options, **more)
         self.lmms = (self.lmm, *(self._resolve(member) for member in members[1:]))
-        self._segmenter = segmenter
+        self._segmenter = own_segmenter
 
-    @property
-    def cost(self) -> float:
-        """LMM passes a picture: the whole and, on average, 7.2 regions (section 5), for each LMM."""
-        whole = float("whole" in self.options.scored)
-        local = 0.0 if self.options.scored == "whole" else PAPER_REGIONS
-        return len(self.lmms) * (whole + local)
-
-    def _lmm_id(self) -> str:
-        return ", ".join(f"{lmm.name}@{lmm.revision}" for lmm in self.lmms)
+    @classmethod
+    def passes(cls, options: LLMIQAOptions) -> float:
+        """The whole and, on average, 7.2 regions (section 5)."""
+        whole = float("whole" in options.scored)
+        return whole + (0.0 if options.scored == "whole" else PAPER_REGIONS)
 
     def _assess(self, images: list[Image.Image], options: LLMIQAOptions) -> list[Verdict]:
         verdicts = []

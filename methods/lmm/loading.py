@@ -41,14 +41,19 @@ def load_lmm(name: str, device: str | None = None, dtype: str | torch.dtype | No
 
     Args:
         name: "embedded", a catalogue nickname, a Hub id, a folder, or "server:URL#model".
-        device: "cpu", "cuda", "cuda:1" ...; by default the first CUDA device, else the CPU.
+        device: "cpu", "cuda", "cuda:1" ...; by default the first CUDA device, else the CPU. Not for a server.
         dtype: "float32", "bfloat16" or "float16"; by default bfloat16 on CUDA, float32 on the CPU. The embedded model
-            is so small that it always runs in float32.
+            is so small that it runs in float32 if no dtype is named.
         settings: passed on to `TransformersLMM` (`revision`, `vision_cache_bytes`) or `ServerLMM`.
 
     Raises:
         LMMError: the name is unknown, the model is not here and the Hub cannot be reached, the folder holds no
             checkpoint, or the memory does not suffice; one sentence says what to do.
+
+    Example:
+        >>> from methods.lmm import load_lmm
+        >>> load_lmm("embedded").name
+        'embedded'
     """
     name = name.strip()
     if not name.startswith("server:") and (entry := find(name)) is not None:
@@ -87,7 +92,7 @@ def default_lmm(method_name: str) -> str:
     where there is no CUDA device and the catalogue's choice for that method where there is one.
 
     Args:
-        method_name: a key of `methods.base.METHODS`.
+        method_name: one of `methods.base.method_names`.
     """
     specific = f"{ENVIRONMENT}_{method_name.upper().replace('-', '_')}"
     chosen = os.environ.get(specific, "").strip() or os.environ.get(ENVIRONMENT, "").strip()
@@ -107,6 +112,8 @@ def _load(name: str, device: str | None, dtype: str | None, settings: dict[str, 
     if name.startswith("server:"):
         from methods.lmm.server.server_lmm import ServerLMM
 
+        if device is not None or dtype is not None:
+            raise LMMError("The server decides where its model runs and how precisely; leave device and dtype out.")
         url, _, model = name.removeprefix("server:").partition("#")
         return ServerLMM(url, model or None, **settings)
     from methods.lmm.transformers_lmm import TransformersLMM

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from methods.base import Evidence, Method, Options, Verdict, option
+from methods.base import Evidence, Method, Options, Spread, Verdict, option
+from methods.evidence import deviation
 from methods.q_bench.prompts import QUESTIONS
 
 
@@ -31,9 +32,9 @@ class WordEvidence(Evidence):
     """Attributes:
     words: the closed set, best first.
     weights: what each word counts, in [0, 1].
-    logits: as the LMM gave them, one a word.
+    logits: as the LMM gave them, one per word.
     probabilities: their softmax; they sum to 1.
-    transcript: the prompt as text, `<image>` where the picture stands.
+    transcript: the prompt as text, `<image>` where the image stands.
     """
 
     words: tuple[str, ...]
@@ -41,6 +42,16 @@ class WordEvidence(Evidence):
     logits: tuple[float, ...]
     probabilities: tuple[float, ...]
     transcript: str
+
+    def spread(self, score: float) -> Spread:
+        """How much the words that it could have said disagree."""
+        return Spread.about(score, deviation(self.weights, self.probabilities, score),
+                            f"standard deviation over its {len(self.weights)} words")
+
+    def reason(self, score: float) -> str:
+        """The likeliest word."""
+        likeliest = int(np.argmax(self.probabilities))
+        return f"its likeliest word is {self.words[likeliest]}, at {self.probabilities[likeliest]:.0%}"
 
 
 class QBench(Method):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from methods.base import Evidence
+from methods.evidence import Evidence, Spread, deviation, moved
 from methods.q_debias.distortions import DISTORTIONS, SETTINGS
 
 
@@ -69,6 +69,21 @@ class DebiasEvidence(Evidence):
     def degraded(self, distortion: str) -> Image.Image:
         """The degraded picture, pixel for pixel as the LMM saw it."""
         return degrade(self.query, distortion, self.setting, self.seed)
+
+    def spread(self, score: float) -> Spread:
+        """From the lowest condition to the highest."""
+        values = [condition.quality for condition in self.conditions]
+        weights = [condition.weight for condition in self.conditions]
+        return Spread(min(values), max(values), deviation(values, weights, score),
+                      "from its lowest to its highest condition")
+
+    def reason(self, score: float) -> str:
+        """What the degraded copies changed, and which of them most."""
+        change = f"{moved(self.vanilla, self.score)} beside degraded copies"
+        effects = {one.distortion: abs(one.effect) for one in self.conditions if one.effect is not None}
+        if not effects:
+            return change
+        return f"{change}, most by {max(effects, key=lambda name: effects[name]).replace('_', ' ')}"
 
 
 def degrade(image: Image.Image, distortion: str, setting: str = "paper", seed: int = 0) -> Image.Image:

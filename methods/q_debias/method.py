@@ -86,10 +86,10 @@ class QDebias(Method):
     min_images = 2
     options = QDebiasOptions()
 
-    @property
-    def cost(self) -> float:
-        """Two prompts a condition and the vanilla one; they show one picture more than there are conditions."""
-        return 2.0 * len(self.options.distortions) + 1.0
+    @classmethod
+    def passes(cls, options: QDebiasOptions) -> float:
+        """Two prompts per condition and the vanilla one; they show one image more than there are conditions."""
+        return 2.0 * len(options.distortions) + 1.0
 
     def _assess(self, images: list[Image.Image], options: QDebiasOptions) -> list[Verdict]:
         return [verdict for chunk in _chunks(images) for verdict in self._assess_together(chunk, options)]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from methods.base import Assessment, Evidence, ImageSource, Method, Options, Verdict, as_decoded, option
+from methods.base import Assessment, Evidence, ImageSource, Method, Options, Spread, Verdict, as_decoded, option
 from methods.lmm.base import LMMError
 from methods.lmm.prompt import Prompt
 from methods.visualquality_r1.answer import HIGHEST, LOWEST, parse_score, reasoning
@@ -80,6 +80,19 @@ class ReasoningEvidence(Evidence):
     def scores(self) -> tuple[float, ...]:
         return tuple(sample.score for sample in self.samples)
 
+    def spread(self, score: float) -> Spread | None:
+        """The standard deviation of the answers, on the scale of the score; None where it answered once."""
+        if self.deviation is None:
+            return None
+        return Spread.about(score, self.deviation / (HIGHEST - LOWEST),
+                            f"standard deviation of its {len(self.samples)} answers")
+
+    def reason(self, score: float) -> str:
+        """The range of the answers."""
+        if len(self.samples) == 1:
+            return "it answered once"
+        return f"its {len(self.samples)} answers lie between {min(self.scores):.2f} and {max(self.scores):.2f} of 5"
+
 
 class VisualQualityR1(Method):
     """VisualQuality-R1 (section 3; prompt of Table 1) on any LMM that can write."""
@@ -95,11 +108,6 @@ class VisualQualityR1(Method):
 }"""
     native_range = (LOWEST, HIGHEST)
     options = VisualQualityR1Options()
-
-    @property
-    def cost(self) -> float:
-        """The picture is read once, whatever K; each sample is one generated text."""
-        return 1.0
 
     def _assess(self, images: list[Image.Image], options: VisualQualityR1Options) -> list[Verdict]:
         prompts = [prompt(image, options.wording) for image in images]
@@ -118,7 +126,7 @@ class VisualQualityR1(Method):
             As `assess`.
         """
         chosen = self.options.updated(**options)
-        decoded = as_decoded(image)
+        decoded = as_decoded(image, self.max_pixels)
         start = time.perf_counter()
         question = prompt(decoded.image, chosen.wording)
         pieces = []

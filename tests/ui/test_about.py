@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import importlib.util
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from methods.base import METHODS, method_class
-from tests.app_server import REPOSITORY
+from methods.base import METHODS, Method, method_class
+from scripts.make_pipelines import DRAWINGS
 from ui.share.settings import Settings
 from ui.tabs.about import tab as about
-from ui.tabs.about.methods import about as told
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_has_a_paragraph_a_drawing_and_a_citation(name):
-    assert len(told(name).text.split()) > 40
-    assert "\n" not in told(name).text
-    assert told(name).limits.endswith(".")
-    drawing = ElementTree.fromstring(about.pipeline(name))
-    assert drawing.find("{http://www.w3.org/2000/svg}title").text.startswith(method_class(name).title)
-    assert method_class(name).citation.startswith("@")
+    kind = method_class(name)
+    idea, limits = about.about(kind).split("\n\n")
+    assert len(idea.split()) > 40
+    assert limits.startswith("**Keep in mind:** ")
+    assert limits.endswith(".")
+    drawing = ElementTree.fromstring(about.pipeline(kind))
+    assert drawing.find("{http://www.w3.org/2000/svg}title").text.startswith(kind.title)
+    assert kind.citation.startswith("@")
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_drawings_take_their_ink_from_the_page(name):
-    drawing = about.pipeline(name)
+    drawing = about.pipeline(method_class(name))
     assert 'fill="currentColor"' in drawing
     colours = {part[:7] for part in drawing.replace('"#', "§#").split("§") if part.startswith("#")}
     assert colours <= {"#1f8a8a", "#c2703d"}, "only the two accents, which both themes bear"
@@ -34,18 +34,22 @@ def test_drawings_take_their_ink_from_the_page(name):
 
 
 def test_the_drawings_are_up_to_date():
-    path = REPOSITORY / "assets" / "make_pipelines.py"
-    spec = importlib.util.spec_from_file_location("make_pipelines", path)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    assert set(script.DRAWINGS) == set(METHODS)
-    for name, draw in script.DRAWINGS.items():
-        assert draw().svg(name).strip() == about.pipeline(name), "run python assets/make_pipelines.py"
+    assert set(DRAWINGS) == set(METHODS)
+    for name, draw in DRAWINGS.items():
+        assert draw().svg(name).strip() == about.pipeline(method_class(name)), "run python -m scripts.make_pipelines"
 
 
-def test_a_method_that_is_new_is_described_by_its_own_words(monkeypatch):
-    monkeypatch.setattr("ui.tabs.about.methods._ABOUT", {})
-    assert told("q-bench").text.startswith(method_class("q-bench").summary)
+def test_a_method_without_a_page_of_its_own_is_described_by_its_own_words():
+    class New(Method):
+        """Counts the pixels that are too bright.
+
+        And more.
+        """
+
+        summary = "The fewer the better."
+
+    assert about.about(New) == "The fewer the better. Counts the pixels that are too bright."
+    assert about.pipeline(New) == ""
 
 
 def test_privacy_says_what_is_kept_here(tmp_path):

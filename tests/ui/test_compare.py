@@ -17,7 +17,6 @@ from PIL import Image
 from methods.images import ImageError
 from tests.ui.fakes import Mute
 from ui.comparison import running
-from ui.comparison.evidence import spread_of, why
 from ui.components import EXAMPLES, options_form
 from ui.serving import gpu, models
 from ui.serving import zips as folders
@@ -132,11 +131,11 @@ def test_the_shipped_methods_give_spread_and_reason():
 
     for name in models.available_methods():
         found = load_method(name).assess(COFFEE)
-        spread = spread_of(found)
+        spread = found.evidence.spread(found.score)
         assert spread is not None, name
         assert 0 <= spread.low <= spread.high <= 1, name
         assert len(spread.meaning) > 10, name
-        assert len(why(found)) > 10, name
+        assert len(found.evidence.reason(found.score)) > 10, name
 
 
 def test_only_changed_options_are_passed_on():

@@ -32,7 +32,7 @@ class Halves:
 def evidence():
     pixels = np.zeros((60, 120, 3), dtype=np.uint8)
     pixels[:, :60, 0], pixels[:, 60:, 0] = 240, 80
-    return LLMIQA(Fixed(), segmenter=Halves()).assess(Image.fromarray(pixels)).evidence
+    return LLMIQA(Fixed(), own_segmenter=Halves()).assess(Image.fromarray(pixels)).evidence
 
 
 def test_every_region_is_drawn_with_its_score_and_weight(evidence):

@@ -205,7 +205,7 @@ def test_a_rounding_error_is_not_an_error(monkeypatch: pytest.MonkeyPatch):
 
 def test_an_lmm_that_cannot_show_enough_pictures_is_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Mean, "min_images", 3)
-    with pytest.raises(ValueError, match="3 pictures in one prompt"):
+    with pytest.raises(ValueError, match="3 images in one prompt"):
         Mean(FakeLMM())
     monkeypatch.setattr(Mean, "needs_lmm", False)
     with pytest.raises(ValueError, match="brings its own network"):

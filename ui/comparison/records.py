@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from methods.errors import InputError
+from methods.evidence import Spread
 
 FORMAT = 1
 """Of the JSON that `Comparison.to_dict` writes; a reader refuses a newer one."""
@@ -56,22 +57,6 @@ class System:
     title: str
     lmm: str = ""
     options: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Spread:
-    """How far a method's own evidence scatters about its score.
-
-    Attributes:
-        low, high: ends of the bar, in [0, 1].
-        deviation: standard deviation in units of the score, for preferences; None where the bar is no such thing.
-        meaning: what the bar shows, in a few words. It differs from method to method.
-    """
-
-    low: float
-    high: float
-    deviation: float | None
-    meaning: str
 
 
 @dataclass(frozen=True)

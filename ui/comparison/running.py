@@ -17,7 +17,6 @@ from leaderboard.runs import provenance
 from methods.base import Assessment, json_safe, method_class
 from methods.images import ImageError, decode
 from methods.version import VERSION
-from ui.comparison.evidence import spread_of, why
 from ui.comparison.records import MOST_CELLS, MOST_PICTURES, Cell, Comparison, Picture, System
 from ui.serving import gpu, models
 
@@ -121,9 +120,8 @@ def run(comparison: Comparison, paths: Sequence[str], progress: gr.Progress | No
 def _by_cost(systems: Sequence[System]) -> list[int]:
     """Quick ones first, so that something is there at once; of equal cost, in the given order."""
     def cost(index: int) -> float:
-        kind = method_class(systems[index].method)
-        return 0.0 if not kind.needs_lmm else models.cost(systems[index].method, systems[index].lmm,
-                                                          systems[index].options)
+        return method_class(systems[index].method).cost(systems[index].options)
+
     return sorted(range(len(systems)), key=cost)
 
 
@@ -142,8 +140,9 @@ def cell_of(assessment: Assessment, picture: int, system: int) -> Cell:
     return Cell(
         picture=picture, system=system, score=assessment.score, native_score=assessment.native_score,
         native_range=tuple(assessment.native_range), seconds=assessment.seconds, lmm=_public(assessment.lmm),
-        seed=assessment.seed, options=record["options"], explanation=assessment.explanation, why=why(assessment),
-        spread=spread_of(assessment), evidence=record["evidence"], figure=_figure(assessment),
+        seed=assessment.seed, options=record["options"], explanation=assessment.explanation,
+        why=assessment.evidence.reason(assessment.score), spread=assessment.evidence.spread(assessment.score),
+        evidence=record["evidence"], figure=_figure(assessment),
     )
 
 

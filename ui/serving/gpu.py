@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from methods.base import method_class
 from ui.components.errors import as_gradio_error, plain_errors
 from ui.components.uploads import EXAMPLES
 from ui.serving import models
@@ -116,7 +117,7 @@ def assess(
     """
     ready = MethodOf(method, lmm)
     _prepare(ready, progress)
-    passes = _cost(ready, options or {}) * len(images)
+    passes = _cost(method, options or {}) * len(images)
     arguments = {"method": ready, "images": list(images), "options": dict(options or {})}
     job = _Job(_assess, arguments, seconds=15 + SECONDS_A_PASS * passes, yields=one_of_many)
     return _finish(job, progress)
@@ -147,8 +148,8 @@ def stream(
 
 
 @plain_errors
-def _cost(ready: MethodOf, options: dict[str, Any]) -> float:
-    return models.cost(ready.method, ready.lmm, options)
+def _cost(method: str, options: dict[str, Any]) -> float:
+    return method_class(method).cost(options)
 
 
 def _assess(method: Any, images: list[str | bytes], options: dict[str, Any]) -> list[Assessment]:

@@ -12,16 +12,16 @@ comes, elsewhere on first use.
 
 from __future__ import annotations
 
-import copy
 import functools
-import importlib.util
+import logging
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from methods.base import METHODS, Method, method_class
+from methods.base import Method, method_class, method_names
+from methods.errors import UserError
 
 if TYPE_CHECKING:
     from methods.lmm.base import LMM
@@ -32,6 +32,8 @@ ON_SPACE = bool(os.environ.get("SPACE_ID"))
 ROOM_TO_WORK = 1.25
 """A model needs this many times the memory of its weights: pictures and the KV cache come on top."""
 
+log = logging.getLogger(__name__)
+
 _lmms: OrderedDict[str, LMM] = OrderedDict()
 _methods: dict[tuple[str, str], Method] = {}
 _lock = threading.RLock()
@@ -39,13 +41,17 @@ _lock = threading.RLock()
 
 @functools.cache
 def available_methods() -> tuple[str, ...]:
-    """Registry names of the methods whose module is part of this installation, in registry order."""
-    return tuple(name for name, target in METHODS.items() if _exists(target.partition(":")[0]))
+    """Names of the methods that can be used here; one of another package that cannot be loaded is left out."""
+    return tuple(name for name in method_names() if _usable(name))
 
 
-def _exists(module: str) -> bool:
-    package, _, _ = module.rpartition(".")
-    return (not package or _exists(package)) and importlib.util.find_spec(module) is not None
+def _usable(name: str) -> bool:
+    try:
+        method_class(name)
+    except UserError as error:
+        log.warning("%s", error)
+        return False
+    return True
 
 
 @functools.cache
@@ -145,13 +151,6 @@ def method(name: str, lmm_name: str | None = None) -> Method:
     with _lock:
         model = lmm(chosen)
         return _kept((kind.name, chosen), lambda: kind(lmm=model))
-
-
-def cost(name: str, lmm_name: str | None, options: dict[str, Any]) -> float:
-    """LMM passes a picture of a method under these options; errors as `method` and `Options.updated`."""
-    twin = copy.copy(method(name, lmm_name))
-    twin.options = twin.options.updated(**options)
-    return twin.cost
 
 
 def _kept(key: tuple[str, str], make: Callable[[], Method]) -> Method:

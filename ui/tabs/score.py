@@ -1,8 +1,8 @@
 """The Score tab: one photo, one method, one model; the score, why, and what it cost.
 
 Evidence differs from method to method. A method that has more to show than word probabilities gives its own drawing
-as `ui/<method>.py: render_evidence(evidence) -> plotly Figure | None`, with the method's registry name spelled with
-underscores; this tab and any other that lists several methods calls it through `render_evidence` here.
+as `ui/tabs/<method>.py: render_evidence(evidence) -> plotly Figure | None`, with the method's registry name spelled
+with underscores; this tab and any other that lists several methods calls it through `render_evidence` here.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _score(
     path: str, name: str, model: str | None, options: dict[str, Any], progress: gr.Progress | None
 ) -> tuple[Assessment, float]:
     assessment = gpu.assess(name, [path], model, options, progress=progress)[0]
-    return assessment, models.cost(name, model, options)
+    return assessment, method_class(name).cost(options)
 
 
 def _endpoint(picture: gr.Image, method: gr.Dropdown, lmm: gr.Dropdown) -> None:
@@ -198,7 +198,7 @@ def free_text(options: Options) -> tuple[str, ...]:
 
 def render_evidence(assessment: Assessment) -> go.Figure | None:
     """The method's own drawing of its evidence, else its word probabilities, else None."""
-    module = f"ui.{assessment.method.replace('-', '_')}"
+    module = f"ui.tabs.{assessment.method.replace('-', '_')}"
     if importlib.util.find_spec(module) is not None:
         draw = getattr(importlib.import_module(module), "render_evidence", None)
         if draw is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ui.comparison.records import Cell, Comparison, Picture, Spread, System
+from methods.base import Spread
+from ui.comparison.records import Cell, Comparison, Picture, System
 
 TITLES = ("Q-Bench", "LEAF", "Q-Debias", "IQARAG")
 METHODS = ("q-bench", "leaf", "q-debias", "iqarag")

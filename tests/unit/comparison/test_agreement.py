@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from methods.base import Spread
 from methods.visualquality_r1.thurstone import GAMMA
 from methods.visualquality_r1.thurstone import preference as sampled_preference
 from tests.unit.comparison.made import compared
 from ui.comparison.agreement import agreements, order, preference, preferences, verdict
-from ui.comparison.records import Cell, Spread
+from ui.comparison.records import Cell
 
 
 def test_preferences_are_thurstone_s():

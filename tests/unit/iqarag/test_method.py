@@ -171,7 +171,7 @@ class TestInterval:
 
     def test_is_off_by_default(self, method):
         assert method.assess(grey(100)).evidence.interval is None
-        assert method.cost == 2
+        assert method.cost() == 2
 
 
 def test_a_batch_is_one_call_and_equals_single_pictures(method, lmm):
@@ -194,7 +194,7 @@ def test_json_and_registry(method):
     assert json.loads(json.dumps(result.to_dict()))["evidence"]["references"][0]["thumbnail"] == {
         "width": 24, "height": 16}
     assert method_class("IQARAG") is IQARAG
-    assert load_method("iqarag", lmm=BrightnessLMM(), P=3).cost == 2
+    assert load_method("iqarag", lmm=BrightnessLMM(), P=3).cost() == 2
     assert all(spec.metadata["help"] for spec in dataclasses.fields(IQARAGOptions))
 
 

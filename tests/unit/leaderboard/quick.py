@@ -33,7 +33,8 @@ class Quick(Method):
     needs_lmm = False
     options = QuickOptions()
 
-    def _lmm_id(self) -> str:
+    @property
+    def lmm_id(self) -> str:
         return "quick@1"
 
     def _assess(self, images, options):

@@ -194,7 +194,7 @@ def test_pictures_are_scaled_down_and_never_vanish() -> None:
 def test_the_method_explains_itself(rated: tuple) -> None:
     method = load_method("leaf")
     first, second = method.assess_batch(rated[0][:2])
-    assert method.cost == 0
+    assert method.cost() == 0
     assert first.native_range == (0, 100)
     assert first.native_score == pytest.approx(100 * first.score)
     assert first.lmm.startswith("embedded@")

@@ -61,7 +61,7 @@ def picture():
 
 def test_scores_add_up_by_hand(picture):
     lmm = Reader()
-    result = LLMIQA(lmm, segmenter=Halves()).assess(picture)
+    result = LLMIQA(lmm, own_segmenter=Halves()).assess(picture)
     total = result.evidence.total
     assert total.global_ == 4
     assert total.local == pytest.approx(0.6 * 6 + 0.4 * 2)
@@ -74,7 +74,7 @@ def test_scores_add_up_by_hand(picture):
 
 
 def test_expectation_reads_all_digits(picture):
-    result = LLMIQA(Reader(), segmenter=Halves(), reading="expectation").assess(picture)
+    result = LLMIQA(Reader(), own_segmenter=Halves(), reading="expectation").assess(picture)
     digits = np.arange(7, 0, -1)
     weights = np.exp(-np.abs(digits - 4.4))
     assert result.evidence.total.global_ == pytest.approx(float(digits @ weights / weights.sum()), abs=1e-5)
@@ -86,13 +86,13 @@ def test_expectation_reads_all_digits(picture):
 )
 def test_ablations_score_what_they_name(picture, scored, native, calls):
     lmm = Reader()
-    result = LLMIQA(lmm, segmenter=Halves(), scored=scored).assess(picture)
+    result = LLMIQA(lmm, own_segmenter=Halves(), scored=scored).assess(picture)
     assert result.native_score == pytest.approx(native)
     assert len(lmm.calls[0]) == calls
 
 
 def test_plain_mean_complement_and_code_aggregation(picture):
-    method = LLMIQA(Reader(), segmenter=Halves())
+    method = LLMIQA(Reader(), own_segmenter=Halves())
     assert method.assess(picture, weighting="mean").evidence.total.local == 4
     assert method.assess(picture, complement=False).evidence.total.local == 6
     coded = method.assess(picture, aggregation="code")
@@ -100,7 +100,7 @@ def test_plain_mean_complement_and_code_aggregation(picture):
 
 
 def test_an_ensemble_is_the_mean_of_its_members(picture):
-    result = LLMIQA([Reader("a"), Reader("b", shift=1)], segmenter=Halves()).assess(picture)
+    result = LLMIQA([Reader("a"), Reader("b", shift=1)], own_segmenter=Halves()).assess(picture)
     assert result.evidence.total.per_lmm == pytest.approx((8.4, 10.4))
     assert result.native_score == pytest.approx(9.4)
     assert result.lmm == "a@1, b@1"
@@ -109,7 +109,7 @@ def test_an_ensemble_is_the_mean_of_its_members(picture):
 
 def test_lambda_and_weights_change_without_another_pass(picture):
     first, second = Reader("a"), Reader("b", shift=1)
-    evidence = LLMIQA([first, second], segmenter=Halves()).assess(picture).evidence
+    evidence = LLMIQA([first, second], own_segmenter=Halves()).assess(picture).evidence
     again = evidence.rescored(lam=0.5, lmm_weights=(1, 0))
     assert again.final == pytest.approx(4 + 0.5 * 4.4)
     assert again.bounds == (1.5, 10.5)
@@ -117,33 +117,33 @@ def test_lambda_and_weights_change_without_another_pass(picture):
 
 
 def test_rescoring_with_its_own_settings_changes_nothing(picture):
-    evidence = LLMIQA(Reader(), segmenter=Halves(), lam=2.0).assess(picture).evidence
+    evidence = LLMIQA(Reader(), own_segmenter=Halves(), lam=2.0).assess(picture).evidence
     assert evidence.rescored() == evidence.total
 
 
 def test_a_batch_is_one_call_and_equals_single_scores(picture):
     other = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     lmm = Reader()
-    method = LLMIQA(lmm, segmenter=Halves())
+    method = LLMIQA(lmm, own_segmenter=Halves())
     batch = method.assess_batch([picture, other])
     assert len(lmm.calls) == 1
     assert [one.score for one in batch] == [method.assess(one).score for one in (picture, other)]
 
 
 def test_cost_counts_regions_and_models():
-    assert LLMIQA(Reader()).cost == pytest.approx(8.22)
-    assert LLMIQA([Reader(), Reader()], scored="whole").cost == 2
+    assert LLMIQA(Reader()).cost() == pytest.approx(8.22)
+    assert LLMIQA([Reader(), Reader()], scored="whole").cost() == 2
 
 
 def test_the_result_fits_into_json(picture):
-    result = LLMIQA(Reader(), segmenter=Halves()).assess(picture).to_dict()
+    result = LLMIQA(Reader(), own_segmenter=Halves()).assess(picture).to_dict()
     text = json.dumps(result, allow_nan=False)
     assert json.loads(text)["evidence"]["regions"][0]["box"] == [0, 0, 120, 100]
     assert len(text) < 20_000
 
 
 def test_the_explanation_names_the_parts(picture):
-    text = LLMIQA(Reader(), segmenter=Halves()).assess(picture).explanation
+    text = LLMIQA(Reader(), own_segmenter=Halves()).assess(picture).explanation
     assert "**4.00** of 7" in text
     assert "cut by halves" in text
     assert "from 2 to 14" in text

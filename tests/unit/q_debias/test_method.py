@@ -120,7 +120,7 @@ def test_everything_is_asked_in_one_call_about_five_pictures():
     method.assess(photo())
     ((prompts, words),) = lmm.calls
     assert words == ("good", "poor", "yes", "no")
-    assert len(prompts) == method.cost == 9
+    assert len(prompts) == method.cost() == 9
     assert len({image.tobytes() for prompt in prompts for image in prompt.images}) == 5
     assert sum(len(prompt.images) for prompt in prompts) == 17
     assert all(np.array_equal(np.asarray(prompt.images[-1]), np.asarray(photo())) for prompt in prompts)
@@ -130,7 +130,7 @@ def test_a_subset_of_the_distortions():
     method = QDebias(KnownLMM(), distortions=("spatter",))
     assessment = method.assess(photo())
     assert assessment.score == pytest.approx(0.5)
-    assert method.cost == 3
+    assert method.cost() == 3
     assert assessment.evidence.conditions[0].effect is None
     assert "one condition, spatter" in assessment.explanation
     reordered = QDebias(KnownLMM(), distortions=("fog", "zoom_blur")).assess(photo())

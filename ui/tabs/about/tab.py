@@ -4,19 +4,18 @@ versions."""
 from __future__ import annotations
 
 import html
+import importlib.resources
+import inspect
+import sys
 
 import gradio as gr
 
-from assets import FOLDER
-from methods.base import method_class
+from methods.base import Method, method_class
 from ui.comparison.running import versions as computed_by
 from ui.serving import models
 from ui.share.settings import Settings, from_environment
-from ui.tabs.about.methods import about
 
 TITLE = "About"
-
-PIPELINES = FOLDER / "pipelines"
 
 LIMITS = """
 - **A score is an estimate of the mean opinion of many viewers**, not a fact about a photo. On authentic camera photos
@@ -62,21 +61,35 @@ def build(page: gr.Blocks) -> None:
 
 
 def _method(name: str) -> None:
-    kind, told = method_class(name), about(name)
-    read_on = f" [Paper]({told.paper})" if told.paper else ""
-    gr.Markdown(f"### {kind.title}\n\n{told.text}{read_on}")
-    if drawing := pipeline(name):
+    kind = method_class(name)
+    idea, _, limits = about(kind).partition("\n\n")
+    gr.Markdown(f"### {kind.title}\n\n{idea}")
+    if drawing := pipeline(kind):
         gr.HTML(f'<div class="pipeline">{drawing}</div>', padding=False)
-    if told.limits:
-        gr.Markdown(f"**Keep in mind:** {told.limits}")
+    if limits:
+        gr.Markdown(limits)
     with gr.Accordion(f"Cite {kind.title}", open=False):
         gr.Code(kind.citation, language=None, show_label=False, interactive=False)
 
 
-def pipeline(name: str) -> str:
-    """The drawing of a method's pipeline as SVG; "" where there is none."""
-    path = PIPELINES / f"{name}.svg"
-    return path.read_text("utf-8").strip() if path.is_file() else ""
+def about(kind: type[Method]) -> str:
+    """What is said of a method, Markdown: a paragraph, then what to keep in mind. `about.md` of its folder.
+
+    A method without that file is described by its own summary and docstring.
+    """
+    first = " ".join((inspect.getdoc(kind) or "").partition("\n\n")[0].split())
+    return _beside(kind, "about.md") or f"{kind.summary} {first}".strip()
+
+
+def pipeline(kind: type[Method]) -> str:
+    """The drawing of a method's pipeline as SVG, `pipeline.svg` of its folder; "" where there is none."""
+    return _beside(kind, "pipeline.svg")
+
+
+def _beside(kind: type[Method], name: str) -> str:
+    package = sys.modules[kind.__module__].__package__
+    path = importlib.resources.files(package) / name if package else None
+    return path.read_text("utf-8").strip() if path is not None and path.is_file() else ""
 
 
 def privacy(kept: Settings) -> str:

@@ -13,7 +13,6 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from methods.levels import FIVE_LEVELS
-from ui.comparison.evidence import spread_of
 from ui.comparison.tables import csv_text
 from ui.components import lmm_picker, method_picker, plain_errors, required, uploaded
 from ui.components.results import short_model
@@ -44,7 +43,7 @@ class Row:
         found = self.assessment
         if found is None:
             return [self.name, None, "", None, None, None, self.error]
-        spread = spread_of(found)
+        spread = found.evidence.spread(found.score)
         return [self.name, round(found.score, 3), FIVE_LEVELS.word_for(found.score),
                 None if spread is None else round((spread.high - spread.low) / 2, 3), round(found.native_score, 3),
                 round(found.seconds, 2), ""]
@@ -54,7 +53,7 @@ class Row:
         found = self.assessment
         if found is None:
             return [self.name, *[""] * 8, self.error]
-        spread = spread_of(found)
+        spread = found.evidence.spread(found.score)
         ends = ["", ""] if spread is None else [f"{spread.low:.6f}", f"{spread.high:.6f}"]
         return [self.name, f"{found.score:.6f}", f"{found.native_score:.6f}", *ends, f"{found.seconds:.3f}",
                 found.method, short_model(found.lmm), found.seed, ""]

@@ -1,0 +1,5 @@
+"""The command `mean-opinion`."""
+
+from methods.__main__ import main
+
+__all__ = ["main"]
