@@ -1,6 +1,7 @@
-# make setup   .venv with everything the app needs
+# make setup   .venv with everything the app needs, and the command .venv/bin/mean-opinion
 # make demo    the app on http://127.0.0.1:7860 (PORT=8000 make demo for another port)
-# make test    every test; make lint, make constraints, make clean
+# make test    every test
+# make lint    ruff, the direction of imports, types; make constraints, make clean
 # make test-server   ServerLMM against a real vLLM on the CPU, in an environment of its own (3.5 GB)
 
 SHELL := /bin/bash
@@ -30,8 +31,10 @@ $(RUN):
 	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or 3.12 is needed; install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 1; fi
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: requirements.txt constraints.txt | $(RUN)
-	$(INSTALL) -r requirements.txt
+# The project itself is installed in place: an edit needs no second installation, only another pyproject.toml does.
+$(VENV)/.installed: requirements.txt constraints.txt pyproject.toml | $(RUN)
+	$(INSTALL) -r requirements.txt 'setuptools>=77'
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
@@ -51,10 +54,13 @@ test-server: $(VENV)/.installed-dev
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/mypy
 
 constraints: $(VENV)/.installed-dev
 	@{ head -n 1 constraints.txt; $(RUN) -m pip freeze --exclude-editable | sed -E 's/\+(cpu|cu[0-9]+)$$//' \
 	| grep -E '^[A-Za-z0-9_.-]+=='; } > constraints.new && mv constraints.new constraints.txt
 
 clean:
-	rm -rf $(VENV) .venv-vllm .pytest_cache .ruff_cache .hypothesis screenshots
+	rm -rf $(VENV) .venv-vllm .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis build *.egg-info \
+		screenshots

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = ["__version__", "decode", "list_methods", "load_lmm", "load_method", "score"]
 
+_ONE = (str, bytes, bytearray, memoryview, IOBase)
+"""Kinds of one image that Python could also iterate over."""
+
 
 def score(
     images: ImageSource | Iterable[ImageSource],
@@ -84,7 +87,7 @@ def score(
         changes = {}
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1; got {batch_size}.")
-    several = images if _is_several(images) else [images]
+    several: Iterable[Any] = images if isinstance(images, Iterable) and not isinstance(images, _ONE) else [images]
     scores: list[float] = []
     batch: list[Decoded] = []
     for image in several:
@@ -105,10 +108,6 @@ def list_methods() -> list[str]:
         ['q-bench', 'iqarag', 'llm-iqa']
     """
     return list(method_names())
-
-
-def _is_several(images: Any) -> bool:
-    return isinstance(images, Iterable) and not isinstance(images, (str, bytes, bytearray, memoryview, IOBase))
 
 
 def _decoded(image: ImageSource, max_pixels: int | None) -> Decoded:

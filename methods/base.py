@@ -163,7 +163,7 @@ class Method(ABC):
         super().__init_subclass__(**settings)
         own = {spec.name for spec in dataclasses.fields(cls.options)}
         keywords = {name for kind in cls.__mro__ if "__init__" in vars(kind) and kind is not object
-                    for name, parameter in inspect.signature(kind.__init__).parameters.items()
+                    for name, parameter in inspect.signature(vars(kind)["__init__"]).parameters.items()
                     if parameter.kind is not parameter.VAR_KEYWORD}
         if taken := sorted(own & (keywords | RESERVED)):
             raise TypeError(f"{cls.__name__} has an option {taken[0]!r}, which is a keyword of its constructor or of "

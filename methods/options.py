@@ -47,7 +47,7 @@ class Options:
                        low=0, high=2**31 - 1, advanced=True)
 
     def __post_init__(self) -> None:
-        hints = _option_types(type(self))
+        hints = _option_types(type(self))  # type: ignore[arg-type]  # mypy takes a dataclass for unhashable
         for spec in dataclasses.fields(self):
             value = _typed(spec.name, hints[spec.name], getattr(self, spec.name))
             object.__setattr__(self, spec.name, value)

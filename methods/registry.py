@@ -97,7 +97,7 @@ def load_method(
         >>> method.options.segmenter, method.options.k
         ('felzenszwalb', 5)
     """
-    named = {"device": device, "dtype": dtype, "max_pixels": max_pixels, "options": options}
+    named: dict[str, Any] = {"device": device, "dtype": dtype, "max_pixels": max_pixels, "options": options}
     # Only what was given, so that a constructor need not name what it hands on.
     return method_class(name)(lmm, **{key: value for key, value in named.items() if value is not None}, **more)
 

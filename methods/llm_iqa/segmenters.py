@@ -162,7 +162,14 @@ class Sam2Segmenter:
         ensure_torchvision()
         import torch
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-        from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES, build_sam2_hf
+
+        try:
+            from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES, build_sam2_hf
+        except ModuleNotFoundError as error:
+            if error.name != "sam2":
+                raise
+            raise SegmenterError(f'SAM 2 is not installed; run pip install "mean-opinion[sam2]", or choose the '
+                                 f"segmenter {EMBEDDED!r}, which needs none.") from error
 
         if checkpoint not in HF_MODEL_ID_TO_FILENAMES:
             raise SegmenterError(f"There is no SAM 2 checkpoint {checkpoint!r}; choose from {', '.join(SEGMENTERS)}.")
