@@ -1,6 +1,11 @@
-"""The one decoder: a path, bytes or a PIL image in; upright 8-bit RGB with notes out, or one sentence why not."""
+"""The one decoder: a path, bytes, a data: address or a PIL image in; upright 8-bit RGB with notes out, or one sentence
+why not."""
 
 from methods.images.decoding import MAX_PIXELS, PICTURE_SUFFIXES, Decoded, decode, resolve_inside
-from methods.images.files import MAX_FILE_BYTES, ImageError
+from methods.images.errors import ImageError
+from methods.images.files import MAX_FILE_BYTES, from_data_url
 
-__all__ = ["MAX_FILE_BYTES", "MAX_PIXELS", "PICTURE_SUFFIXES", "Decoded", "ImageError", "decode", "resolve_inside"]
+__all__ = [
+    "MAX_FILE_BYTES", "MAX_PIXELS", "PICTURE_SUFFIXES", "Decoded", "ImageError", "decode", "from_data_url",
+    "resolve_inside",
+]  # fmt: skip

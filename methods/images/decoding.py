@@ -17,11 +17,14 @@ from typing import IO, Any
 
 from PIL import Image
 
-from methods.images.files import MAX_FILE_BYTES, ImageError, open_stream, opened
+from methods.images.bitmaps import decode_indexed_bmp, decode_scaled_pnm, is_indexed
+from methods.images.containers import Samples, check_complete, content_of, largest_value
+from methods.images.errors import DamagedError, ImageError, UnsupportedError
+from methods.images.files import open_stream, opened
+from methods.images.jpeg import decode_jpeg
 from methods.images.metadata import bounded, exif_fits, gif_frames, tiff_pages
-from methods.images.pixels import note_depth, to_rgb, to_workable
-
-__all__ = ["MAX_FILE_BYTES", "MAX_PIXELS", "PICTURE_SUFFIXES", "Decoded", "ImageError", "decode", "resolve_inside"]
+from methods.images.pixels import to_rgb, to_workable
+from methods.images.tiff import ALWAYS_READ
 
 MAX_PIXELS = 24_000_000
 """A phone's 12 and 24 megapixel photos pass in full; a larger picture is scaled down to this many pixels."""
@@ -69,8 +72,8 @@ def decode(source: Any, *, max_pixels: int = MAX_PIXELS) -> Decoded:
     """Reads one picture.
 
     Args:
-        source: a path (str or os.PathLike), a file's content (bytes, bytearray, memoryview), a binary file object,
-            a PIL picture (it is left as it is), or a `Decoded`, which is returned unchanged.
+        source: a path (str or os.PathLike), a file's content (bytes, bytearray, memoryview), a data: address (str), a
+            binary file object, a PIL picture (it is left as it is), or a `Decoded`, which is returned unchanged.
         max_pixels: the most pixels of the result, at least 1. A larger picture is scaled down, and noted. Decoding
             claims at most 32 bytes for each of them, or 256 MiB where that is more; a file that needs more is refused
             from its header.
@@ -90,15 +93,12 @@ def decode(source: Any, *, max_pixels: int = MAX_PIXELS) -> Decoded:
         if source.width < 1 or source.height < 1:
             raise ImageError("The picture has no pixels; choose another one.")
         with bounded():
-            return _finish(source, max_pixels)
-    with open_stream(source) as stream, bounded(), opened(stream) as picture:
+            deep = any(";16" in str(tile.args) for tile in getattr(source, "tile", ()))
+            return _finish(source, max_pixels, Samples(16 if deep else 8))
+    with open_stream(source) as stream, bounded(), opened(stream) as picture, content_of(stream) as content:
         _check_size(picture, max_pixels)
         notes = _frame_notes(picture, stream)
-        width, height = picture.size
-        if picture.format in ("JPEG", "MPO") and width * height > max_pixels:
-            # libjpeg skips the fine DCT coefficients, so a 200-megapixel photo never exists in full.
-            picture.draft(picture.mode, _fitted(picture.size, max_pixels))
-        return _finish(picture, max_pixels, notes, (width, height))
+        return _finish(picture, max_pixels, check_complete(picture, content), notes, content)
 
 
 def resolve_inside(path: str | os.PathLike[str], roots: Sequence[str | os.PathLike[str]]) -> Path:
@@ -185,27 +185,59 @@ def _fitted(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
     return min(new_width, max_pixels // new_height), new_height
 
 
-def _finish(
-    picture: Image.Image, max_pixels: int, notes: Sequence[str] = (), full_size: tuple[int, int] | None = None
-) -> Decoded:
-    """Decodes the pixels, and makes them upright, small enough and 8-bit RGB."""
-    notes = list(notes)
-    note_depth(picture, notes)
-    # Pillow turns a TIFF itself while loading; a PNG may tell its orientation only at its end.
-    before = _orientation(picture, notes) if picture.format == "TIFF" else 1
-    try:
+def _loaded(picture: Any, content: Any, max_pixels: int) -> Image.Image:
+    """The picture's pixels, by the reader that reads its kind completely and rightly; its `info` is the picture's."""
+    if picture.format in ("JPEG", "MPO"):
+        # libjpeg skips the fine DCT coefficients, so a 200-megapixel photo never exists in full.
+        wanted = _fitted(picture.size, max_pixels)
+        factor = min(picture.width // wanted[0], picture.height // wanted[1])
+        scale = next(scale for scale in (8, 4, 2, 1) if factor >= scale)
+        image = decode_jpeg(content, picture.mode, picture.size, scale)
+    elif picture.format == "BMP" and is_indexed(content):
+        image = decode_indexed_bmp(content, picture.size)
+    elif picture.format == "PPM" and picture.tile[0].codec_name == "ppm":
+        channels, place = len(picture.getbands()), picture.tile[0].offset
+        image = decode_scaled_pnm(content, place, picture.size, channels, largest_value(picture))
+    else:
         picture.load()
-        after = _orientation(picture, notes)
-        full_size = full_size or picture.size
-        workable = to_workable(picture, notes)
+        return picture
+    image.info.update(picture.info)
+    return image
+
+
+def _finish(
+    picture: Any, max_pixels: int, samples: Samples, notes: Sequence[str] = (), content: Any = None
+) -> Decoded:
+    """Decodes the pixels, and makes them upright, small enough and 8-bit RGB; without `content` by Pillow alone."""
+    notes = list(notes)
+    full_size = picture.size
+    # Pillow turns a TIFF itself while loading, also where only XMP asks for it; a PNG may tell its orientation only at
+    # its end.
+    is_tiff = picture.format == "TIFF"
+    before = _orientation(picture, notes) if is_tiff else 1
+    try:
+        if content is None:
+            picture.load()
+            loaded = picture
+        else:
+            if is_tiff:
+                picture.info.pop("xmp", None)
+            loaded = _loaded(picture, content, max_pixels)
+        after = 1 if is_tiff else _orientation(loaded, notes)
+        if loaded is picture:  # A HEIC file may only tell its size in its pixels.
+            full_size = loaded.size
+        workable = to_workable(loaded, notes, samples)
         size = _fitted(workable.size, max_pixels)
         if size != workable.size:
             workable = workable.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-        image = to_rgb(workable, picture.info.get("icc_profile"), notes)
+        image = to_rgb(workable, loaded.info.get("icc_profile"), notes)
     except ImageError:
         raise
     except Exception as error:  # The codecs raise whatever a damaged file leads them to.
-        raise ImageError("The picture is damaged or incomplete and cannot be scored; copy or save it again.") from error
+        compression = picture.tag_v2.get(259) if is_tiff else 1
+        if is_tiff and compression not in ALWAYS_READ:
+            raise UnsupportedError(f"TIFF compression {compression}") from error
+        raise DamagedError from error
     if after in _TRANSPOSE:
         image = image.transpose(_TRANSPOSE[after][0])
     turned = after if after in _TRANSPOSE else before
@@ -222,13 +254,24 @@ def _finish(
     return Decoded(image, tuple(notes))
 
 
-def _orientation(picture: Image.Image, notes: list[str]) -> int:
-    """EXIF orientation 1 to 8; 1 where there is none."""
+def _orientation(picture: Any, notes: list[str]) -> int:
+    """EXIF orientation 1 to 8; 1 where there is none.
+
+    Only what the format's own standard says counts: Pillow's `getexif` would also take it from XMP and from text.
+    """
     damaged = "Its EXIF data is damaged and was ignored."
+    content = picture.info.get("exif")
     try:
-        if not exif_fits(picture.info.get("exif")):
+        if picture.format == "TIFF":
+            value = picture.tag_v2.get(_ORIENTATION, 1)
+        elif not content:
+            return 1
+        elif exif_fits(content):
+            exif = Image.Exif()
+            exif.load(content)
+            value = exif.get(_ORIENTATION, 1)
+        else:
             raise ValueError("The EXIF data claims more than any camera writes.")
-        value = picture.getexif().get(_ORIENTATION, 1)
     except Exception:  # Pillow raises many kinds here, and the pixels do not depend on it.
         if damaged not in notes:
             notes.append(damaged)

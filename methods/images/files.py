@@ -7,18 +7,21 @@ files of a bounded size are opened, only by the readers in the table, and no pix
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import importlib
 import io
 import os
+import re
 import stat
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from PIL import Image
 
-from methods.errors import InputError
+from methods.images.errors import DamagedError, ImageError, UnsupportedError
 from methods.images.metadata import MetadataError, check_outline
 
 MAX_FILE_BYTES = 256 * 2**20
@@ -39,16 +42,17 @@ _READERS = {
     "JPEG2000": "PIL.Jpeg2KImagePlugin",
     "PPM": "PIL.PpmImagePlugin",
 }
+# How Pillow's readers begin to say that a file's kind is not theirs, rather than that it is damaged.
+_UNSUPPORTED = re.compile(r"(unsupported|unknown (pixel mode|compression)|cannot handle|not yet supported).*", re.I)
+_COLOUR_MAP = 320  # the one tag whose absence is the same error
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-
-
-class ImageError(InputError):
-    """The source is not a usable picture: one plain sentence that says why, and what to do."""
 
 
 @contextlib.contextmanager
 def open_stream(source: Any) -> Iterator[IO[bytes]]:
     """A seekable binary stream of at most MAX_FILE_BYTES."""
+    if isinstance(source, str) and source.startswith("data:"):
+        source = from_data_url(source)
     if isinstance(source, (str, os.PathLike)):
         with _open_path(os.fspath(source)) as stream:
             yield stream
@@ -63,6 +67,25 @@ def open_stream(source: Any) -> Iterator[IO[bytes]]:
         raise ImageError("The file is empty; choose another one or copy it again.")
     _check_bytes(len(content))
     yield io.BytesIO(content)
+
+
+def from_data_url(address: str) -> bytes:
+    """The file inside a data: address (RFC 2397), base64 or percent-encoded.
+
+    Raises:
+        ImageError: it is no such address, is too large, or its base64 is damaged.
+    """
+    head, comma, body = address.partition(",")
+    if not head.startswith("data:") or not comma:
+        raise ImageError("The data: address has no content; give the picture as a file.")
+    _check_bytes(len(body) * 3 // 4)
+    content = urllib.parse.unquote_to_bytes(body)
+    if head.endswith(";base64"):
+        try:
+            content = base64.b64decode(b"".join(content.split()), validate=True)
+        except ValueError as error:
+            raise ImageError("The data: address is damaged or incomplete; give the picture as a file.") from error
+    return content
 
 
 def _open_path(path: str | bytes) -> IO[bytes]:
@@ -148,7 +171,13 @@ def opened(stream: IO[bytes]) -> Iterator[Image.Image]:
             yield picture
         return
     if failure is not None:
-        raise ImageError("The file starts like a picture but is damaged; copy or save it again.") from failure
+        kind = _UNSUPPORTED.search(str(failure))
+        cause = failure.__cause__
+        if isinstance(cause, KeyError) and cause.args[0] != _COLOUR_MAP:  # Pillow looks TIFF's compression up.
+            raise UnsupportedError(f"TIFF compression {cause}") from failure
+        if kind is not None:
+            raise UnsupportedError(f"its reader says {kind[0]!r}") from failure
+        raise DamagedError("it only starts like a picture") from failure
     raise ImageError(f"The file is not a picture that can be read here; save it as {READS}.")
 
 

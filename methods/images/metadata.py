@@ -11,9 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import mmap
 import os
-import re
 import struct
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -23,7 +21,7 @@ MAX_TAGS = 1000  # in one directory; a camera writes about 60
 MAX_TAG_BYTES = 64 * 2**20  # of one directory, which a layered TIFF may need
 MAX_TAG_VALUES = 500_000  # numbers of one directory: the strips or tiles of the largest pictures
 MAX_EXIF_BYTES = 2**20
-MAX_SEGMENTS, MAX_SEGMENT_BYTES, MAX_SCANS = 2000, 32 * 2**20, 500  # of a JPEG
+MAX_SEGMENTS, MAX_SEGMENT_BYTES = 2000, 32 * 2**20  # of a JPEG
 MAX_CHUNKS, MAX_PIXEL_CHUNKS = 10_000, 300_000  # of a PNG
 MAX_GIF_BLOCKS, MAX_GIF_COMMENT, MAX_GIF_STEPS = 20_000, 2**18, 1_500_000
 
@@ -32,8 +30,6 @@ _bounded: ContextVar[bool] = ContextVar("bounded", default=False)
 _UNIT = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _KEPT_AS_BYTES = (1, 2, 7)
 _PIXEL_CHUNKS = (b"IDAT", b"fdAT", b"fcTL")
-# A marker inside a JPEG's entropy-coded data, which escapes its own 0xff and may hold restart markers.
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 class MetadataError(ValueError):
@@ -150,7 +146,6 @@ def _check_directory(stream: IO[bytes], endian: str, big: bool) -> None:
 
 def _check_jpeg(stream: IO[bytes]) -> None:
     segments = held = exif = 0
-    progressive = False
     for _ in range(100_000):
         byte = stream.read(1)
         if byte == b"":
@@ -163,12 +158,9 @@ def _check_jpeg(stream: IO[bytes]) -> None:
         if marker == b"":
             return
         if marker == b"\xda":
-            if progressive:
-                _check_scans(stream)
             return
         if marker in b"\x00\x01" or 0xD0 <= marker[0] <= 0xD9:
             continue
-        progressive |= marker == b"\xc2"
         length = max(int.from_bytes(stream.read(2), "big") - 2, 0)
         start = stream.read(min(len(_EXIF), length))
         stream.seek(length - len(start), os.SEEK_CUR)
@@ -177,27 +169,6 @@ def _check_jpeg(stream: IO[bytes]) -> None:
         if segments > MAX_SEGMENTS or held > MAX_SEGMENT_BYTES or exif > MAX_EXIF_BYTES:
             raise MetadataError("The segments before the pixels are too many or too large.")
     raise MetadataError("There is too much between the segments.")
-
-
-def _check_scans(stream: IO[bytes]) -> None:
-    """Counts a progressive JPEG's scans: each one goes over all pixels again, however short it is."""
-    with _content(stream) as content:
-        place, scans = stream.tell(), 1
-        while scans <= MAX_SCANS:
-            found = _MARKER.search(content, place)
-            if found is None or found[0] == b"\xff\xd9":
-                return
-            scans += found[0] == b"\xff\xda"
-            # The tables between two scans are segments of their own.
-            place = found.end() + max(int.from_bytes(content[found.end():found.end() + 2], "big"), 2)
-    raise MetadataError("The picture has too many scans.")
-
-
-def _content(stream: IO[bytes]) -> Any:
-    """The stream's bytes, a context, without a copy where that can be had."""
-    if isinstance(stream, io.BytesIO):
-        return contextlib.nullcontext(stream.getvalue())
-    return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _check_png(stream: IO[bytes]) -> None:

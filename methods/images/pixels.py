@@ -14,47 +14,40 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from methods.images.files import ImageError
+from methods.images.containers import Samples
+from methods.images.errors import DamagedError, ImageError, UnsupportedError
 
 _ROWS = 256  # Deep pixels are converted in strips of rows, so that the float copy stays small.
 _MAX_PROFILE_BYTES = 4 * 2**20
 _WHITE = 255
 
 
-def note_depth(picture: Any, notes: list[str]) -> None:
-    """Notes colour of more than 8 bits a channel, which Pillow's readers scale to 8 bits without a word.
+def to_workable(picture: Image.Image, notes: list[str], samples: Samples) -> Image.Image:
+    """A mode in which Pillow can scale well (L, LA, RGB, RGBA, CMYK, LAB), with at most 8 bits per channel.
 
-    To be called before the pixels are loaded: only the reader's raw mode, "RGB;16B" say, or a HEIC file's header
-    tells of it.
-    """
-    raw_modes = [str(tile.args) for tile in getattr(picture, "tile", ())]
-    depth = picture.info.get("bit_depth", 8)
-    if picture.mode.startswith("I;16"):
-        return
-    if any(";16" in raw_mode for raw_mode in raw_modes):
-        depth = 16
-    if isinstance(depth, int) and depth > 8:
-        notes.append(f"Its {depth}-bit values were scaled to 8 bits.")
-
-
-def to_workable(picture: Image.Image, notes: list[str]) -> Image.Image:
-    """A mode in which Pillow can scale well (L, LA, RGB, RGBA, CMYK, LAB), with at most 8 bits a channel.
+    Args:
+        picture: loaded.
+        notes: gets a sentence where values were scaled.
+        samples: what the file declares of them.
 
     Raises:
         ImageError: the pixel values are not numbers, or the mode is unknown.
     """
     mode = picture.mode
+    deep = mode == "F" or mode.startswith("I")
+    if samples.bits > 8 and not deep:  # Its reader has scaled it without a word.
+        notes.append(_depth_note(samples.bits))
     if mode in ("L", "LA", "RGB", "RGBA", "CMYK", "LAB"):
         if mode in ("L", "RGB") and "transparency" in picture.info:
             return picture.convert("RGBA")
         return picture
-    if mode == "F" or mode.startswith("I"):
-        return _deep_to_8_bit(picture, notes)
+    if deep:
+        return _deep_to_8_bit(picture, notes, samples)
     if mode == "P":
         return picture.convert("RGBA" if "transparency" in picture.info else "RGB")
     target = {"1": "L", "PA": "RGBA", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "YCbCr": "RGB", "HSV": "RGB"}.get(mode)
     if target is None:
-        raise ImageError(f"Pictures with {mode} pixels cannot be read; save it as an RGB picture.")
+        raise UnsupportedError(f"{mode} pixels")
     if mode == "1" and "transparency" in picture.info:
         target = "RGBA"
     return picture.convert(target)
@@ -81,23 +74,29 @@ def to_rgb(picture: Image.Image, profile: Any, notes: list[str]) -> Image.Image:
 # --- 16 bits, 32 bits, float ------------------------------------------------------------------------------------------
 
 
-def _deep_to_8_bit(picture: Image.Image, notes: list[str]) -> Image.Image:
-    """Grey of more than 8 bits. The full range of the number format becomes 0..255: stretching to the picture's own
-    darkest and brightest pixel would change the contrast, which is a part of its quality."""
+def _depth_note(bits: int) -> str:
+    return f"Its {bits}-bit values were scaled to 8 bits."
+
+
+def _deep_to_8_bit(picture: Image.Image, notes: list[str], samples: Samples) -> Image.Image:
+    """Grey of more than 8 bits. The declared range, or else the full range of the number format, becomes 0..255:
+    stretching to the picture's own darkest and brightest pixel would change the contrast, a part of its quality."""
     low, high = np.inf, -np.inf
     for strip in _strips(picture):
         if not np.isfinite(strip).all():
             raise ImageError("Some of the picture's float values are not numbers; replace them and save it again.")
         low, high = min(low, float(strip.min())), max(high, float(strip.max()))
-    is_float = picture.mode == "F"
-    if picture.mode.startswith("I;16"):
-        low, span, how = 0.0, 65535.0, "Its 16-bit values were scaled to 8 bits."
-    elif is_float and low >= 0 and high <= 1:
+    white = samples.white or (65_535 if picture.mode.startswith("I;16") else None)
+    if white is not None:
+        if high > white:
+            raise DamagedError(f"its brightest value is {high:g}, but it declares {white} to be white")
+        low, span, how = 0.0, float(white), _depth_note(samples.bits if samples.bits > 8 else 16)
+    elif picture.mode == "F" and low >= 0 and high <= 1:
         low, span, how = 0.0, 1.0, "Its float values from 0 to 1 were scaled to 8 bits."
     elif low >= 0 and high <= 255:
         low, span, how = 0.0, 255.0, "Its values from 0 to 255 were rounded to 8 bits."
     elif low >= 0 and high <= 65535:
-        low, span, how = 0.0, 65535.0, "Its 16-bit values were scaled to 8 bits."
+        low, span, how = 0.0, 65535.0, _depth_note(16)
     else:
         span = high - low
         how = f"Its values from {low:g} to {high:g} were stretched to 8 bits."
@@ -107,6 +106,8 @@ def _deep_to_8_bit(picture: Image.Image, notes: list[str]) -> Image.Image:
     top = 0
     for strip in _strips(picture):
         scaled = np.rint((strip.astype(np.float64) - low) * (255.0 / span)).astype(np.uint8)
+        if samples.inverted:
+            scaled = 255 - scaled
         if isinstance(transparent, int) and picture.mode.startswith("I"):
             scaled[strip == transparent] = _WHITE
         result.paste(Image.fromarray(scaled), (0, top))

@@ -12,6 +12,7 @@ import sys
 import pytest
 from gradio_client import handle_file
 from gradio_client.exceptions import AppError
+from PIL import Image
 
 from ui.components import EXAMPLES
 from ui.tabs.api.snippets import ENDPOINTS, MCP_PATH, snippets
@@ -86,7 +87,7 @@ def test_rank_puts_the_better_picture_first(client):
     ("compare", {"pictures": ["/etc/passwd"], "methods": ["leaf"]}, "not one of your uploads"),
     ("compare", {"pictures": [{"path": "/etc/passwd"}], "methods": ["leaf"]}, "not one of your uploads"),
     ("compare", {"pictures": ["http://127.0.0.1:1/a.png"], "methods": ["leaf"]}, "could not be fetched"),
-    ("compare", {"pictures": ["data:image/png;base64,!"], "methods": ["leaf"]}, "is empty"),
+    ("compare", {"pictures": ["data:image/png;base64,!"], "methods": ["leaf"]}, "data: address is damaged"),
     ("compare", {"pictures": [7], "methods": ["leaf"]}, "A picture is"),
     ("compare", {"pictures": "photo", "methods": ["leaf"]}, "is a list"),
     ("compare", {"pictures": [handle_file(COFFEE)], "methods": ["no-method"]}, "There is no method"),
@@ -132,3 +133,13 @@ def test_the_tools_say_what_they_take_and_take_an_address_or_the_picture_itself(
     assert "'seed': 2" in scored.content[0].text
     assert refused.isError
     assert "root:" not in refused.content[0].text
+
+
+def test_a_cmyk_jpeg_scores_the_same_as_a_data_address_and_as_an_upload(client, tmp_path):
+    path = tmp_path / "print.jpg"
+    with Image.open(EXAMPLES / "coffee.jpg") as photo:
+        photo.convert("CMYK").save(path, quality=90)
+    address = "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode()
+    pictures = (handle_file(path), {"url": address, "meta": {"_type": "gradio.FileData"}})
+    scores = [client.predict(picture, "leaf", "embedded", {}, api_name="/score")["score"] for picture in pictures]
+    assert scores[0] == scores[1]

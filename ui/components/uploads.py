@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
 from assets import FOLDER
-from methods.images import ImageError, resolve_inside
+from methods.images import ImageError, from_data_url, resolve_inside
 
 EXAMPLES = FOLDER / "examples"
 
@@ -34,6 +35,20 @@ def uploaded(path: str | Path) -> str:
         return str(resolve_inside(path, (get_upload_folder(), EXAMPLES)))
     except ImageError:
         raise gr.Error(REFUSED, print_exception=False) from None
+
+
+def saved(address: str) -> str:
+    """The path of a copy, byte for byte, of the picture inside a data: address.
+
+    Raises:
+        gr.Error: the address is damaged or too large.
+    """
+    try:
+        content = from_data_url(address)
+    except ImageError as error:
+        raise gr.Error(str(error), print_exception=False) from None
+    # The name only needs an ending, so that Gradio does not look for that of a sound; it says nothing of the format.
+    return save_bytes_to_cache(content, "picture.img", get_upload_folder())
 
 
 def paths_in(payload: Any) -> Iterator[dict[str, Any]]:
@@ -89,7 +104,7 @@ class PictureInput(gr.Image):
         if payload is None:
             return None
         if payload.url and payload.url.startswith("data:"):
-            return super().preprocess(payload)
+            return saved(payload.url)
         return uploaded(payload.path or "")
 
 

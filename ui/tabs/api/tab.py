@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_base64_to_cache, ssrf_protected_download
+from gradio.processing_utils import ssrf_protected_download
 from gradio.utils import get_upload_folder
 
 from methods.base import method_class
@@ -21,6 +21,7 @@ from ui.comparison.records import Comparison
 from ui.comparison.running import plan, run
 from ui.components import plain_errors, uploaded
 from ui.components.places import enclosing
+from ui.components.uploads import saved
 from ui.serving import gpu, models
 from ui.tabs.api.snippets import ENDPOINTS, snippets
 from ui.tabs.score import as_options
@@ -155,10 +156,7 @@ def picture_file(given: Any) -> str:
     if not isinstance(address, str) or not address:
         raise gr.Error("A picture is an uploaded file, an http(s) address or a data: URL.", print_exception=False)
     if address.startswith("data:"):
-        try:
-            return save_base64_to_cache(address, get_upload_folder())
-        except Exception as error:  # whatever the decoding of foreign text leads to
-            raise gr.Error("The data: URL of a picture cannot be read; send base64.", print_exception=False) from error
+        return saved(address)
     if address.startswith(("http://", "https://")):
         try:
             # Gradio fetches public addresses only, so that nobody reaches the machine's own network through us.

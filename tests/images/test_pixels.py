@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import struct
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tests.bad_inputs import pictures
-from tests.bad_inputs.pictures import assert_near, encoded, read, scene
+from tests.images import pictures
+from tests.images.damage import bmp_rle, deep_avif, deep_heif
+from tests.images.pictures import assert_near, encoded, read, scene
+from tests.images.test_refused import refusal
 
 # --- deep pixels ------------------------------------------------------------------------------------------------------
 
@@ -75,15 +77,108 @@ def test_deep_pictures_taller_than_a_strip_have_no_seams():
     assert_near(pixels, np.repeat(np.rint(ramp / 257.0)[..., None], 3, axis=-1), 0)
 
 
-def test_10_bit_heic_is_noted():
-    import pillow_heif
+@pytest.mark.parametrize("bits", [10, 12])
+@pytest.mark.parametrize("write", [deep_heif, deep_avif])
+def test_10_and_12_bit_heic_and_avif_are_scaled_and_noted(write: Callable[[np.ndarray, int], bytes], bits: int):
+    pixels, notes = read(write(np.asarray(scene(64, 48)).astype(np.uint16) * 257, bits))
+    assert_near(pixels, scene(64, 48), 8)
+    assert notes == f"Its {bits}-bit values were scaled to 8 bits."
 
-    buffer = io.BytesIO()
-    deep = (np.asarray(scene()).astype(np.uint16) * 4) << 6
-    pillow_heif.encode("RGB;16", (48, 32), deep.tobytes(), buffer, quality=95)
-    pixels, notes = read(buffer.getvalue())
-    assert_near(pixels, scene(), 14)
-    assert "-bit values were scaled to 8 bits" in notes
+
+# --- declared ranges --------------------------------------------------------------------------------------------------
+
+RAMP12 = np.linspace(0, 4095, 40 * 30).reshape(30, 40).round().astype(np.uint16)
+RAMP12_AS_8 = np.repeat(np.rint(RAMP12 * (255 / 4095))[..., None], 3, axis=-1)
+
+
+def grey_tiff(samples: bytes, bits: int, **more: int) -> bytes:
+    strip = {"tag258": bits, "tag278": 30, "tag279": len(samples), **more}
+    return pictures.tiff(pictures.tiff_tags(40, 30, **strip), samples)
+
+
+def test_packed_12_bit_tiff_is_scaled_by_its_bits_per_sample():
+    pairs = RAMP12.reshape(-1, 2).astype(int)
+    packed = np.stack([pairs[:, 0] >> 4, (pairs[:, 0] & 15) << 4 | pairs[:, 1] >> 8, pairs[:, 1] & 255], axis=1)
+    pixels, notes = read(grey_tiff(packed.astype(np.uint8).tobytes(), 12))
+    assert_near(pixels, RAMP12_AS_8, 0)
+    assert "12-bit" in notes
+
+
+def test_16_bit_tiff_is_scaled_by_a_largest_value_that_is_a_depth():
+    pixels, notes = read(grey_tiff(RAMP12.tobytes(), 16, tag281=4095))
+    assert_near(pixels, RAMP12_AS_8, 0)
+    assert "12-bit" in notes
+
+
+def test_a_largest_value_that_is_a_statistic_changes_nothing():
+    pixels, notes = read(grey_tiff(RAMP12.tobytes(), 16, tag281=4000))
+    assert_near(pixels[..., :1], np.rint(RAMP12 / 257.0)[..., None], 0)
+    assert "16-bit" in notes
+
+
+def test_samples_beyond_their_declared_range_are_refused():
+    assert "4095" in refusal(grey_tiff(RAMP16.tobytes(), 16, tag281=4095))
+    assert "4095" in refusal(b"P5 40 30 4095\n" + RAMP16.astype(">u2").tobytes())
+
+
+def test_16_bit_tiff_whose_zero_is_white_is_turned_round():
+    pixels, _ = read(grey_tiff(RAMP16.tobytes(), 16, tag262=0))
+    assert_near(pixels, 255 - RAMP8, 0)
+
+
+def test_png_says_its_significant_bits_but_fills_its_range():
+    extra = pictures.png_chunk(b"sBIT", bytes([10]))
+    rows = pictures.png_rows(RAMP16.astype(">u2"))
+    pixels, notes = read(pictures.png(40, 30, depth=16, colour=0, extra=extra, pixels=rows))
+    assert_near(pixels, RAMP8, 0)
+    assert notes == "Its 10-bit values were scaled to 8 bits."
+
+
+@pytest.mark.parametrize("largest", [1, 15, 100, 255, 1023, 4095, 65_535])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pnm_is_scaled_by_its_largest_value(largest: int, channels: int):
+    ramp = np.linspace(0, largest, 40 * 30 * channels).round().reshape(30, 40 * channels)
+    samples = ramp.astype(">u2" if largest > 255 else "u1")
+    pixels, notes = read(b"P%d 40 30 %d\n" % (5 if channels == 1 else 6, largest) + samples.tobytes())
+    expected = np.rint(ramp * (255 / largest)).reshape(30, 40, channels)
+    assert_near(pixels, np.broadcast_to(expected, (30, 40, 3)), 0)
+    assert notes == (f"Its {largest.bit_length()}-bit values were scaled to 8 bits." if largest > 255 else "")
+
+
+def test_a_dark_16_bit_pgm_stays_dark():
+    for head, content in ((b"P5", np.full((4, 4), 200, ">u2").tobytes()), (b"P2", b"200 " * 16)):
+        pixels, notes = read(head + b" 4 4 65535\n" + content)
+        assert (pixels == 1).all()
+        assert "16-bit" in notes
+
+
+# --- BMP --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 17, 160])
+@pytest.mark.parametrize("four_bits", [False, True])
+def test_run_length_coded_bmp_is_read_right(four_bits: bool, width: int):
+    rng = np.random.default_rng(width)
+    colours = 16 if four_bits else 256
+    palette = rng.integers(0, 256, (colours, 3)).astype(np.uint8)
+    indices = np.repeat(rng.integers(0, colours, (9, width)), rng.integers(1, 5), axis=1)[:, :width].astype(np.uint8)
+    indices[4] = 0
+    pixels, notes = read(bmp_rle(indices, four_bits, palette))
+    assert_near(pixels, palette[indices], 0)
+    assert notes == ""
+
+
+def test_an_8_bit_bmp_of_two_colours_is_not_read_as_one_bit():
+    indices = np.random.default_rng(0).integers(0, 2, (12, 16)).astype(np.uint8)
+    info = struct.pack("<IiiHHIIiiII", 40, 16, 12, 1, 8, 0, 0, 0, 0, 2, 0)
+    head = b"BM" + struct.pack("<IHHI", 62 + 192, 0, 0, 62) + info + b"\0\0\0\0\xff\xff\xff\0"
+    assert_near(read(head + indices[::-1].tobytes())[0], np.repeat(indices[..., None] * 255, 3, axis=-1), 0)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P"])
+def test_an_indexed_bmp_is_read_unchanged(mode: str):
+    picture = scene(33, 20).convert(mode)
+    assert_near(read(encoded(picture, "BMP"))[0], picture.convert("RGB"), 0)
 
 
 # --- palettes, transparency, bilevel ----------------------------------------------------------------------------------

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import urllib.parse
 from pathlib import Path
 
 import pytest
 from PIL import Image, PngImagePlugin
 
-from methods.images import MAX_PIXELS, Decoded, decode
-from tests.bad_inputs import pictures
-from tests.bad_inputs.pictures import assert_near, encoded, lying, read, scene
+from methods.images import MAX_PIXELS, Decoded, decode, from_data_url
+from tests.images import pictures
+from tests.images.pictures import assert_near, encoded, lying, read, scene
 
 LOSSLESS = {
     "PNG": {}, "BMP": {}, "TIFF": {}, "PPM": {}, "WEBP": {"lossless": True}, "JPEG2000": {"irreversible": False}
@@ -32,18 +34,30 @@ def test_a_lossy_picture_is_read_without_a_note(file_format: str):
     assert notes == ""
 
 
-@pytest.mark.parametrize("kind", ["path", "text path", "bytes", "bytearray", "memoryview", "file", "stream", "PIL"])
+@pytest.mark.parametrize("kind", ["path", "text path", "bytes", "bytearray", "memoryview", "file", "stream", "PIL",
+                                  "data: address", "data: address in percents"])
 def test_every_kind_of_source_gives_the_same_pixels(kind: str, tmp_path: Path):
     content = encoded(scene(), "PNG")
+    address = "data:image/png;base64," + base64.b64encode(content).decode()
     path = tmp_path / "without-a-suffix"
     path.write_bytes(content)
-    sources = {"path": path, "text path": str(path), "bytes": content, "bytearray": bytearray(content),
-               "memoryview": memoryview(content), "stream": io.BytesIO(content), "PIL": scene()}  # fmt: skip
+    sources = {
+        "path": path, "text path": str(path), "bytes": content, "bytearray": bytearray(content),
+        "memoryview": memoryview(content), "stream": io.BytesIO(content), "PIL": scene(),
+        "data: address": address, "data: address in percents": "data:," + urllib.parse.quote(content),
+    }  # fmt: skip
     if kind == "file":
         with path.open("rb") as stream:
             assert_near(read(stream)[0], scene(), 0)
             return
     assert_near(read(sources[kind])[0], scene(), 0)
+
+
+def test_a_cmyk_jpeg_in_a_data_address_is_the_same_photo():
+    content = encoded(scene().convert("CMYK"), "JPEG", quality=95)
+    address = "data:image/jpeg;base64," + base64.b64encode(content).decode()
+    assert from_data_url(address) == content
+    assert_near(read(address)[0], read(content)[0], 0)
 
 
 def test_a_wrong_extension_does_not_matter(tmp_path: Path):
@@ -86,10 +100,43 @@ def test_each_exif_orientation_is_set_upright(orientation: int, file_format: str
     assert ("EXIF" in notes) == (orientation != 1)
 
 
-@pytest.mark.parametrize("orientation", [3, 6])
+@pytest.mark.parametrize("orientation", range(1, 9))
 def test_heic_is_set_upright_by_its_reader(orientation: int):
     content = encoded(lying(orientation, scene()), "HEIF", quality=95, exif=pictures.exif_orientation(orientation))
     assert_near(read(content)[0], scene(), 12)
+
+
+XMP = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF", "WEBP", "JPEG", "AVIF", "HEIF"])
+def test_an_orientation_in_xmp_or_text_does_not_count(file_format: str):
+    settings = {"xmp": XMP.encode(), "quality": 95, "lossless": True}
+    if file_format == "PNG":
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", XMP)
+        info.add_text("Raw profile type exif", "\nexif\n26\n" + pictures.exif_orientation(6).hex())
+        settings = {"pnginfo": info}
+    elif file_format == "TIFF":
+        settings = {"tiffinfo": {700: XMP.encode()}}
+    elif file_format in ("AVIF", "HEIF"):
+        # Their writers would turn the picture; so the value is changed once it is written.
+        settings = {"xmp": XMP.replace("6", "1").encode(), "quality": 95}
+    content = encoded(scene(), file_format, **settings).replace(b'Orientation="1"', b'Orientation="6"')
+    assert b"tiff:Orientation" in content
+    pixels, notes = read(content)
+    assert_near(pixels, scene(), 12)
+    assert notes == ""
+
+
+def test_heic_goes_by_its_own_turn_and_not_by_exif():
+    exif = pictures.exif_orientation(6)
+    content = encoded(lying(6, scene()), "HEIF", quality=95, exif=exif)
+    assert content.count(exif[8:]) == 0 or b"irot" in content
+    # Without its turn, the standard leaves the picture as it is stored, whatever EXIF says.
+    unturned = content.replace(b"irot", b"free")
+    assert unturned != content
+    assert_near(read(unturned)[0], lying(6, scene()), 12)
 
 
 def test_a_picture_is_not_turned_twice():

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from methods.images import MAX_FILE_BYTES, ImageError, decode, resolve_inside
-from tests.bad_inputs import pictures
-from tests.bad_inputs.pictures import encoded, scene
+from tests.images import pictures
+from tests.images.pictures import encoded, scene
 
 
 def refusal(source: object, **settings: int) -> str:
@@ -111,6 +111,55 @@ def test_the_same_content_is_refused_as_a_file_and_as_a_stream(name: str, tmp_pa
     path.write_bytes(content)
     refusal(path)
     refusal(io.BytesIO(content))
+
+
+def jpeg_frame(marker: int, precision: int = 8) -> bytes:
+    content = bytearray(encoded(scene(), "JPEG"))
+    place = content.index(b"\xff\xc0")
+    content[place + 1], content[place + 4] = marker, precision
+    return bytes(content)
+
+
+def bmp_of(compression: int, data: bytes) -> bytes:
+    info = struct.pack("<IiiHHIIiiII", 40, 4, 1, 1, 8, compression, len(data), 0, 0, 2, 0)
+    return b"BM" + struct.pack("<IHHI", 62 + len(data), 0, 0, 62) + info + bytes(8) + data
+
+
+UNSUPPORTED: dict[str, Callable[[], bytes]] = {
+    "TIFF of signed Lab": lambda: pictures.tiff(pictures.tiff_tags(4, 4, tag258=16, tag262=9), bytes(32)),
+    "TIFF with WebP inside": lambda: pictures.tiff(pictures.tiff_tags(4, 4, tag259=50_001), bytes(range(16))),
+    "TIFF with an unknown compression": lambda: pictures.tiff(pictures.tiff_tags(4, 4, tag259=9999), bytes(16)),
+    "TIFF of 12-bit colour in 16": lambda: encoded(scene(), "TIFF", tiffinfo={281: 4095}).replace(
+        b"\x08\0\x08\0\x08\0", b"\x10\0\x10\0\x10\0"),
+    "lossless JPEG": lambda: jpeg_frame(0xC3),
+    "hierarchical JPEG": lambda: jpeg_frame(0xC5),
+    "12-bit JPEG": lambda: jpeg_frame(0xC1, precision=12),
+    "BMP with a JPEG inside": lambda: bmp_of(4, bytes(16)),
+    "BMP that skips pixels": lambda: bmp_of(1, b"\1\0\0\2\1\0\2\0\0\1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_a_sound_file_of_another_kind_is_called_unsupported_and_not_damaged(name: str):
+    sentence = refusal(UNSUPPORTED[name]())
+    assert "not supported here" in sentence
+    assert "damaged" not in sentence
+
+
+@pytest.mark.parametrize("data", [b"\3\0\0\1", b"\5\0\0\1", b"\4\7\0\1", b"\4\0", b"\2\0\0\0\2\0\0\1", b""])
+def test_a_run_length_coded_bmp_that_does_not_fit_is_refused(data: bytes):
+    if data == b"\4\0":  # All pixels are there; only the end code is missing.
+        assert decode(bmp_of(1, data)).image.size == (4, 1)
+        return
+    refusal(bmp_of(1, data))
+
+
+@pytest.mark.parametrize("address", [
+    "data:", "data:image/png;base64", "data:image/png;base64,", "data:image/png;base64,!", "data:image/png;base64,QUJ",
+    "data:,no%20picture", "data:image/jpeg;base64," + "A" * 400_000_000,
+])  # fmt: skip
+def test_a_data_address_without_a_picture_is_refused(address: str):
+    refusal(address)
 
 
 @pytest.mark.parametrize("path", ["", "  ", "nowhere/photo.jpg", "pho\0to.jpg", "x" * 5000, "https://example.org/a.jpg"])

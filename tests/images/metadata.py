@@ -6,7 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable
 
-from tests.bad_inputs.pictures import encoded, png, png_chunk, scene, tiff_tags
+from tests.images.pictures import encoded, png, png_chunk, scene, tiff_tags
 
 MIB = 2**20
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from methods.images import ImageError, decode
-from tests.bad_inputs.pictures import encoded, exif_orientation, scene
+from tests.images.pictures import encoded, exif_orientation, scene
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SMALL = scene(24, 16)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.bad_inputs import pictures
-from tests.bad_inputs.pictures import encoded
+from tests.images import pictures
+from tests.images.pictures import encoded
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -13,10 +13,10 @@ from PIL import Image
 
 from methods.images import decode
 from methods.images.metadata import MAX_TAGS, tiff_pages
-from tests.bad_inputs import metadata
-from tests.bad_inputs.metadata import BOMBS, MIB, exif_bomb, jpeg_with, tiff_bomb
-from tests.bad_inputs.pictures import encoded, exif_orientation, scene, tiff, tiff_tags
-from tests.bad_inputs.test_refused import refusal
+from tests.images import metadata
+from tests.images.metadata import BOMBS, MIB, exif_bomb, jpeg_with, tiff_bomb
+from tests.images.pictures import encoded, exif_orientation, scene, tiff, tiff_tags
+from tests.images.test_refused import refusal
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -25,8 +25,8 @@ MEASURE = """
 import json, re, time, warnings
 from pathlib import Path
 from methods.images import ImageError, decode
-from tests.bad_inputs.metadata import BOMBS
-from tests.bad_inputs.pictures import encoded, scene
+from tests.images.metadata import BOMBS
+from tests.images.pictures import encoded, scene
 
 def memory(name):
     return int(re.search(name + r":\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
