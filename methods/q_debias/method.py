@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from methods.base import Method, Options, Verdict, option
+from methods.errors import InputError
 from methods.levels import GOOD_POOR, LevelScheme
 from methods.lmm.prompt import Prompt
 from methods.q_debias.aggregation import SCHEMES, aggregate, weights
@@ -65,9 +66,9 @@ class QDebiasOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.distortions, tuple) or not self.distortions:
-            raise ValueError(f"Option distortions needs at least one of {', '.join(DISTORTIONS)}.")
+            raise InputError(f"Option distortions needs at least one of {', '.join(DISTORTIONS)}.")
         if len(set(self.distortions)) != len(self.distortions):
-            raise ValueError(f"Option distortions names one of them twice: {', '.join(self.distortions)}.")
+            raise InputError(f"Option distortions names one of them twice: {', '.join(self.distortions)}.")
 
 
 class QDebias(Method):

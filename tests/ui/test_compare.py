@@ -18,16 +18,17 @@ from methods.images import ImageError
 from tests.ui.fakes import Mute
 from ui.comparison import running
 from ui.components import EXAMPLES, options_form
+from ui.components.options import changed_options
 from ui.serving import gpu, models
 from ui.serving import zips as folders
 from ui.serving.zips import contents
-from ui.share.entry import Entry
+from ui.share.entry import Entry, GoneError
 from ui.share.settings import Settings
-from ui.share.store import GoneError, Store
+from ui.share.store import Store
 from ui.tabs.compare import folder as compare_folder
 from ui.tabs.compare import share as compare_share
 from ui.tabs.compare.results import Held, files_of, plain
-from ui.tabs.compare.tab import chosen_options, copies
+from ui.tabs.compare.tab import copies
 
 COFFEE, DARK, ROCKET = (str(EXAMPLES / name) for name in ("coffee.jpg", "coffee-dark-and-noisy.jpg", "rocket.jpg"))
 
@@ -144,9 +145,9 @@ def test_only_changed_options_are_passed_on():
     with gr.Blocks():
         forms = {name: options_form(method_class(name).options) for name in ("q-bench", "q-debias")}
     values = [component.value for form in forms.values() for component in form.components]
-    assert chosen_options(forms, tuple(values)) == {"q-bench": {}, "q-debias": {}}
+    assert changed_options(forms, tuple(values)) == {"q-bench": {}, "q-debias": {}}
     values[forms["q-bench"].names.index("seed")] = 5
-    assert chosen_options(forms, tuple(values)) == {"q-bench": {"seed": 5}, "q-debias": {}}
+    assert changed_options(forms, tuple(values)) == {"q-bench": {"seed": 5}, "q-debias": {}}
 
 
 def test_the_slider_gets_two_pictures_of_one_size(tmp_path, monkeypatch):
@@ -208,7 +209,7 @@ def test_one_broken_file_never_stops_the_rest(tmp_path):
     assert all(row.error.endswith(".") for row in rows if row.assessment is None)
 
 
-@pytest.mark.parametrize(("files", "sentence"), [({}, "no pictures"), ({"a.txt": b"x"}, "no pictures")])
+@pytest.mark.parametrize(("files", "sentence"), [({}, "no photos"), ({"a.txt": b"x"}, "no photos")])
 def test_a_zip_without_pictures_is_a_sentence(tmp_path, files, sentence):
     with pytest.raises(ValueError, match=sentence):
         contents([zipped(tmp_path / "a.zip", files)])
@@ -219,12 +220,12 @@ def test_what_is_no_zip_and_what_is_too_much_is_a_sentence(tmp_path, monkeypatch
     with pytest.raises(ValueError, match="not a zip file"):
         contents([str(tmp_path / "a.zip")])
     monkeypatch.setattr(folders, "MOST_FILES", 2)
-    with pytest.raises(ValueError, match="more than 2 pictures"):
+    with pytest.raises(ValueError, match="more than 2 photos"):
         contents([COFFEE, DARK, ROCKET])
 
 
 def test_a_member_that_unpacks_to_too_much_is_its_own_row(tmp_path, monkeypatch):
-    monkeypatch.setattr(folders, "MOST_BYTES_A_MEMBER", 1000)
+    monkeypatch.setattr(folders, "MOST_BYTES_PER_MEMBER", 1000)
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb.png", b"\0" * 10**6)
         archive.writestr("fine.png", png(90))
@@ -256,7 +257,7 @@ def test_a_visitor_s_photo_goes_before_the_rest_of_any_number_of_folders(bright)
     one more, not for one of every folder, and everybody gets their own picture's score."""
     asking = threading.Event()
     # However slow a machine lets the visitor join the queue: no folder gets on with its small pictures meanwhile.
-    bright.busy = lambda size: size == (8, 8) and asking.is_set() and not gpu._lane._waiting
+    bright.busy = lambda size: size == (8, 8) and asking.is_set() and not gpu._queue._waiting
     pictures = [np.full((8, 8, 3), level, np.uint8) for level in range(0, 250, 5)]
     encoded = []
     for pixels in pictures:
@@ -293,9 +294,9 @@ def test_a_visitor_s_photo_goes_before_the_rest_of_any_number_of_folders(bright)
 
 
 def test_folders_are_not_kept_waiting_for_ever():
-    from ui.serving.queue import PATIENCE, FairLane
+    from ui.serving.fair_queue import PATIENCE, FairQueue
 
-    lane, order, visitors = FairLane(), [], []
+    lane, order, visitors = FairQueue(), [], []
 
     def enter(name, yields):
         with lane.turn(20, yields=yields):

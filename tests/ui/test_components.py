@@ -15,9 +15,9 @@ from methods.base import METHODS, Assessment, Evidence, Options, option
 from methods.images import ImageError
 from methods.lmm.base import LMMError
 from ui.components import cost_line, dial, image_notes, options_form, plain_errors, short_model, word_probabilities
-from ui.components.errors import UNEXPECTED
+from ui.errors import UNEXPECTED
 from ui.serving import models
-from ui.serving.queue import BusyError, FairLane
+from ui.serving.fair_queue import BusyError, FairQueue
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +158,7 @@ def test_generators_are_guarded_too():
 
 
 def test_the_lane_serves_in_order_of_arrival():
-    lane, served, threads = FairLane(), [], []
+    lane, served, threads = FairQueue(), [], []
 
     def visitor(name):
         with lane.turn(10):
@@ -176,7 +176,7 @@ def test_the_lane_serves_in_order_of_arrival():
 
 
 def test_a_folder_lets_a_photo_in_between_two_of_its_pictures():
-    lane, order = FairLane(), []
+    lane, order = FairQueue(), []
 
     def folder():
         for number in range(6):
@@ -196,7 +196,7 @@ def test_a_folder_lets_a_photo_in_between_two_of_its_pictures():
 
 
 def test_the_lane_gives_up_with_a_sentence_and_frees_its_place():
-    lane, told = FairLane(), []
+    lane, told = FairQueue(), []
     with lane.turn(1):
         with pytest.raises(BusyError, match="try again"), lane.turn(0.05, on_wait=told.append):
             pass

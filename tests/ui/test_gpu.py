@@ -12,7 +12,7 @@ import pytest
 
 from tests.ui.fakes import Mute
 from ui.components import EXAMPLES
-from ui.components.errors import UNEXPECTED
+from ui.errors import UNEXPECTED
 from ui.serving import gpu, models
 
 PHOTO = str(EXAMPLES / "coffee.jpg")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from methods.leaf import maps
-from ui.serving import students as visitors
+from ui.serving import visitors
 from ui.tabs import leaf
 
 
@@ -23,7 +23,7 @@ def photo(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def evidence(photo):
-    return visitors.assess(photo).evidence
+    return visitors.assess_with_student(photo).evidence
 
 
 def test_the_tab_builds_and_offers_its_endpoint():
@@ -49,7 +49,7 @@ def test_the_map_says_in_opinion_scores_what_its_colours_mean(photo, evidence):
     assert "on 0 to 100" in shown
     for heat in (maps.relative(evidence.local).min(), maps.relative(evidence.local).max()):
         assert f"rgb{maps.colour(float(heat))}" in shown
-    assert leaf.map_html(photo, visitors.assess(photo, map=False).evidence) == ""
+    assert leaf.map_html(photo, visitors.assess_with_student(photo, map=False).evidence) == ""
 
 
 def test_an_even_picture_has_a_map_without_marks(photo, evidence):

@@ -15,9 +15,11 @@ import gradio as gr
 
 from leaderboard.runs import provenance
 from methods.base import Assessment, json_safe, method_class
+from methods.errors import InputError
 from methods.images import ImageError, decode
 from methods.version import VERSION
 from ui.comparison.records import MOST_CELLS, MOST_PICTURES, Cell, Comparison, Picture, System
+from ui.components.evidence import render_evidence
 from ui.serving import gpu, models
 
 log = logging.getLogger(__name__)
@@ -36,19 +38,19 @@ def plan(paths: Sequence[str], methods: Sequence[str], lmms: Sequence[str] = (),
         options: method -> changes to its default options.
 
     Raises:
-        ValueError: nothing to compare, too much at once, an unknown name or option.
+        InputError: nothing to compare, too much at once, an unknown name or option.
         methods.images.ImageError: a picture cannot be read; the sentence names it.
     """
     if not paths:
-        raise ValueError("Add a photo first.")
+        raise InputError("Add a photo first.")
     if not methods:
-        raise ValueError("Choose at least one method.")
+        raise InputError("Choose at least one method.")
     if len(paths) > MOST_PICTURES:
-        raise ValueError(f"A comparison takes up to {MOST_PICTURES} pictures; there are {len(paths)}. Score more of "
+        raise InputError(f"A comparison takes up to {MOST_PICTURES} pictures; there are {len(paths)}. Score more of "
                          "them in the folder mode.")
     systems = _systems(methods, lmms, options or {})
     if len(paths) * len(systems) > MOST_CELLS:
-        raise ValueError(f"This would take {len(paths) * len(systems)} scores, and {MOST_CELLS} are the most at once; "
+        raise InputError(f"This would take {len(paths) * len(systems)} scores, and {MOST_CELLS} are the most at once; "
                          "leave out some pictures, methods or models.")
     return Comparison(_pictures(paths), systems, versions=versions(),
                       created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
@@ -59,11 +61,11 @@ def _systems(methods: Sequence[str], lmms: Sequence[str], options: Mapping[str, 
     known = models.available_methods()
     for name in (*methods, *options):
         if name not in known:
-            raise ValueError(f"There is no method {name!r}; choose from {', '.join(known)}.")
+            raise InputError(f"There is no method {name!r}; choose from {', '.join(known)}.")
     labels = {name: label for label, name in models.offered()}
     for name in lmms:
         if name not in labels:
-            raise ValueError(f"This page does not offer the model {name}; choose from {', '.join(labels)}.")
+            raise InputError(f"This page does not offer the model {name}; choose from {', '.join(labels)}.")
     systems = []
     for name in dict.fromkeys(methods):
         kind = method_class(name)
@@ -147,8 +149,6 @@ def cell_of(assessment: Assessment, picture: int, system: int) -> Cell:
 
 
 def _figure(assessment: Assessment) -> str:
-    from ui.tabs.score import render_evidence
-
     figure = render_evidence(assessment)
     return "" if figure is None else figure.update_layout(template="none").to_json()
 

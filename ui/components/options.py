@@ -1,18 +1,22 @@
-"""A form for a method's options, generated from its `Options` dataclass, and the way back to keyword arguments."""
+"""A method's options on the page: a form made from its `Options` dataclass, and what a visitor's values stand for."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from methods.base import Options
+from methods.base import Options, method_class
+from methods.errors import InputError
 
 SLIDER_STEPS = 1000
 """A bounded number with at most this many steps is a slider, else a number field."""
+
+Forms = dict[str, "OptionsForm"]
+"""Method -> its form, where one event takes the options of several methods."""
 
 
 @dataclass(frozen=True)
@@ -86,3 +90,46 @@ def _from_form(value: Any, default: Any) -> Any:
     if isinstance(default, float):
         return float(value)
     return None if value == "" and default is None else value
+
+
+def components_of(forms: Forms) -> list[gr.components.Component]:
+    """All inputs of several forms, in order."""
+    return [component for form in forms.values() for component in form.components]
+
+
+def options_of(forms: Forms, values: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    """Method -> its options, out of the values of `components_of`."""
+    options, start = {}, 0
+    for name, form in forms.items():
+        options[name] = form.kwargs(values[start : start + len(form.names)])
+        start += len(form.names)
+    return options
+
+
+def changed_options(forms: Forms, values: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    """As `options_of`, but only the options that differ from their method's defaults."""
+    return {name: {key: value for key, value in given.items() if value != getattr(forms[name].defaults, key)}
+            for name, given in options_of(forms, values).items()}
+
+
+def as_options(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options out of JSON, with lists as the tuples that the dataclass holds.
+
+    Raises:
+        InputError: they are not a mapping, or name a folder of this machine.
+    """
+    if not isinstance(given, dict):
+        raise InputError('Options are a mapping of names to values, such as {"seed": 1}.')
+    defaults: Options = method_class(method).options
+    for name in free_text(defaults):
+        if given.get(name, getattr(defaults, name)) != getattr(defaults, name):
+            raise InputError(f"The option {name} names a folder of this machine and cannot be set from the page.")
+    tuples = {spec.name for spec in dataclasses.fields(defaults) if isinstance(getattr(defaults, spec.name), tuple)}
+    return {name: tuple(value) if name in tuples and isinstance(value, list) else value
+            for name, value in given.items()}
+
+
+def free_text(options: Options) -> tuple[str, ...]:
+    """Names of the options that take any text: paths and names that only whoever runs the app may choose."""
+    return tuple(spec.name for spec in dataclasses.fields(options)
+                 if isinstance(getattr(options, spec.name), str) and spec.metadata.get("choices") is None)

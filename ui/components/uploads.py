@@ -1,27 +1,22 @@
-"""What comes in from visitors: the page that refuses paths of the server, and the picture input that keeps the file.
-
-An API payload can name any path; Gradio checks it only where the payload says that it is a file, so a payload that
-keeps silent would make the server read any picture it can. `Page` looks at every payload of every component that
-carries files, before Gradio does, and lets through only what lies in the upload folder or among our examples.
-"""
+"""Photos that come in from visitors: uploads, addresses and data: URLs, and the inputs that keep their bytes."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_bytes_to_cache
+from gradio.processing_utils import save_bytes_to_cache, ssrf_protected_download
 from gradio.utils import get_upload_folder
 
 from assets import FOLDER
 from methods.images import ImageError, from_data_url, resolve_inside
+from ui.errors import plain_errors
 
 EXAMPLES = FOLDER / "examples"
 
-REFUSED = "That file is not one of your uploads; upload the picture and try again."
+REFUSED = "That file is not one of your uploads; upload the photo and try again."
+NO_PICTURE = "A photo is an uploaded file, an http(s) address or a data: URL."
 UPLOAD_TYPES = ["image", ".heic", ".heif", ".avif", ".tif", ".tiff"]
 
 
@@ -37,59 +32,34 @@ def uploaded(path: str | Path) -> str:
         raise gr.Error(REFUSED, print_exception=False) from None
 
 
-def saved(address: str) -> str:
-    """The path of a copy, byte for byte, of the picture inside a data: address.
+
+
+def picture_file(given: Any) -> str:
+    """The path of a photo that an API call names: an upload, a public address, which is fetched, or a data: URL.
+
+    Args:
+        given: the text itself, or a mapping with it as "path" or "url", as Gradio writes files.
 
     Raises:
-        gr.Error: the address is damaged or too large.
+        gr.Error: it is none of these, or cannot be had.
+        methods.images.ImageError: the data: URL is damaged.
     """
-    try:
-        content = from_data_url(address)
-    except ImageError as error:
-        raise gr.Error(str(error), print_exception=False) from None
-    # The name only needs an ending, so that Gradio does not look for that of a sound; it says nothing of the format.
-    return save_bytes_to_cache(content, "picture.img", get_upload_folder())
-
-
-def paths_in(payload: Any) -> Iterator[dict[str, Any]]:
-    """Every mapping with a "path" inside a payload, however deep."""
-    if isinstance(payload, dict):
-        if isinstance(payload.get("path"), str):
-            yield payload
-        for value in payload.values():
-            yield from paths_in(value)
-    elif isinstance(payload, (list, tuple)):
-        for value in payload:
-            yield from paths_in(value)
-
-
-class Page(gr.Blocks):
-    """`gr.Blocks` that hands no path to a component unless it is an upload or an example of ours."""
-
-    async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
-        if not explicit_call:
-            for component, payload in zip(block_fn.inputs, inputs):
-                if getattr(component, "data_model", None) is not None:
-                    _check(_parsed(payload))
-        return await super().preprocess_data(block_fn, inputs, state, explicit_call)
-
-
-def _parsed(payload: Any) -> Any:
-    # A component that accepts JSON text would otherwise carry a path past this check inside a string.
-    if isinstance(payload, str) and payload.lstrip().startswith(("{", "[")):
+    if isinstance(given, dict):
+        given = given.get("path") or given.get("url")
+    if not isinstance(given, str) or not given:
+        raise gr.Error(NO_PICTURE, print_exception=False)
+    if given.startswith("data:"):
+        # The file's own bytes: Gradio would write the picture anew, which loses depth and fails on some kinds. The name
+        # only needs an ending, so that Gradio does not look for that of a sound; it says nothing of the format.
+        return save_bytes_to_cache(from_data_url(given), "photo.img", get_upload_folder())
+    if given.startswith(("http://", "https://")):
         try:
-            return json.loads(payload)
-        except ValueError:
-            return payload
-    return payload
-
-
-def _check(payload: Any) -> None:
-    for file in paths_in(payload):
-        # Gradio itself fetches a public address into the upload folder, but only for a payload marked as a file.
-        marked = isinstance(file.get("meta"), dict) and file["meta"].get("_type") == "gradio.FileData"
-        if not (marked and file["path"].startswith(("http://", "https://"))):
-            uploaded(file["path"])
+            # Gradio fetches public addresses only, so that nobody reaches the machine's own network through us.
+            return ssrf_protected_download(given, get_upload_folder())
+        except Exception as error:  # whatever the network leads to
+            raise gr.Error("The address of a photo could not be fetched; upload the photo instead.",
+                           print_exception=False) from error
+    return uploaded(given)
 
 
 class PictureInput(gr.Image):
@@ -100,12 +70,19 @@ class PictureInput(gr.Image):
 
     is_template = True  # drawn by gr.Image's own front end
 
+    @staticmethod
+    def as_file(payload: Any) -> Any:
+        """A payload as this input reads it: an address or data: URL may stand for the file, alone or as its path."""
+        address = payload.get("path") or payload.get("url") if isinstance(payload, dict) else payload
+        if isinstance(address, str) and address.startswith(("data:", "http://", "https://")):
+            return {"url": address}
+        return {"path": payload} if isinstance(payload, str) and payload else payload
+
+    @plain_errors
     def preprocess(self, payload: Any) -> str | None:
         if payload is None:
             return None
-        if payload.url and payload.url.startswith("data:"):
-            return saved(payload.url)
-        return uploaded(payload.path or "")
+        return picture_file({"path": payload.path, "url": payload.url})
 
 
 def picture_input(label: str = "Your photo", **settings: Any) -> PictureInput:

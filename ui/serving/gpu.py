@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from assets import FOLDER
 from methods.base import method_class
-from ui.components.errors import as_gradio_error, plain_errors
-from ui.components.uploads import EXAMPLES
+from ui.errors import as_gradio_error, plain_errors
 from ui.serving import models
-from ui.serving.queue import FairLane
+from ui.serving.fair_queue import FairQueue
 
 if TYPE_CHECKING:
     from methods.base import Assessment
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 LANE = {"concurrency_id": "models", "concurrency_limit": 16}
 """Pass to every event that uses a model: `button.click(..., **gpu.LANE)`. The limit bounds how many visitors wait in
-this process; which one runs is decided by `FairLane`, picture by picture, so that a folder never blocks a photo."""
+this process; which one runs is decided by `FairQueue`, picture by picture, so that a folder never blocks a photo."""
 
 LONG_LANE = {"concurrency_id": "many pictures", "concurrency_limit": 8}
 """For events that score many pictures one by one, each with `assess(..., one_of_many=True)`: with places of their own
@@ -49,7 +49,7 @@ ZERO_GPU_SECONDS = 120
 SECONDS_A_PASS = 0.5
 """One LMM prompt with pictures on ZeroGPU's H200 slice, generously; it only sizes the time that is asked for."""
 
-_lane = FairLane(slots=4 if models.ON_ZERO_GPU else 1)
+_queue = FairQueue(slots=4 if models.ON_ZERO_GPU else 1)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def warm_up() -> None:
 
 def _warm_up() -> None:
     try:
-        assess(models.available_methods()[0], [str(EXAMPLES / "coffee.jpg")])
+        assess(models.available_methods()[0], [str(FOLDER / "examples" / "coffee.jpg")])
     except gr.Error as error:
         log.warning("The default model cannot be used: %s", error.message)
 
@@ -168,7 +168,7 @@ def _run(job: _Job, progress: gr.Progress | None) -> Iterator[Any]:
     def on_wait(ahead: int) -> None:
         _tell(progress, f"Waiting for {ahead} before you")
 
-    with _lane.turn(LONGEST_WAIT, on_wait=on_wait, yields=job.yields):
+    with _queue.turn(LONGEST_WAIT, on_wait=on_wait, yields=job.yields):
         _tell(progress, "Looking at the picture")
         deadline = time.monotonic() + LONGEST_RUN
         for value in _on_gpu(job):

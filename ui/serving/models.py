@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from methods.base import Method, method_class, method_names
-from methods.errors import UserError
+from methods.errors import InputError, UserError
 
 if TYPE_CHECKING:
     from methods.lmm.base import LMM
@@ -127,13 +127,13 @@ def lmm(name: str) -> LMM:
     """A loaded model by its name in `offered`; kept until newer ones push it out.
 
     Raises:
-        ValueError: the name is not on offer here.
+        InputError: the name is not on offer here.
         methods.lmm.LMMError: it cannot be loaded.
     """
     from methods.lmm.loading import load_lmm
 
     if name not in _catalogue():
-        raise ValueError(f"This page does not offer the model {name}; choose one from its list.")
+        raise InputError(f"This page does not offer the model {name}; choose one from its list.")
     with _lock:
         if name not in _lmms:
             _make_room(name)

@@ -38,8 +38,20 @@ _MOST_BYTES = 64 * 2**20
 """Unpacked; a file in the store that claims more is not one of ours."""
 
 
+SUFFIX = ".zip"
+"""Of an entry's file, in the store and on the Hub."""
+
+
 class DamagedError(InputError):
     """A stored file is not what its name says."""
+
+
+class GoneError(InputError):
+    """There is no such comparison, or no longer; the sentence says what may have happened."""
+
+
+class ShareError(InputError):
+    """Something could not be stored or deleted; one plain sentence."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ui.share.entry import ID
-from ui.share.store import SUFFIX, ShareError
+from ui.share.entry import ID, SUFFIX, ShareError
 
 log = logging.getLogger(__name__)
 
@@ -126,11 +125,11 @@ class HubMirror:
                                                 repo_type="dataset"))
         except (EntryNotFoundError, RepositoryNotFoundError):
             return []  # nothing was shared yet
-        found = []
+        files = []
         for item in tree:
             if match := _NAME.fullmatch(item.path):
-                found.append(_File(match[1], float(match[2]), item.size, item.path))
-        return found
+                files.append(_File(match[1], float(match[2]), item.size, item.path))
+        return files
 
     def _delete(self, files: list[_File], names: set[str]) -> None:
         """Every step is done whether or not it has something to do: an earlier call may have failed right before it."""

@@ -14,6 +14,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from methods.errors import InputError
 from ui.share.hub import HubMirror
 from ui.share.store import DAY, Store
 
@@ -46,7 +47,7 @@ def from_environment() -> Settings:
     """The settings of this process.
 
     Raises:
-        ValueError: a number that is none; the sentence names the variable.
+        InputError: a number that is none; the sentence names the variable.
     """
     repo = os.environ.get("MEAN_OPINION_SHARE_REPO", "").strip()
     return Settings(_folder(), _whole("MEAN_OPINION_SHARE_DAYS", 365),
@@ -67,7 +68,7 @@ def _whole(name: str, default: int) -> int:
     if not text:
         return default
     if not text.isascii() or not text.isdigit():
-        raise ValueError(f"{name} is a whole number, 0 or more; it says {text!r}.")
+        raise InputError(f"{name} is a whole number, 0 or more; it says {text!r}.")
     return int(text)
 
 

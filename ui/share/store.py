@@ -1,7 +1,8 @@
 """The store on disk: one file an entry, written beside and renamed into place, the oldest gone when it is full.
 
 Every change is one rename or one unlink, so a process that is killed at any point leaves each entry whole or absent.
-What it may leave is a temporary file, and the next write clears those. Nothing but content ids becomes a file name.
+What it may leave is the partial file beside an entry, and the next write clears those. Nothing but content ids becomes
+a file name.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -17,24 +17,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from methods.errors import InputError
-from ui.share.entry import ID, TOKEN, DamagedError, Entry, hashed, new_token, pack, unpack
+from methods import files
+from ui.share.entry import (
+    ID,
+    SUFFIX,
+    TOKEN,
+    DamagedError,
+    Entry,
+    GoneError,
+    ShareError,
+    hashed,
+    new_token,
+    pack,
+    unpack,
+)
 
 if TYPE_CHECKING:
     from ui.share.hub import HubMirror
 
 log = logging.getLogger(__name__)
 
-SUFFIX, TEMPORARY = ".zip", "writing-"
+PARTIAL = f"??/.*{SUFFIX}.*.partial"
+"""What a write that was killed leaves behind, see `methods.files.replacing`."""
+
 HOUR, DAY = 3_600.0, 86_400.0
-
-
-class GoneError(InputError):
-    """There is no such comparison, or no longer; the sentence says what may have happened."""
-
-
-class ShareError(InputError):
-    """Something could not be stored or deleted; one plain sentence."""
 
 
 @dataclass(frozen=True)
@@ -192,19 +198,10 @@ class Store:
     def _write(self, name: str, content: bytes, created: float) -> None:
         path = self._path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=self.folder)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+        with files.replacing(path) as partial:
+            partial.write_bytes(content)
             # The file's time is its entry's, also when another owner joins or it comes back from the Hub.
-            os.utime(temporary, (created, created))
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
+            os.utime(partial, (created, created))
 
     def _make_room(self, coming: int, keep: str) -> None:
         entries = sorted(one for one in self._entries() if one[1] != self._path(keep))
@@ -217,7 +214,7 @@ class Store:
 
     def _sweep(self, now: float) -> None:
         self._swept = now
-        for path in self.folder.glob(f"{TEMPORARY}*"):
+        for path in self.folder.glob(PARTIAL):
             path.unlink(missing_ok=True)  # nobody else is writing: the lock is held
         for created, path, _ in self._entries():
             if now - created > self.max_age:
@@ -225,42 +222,22 @@ class Store:
 
     def _entries(self) -> list[tuple[float, Path, int]]:
         """(time of storing, path, bytes) of every entry."""
-        found = []
+        entries = []
         for path in self.folder.glob(f"??/*{SUFFIX}"):
             with contextlib.suppress(FileNotFoundError):  # another process was faster
                 status = path.stat()
-                found.append((status.st_mtime, path, status.st_size))
-        return found
+                entries.append((status.st_mtime, path, status.st_size))
+        return entries
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Alone among the threads of this process and, where the system can, among processes on this folder."""
-        with self._lock:
+        """Alone among the threads of this process and among processes on this folder."""
+        with self._lock, contextlib.ExitStack() as held:
             try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                file = (self.folder / "lock").open("a")
+                self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                held.enter_context(files.lock(self.folder / "lock", wait=-1))
             except OSError as error:
                 log.error("The folder of shared comparisons cannot be used.", exc_info=error)
                 raise ShareError("Sharing does not work here just now; whoever runs this page finds the reason in its "
                                  "log.") from error
-            with file:
-                _lock_file(file)
-                yield  # closing the file gives the lock back, also when the process is killed
-
-
-def _lock_file(file) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows: one process at a time has to do
-        return
-    fcntl.flock(file, fcntl.LOCK_EX)
-
-
-def _sync_folder(folder: Path) -> None:
-    """So that the rename itself survives a power cut, where folders can be synced."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            yield

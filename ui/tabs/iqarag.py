@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from methods.errors import InputError
 from methods.iqarag.evidence import IQARAGEvidence
 from methods.iqarag.method import IQARAG
 from methods.levels import FIVE_LEVELS
@@ -24,8 +25,8 @@ from ui.components import (
     uploaded,
     word_probabilities,
 )
-from ui.serving import gpu
-from ui.serving import reference_sets as uploads
+from ui.serving import gpu, visitors
+from ui.serving.zips import Limits
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -46,7 +47,7 @@ def build(page: gr.Blocks) -> None:
     """Draws the tab; called inside its `gr.Tab`."""
     gr.Markdown(INTRO, elem_classes="tab-intro")
     # The visitor's folder lives as long as this state: Gradio calls back when the visit ends or its time is over.
-    own = gr.State(None, time_to_live=uploads.LIFETIME_SECONDS, delete_callback=uploads.discard)
+    own = gr.State(None, time_to_live=visitors.LIFETIME_SECONDS, delete_callback=visitors.discard)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             picture = picture_input(elem_id="iqarag-picture")
@@ -96,15 +97,15 @@ def build(page: gr.Blocks) -> None:
                 progress: gr.Progress = gr.Progress()) -> tuple[str, str, str]:
         low, high = scale_of(ends)
         archive_path = uploaded(required(packed, "a zip of pictures"))
-        if Path(archive_path).stat().st_size > uploads.MOST_BYTES:
-            raise gr.Error(f"The zip is larger than {uploads.MOST_BYTES >> 20} MB; choose fewer or smaller pictures.",
+        if Path(archive_path).stat().st_size > Limits.bytes:
+            raise gr.Error(f"The zip is larger than {Limits.bytes >> 20} MB; choose fewer or smaller pictures.",
                            print_exception=False)
         received = gpu.call(
-            "ui.serving.reference_sets:receive", seconds=SECONDS_TO_BUILD, progress=progress, lmm=gpu.Model(name),
+            "ui.serving.visitors:build_reference_set", seconds=SECONDS_TO_BUILD, progress=progress, lmm=gpu.Model(name),
             archive=archive_path, scores=uploaded(table) if table else None, low=low, high=high,
             lower_is_better={"higher": False, "lower": True}.get(way),
         )
-        uploads.discard(previous)
+        visitors.discard(previous)
         return received.folder, received_markdown(received), OWN
 
     which.change(lambda chosen: gr.Column(visible=chosen == OWN), which, bring, queue=False, api_visibility="private",
@@ -117,8 +118,8 @@ def build(page: gr.Blocks) -> None:
 
 
 def _own_set_inputs() -> tuple[Any, ...]:
-    gr.Markdown(f"A zip of up to {uploads.MOST_PICTURES} pictures and a CSV with the columns `image` and `mos`. They "
-                f"are deleted when you leave, after {uploads.LIFETIME_SECONDS // 60} minutes at the latest.")
+    gr.Markdown(f"A zip of up to {visitors.MOST_PICTURES} pictures and a CSV with the columns `image` and `mos`. They "
+                f"are deleted when you leave, after {visitors.LIFETIME_SECONDS // 60} minutes at the latest.")
     archive = gr.File(label="Pictures (zip)", file_types=[".zip"], height=110)
     scores = gr.File(label="Opinions (CSV); may also lie in the zip", file_types=[".csv", ".tsv", ".txt"], height=110)
     scale = gr.Dropdown([GUESS, "0 to 1", "1 to 5", "0 to 5", "1 to 10", "0 to 100"], value=GUESS,
@@ -135,13 +136,13 @@ def scale_of(text: str) -> tuple[float | None, float | None]:
     """The ends of a scale such as "1 to 5"; None twice where it is to be guessed.
 
     Raises:
-        ValueError: it is not two numbers.
+        InputError: it is not two numbers.
     """
     if text == GUESS:
         return None, None
     ends = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)\s*(?:to|-|–|\.\.)\s*(-?\d+(?:\.\d+)?)\s*", text or "")
     if ends is None:
-        raise ValueError(f"Write the scale as two numbers, such as 1 to 5; got {text!r}.")
+        raise InputError(f"Write the scale as two numbers, such as 1 to 5; got {text!r}.")
     return float(ends[1]), float(ends[2])
 
 
@@ -152,7 +153,7 @@ def _alive(folder: str | None) -> str:
     return folder
 
 
-def received_markdown(received: uploads.Received) -> str:
+def received_markdown(received: visitors.Received) -> str:
     """What became of an upload: how many references of which quality, what was assumed, what was left out."""
     bins = ", ".join(f"{count} {word}" for word, count in zip(FIVE_LEVELS.words, reversed(received.by_bin)))
     lines = [f"**{received.count} references:** {bins}."]

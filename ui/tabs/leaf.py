@@ -24,8 +24,7 @@ from ui.components import (
     uploaded,
 )
 from ui.components.regions import data_url
-from ui.serving import gpu
-from ui.serving import students as visitors
+from ui.serving import gpu, visitors
 from ui.tabs.iqarag import GUESS, scale_of
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def build(page: gr.Blocks) -> None:
         path = required(photo)
         if student == OWN and not folder:
             raise gr.Error("Calibrate your student first.", print_exception=False)
-        result = gpu.call("ui.serving.students:assess", seconds=20, progress=progress, image=path,
+        result = gpu.call("ui.serving.visitors:assess_with_student", seconds=20, progress=progress, image=path,
                           student=folder if student == OWN else None, **form.kwargs(values))
         return [*panel.show(result, 0), standing_html(result.evidence), map_html(path, result.evidence)]
 
@@ -99,7 +98,7 @@ def build(page: gr.Blocks) -> None:
         low, high = scale_of(ends)
         pictures = [uploaded(path) for path in required(files, "rated pictures")]
         made = gpu.call(
-            "ui.serving.students:calibrate", seconds=SECONDS_TO_CALIBRATE, progress=progress, pictures=pictures,
+            "ui.serving.visitors:calibrate_student", seconds=SECONDS_TO_CALIBRATE, progress=progress, pictures=pictures,
             table=uploaded(required(ratings, "a CSV of ratings")),
             scale=(low, high) if low is not None and high is not None else None,
             lower_is_better={"higher": False, "lower": True}.get(way),

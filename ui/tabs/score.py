@@ -1,23 +1,15 @@
-"""The Score tab: one photo, one method, one model; the score, why, and what it cost.
-
-Evidence differs from method to method. A method that has more to show than word probabilities gives its own drawing
-as `ui/tabs/<method>.py: render_evidence(evidence) -> plotly Figure | None`, with the method's registry name spelled
-with underscores; this tab and any other that lists several methods calls it through `render_evidence` here.
-"""
+"""The Score tab: one photo, one method, one model; the score, why, and what it cost."""
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from methods.base import Evidence, Options, method_class
+from methods.base import method_class
+from methods.errors import InputError
 from ui.components import (
     EXAMPLES,
-    OptionsForm,
     lmm_picker,
     method_picker,
     options_form,
@@ -25,13 +17,13 @@ from ui.components import (
     plain_errors,
     required,
     result_panel,
-    word_probabilities,
 )
+from ui.components.evidence import render_evidence
+from ui.components.options import Forms, as_options, components_of, free_text, options_of
+from ui.components.page import typed
 from ui.serving import gpu, models
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
     from methods.base import Assessment
 
 TITLE = "Score"
@@ -69,7 +61,7 @@ def build(page: gr.Blocks) -> None:
             plot = gr.Plot(visible=False, show_label=False, container=False, elem_classes="evidence")
             details = _details()
     outputs = [*panel.outputs, plot, *details]
-    options = [component for form in forms.values() for component in form.components]
+    options = components_of(forms)
 
     def nothing_yet() -> list[Any]:
         return [*panel.empty(), gr.Plot(visible=False), gr.Accordion(visible=False), None]
@@ -77,7 +69,7 @@ def build(page: gr.Blocks) -> None:
     @plain_errors
     def score_photo(path: str | None, name: str, model: str, progress=gr.Progress(), *values: Any) -> list[Any]:
         required(path)
-        assessment, passes = _score(path, name, model, _chosen(forms, name, values), progress)
+        assessment, passes = _score(path, name, model, options_of(forms, values)[name], progress)
         figure = render_evidence(assessment)
         return [*panel.show(assessment, passes), gr.Plot(figure, visible=figure is not None),
                 gr.Accordion(visible=True), _record(assessment)]
@@ -94,7 +86,7 @@ def build(page: gr.Blocks) -> None:
     _endpoint(picture, method, lmm)
 
 
-def _forms(names: tuple[str, ...]) -> tuple[list[gr.Group], dict[str, OptionsForm]]:
+def _forms(names: tuple[str, ...]) -> tuple[list[gr.Group], Forms]:
     """One options form a method; only the chosen method's is visible."""
     groups, forms = [], {}
     for name in names:
@@ -112,15 +104,6 @@ def _switch(names: tuple[str, ...]):
         return [kind.summary, model, *(gr.Column(visible=name == other) for other in names)]
 
     return switch
-
-
-def _chosen(forms: dict[str, OptionsForm], name: str, values: tuple[Any, ...]) -> dict[str, Any]:
-    start = 0
-    for other, form in forms.items():
-        if other == name:
-            return form.kwargs(values[start : start + len(form.names)])
-        start += len(form.names)
-    raise ValueError(f"There is no method {name}; reload the page.")
 
 
 def _details() -> list[Any]:
@@ -149,7 +132,9 @@ def _endpoint(picture: gr.Image, method: gr.Dropdown, lmm: gr.Dropdown) -> None:
     trigger = gr.Button(visible=False)
 
     @plain_errors
-    def score(picture: str, method: str, lmm: str | None = None, options: dict | None = None) -> dict[str, Any]:
+    @typed
+    def score(picture: str | None, method: str | None, lmm: str | None = None,
+              options: dict[str, Any] | None = None) -> dict[str, Any]:
         """Scores the quality of one photo, from 0 (bad) to 1 (excellent), and says why.
 
         Args:
@@ -158,6 +143,8 @@ def _endpoint(picture: gr.Image, method: gr.Dropdown, lmm: gr.Dropdown) -> None:
             lmm: name of the model; the method's default if left out.
             options: changes to the method's default options, by name.
         """
+        if not method:
+            raise InputError(f"Name a method: {', '.join(models.available_methods())}.")
         wanted = as_options(method, options or {})
         return _score(required(picture), method, lmm or None, wanted, None)[0].to_dict()
 
@@ -171,43 +158,3 @@ class OptionsMapping(gr.JSON):
 
     def api_info(self) -> dict[str, Any]:
         return {"type": "object", "additionalProperties": {}}
-
-
-def as_options(method: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Options as JSON carries them, with lists as the tuples that the dataclass holds.
-
-    Raises:
-        ValueError: they are not a mapping, or name a folder of this machine.
-    """
-    if not isinstance(given, dict):
-        raise ValueError('Options are a mapping of names to values, such as {"seed": 1}.')
-    defaults: Options = method_class(method).options
-    for name in free_text(defaults):
-        if given.get(name, getattr(defaults, name)) != getattr(defaults, name):
-            raise ValueError(f"The option {name} names a folder of this machine and cannot be set from the page.")
-    held = {spec.name for spec in dataclasses.fields(defaults) if isinstance(getattr(defaults, spec.name), tuple)}
-    return {name: tuple(value) if name in held and isinstance(value, list) else value
-            for name, value in given.items()}
-
-
-def free_text(options: Options) -> tuple[str, ...]:
-    """Names of the options that take any text: paths and names that only whoever runs the app may choose."""
-    return tuple(spec.name for spec in dataclasses.fields(options)
-                 if isinstance(getattr(options, spec.name), str) and spec.metadata.get("choices") is None)
-
-
-def render_evidence(assessment: Assessment) -> go.Figure | None:
-    """The method's own drawing of its evidence, else its word probabilities, else None."""
-    module = f"ui.tabs.{assessment.method.replace('-', '_')}"
-    if importlib.util.find_spec(module) is not None:
-        draw = getattr(importlib.import_module(module), "render_evidence", None)
-        if draw is not None:
-            return draw(assessment.evidence)
-    return _words(assessment.evidence)
-
-
-def _words(evidence: Evidence) -> go.Figure | None:
-    words, probabilities = (getattr(evidence, name, None) for name in ("words", "probabilities"))
-    if not words or probabilities is None or len(words) != len(probabilities):
-        return None
-    return word_probabilities(words, {"probability": probabilities}, height=80 + 38 * len(words))

@@ -16,7 +16,7 @@ from methods.leaf.__main__ import main
 from methods.leaf.teacher import PAIR_WORDS, TeacherError, choose_pairs, judge, recorded
 from methods.levels import FIVE_LEVELS
 from methods.lmm.base import LMM, LMMError
-from ui.serving import students as visitors
+from ui.serving import visitors
 
 
 class SharpnessLMM(LMM):
@@ -322,19 +322,19 @@ def test_train_refuses_what_makes_no_sense(rated: tuple, tmp_path: Path, capsys)
 
 
 def test_a_visitors_student_comes_as_a_zip_and_is_deleted(rated: tuple, table: Path) -> None:
-    made = visitors.calibrate([str(path) for path in rated[0]], str(table))
+    made = visitors.calibrate_student([str(path) for path in rated[0]], str(table))
     assert made.count == 24
     assert made.srcc is not None
     assert len(made.predicted) == len(made.rated) == 24
-    own = visitors.assess(str(rated[0][0]), made.folder)
+    own = visitors.assess_with_student(str(rated[0][0]), made.folder)
     assert own.native_range == (1, 5)
-    assert visitors.assess(str(rated[0][0])).native_range == (0, 100)
+    assert visitors.assess_with_student(str(rated[0][0])).native_range == (0, 100)
     assert Path(made.archive).stat().st_size > 1e6
     visitors.discard(str(rated[0][0].parent))
     assert rated[0][0].exists()
     visitors.discard(made.folder)
     assert not Path(made.archive).exists()
     with pytest.raises(ValueError, match="has been deleted"):
-        visitors.assess(str(rated[0][0]), made.folder)
+        visitors.assess_with_student(str(rated[0][0]), made.folder)
     with pytest.raises(ValueError, match="At most 300"):
-        visitors.calibrate(["x.png"] * 301, str(table))
+        visitors.calibrate_student(["x.png"] * 301, str(table))

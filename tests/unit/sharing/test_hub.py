@@ -17,9 +17,10 @@ from huggingface_hub.hf_api import LFSFileInfo, RepoFile
 
 from tests.unit.sharing.made import entry
 from ui.share import settings as settings_module
+from ui.share.entry import GoneError, ShareError
 from ui.share.hub import NOT_COPIED, HubMirror
 from ui.share.settings import Settings, from_environment, open_store
-from ui.share.store import DAY, GoneError, ShareError, Store
+from ui.share.store import DAY, Store
 
 REPO = "someone/shares"
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.sharing.made import entry
-from ui.share.entry import new_token, unpack
-from ui.share.store import DAY, SUFFIX, TEMPORARY, GoneError, ShareError, Store
+from ui.share.entry import SUFFIX, GoneError, ShareError, new_token, unpack
+from ui.share.store import DAY, PARTIAL, Store
 
 NOW = 1_000_000.0
 
@@ -116,7 +116,7 @@ def test_old_ones_are_refused_at_once_and_deleted_by_a_sweep(store):
 def test_a_sweep_comes_at_most_once_an_hour_and_clears_what_a_killed_write_left(store):
     put(store, 1)
     store.sweep(now=NOW + 10 * 3600)
-    left = store.folder / f"{TEMPORARY}abc"
+    left = next(store.folder.rglob(f"*{SUFFIX}")).with_name(f".x{SUFFIX}.abc.partial")
     left.write_bytes(b"half")
     store.sweep(now=NOW + 10 * 3600 + 60)
     assert left.exists()
@@ -170,7 +170,7 @@ def test_a_failed_write_leaves_the_old_entry(store, monkeypatch):
         put(store, 2)
     monkeypatch.undo()
     assert store.ids() == [made.id]
-    assert not list(store.folder.glob(f"{TEMPORARY}*"))
+    assert not list(store.folder.glob(PARTIAL))
 
 
 def test_many_at_once_lose_nothing(store):
@@ -240,4 +240,4 @@ def test_killed_at_any_point_it_stays_consistent(tmp_path):
         assert set(stored[:-1][-3:]) <= there
     fresh = store.put(entry(number, created=time.time() + 60))
     assert store.get(fresh.id).record["number"] == number
-    assert not list(folder.glob(f"{TEMPORARY}*")), "the next write clears what killed ones left"
+    assert not list(folder.glob(PARTIAL)), "the next write clears what killed ones left"

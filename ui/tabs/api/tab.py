@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import ssrf_protected_download
-from gradio.utils import get_upload_folder
 
 from methods.base import method_class
+from methods.errors import InputError
 from ui.comparison.exports import record, summary
 from ui.comparison.records import Comparison
 from ui.comparison.running import plan, run
-from ui.components import plain_errors, uploaded
-from ui.components.places import enclosing
-from ui.components.uploads import saved
+from ui.components import plain_errors
+from ui.components.options import as_options
+from ui.components.page import enclosing, typed
+from ui.components.uploads import picture_file
 from ui.serving import gpu, models
 from ui.tabs.api.snippets import ENDPOINTS, snippets
-from ui.tabs.score import as_options
 
 TITLE = "API"
 
@@ -82,6 +80,7 @@ def keep_tools(page: gr.Blocks) -> None:
 
 
 @plain_errors
+@typed
 def compare(pictures: list[str | dict[str, Any]], methods: list[str], lmms: list[str] | None = None,
             options: dict[str, dict[str, Any]] | None = None) -> dict[str, Any]:
     """Scores one or more pictures with one or more methods and models, and says where they agree and differ.
@@ -101,6 +100,7 @@ def compare(pictures: list[str | dict[str, Any]], methods: list[str], lmms: list
 
 
 @plain_errors
+@typed
 def rank(pictures: list[str | dict[str, Any]], method: str = "leaf", lmm: str | None = None,
          options: dict[str, Any] | None = None) -> dict[str, Any]:
     """Puts two to twelve pictures in order of quality with one method.
@@ -115,12 +115,12 @@ def rank(pictures: list[str | dict[str, Any]], method: str = "leaf", lmm: str | 
         ranking: best first, each with its index in `pictures`, name and score; preferences: the probability that the
         picture of a row is better than that of a column; verdict: the same in a sentence.
     """
-    if len(pictures or []) < 2:
-        raise ValueError("A ranking needs at least two pictures.")
+    if len(pictures) < 2:
+        raise InputError("A ranking needs at least two photos.")
     done = _compared(pictures, [method], [lmm] if lmm else [], {method: options or {}})
     failed = [cell for cell in done.cells if cell.score is None]
     if failed:
-        raise ValueError(f"{done.pictures[failed[0].picture].name}: {failed[0].error}")
+        raise InputError(f"{done.pictures[failed[0].picture].name}: {failed[0].error}")
     said = summary(done)
     return {
         "ranking": [{"index": index, "name": done.pictures[index].name, "score": done.cell(index, 0).score}
@@ -132,39 +132,13 @@ def rank(pictures: list[str | dict[str, Any]], method: str = "leaf", lmm: str | 
 
 def _compared(pictures: Sequence[Any], methods: Sequence[str], lmms: Sequence[str],
               options: dict[str, Any]) -> Comparison:
-    for given, what in ((pictures, "pictures"), (methods, "methods"), (lmms, "lmms")):
-        if not isinstance(given, (list, tuple)):
-            raise ValueError(f"{what} is a list.")
-    if not isinstance(options, dict):
-        raise ValueError('options is a mapping of method names to options, such as {"q-bench": {"seed": 1}}.')
     known = models.available_methods()
-    wanted = {name: as_options(name, given or {}) for name, given in options.items() if name in known}
+    wanted = {name: as_options(name, given) if name in known else given for name, given in options.items()}
     paths = [picture_file(one) for one in pictures]
-    done = plan(paths, [str(name) for name in methods], [str(name) for name in lmms], {**options, **wanted})
+    done = plan(paths, methods, lmms, wanted)
     for done, _ in run(done, paths):  # noqa: B007, B020  the last one is complete
         pass
     return done
-
-
-def picture_file(given: Any) -> str:
-    """The path of a picture in a payload: an upload, an address that is fetched, or a data: URL.
-
-    Raises:
-        gr.Error: a path of the server, or an address that cannot be fetched.
-    """
-    address = given.get("path") or given.get("url") if isinstance(given, dict) else given
-    if not isinstance(address, str) or not address:
-        raise gr.Error("A picture is an uploaded file, an http(s) address or a data: URL.", print_exception=False)
-    if address.startswith("data:"):
-        return saved(address)
-    if address.startswith(("http://", "https://")):
-        try:
-            # Gradio fetches public addresses only, so that nobody reaches the machine's own network through us.
-            return ssrf_protected_download(address, get_upload_folder())
-        except Exception as error:  # whatever the network leads to
-            raise gr.Error("The address of a picture could not be fetched; upload the picture instead.",
-                           print_exception=False) from error
-    return uploaded(Path(address))
 
 
 def _parameters(rows: Sequence[tuple[str, str, str]]) -> str:

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from methods.errors import UserError
 from methods.levels import FIVE_LEVELS
 from ui.comparison.tables import csv_text
 from ui.components import lmm_picker, method_picker, plain_errors, required, uploaded
+from ui.components.options import Forms, changed_options, components_of
 from ui.components.results import short_model
 from ui.components.uploads import UPLOAD_TYPES
+from ui.errors import as_gradio_error
 from ui.serving import gpu, models
 from ui.serving.zips import MOST_FILES, Member, contents
 
@@ -94,18 +97,16 @@ def build() -> Folder:
     return Folder(files, method, lmm, button, stop, status, table, download)
 
 
-def wire(folder: Folder, forms: dict[str, Any]) -> None:
+def wire(folder: Folder, forms: Forms) -> None:
     """Connects the components; `forms` are the options of every method."""
-    every_option = [component for form in forms.values() for component in form.components]
+    every_option = components_of(forms)
     outputs = [folder.status, folder.table, folder.download]
 
     @plain_errors
     def score_all(files: list[str] | None, method: str, lmm: str | None, *values: Any,
                   progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:
-        from ui.tabs.compare.tab import chosen_options
-
         required(files, "a zip or some pictures")
-        options = chosen_options(forms, values)[method]
+        options = changed_options(forms, values)[method]
         members = contents([uploaded(path) for path in files])
         rows: list[Row] = []
         start = shown = time.monotonic()
@@ -129,10 +130,8 @@ def score(members: list[Member], method: str, lmm: str | None, options: dict[str
         try:
             source = member.read()
             found = gpu.assess(method, [source], lmm, options, one_of_many=True)[0]
-        except gr.Error as error:
-            yield Row(member.name, None, str(error.message))
-        except ValueError as error:  # a file in a zip that cannot be unpacked
-            yield Row(member.name, None, str(error))
+        except (gr.Error, UserError) as error:  # the latter from a file in a zip that cannot be unpacked
+            yield Row(member.name, None, as_gradio_error(error).message)
         else:
             yield Row(member.name, found)
 

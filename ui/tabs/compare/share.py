@@ -18,15 +18,16 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from methods.errors import UserError
 from ui.comparison.card import write_card
 from ui.comparison.exports import write_csv, write_json
 from ui.comparison.records import Comparison, from_dict
 from ui.comparison.running import versions
 from ui.components import plain_errors
 from ui.components.results import short_model
-from ui.share.entry import ID, LONGEST_SIDE, TOKEN, DamagedError, Entry
+from ui.share.entry import ID, LONGEST_SIDE, TOKEN, DamagedError, Entry, GoneError
 from ui.share.settings import Settings, from_environment, open_store
-from ui.share.store import GoneError, Store
+from ui.share.store import Store
 from ui.tabs.compare.results import QUIET, Held, Results, hold, plain
 
 log = logging.getLogger(__name__)
@@ -151,7 +152,7 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, shown: Results) -> None
 def _sweep() -> None:
     try:
         store().sweep()
-    except ValueError as error:  # the visitor who happens to trigger it has nothing to do with it
+    except UserError as error:  # the visitor who happens to trigger it has nothing to do with it
         log.warning("Old comparisons could not be swept: %s", error)
 
 
@@ -168,7 +169,7 @@ def load(name: str) -> tuple[Held, Entry]:
         comparison = from_dict(entry.record)
         if len(entry.pictures) != len(comparison.pictures):
             raise DamagedError("This comparison is damaged.")
-    except ValueError as error:
+    except UserError as error:
         log.error("The shared comparison %s cannot be read.", name, exc_info=error)
         raise GoneError(str(error)) from error
     return hold(comparison, entry.pictures, name), entry

@@ -16,14 +16,14 @@ import gradio as gr
 from methods.base import method_class
 from ui.comparison.records import MOST_PICTURES
 from ui.comparison.running import plan, run
-from ui.components import EXAMPLES, OptionsForm, options_form, pictures_input, plain_errors, uploaded
-from ui.components.places import enclosing
+from ui.components import EXAMPLES, options_form, pictures_input, plain_errors, uploaded
+from ui.components.options import Forms, changed_options, components_of, free_text
+from ui.components.page import enclosing
 from ui.serving import gpu, models
 from ui.share.entry import copy_for_sharing
 from ui.tabs.compare import folder as compare_folder
 from ui.tabs.compare import share as compare_share
 from ui.tabs.compare.results import Held, Results, hold, results
-from ui.tabs.score import free_text
 
 TITLE = "Compare"
 
@@ -48,7 +48,7 @@ def build(page: gr.Blocks) -> None:
     compare_share.wire(page, tabs, modes, shown)
 
 
-def _side_by_side() -> tuple[dict[str, Any], Results, dict[str, OptionsForm]]:
+def _side_by_side() -> tuple[dict[str, Any], Results, Forms]:
     names = models.available_methods()
     offered = models.offered()
     with gr.Row(equal_height=False):
@@ -71,7 +71,7 @@ def _side_by_side() -> tuple[dict[str, Any], Results, dict[str, OptionsForm]]:
             "example": example}, shown, forms
 
 
-def _options() -> dict[str, OptionsForm]:
+def _options() -> Forms:
     """One form a method; they hold for both modes."""
     forms = {}
     with gr.Accordion("Options of the methods, also for a folder", open=False, elem_id="compare-options"), gr.Tabs():
@@ -82,23 +82,13 @@ def _options() -> dict[str, OptionsForm]:
     return forms
 
 
-def chosen_options(forms: dict[str, OptionsForm], values: tuple[Any, ...]) -> dict[str, dict[str, Any]]:
-    """Method -> the options that differ from its defaults, out of all forms' values in order."""
-    chosen, start = {}, 0
-    for name, form in forms.items():
-        given = form.kwargs(values[start : start + len(form.names)])
-        start += len(form.names)
-        chosen[name] = {key: value for key, value in given.items() if value != getattr(form.defaults, key)}
-    return chosen
-
-
-def _wire(parts: dict[str, Any], shown: Results, forms: dict[str, OptionsForm]) -> None:
-    every_option = [component for form in forms.values() for component in form.components]
+def _wire(parts: dict[str, Any], shown: Results, forms: Forms) -> None:
+    every_option = components_of(forms)
 
     @plain_errors
     def side_by_side(paths: list[str] | None, methods: list[str], lmms: list[str], *values: Any,
                      progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:
-        options = {name: changes for name, changes in chosen_options(forms, values).items() if name in methods}
+        options = {name: changes for name, changes in changed_options(forms, values).items() if name in methods}
         files = [uploaded(path) for path in paths or []]
         planned = plan(files, methods, lmms or [], options)
         held = hold(planned, copies(files))

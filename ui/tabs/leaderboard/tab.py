@@ -18,8 +18,10 @@ from leaderboard.export import FORMATS, as_text
 from leaderboard.links import TAB, View, decode, encode
 from leaderboard.markup import to_html
 from leaderboard.tables import table
-from ui.components.errors import plain_errors
+from methods.errors import InputError
+from ui.components.page import enclosing, typed
 from ui.components.plotly_script import warm_up
+from ui.errors import plain_errors
 from ui.tabs.leaderboard.view import Controls, Screen, figure_controls, more_controls, top_controls, values_of, view_of
 
 TITLE = "Leaderboard"
@@ -161,7 +163,7 @@ def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, ex
         return gr.update(value=str(written[0]), visible=True)
 
     state = [notes, *controls.inputs, *drawn, plot]
-    tabs = _enclosing_tabs()
+    tabs = enclosing(gr.Tabs)
     width, address = gr.Number(visible=False), gr.Textbox(visible=False)
     page.load(start, [width, address], [screen, tabs, *state], js=SCREEN, **settings)
     # "always_last" would run for ever where two handlers share a trigger; one at a time, in order, is quick enough.
@@ -184,6 +186,8 @@ def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, ex
     gr.api(leaderboard, api_name="leaderboard")
 
 
+@plain_errors
+@typed
 def leaderboard(link: str = "", format: str = "csv") -> str:
     """The table of a leaderboard link as text.
 
@@ -192,7 +196,7 @@ def leaderboard(link: str = "", format: str = "csv") -> str:
         format: "csv", "markdown" or "latex".
     """
     if format not in FORMATS:
-        raise gr.Error(f"The format is one of {', '.join(FORMATS)}.", print_exception=False)
+        raise InputError(f"The format is one of {', '.join(FORMATS)}.")
     board = schema.load_board()
     return as_text(board, table(board, decode(link, board=board).view), format)
 
@@ -210,13 +214,3 @@ def _upload_folder(component: gr.components.Component) -> str:
     folder = Path(component.GRADIO_CACHE)
     folder.mkdir(parents=True, exist_ok=True)
     return str(folder)
-
-
-def _enclosing_tabs() -> gr.Tabs:
-    """The tabs that this one is drawn in, so that a link can bring its reader here."""
-    block = gr.context.Context.block
-    while block is not None and not isinstance(block, gr.Tabs):
-        block = block.parent
-    if block is None:
-        raise ValueError("The leaderboard is drawn inside gr.Tabs, in a tab whose id is 'leaderboard'.")
-    return block

@@ -25,7 +25,7 @@ class BusyError(UserError, RuntimeError):
     """Nobody gave up their turn in time; the sentence says what to do."""
 
 
-class FairLane:
+class FairQueue:
     """Lets at most `slots` callers run at once, in order of arrival."""
 
     def __init__(self, slots: int = 1) -> None:

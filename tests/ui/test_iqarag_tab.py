@@ -11,14 +11,24 @@ import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 
+from methods.iqarag import shelf
 from methods.iqarag.method import IQARAG
 from methods.iqarag.reference_set import ReferenceSet
+from tests.brightness_lmm import BrightnessLMM, grey
 from ui.components import Page
-from ui.serving import models
-from ui.serving import reference_sets as uploads
+from ui.serving import models, visitors
 from ui.tabs import iqarag as tab
 
-from .conftest import BrightnessLMM, grey
+
+@pytest.fixture
+def lmm():
+    return BrightnessLMM()
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEAN_OPINION_CACHE", str(tmp_path / "cache"))
+    shelf._sets.clear()
 
 
 @pytest.fixture
@@ -71,7 +81,7 @@ def test_both_scores_and_the_interval(evidence):
 
 
 def test_what_a_visitor_wrote_is_escaped():
-    received = uploads.Received("f", 3, (1, 1, 1, 0, 0), tuple(f"<b>{n}: bad" for n in range(12)), ("<script>",))
+    received = visitors.Received("f", 3, (1, 1, 1, 0, 0), tuple(f"<b>{n}: bad" for n in range(12)), ("<script>",))
     text = tab.received_markdown(received)
     assert "<b>" not in text
     assert "<script>" not in text
@@ -86,7 +96,7 @@ def served(monkeypatch, tmp_path):
     monkeypatch.setattr(models, "offered", lambda: [("Brightness", "brightness")])
     monkeypatch.setattr(models, "default_for", lambda method: "brightness")
     monkeypatch.setattr(models, "_methods", {})
-    monkeypatch.setattr(uploads, "home", lambda: tmp_path / "home")
+    monkeypatch.setattr(visitors, "home", lambda: tmp_path / "home")
     with Page() as page, gr.Tab(tab.TITLE):
         tab.build(page)
     page.queue().launch(prevent_thread_lock=True, server_name="127.0.0.1", quiet=True, ssr_mode=False)
@@ -131,7 +141,7 @@ def test_a_visitors_set_is_built_used_and_deleted(served, tmp_path, monkeypatch)
     grey(105, (30, 30)).save(tmp_path / "query.png")
     answer = score(str(tmp_path / "query.png"), "brightness", tab.OWN, folder, *_defaults())
     assert answer[-1]["evidence"]["reference_set"] == "your reference set"
-    uploads.discard(folder)
+    visitors.discard(folder)
     with pytest.raises(gr.Error, match="Build your reference set first"):
         score(str(tmp_path / "query.png"), "brightness", tab.OWN, folder, *_defaults())
 
@@ -143,7 +153,7 @@ def _defaults() -> list:
 
 
 def test_the_score_tab_takes_no_folder_from_a_visitor():
-    from ui.tabs.score import as_options, free_text
+    from ui.components.options import as_options, free_text
 
     assert free_text(IQARAG.options) == ("reference_set",)
     assert as_options("iqarag", {"K": 8, "reference_set": "shipped"}) == {"K": 8, "reference_set": "shipped"}

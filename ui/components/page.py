@@ -1,0 +1,152 @@
+"""The page as a whole: what it lets in from an API call, and where on it something is drawn.
+
+An API payload can name any path; Gradio checks it only where the payload says that it is a file, so a payload that
+keeps silent would make the server read any picture it can. It can also hold too few values, or values that no form
+would send, on which Gradio fails without a sentence. `Page` looks at every payload before Gradio does.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import gradio as gr
+import pydantic
+
+from methods.errors import InputError
+from ui.components.uploads import PictureInput, uploaded
+from ui.errors import as_gradio_error
+
+log = logging.getLogger(__name__)
+
+Block = TypeVar("Block", bound=gr.blocks.BlockContext)
+
+
+class Page(gr.Blocks):
+    """`gr.Blocks` that answers an unusable payload in one sentence, and hands no path to a component unless it is an
+    upload or an example of ours."""
+
+    async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
+        if explicit_call:
+            return await super().preprocess_data(block_fn, inputs, state, explicit_call)
+        try:
+            inputs = _checked(block_fn, inputs)
+        except InputError as error:
+            raise as_gradio_error(error) from error
+        try:
+            return await super().preprocess_data(block_fn, inputs, state, explicit_call)
+        except gr.Error:
+            raise
+        except Exception as error:  # whatever a foreign payload leads Gradio's components to
+            log.warning("A payload of %s cannot be read.", _name(block_fn), exc_info=error)
+            raise gr.Error(f"What was sent to {_name(block_fn)} cannot be read; the API tab says what it takes.",
+                           print_exception=False) from error
+
+
+def _checked(block_fn: Any, inputs: list[Any]) -> list[Any]:
+    public = block_fn.api_name and block_fn.api_visibility == "public"
+    wanted = len(block_fn.inputs)
+    if len(inputs) < wanted or (public and len(inputs) > wanted):
+        takes = f" ({', '.join(_parameters(block_fn))})" if public else ""
+        raise InputError(f"{_name(block_fn)} takes {wanted} value{'s' if wanted != 1 else ''}{takes}; "
+                         f"{len(inputs)} came.")
+    checked = []
+    for component, payload in zip(block_fn.inputs, inputs):
+        if isinstance(component, PictureInput):
+            payload = component.as_file(payload)
+        if getattr(component, "data_model", None) is not None:
+            _check_paths(_parsed(payload))
+        checked.append(payload)
+    return checked
+
+
+def _name(block_fn: Any) -> str:
+    return f"/{block_fn.api_name}" if block_fn.api_name else "the page"
+
+
+def _parameters(block_fn: Any) -> list[str]:
+    return [name for name, one in inspect.signature(block_fn.fn).parameters.items()
+            if one.kind is not inspect.Parameter.VAR_POSITIONAL and not isinstance(one.default, gr.Progress)]
+
+
+def _parsed(payload: Any) -> Any:
+    # A component that accepts JSON text would otherwise carry a path past this check inside a string.
+    if isinstance(payload, str) and payload.lstrip().startswith(("{", "[")):
+        try:
+            return json.loads(payload)
+        except ValueError:
+            return payload
+    return payload
+
+
+def _check_paths(payload: Any) -> None:
+    for file in paths_in(payload):
+        # Gradio itself fetches a public address into the upload folder, but only for a payload marked as a file.
+        marked = isinstance(file.get("meta"), dict) and file["meta"].get("_type") == "gradio.FileData"
+        if not (marked and file["path"].startswith(("http://", "https://"))):
+            uploaded(file["path"])
+
+
+def paths_in(payload: Any) -> Iterator[dict[str, Any]]:
+    """Every mapping with a "path" inside a payload, however deep."""
+    if isinstance(payload, dict):
+        if isinstance(payload.get("path"), str):
+            yield payload
+        for value in payload.values():
+            yield from paths_in(value)
+    elif isinstance(payload, (list, tuple)):
+        for value in payload:
+            yield from paths_in(value)
+
+
+def typed(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates a function of the API: an argument that is not of its annotated type is one sentence that names it."""
+    kinds = {name: pydantic.TypeAdapter(hint, config={"strict": True})
+             for name, hint in inspect.get_annotations(endpoint, eval_str=True).items() if name != "return"}
+    signature = inspect.signature(endpoint)
+
+    @functools.wraps(endpoint)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        for name, value in signature.bind(*args, **kwargs).arguments.items():
+            try:
+                kinds[name].validate_python(value)
+            except pydantic.ValidationError as error:
+                raise InputError(_sentence(name, error)) from None
+        return endpoint(*args, **kwargs)
+
+    return checked
+
+
+_KINDS = {"list_type": "a list", "dict_type": 'a mapping of names to values, such as {"seed": 1}',
+          "string_type": "text"}
+
+
+def _sentence(name: str, error: pydantic.ValidationError) -> str:
+    """Which part of an argument is wrong, by its first fault, and what may stand there."""
+    faults = error.errors(include_url=False, include_input=False)
+    place = [part for part in faults[0]["loc"] if isinstance(part, int)]
+    kinds = dict.fromkeys(_KINDS.get(fault["type"], fault["msg"]) for fault in faults
+                          if [part for part in fault["loc"] if isinstance(part, int)] == place)
+    where = name + "".join(f"[{index}]" for index in place)
+    return f"{where} must be {' or '.join(kinds)}; the API tab says what it takes."
+
+
+def enclosing(kind: type[Block]) -> Block:
+    """The innermost block of a kind around the place where this is called, so that a link can bring its reader there.
+
+    Args:
+        kind: such as `gr.Tabs`.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    block = gr.context.Context.block
+    while block is not None:
+        if isinstance(block, kind):
+            return block
+        block = block.parent
+    raise RuntimeError(f"This is drawn inside a gr.{kind.__name__}.")

@@ -1,0 +1,226 @@
+"""What visitors make for themselves, a reference set or a calibrated student: in a folder each, deleted afterwards.
+
+A folder lives below one place of the machine's temporary folder under a name that nobody can guess. It goes when its
+visitor leaves or replaces it, and at the latest after an hour, also when the process that made it has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from methods.base import Assessment
+from methods.errors import InputError
+from methods.iqarag import shelf
+from methods.iqarag.build import Labelled, build, unlabelled
+from methods.iqarag.encoders import OwnEncoder
+from methods.iqarag.reference_set import Scale
+from methods.iqarag.retrieval import bins_of
+from methods.leaf.ratings import read_ratings
+from methods.lmm.base import LMM
+from ui.serving.zips import Limits, unpack
+
+MOST_PICTURES = 300
+LIFETIME_SECONDS = 3600
+"""A folder is deleted when its visitor leaves, and at the latest after this time."""
+
+# --- folders ----------------------------------------------------------------------------------------------------------
+
+
+def home() -> Path:
+    """Where visitors' folders live."""
+    return Path(tempfile.gettempdir()) / "mean-opinion-visitors"
+
+
+@contextlib.contextmanager
+def make() -> Iterator[Path]:
+    """A new folder; what fails while it is filled leaves nothing behind. Old folders are swept first."""
+    sweep()
+    folder = home() / uuid.uuid4().hex
+    folder.mkdir(parents=True, mode=0o700)
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def discard(made: str | None) -> None:
+    """Deletes the folder in which a visitor's set or student lies; anything outside `home` is left alone.
+
+    Args:
+        made: `Received.folder` or `Calibrated.folder`.
+    """
+    if made and (folder := Path(made).resolve().parent).parent == home().resolve():
+        shelf.forget(made)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep() -> None:
+    """Deletes what has outlived its time, folders of an earlier process included."""
+    if not home().is_dir():
+        return
+    for folder in home().iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another visitor's session was faster
+            if time.time() - folder.stat().st_mtime > LIFETIME_SECONDS:
+                discard(str(folder / "set"))
+
+
+# --- reference sets ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Received:
+    """What became of a zip of rated pictures.
+
+    Attributes:
+        folder: of the set, for the option `reference_set`.
+        count: references.
+        by_bin: how many fall into each fifth of the quality range, worst first.
+        problems: one sentence a picture that was left out.
+        notes: what was assumed or mended in the CSV.
+    """
+
+    folder: str
+    count: int
+    by_bin: tuple[int, ...]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def build_reference_set(
+    lmm: LMM, archive: str, scores: str | None, low: float | None = None, high: float | None = None,
+    lower_is_better: bool | None = None,
+) -> Received:
+    """Unpacks a visitor's zip and builds a reference set from it.
+
+    Args:
+        lmm: its vision encoder makes the features.
+        archive: zip of pictures.
+        scores: CSV of image,mos; None takes the only table inside the zip.
+        low, high: scale of the scores; guessed where one is missing.
+        lower_is_better: the scores are DMOS; None reads it off the column's name.
+
+    Raises:
+        InputError: the zip or the table cannot be used.
+    """
+    from methods.data.opinions import read_opinions
+
+    with make() as folder:
+        pictures = folder / "pictures"
+        table = unpack(archive, pictures, Limits(MOST_PICTURES))
+        if scores is None and table is None:
+            raise InputError("Add a CSV with the columns image and mos, beside the zip or inside it.")
+        scale = (low, high) if low is not None and high is not None else None
+        read = read_opinions(scores or table, pictures, scale=scale, lower_is_better=lower_is_better, minimum=1,
+                             allow_constant=True)
+        items = [Labelled(path, float(mos), name) for path, name, mos in zip(read.images, read.names, read.mos)]
+        built = build(items, folder / "set", OwnEncoder(lmm), Scale(*read.scale, not read.lower_is_better),
+                      title="your reference set", problems=unlabelled(pictures, items), about={shelf.TEMPORARY: True})
+    counts = bins_of(built.references.mos)
+    return Received(
+        folder=str(folder / "set"),
+        count=len(built.references),
+        by_bin=tuple(int((counts == number).sum()) for number in range(5)),
+        problems=tuple(f"{problem.image}: {problem.reason}" for problem in built.problems),
+        notes=read.notes,
+    )
+
+
+# --- students ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What became of rated pictures; the pictures themselves are not kept.
+
+    Attributes:
+        folder: of the student, for `assess_with_student`.
+        archive: the same as a zip, to keep.
+        count: ratings used.
+        srcc, plcc: cross-validated, None below 8 ratings.
+        srcc_interval, plcc_interval: 95 %.
+        before_srcc: rank correlation of the embedded student with the ratings, None where it is undefined.
+        predicted, rated: the cross-validated predictions and the ratings in [0, 1], for a figure.
+        scale: lowest and highest rating, so that 0 and 1 above can be shown in the visitor's units.
+        notes: what was mended or assumed, and a warning where the ratings seem to run the other way.
+    """
+
+    folder: str
+    archive: str
+    count: int
+    srcc: float | None
+    plcc: float | None
+    srcc_interval: tuple[float, float] | None
+    plcc_interval: tuple[float, float] | None
+    before_srcc: float | None
+    predicted: tuple[float, ...]
+    rated: tuple[float, ...]
+    notes: tuple[str, ...]
+    scale: tuple[float, float] = (0.0, 1.0)
+
+
+def calibrate_student(pictures: Sequence[str], table: str, *, scale: tuple[float, float] | None = None,
+                      lower_is_better: bool | None = None) -> Calibrated:
+    """Calibrates the embedded student to a visitor's ratings.
+
+    Args:
+        pictures: paths of the uploads; their names are matched with the table's.
+        table: path of the CSV.
+        scale: lowest and highest possible rating; guessed where left out.
+        lower_is_better: the ratings are DMOS; None reads it off the column's name.
+
+    Raises:
+        InputError: the pictures or the table cannot be used.
+    """
+    from methods.data.opinions import direction_warning
+    from methods.leaf.student import Student
+
+    if len(pictures) > MOST_PICTURES:
+        raise InputError(f"At most {MOST_PICTURES} photos are taken here, got {len(pictures)}; calibrate larger sets "
+                         "on your own machine with `mean-opinion leaf calibrate`.")
+    opinions = read_ratings(table, pictures, scale=scale, lower_is_better=lower_is_better)
+    student = Student.load()
+    features = student.features(opinions.images)
+    warning = direction_warning(opinions.mos01, student.predict(features=features))
+    student.calibrate(None, opinions.mos01, features=features, scale=(0.0, 1.0))
+    student.card |= {"name": "your student", "scale": list(opinions.scale)}
+    fit = student.calibration
+    predicted = np.clip(fit.predicted, 0, 1) if fit.predicted is not None else np.zeros(0)
+    if len(predicted):
+        # Where a photo stands among the visitor's own, by scores that the student gave them without having seen them.
+        student.card["population"] = {"name": f"the {fit.n} photos you rated",
+                                      "quantiles": np.quantile(predicted, np.linspace(0, 1, 101)).round(4).tolist()}
+    with make() as folder:
+        saved = student.save(folder / "student")
+        archive = shutil.make_archive(str(folder / "calibrated-student"), "zip", saved)
+    return Calibrated(
+        str(saved), archive, fit.n, fit.srcc, fit.plcc, fit.srcc_interval, fit.plcc_interval, fit.before_srcc,
+        tuple(predicted.tolist()), tuple(opinions.mos01.tolist()), (*opinions.notes, *([warning] if warning else [])),
+        opinions.scale,
+    )
+
+
+def assess_with_student(image: str, student: str | None = None, **options) -> Assessment:
+    """Scores a picture with a visitor's student, or with the embedded one.
+
+    Raises:
+        InputError: the visitor's student has been deleted.
+        methods.images.ImageError: the file is not a usable picture.
+    """
+    from methods.leaf.method import LEAF
+    from methods.leaf.student import Student
+
+    if student is None:
+        return LEAF().assess(image, **options)
+    if not Path(student).is_dir():
+        raise InputError("Your student has been deleted; calibrate again, or choose the one that ships.")
+    return LEAF(student=Student.load(student)).assess(image, **options)
