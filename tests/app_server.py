@@ -21,8 +21,11 @@ SECONDS_TO_START = 300
 
 
 @functools.cache
-def running_app() -> str:
+def running_app(python_path: str = "") -> str:
     """The address of the app, started on first use.
+
+    Args:
+        python_path: a folder with further packages that the app finds.
 
     Raises:
         RuntimeError: it ended or did not answer in time; with what it printed.
@@ -35,6 +38,8 @@ def running_app() -> str:
         "GRADIO_TEMP_DIR": str(folder / "uploads"), "MEAN_OPINION_OFFER": "", "PYTHONUNBUFFERED": "1",
         "MEAN_OPINION_SHARE_DIR": str(folder / "shares"), "MEAN_OPINION_SHARE_REPO": "",
     }
+    if python_path:
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (python_path, os.environ.get("PYTHONPATH"))))
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, "app.py"], cwd=REPOSITORY, env=environment, stdout=output,
                                    stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
