@@ -50,7 +50,7 @@ def decode_indexed_bmp(content: Any, size: tuple[int, int]) -> Image.Image:
         rows = np.frombuffer(content[place:place + stride * height], np.uint8)
         if rows.size < stride * height:
             raise DamagedError("the end of the BMP is missing")
-        pixels = rows.reshape(height, stride)
+        pixels: np.ndarray = rows.reshape(height, stride)
         if depth < 8:
             bits = np.unpackbits(pixels, axis=1).reshape(height, -1, depth)
             pixels = np.packbits(bits, axis=2)[..., 0] >> (8 - depth)
@@ -67,7 +67,8 @@ def decode_indexed_bmp(content: Any, size: tuple[int, int]) -> Image.Image:
 
 def _unpacked_runs(content: Any, place: int, width: int, height: int, four_bits: bool) -> bytes:
     """Rows in the file's order, a byte per pixel; every line must be full."""
-    rows, row = [], bytearray()
+    rows: list[bytes] = []
+    row = bytearray()
     while len(rows) < height:
         if place + 2 > len(content):
             raise DamagedError("the end of the BMP is missing")
