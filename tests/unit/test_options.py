@@ -80,7 +80,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "default_for", lambda _: "patient")
     monkeypatch.setattr(models, "_lmms", OrderedDict())
     monkeypatch.setattr(models, "_methods", {})
-    monkeypatch.setattr("ui.tabs.score.render_evidence", lambda _: None)
+    monkeypatch.setattr("ui.comparison.running.render_evidence", lambda _: None)
     for name in METHODS:
         monkeypatch.setattr(method_class(name), "_assess",
                             lambda self, images, _: [Verdict(0.5, 0.5, "So.", Evidence()) for _ in images])
