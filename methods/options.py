@@ -96,6 +96,8 @@ def _typed(name: str, hint: Any, value: Any) -> Any:
         raise InputError(f"Option {name} must be true or false; got {value}.")
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return value
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise InputError(f"Option {name} is too large a number.")
     if int in kinds and float not in kinds and isinstance(value, float):
         if not value.is_integer():
             raise InputError(f"Option {name} must be a whole number; got {value}.")

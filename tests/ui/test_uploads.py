@@ -10,10 +10,10 @@ import errno
 import json
 import os
 import urllib.request
-import uuid
 
 import pytest
 
+from tests.ui.plain_http import call, through_queue
 from ui.components.uploads import REFUSED
 
 FILE_COMPONENTS = {"image", "gallery", "imageslider", "file", "uploadbutton", "imageeditor", "annotatedimage",
@@ -31,25 +31,6 @@ def assert_nobody_reads(pipe):
     with pytest.raises(OSError) as caught:  # noqa: PT011  the number is checked below
         os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
     assert caught.value.errno == errno.ENXIO
-
-
-def _post(url, body):
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return json.load(answer)
-
-
-def _through_queue(app_url, index, data):
-    """The final message of one event, as the page's own front end would get it."""
-    session = uuid.uuid4().hex
-    _post(f"{app_url}/gradio_api/queue/join", {"data": data, "fn_index": index, "session_hash": session})
-    with urllib.request.urlopen(f"{app_url}/gradio_api/queue/data?session_hash={session}", timeout=20) as stream:
-        for line in stream:
-            if line.startswith(b"data:"):
-                message = json.loads(line[5:])
-                if message["msg"] in ("process_completed", "unexpected_error"):
-                    return message
-    raise AssertionError("the event ended without an answer")
 
 
 def _payloads(kind, path):
@@ -94,7 +75,7 @@ def test_every_door_refuses_a_file_of_the_server(app_url, doors, pipe):
     for index, place, kind, defaults in doors:
         for payload in _payloads(kind, str(pipe)):
             data = [*defaults[:place], payload, *defaults[place + 1 :]]
-            message = _through_queue(app_url, index, data)
+            message = through_queue(app_url, index, data)
             assert message["success"] is False, f"{kind} of event {index} accepted {payload}"
             assert message["output"].get("error") == REFUSED, f"{kind} of event {index}, {payload}: {message}"
             assert_nobody_reads(pipe)
@@ -105,13 +86,11 @@ def test_every_door_refuses_a_file_of_the_server(app_url, doors, pipe):
     {"path": "file:///etc/passwd"}, {"path": "http://127.0.0.1/x.png"},
 ])  # fmt: skip
 def test_the_named_endpoint_refuses_with_a_sentence(app_url, named):
-    event = _post(f"{app_url}/gradio_api/call/score", {"data": [named, "q-bench", None, {}]})["event_id"]
-    with urllib.request.urlopen(f"{app_url}/gradio_api/call/score/{event}", timeout=20) as answer:
-        text = answer.read().decode()
-    assert "event: error" in text
-    assert "passwd:" not in text
-    assert "root:" not in text
-    assert "upload" in text
+    ending, said = call(app_url, "score", [named, "q-bench", None, {}])
+    assert ending == "error"
+    assert "passwd:" not in said
+    assert "root:" not in said
+    assert "upload" in said
 
 
 def test_a_link_in_the_upload_folder_does_not_lead_out(tmp_path, monkeypatch):

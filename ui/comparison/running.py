@@ -69,8 +69,8 @@ def _systems(methods: Sequence[str], lmms: Sequence[str], options: Mapping[str, 
     systems = []
     for name in dict.fromkeys(methods):
         kind = method_class(name)
+        kind.options.updated(**options.get(name, {}))
         changes = json_safe(dict(options.get(name, {})))
-        kind.options.updated(**changes)
         chosen = list(dict.fromkeys(lmms)) or [models.default_for(name)]
         for lmm in chosen if kind.needs_lmm else [""]:
             title = f"{kind.title}, {labels.get(lmm, lmm)}" if lmm and len(chosen) > 1 else kind.title

@@ -51,7 +51,8 @@ def _checked(block_fn: Any, inputs: list[Any]) -> list[Any]:
     public = block_fn.api_name and block_fn.api_visibility == "public"
     wanted = len(block_fn.inputs)
     if len(inputs) < wanted or (public and len(inputs) > wanted):
-        takes = f" ({', '.join(_parameters(block_fn))})" if public else ""
+        names = _parameters(block_fn)
+        takes = f" ({', '.join(names)})" if public and len(names) == wanted else ""
         raise InputError(f"{_name(block_fn)} takes {wanted} value{'s' if wanted != 1 else ''}{takes}; "
                          f"{len(inputs)} came.")
     checked = []
@@ -121,8 +122,7 @@ def typed(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-_KINDS = {"list_type": "a list", "dict_type": 'a mapping of names to values, such as {"seed": 1}',
-          "string_type": "text"}
+_KINDS = {"list_type": "a list", "dict_type": "a mapping", "string_type": "text"}
 
 
 def _sentence(name: str, error: pydantic.ValidationError) -> str:
@@ -132,7 +132,8 @@ def _sentence(name: str, error: pydantic.ValidationError) -> str:
     kinds = dict.fromkeys(_KINDS.get(fault["type"], fault["msg"]) for fault in faults
                           if [part for part in fault["loc"] if isinstance(part, int)] == place)
     where = name + "".join(f"[{index}]" for index in place)
-    return f"{where} must be {' or '.join(kinds)}; the API tab says what it takes."
+    example = ', such as {"seed": 1}' if name == "options" and not place else ""
+    return f"{where} must be {' or '.join(kinds)}{example}; the API tab says what it takes."
 
 
 def enclosing(kind: type[Block]) -> Block:

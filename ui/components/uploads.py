@@ -32,8 +32,6 @@ def uploaded(path: str | Path) -> str:
         raise gr.Error(REFUSED, print_exception=False) from None
 
 
-
-
 def picture_file(given: Any) -> str:
     """The path of a photo that an API call names: an upload, a public address, which is fetched, or a data: URL.
 
