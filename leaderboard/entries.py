@@ -7,7 +7,6 @@ that follow from their key alone, so that links keep their meaning when results 
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 from leaderboard.schema import OUTSIDE_IQA, Board
+from methods import files
 
 MEASURED = "measured"
 
@@ -188,7 +188,7 @@ def _entry(key: tuple[str, ...], records: list[dict], known: dict[str, Dataset],
         cells.setdefault(record["metric"], {})[record["dataset"]] = _cell(record, dataset, training, known)
     own_passes, own_parameters = _number(first["lmm_passes"]), _number(first["parameters_billion"])
     return Entry(
-        id=f"{slug(first['method'])}~{hashlib.sha256(chr(31).join(key).encode()).hexdigest()[:5]}",
+        id=f"{slug(first['method'])}~{files.hash_joined([chr(31).join(key)])[:5]}",
         method=first["method"], backbone=first["backbone"], variant=first["variant"], training=training,
         training_free=first["training_free"], paper=first["paper"], table=first["table"], source=first["source"],
         source_kind=first["source_kind"], origin=first["origin"],

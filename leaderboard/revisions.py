@@ -7,22 +7,22 @@ fails `python -m leaderboard check`, which names the command that records one.
 from __future__ import annotations
 
 import csv
-import hashlib
+import io
 from pathlib import Path
 
 from leaderboard.schema import COLUMNS, REVISIONS, read_text
+from methods import files
 
 _TABLES = tuple(name for name in COLUMNS if name != "revisions")
 
 
 def digest(folder: Path) -> str:
     """12 hex digits over the text of all tables; line endings do not matter."""
-    state = hashlib.sha256()
+    pieces: list[bytes | str] = []
     for name in _TABLES:
         text = (folder / f"{name}.csv").read_bytes().replace(b"\r\n", b"\n")
-        state.update(f"{name}:{len(text)}\n".encode())
-        state.update(text)
-    return state.hexdigest()[:12]
+        pieces += [f"{name}:{len(text)}\n", text]
+    return files.hash_joined(pieces)[:12]
 
 
 def record(folder: Path, date: str, note: str) -> str:
@@ -41,6 +41,7 @@ def record(folder: Path, date: str, note: str) -> str:
     name = str(int(history["revision"].iloc[-1]) + 1) if len(history) else "1"
     rows = {table: len(read_text(folder / f"{table}.csv")) for table in ("published", "ablations", "measured")}
     line = {"revision": name, "date": date, "digest": current, **rows, "note": note}
-    with file.open("a", encoding="utf-8", newline="") as stream:
-        csv.DictWriter(stream, REVISIONS, lineterminator="\n").writerow(line)
+    text = io.StringIO(newline="")
+    csv.DictWriter(text, REVISIONS, lineterminator="\n").writerow(line)
+    files.append(file, text.getvalue())
     return name

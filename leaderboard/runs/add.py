@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
+import io
 import shutil
 from pathlib import Path
 
 from leaderboard import measured, revisions
 from leaderboard.schema import DATA, MEASURED, SchemaError, load_board, read_text
+from methods import files
 
 SUBMISSIONS = DATA.parent / "submissions"
 
@@ -64,10 +66,8 @@ def add(folder: Path, *, data: Path = DATA, submissions: Path | None = None, rep
 
 
 def _write(file: Path, lines: list[dict[str, str]]) -> None:
-    # Written beside and moved into place: a reader never sees half a table.
-    beside = file.with_suffix(".csv.new")
-    with beside.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, MEASURED, lineterminator="\n", extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(lines)
-    beside.replace(file)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, MEASURED, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(lines)
+    files.replace(file, text.getvalue())

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leaderboard.runs.evaluate import load_run
-from leaderboard.runs.folder import METRICS, SETTINGS, Prediction
+from leaderboard.runs.folder import METRICS, SETTINGS, Prediction, read_predictions
+from methods.errors import InputError
 
 DONE, NOTHING_SHARED = 0, 1
 _LEAST = 5  # The logistic fit has four parameters.
+
+SAME_OPINION = 1e-6
+"""Opinions closer than this, relative to the larger or absolute below 1, are one opinion in two ways of writing."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,10 @@ class Comparison:
     only_b: int
 
     def to_dict(self) -> dict[str, Any]:
-        shown = {name: {"note": found} if isinstance(found, str) else found.to_dict()
-                 for name, found in self.differences.items()}
+        differences = {name: {"note": gap} if isinstance(gap, str) else gap.to_dict()
+                       for name, gap in self.differences.items()}
         return {"a": self.a, "b": self.b, "n": self.n, "only_a": self.only_a, "only_b": self.only_b,
-                "differences": shown}
+                "differences": differences}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,12 +61,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    found = compare(load_run(args.run_a), load_run(args.run_b), names=(_name(args.run_a), _name(args.run_b)),
-                    metrics=args.metric, samples=args.samples, seed=args.seed)
-    print(json.dumps(found.to_dict(), indent=1) if args.json else table(found))
-    if found.only_a or found.only_b:
-        print(f"Left out: {found.only_a} pictures that only {found.a} has scored, {found.only_b} that only {found.b} "
-              "has.", file=sys.stderr)
+    names = _name(args.run_a), _name(args.run_b)
+    comparison = compare(read_predictions(args.run_a), read_predictions(args.run_b), names=names, metrics=args.metric,
+                         samples=args.samples, seed=args.seed)
+    print(json.dumps(comparison.to_dict(), indent=1) if args.json else table(comparison))
+    if comparison.only_a or comparison.only_b:
+        print(f"Left out: {comparison.only_a} images that only {names[0]} has scored, {comparison.only_b} that only "
+              f"{names[1]} has.", file=sys.stderr)
     return DONE
 
 
@@ -77,23 +82,24 @@ def compare(a: Sequence[Prediction], b: Sequence[Prediction], *, names: tuple[st
         samples, seed: of the paired bootstrap.
 
     Raises:
-        ValueError: an unknown metric, fewer than five shared pictures, or opinions that differ between the runs.
+        InputError: an unknown metric, fewer than five shared pictures, or opinions that differ between the runs by more
+            than rounding (`SAME_OPINION`).
     """
     from methods.agreement import metrics as stats
 
     metrics = list(metrics or stats.METRICS)
     unknown = [name for name in metrics if name not in stats.METRICS]
     if unknown:
-        raise ValueError(f"There is no metric {unknown[0]!r}; choose from {', '.join(stats.METRICS)}.")
+        raise InputError(f"There is no metric {unknown[0]!r}; choose from {', '.join(stats.METRICS)}.")
     first = {row.image: row for row in a if not row.error}
     second = {row.image: row for row in b if not row.error}
     shared = sorted(first.keys() & second.keys())  # A bootstrap depends on the order; that of a file on kills and Ray.
     if len(shared) < _LEAST:
-        raise ValueError(f"{names[0]} and {names[1]} have {len(shared)} scored pictures in common; at least {_LEAST} "
+        raise InputError(f"{names[0]} and {names[1]} have {len(shared)} scored pictures in common; at least {_LEAST} "
                          "are needed. Runs on different datasets cannot be compared.")
-    other = [name for name in shared if first[name].mos != second[name].mos]
+    other = [name for name in shared if not same_opinion(first[name].mos, second[name].mos)]
     if other:
-        raise ValueError(f"The opinions of {len(other)} shared pictures differ, {other[0]!r} first "
+        raise InputError(f"The opinions of {len(other)} shared pictures differ, {other[0]!r} first "
                          f"({first[other[0]].mos:g} and {second[other[0]].mos:g}); compare runs on the same opinions.")
     mos = [first[name].mos for name in shared]
     scores_a, scores_b = ([rows[name].score for name in shared] for rows in (first, second))
@@ -104,6 +110,10 @@ def compare(a: Sequence[Prediction], b: Sequence[Prediction], *, names: tuple[st
         except ValueError as error:
             differences[name] = str(error)
     return Comparison(*names, differences, len(shared), len(first) - len(shared), len(second) - len(shared))
+
+
+def same_opinion(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=SAME_OPINION, abs_tol=SAME_OPINION)
 
 
 def table(found: Comparison) -> str:

@@ -3,23 +3,24 @@
 A run may be killed at any moment, by a scheduler, a full disk or a closed lid, and goes on where it stopped. So
 predictions.csv is only appended to, whole lines at a time; what a kill left of a line is cut off before anything is
 added; run.json pins the settings, since rows of two models in one file would be worse than no file; and the lock is
-the kernel's (flock), which a dead process cannot keep.
+the kernel's, which a dead process cannot keep.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import fcntl
 import io
 import json
+import math
 import os
-import socket
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from methods import files
 from methods.errors import InputError
 
 COLUMNS = ("image", "mos", "score", "native_score", "seconds", "error")
@@ -34,7 +35,11 @@ class RunError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One row of predictions.csv. `score`, `native_score` and `seconds` are None where `error` is filled."""
+    """One row of predictions.csv. `score`, `native_score` and `seconds` are None where `error` is filled.
+
+    Raises:
+        ValueError: a number that is not finite, or a row that has neither a score nor an error, or both.
+    """
 
     image: str
     mos: float
@@ -43,57 +48,90 @@ class Prediction:
     seconds: float | None
     error: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("mos", "score", "native_score", "seconds"):
+            value = getattr(self, name)
+            if value is not None:
+                # numpy's numbers write themselves as np.float64(0.5), and NaN is no score.
+                object.__setattr__(self, name, float(value))
+                if not math.isfinite(value):
+                    raise ValueError(f"The {name} of {self.image!r} is {value}, which is not a finite number.")
+        if (self.score is None) != bool(self.error):
+            raise ValueError(f"The row of {self.image!r} needs either a score or an error.")
+
     def cells(self) -> tuple[str, ...]:
         """As in `COLUMNS`; numbers in the shortest form that reads back as the same float64."""
-        numbers = (self.score, self.native_score)
+        numbers = (self.mos, self.score, self.native_score)
         spent = "" if self.seconds is None else f"{self.seconds:.6f}"
-        return (self.image, repr(self.mos), *("" if number is None else repr(number) for number in numbers), spent,
+        return (self.image, *("" if number is None else repr(number) for number in numbers), spent,
                 " ".join(self.error.split()))
 
 
 def read_predictions(path: str | Path) -> list[Prediction]:
-    """The complete rows of a predictions.csv; what a kill left of a last line is passed over.
+    """The rows of a predictions.csv, which may begin with a byte order mark.
+
+    A last line without an end counts where it is a whole row: an editor leaves it so. In a folder that a run is writing
+    to it is passed over, and so is half a row that a killed run left.
+
+    Args:
+        path: of the file, or of its folder.
 
     Raises:
-        RunError: the file is missing, has other columns, a row that is none, or a picture twice.
+        RunError: the file is missing, is not UTF-8, has other columns, a row that is none, or a picture twice.
     """
     path = Path(path)
+    path = path / PREDICTIONS if path.is_dir() else path
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        raise RunError(f"There is no {path}; name the folder of a run.") from None
-    return list(_parsed(raw[: _complete(raw)], path))
+        raise RunError(f"There is no {path}; name the folder of a run or its {PREDICTIONS}.") from None
+    whole = files.whole_lines(raw)
+    if len(whole) < len(raw) and not _is_locked(path.parent):
+        try:
+            return list(_parsed(raw, path))
+        except RunError:
+            if not (path.parent / SETTINGS).exists():  # No run wrote this file, so no kill has torn it.
+                raise
+    return list(_parsed(whole, path))
 
 
-def _complete(raw: bytes) -> int:
-    """How many bytes are whole lines. A power cut can leave zeros where a line should be."""
-    zero = raw.find(b"\0")
-    return raw.rfind(b"\n", 0, len(raw) if zero < 0 else zero) + 1
+def _is_locked(folder: Path) -> bool:
+    """Whether a run is writing to a folder."""
+    if not (folder / LOCK).exists():
+        return False
+    try:
+        with files.lock(folder / LOCK):
+            return False
+    except files.LockedError:
+        return True
+    except OSError:  # A folder that is read only: nobody who may not write is writing.
+        return False
 
 
 def _parsed(raw: bytes, path: Path) -> Iterator[Prediction]:
-    lines = csv.reader(io.StringIO(raw.decode("utf-8", "surrogateescape"), newline=""))
+    text = raw.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    lines = csv.reader(io.StringIO(text, newline=""))
     header = next(lines, None)
     if header is None:
         return
     places = {name: place for place, name in enumerate(header)}
     if not {"image", "mos", "score"} <= set(places):
         raise RunError(f"{path} begins with {','.join(header)[:80]}, not with {','.join(COLUMNS)}.")
-    seen: set[str] = set()
+    names: set[str] = set()
     for number, cells in enumerate(lines, start=2):
         try:
             if len(cells) != len(header):
                 raise ValueError
             row = {name: cells[place] for name, place in places.items()}
             numbers = (_optional(row.get(name, "")) for name in ("score", "native_score", "seconds"))
-            found = Prediction(row["image"], float(row["mos"]), *numbers, row.get("error", ""))
+            prediction = Prediction(row["image"], float(row["mos"]), *numbers, row.get("error", ""))
         except ValueError:
             raise RunError(f"{path}, line {number} is not a row of predictions; delete that line and run again.") \
                 from None
-        if found.image in seen:
-            raise RunError(f"{path}, line {number} repeats {found.image!r}; delete one of the two lines.")
-        seen.add(found.image)
-        yield found
+        if prediction.image in names:
+            raise RunError(f"{path}, line {number} repeats {prediction.image!r}; delete one of the two lines.")
+        names.add(prediction.image)
+        yield prediction
 
 
 def _optional(cell: str) -> float | None:
@@ -114,7 +152,7 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.predictions = self.path / PREDICTIONS
-        self._lock: int | None = None
+        self._held = contextlib.ExitStack()
         self._file: int | None = None
         self._synced = 0.0
 
@@ -123,17 +161,11 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"The folder {self.path} cannot be made ({error.strerror}); choose another --out.") from None
-        lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(lock, 200).decode(errors="replace").strip()
-            os.close(lock)
-            raise RunError(f"Another run is writing to {self.path} ({owner or 'process unknown'}); wait for it, stop "
-                           "it, or choose another --out.") from None
-        os.ftruncate(lock, 0)
-        os.write(lock, f"process {os.getpid()} on {socket.gethostname()}".encode())
-        self._lock = lock
+            self._held.enter_context(files.lock(self.path / LOCK, busy=(
+                f"Another run is writing to {self.path} ({{holder}}); wait for it, stop it, or choose another --out.")))
+        except files.LockedError as error:
+            raise RunError(str(error)) from None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -141,9 +173,7 @@ class RunFolder:
             os.fsync(self._file)
             os.close(self._file)
             self._file = None
-        if self._lock is not None:
-            os.close(self._lock)  # The file stays: removing it would let two processes hold two locks.
-            self._lock = None
+        self._held.close()
 
     def settings(self) -> dict[str, Any] | None:
         """The pinned settings; None in a new folder."""
@@ -170,7 +200,7 @@ class RunFolder:
             if self.predictions.exists() and self.predictions.stat().st_size:
                 raise RunError(f"{self.predictions} has rows but {self.path} has no {SETTINGS} that says whose; "
                                "choose another --out.")
-            write_whole(self.path / SETTINGS, json.dumps({"settings": settings, "started": about}, indent=1) + "\n")
+            files.replace(self.path / SETTINGS, json.dumps({"settings": settings, "started": about}, indent=1) + "\n")
             return
         settings = json.loads(json.dumps(settings))
         differ = [key for key in {**pinned, **settings} if pinned.get(key) != settings.get(key)]
@@ -181,20 +211,15 @@ class RunFolder:
 
     def resume(self) -> dict[str, Prediction]:
         """The rows that are there, by picture, after a torn last line has been cut off."""
-        if not self.predictions.exists():
-            return {}
-        raw = self.predictions.read_bytes()
-        whole = _complete(raw)
-        if whole < len(raw):
-            os.truncate(self.predictions, whole)
-        return {row.image: row for row in _parsed(raw[:whole], self.predictions)}
+        # Even where it looks whole: "0.12" may be what a kill left of "0.1234".
+        return {row.image: row for row in _parsed(files.recover(self.predictions), self.predictions)}
 
     def drop_failed(self) -> int:
         """Takes the rows with an error out, in one step, so that their pictures are scored again; how many."""
         rows = list(self.resume().values())
         kept = [row for row in rows if not row.error]
         if len(kept) < len(rows):
-            write_whole(self.predictions, _lines([COLUMNS, *(row.cells() for row in kept)]))
+            files.replace(self.predictions, _lines([COLUMNS, *(row.cells() for row in kept)]))
         return len(rows) - len(kept)
 
     def append(self, rows: Iterable[Prediction]) -> None:
@@ -217,17 +242,7 @@ class RunFolder:
             self._synced = time.monotonic()
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
-        write_whole(self.path / METRICS, json.dumps(metrics, indent=1, allow_nan=False) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replaces a file in one step: a reader, or a kill, sees the old one or the new one."""
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+        files.replace(self.path / METRICS, json.dumps(metrics, indent=1, allow_nan=False) + "\n")
 
 
 def _lines(rows: Iterable[tuple[str, ...]]) -> str:

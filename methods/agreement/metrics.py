@@ -23,11 +23,20 @@ import numpy as np
 from scipy import stats as scipy_stats
 
 from methods.agreement import logistic, resampling
+from methods.errors import InputError
 
 METRICS = ("srcc", "plcc", "plcc_logistic4", "krcc", "rmse")
 """The metrics of a measured result. All but `rmse` are better when higher; `rmse` is taken after the logistic fit."""
 
 SAMPLES, CONFIDENCE = 1000, 0.95
+
+SAME_SCORE = 2.0**-23
+"""The precision of float32, in which scores are computed. Two scores that differ by less than this share of the largest
+one in magnitude are tied: ranking rounding errors would make a finding of them."""
+
+NO_SPREAD = 1e-5
+"""Scores that all lie within this share of the largest one are equal: the size of a batch alone moves a score by up to
+2e-6 of itself."""
 
 Metric = str | Callable[[np.ndarray, np.ndarray], float]
 
@@ -73,15 +82,39 @@ class Difference:
         return asdict(self)
 
 
+def tied(values: np.ndarray) -> np.ndarray:
+    """The values, float [n], with those that only rounding errors tell apart made equal.
+
+    Neighbours that differ by less than float precision (`SAME_SCORE`) form a group. Among n values spread over a range,
+    chance brings some together too: n (n p)^(k - 1) groups of k are expected where p is the tolerance's share of the
+    range. Only a group that chance would hardly make (below one in a hundred) and that reaches no further than
+    `NO_SPREAD` is tied, so that thousands of different values stay as they are.
+    """
+    largest = np.max(np.abs(values), initial=0.0)
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    starts = np.flatnonzero(np.r_[True, np.diff(ordered) >= SAME_SCORE * largest])
+    if len(starts) >= len(values):
+        return values
+    sizes = np.diff(np.r_[starts, len(values)])
+    lowest, highest = ordered[starts], ordered[starts + sizes - 1]
+    with np.errstate(divide="ignore", over="ignore"):
+        by_chance = len(values) * (len(values) * SAME_SCORE * largest / np.ptp(values)) ** (sizes - 1.0)
+    noise = (by_chance < 0.01) & (highest - lowest <= NO_SPREAD * largest)
+    equal = np.empty_like(values)
+    equal[order] = np.where(np.repeat(noise, sizes), np.repeat(lowest, sizes), ordered)
+    return equal
+
+
 def srcc(scores: Sequence[float], mos: Sequence[float]) -> float:
-    """Spearman's rank correlation with average ranks for ties, in [-1, 1].
+    """Spearman's rank correlation with average ranks for ties, in [-1, 1]. Scores are tied as `tied` says.
 
     Args:
         scores: [n] predictions, higher is better.
         mos: [n] opinions, higher is better.
 
     Raises:
-        ValueError: lengths differ, fewer than 2 values, a value that is not finite, or a constant input.
+        InputError: lengths differ, fewer than 2 values, a value that is not finite, or a constant input.
     """
     x, y = _checked(scores, mos)
     return float(scipy_stats.spearmanr(x, y).statistic)
@@ -104,7 +137,7 @@ def rmse(scores: Sequence[float], mos: Sequence[float]) -> float:
     """Root mean squared difference, in units of `mos`; map the scores first (`logistic4`) where the scales differ.
 
     Raises:
-        ValueError: lengths differ, no values, or a value that is not finite.
+        InputError: lengths differ, no values, or a value that is not finite.
     """
     x, y = _paired(scores, mos, least=1)
     return float(np.sqrt(np.mean((x - y) ** 2)))
@@ -117,7 +150,7 @@ def logistic4(scores: Sequence[float], mos: Sequence[float]) -> np.ndarray:
     then has a negative sign.
 
     Raises:
-        ValueError: as `srcc`, or fewer than 5 values.
+        InputError: as `srcc`, or fewer than 5 values.
     """
     return fit_logistic4(scores, mos)(np.asarray(scores, float))
 
@@ -167,7 +200,7 @@ def bootstrap_ci(scores: Sequence[float], mos: Sequence[float], metric: Metric =
         `Interval(low, high)`. Resamples on which the metric is undefined (all the same image) are left out.
 
     Raises:
-        ValueError: as the metric, fewer than 3 values, or an unknown metric.
+        InputError: as the metric, fewer than 3 values, or an unknown metric.
     """
     x, y = _checked(scores, mos, least=3)
     draws = np.concatenate(list(_resampled([x], y, [metric], samples, seed)), axis=-1)[0, 0]
@@ -182,15 +215,16 @@ def summary(scores: Sequence[float], mos: Sequence[float], *, metrics: Sequence[
     failing the others. With fewer than 3 images there are values but no intervals.
 
     Raises:
-        ValueError: lengths differ, a value that is not finite, or an unknown metric.
+        InputError: lengths differ, a value that is not finite, or an unknown metric.
     """
     x, y = _paired(scores, mos, least=0)
+    x = tied(x)
     values: dict[str, float] = {}
     notes: dict[str, str] = {}
     for name in metrics:
         try:
             values[name] = _function(name)(x, y)
-        except ValueError as error:
+        except InputError as error:
             notes[name] = str(error)
     intervals: dict[str, Interval] = {}
     if values and len(x) >= 3:
@@ -212,7 +246,7 @@ def paired_difference(scores_a: Sequence[float], scores_b: Sequence[float], mos:
         metric, samples, confidence, seed: as `bootstrap_ci`.
 
     Raises:
-        ValueError: as `bootstrap_ci`.
+        InputError: as `bootstrap_ci`.
     """
     a, y = _checked(scores_a, mos, least=3)
     b, _ = _checked(scores_b, mos, least=3)
@@ -231,7 +265,7 @@ def _function(metric: Metric) -> Callable[[np.ndarray, np.ndarray], float]:
     if callable(metric):
         return metric
     if metric not in _FUNCTIONS:
-        raise ValueError(f"There is no metric {metric!r}; choose from {', '.join(METRICS)}.")
+        raise InputError(f"There is no metric {metric!r}; choose from {', '.join(METRICS)}.")
     return _FUNCTIONS[metric]
 
 
@@ -239,7 +273,7 @@ def _resampled(variables: list[np.ndarray], mos: np.ndarray, metrics: Sequence[M
                seed: int) -> Iterable[np.ndarray]:
     """Pieces [variables, metrics, b] of the metrics on all resamples; NaN where undefined."""
     if samples < 1:
-        raise ValueError("A bootstrap needs at least one resample.")
+        raise InputError("A bootstrap needs at least one resample.")
     names = {function: name for name, function in _FUNCTIONS.items()}
     keys = [names.get(metric, metric) if callable(metric) else metric for metric in metrics]
     for key in keys:
@@ -297,10 +331,10 @@ def _one_by_one(metric: Callable[..., float], scores: np.ndarray, mos: np.ndarra
 
 def _percentile(draws: np.ndarray, confidence: float) -> Interval:
     if not 0 < confidence < 1:
-        raise ValueError(f"A confidence lies between 0 and 1; got {confidence}.")
+        raise InputError(f"A confidence lies between 0 and 1; got {confidence}.")
     finite = draws[np.isfinite(draws)]
     if not len(finite):
-        raise ValueError("The metric is undefined on every resample; there are too few different images.")
+        raise InputError("The metric is undefined on every resample; there are too few different images.")
     low, high = np.quantile(finite, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(float(low), float(high))
 
@@ -314,21 +348,22 @@ def _unit(values: np.ndarray) -> np.ndarray:
 def _paired(scores: Sequence[float], mos: Sequence[float], *, least: int) -> tuple[np.ndarray, np.ndarray]:
     x, y = np.asarray(scores, float), np.asarray(mos, float)
     if x.ndim != 1 or y.ndim != 1:
-        raise ValueError(f"Scores and opinions are one number an image; got shapes {x.shape} and {y.shape}.")
+        raise InputError(f"Scores and opinions are one number an image; got shapes {x.shape} and {y.shape}.")
     if len(x) != len(y):
-        raise ValueError(f"Every score needs its opinion; got {len(x)} scores and {len(y)} opinions.")
+        raise InputError(f"Every score needs its opinion; got {len(x)} scores and {len(y)} opinions.")
     if len(x) < least:
-        raise ValueError(f"This needs at least {least} images; got {len(x)}.")
+        raise InputError(f"This needs at least {least} images; got {len(x)}.")
     for values, what in ((x, "score"), (y, "opinion")):
         bad = int(np.sum(~np.isfinite(values)))
         if bad:
-            raise ValueError(f"{bad} of {len(values)} {what}s are not finite numbers; leave those images out first.")
+            raise InputError(f"{bad} of {len(values)} {what}s are not finite numbers; leave those images out first.")
     return x, y
 
 
 def _checked(scores: Sequence[float], mos: Sequence[float], *, least: int = 2) -> tuple[np.ndarray, np.ndarray]:
     x, y = _paired(scores, mos, least=least)
+    x = tied(x)
     for values, what in ((x, "scores"), (y, "opinions")):
-        if np.ptp(values) == 0:
-            raise ValueError(f"All {what} are equal, so a correlation with them is undefined.")
+        if np.ptp(values) <= NO_SPREAD * np.max(np.abs(values)):
+            raise InputError(f"All {what} are equal, so a correlation with them is undefined.")
     return x, y

@@ -18,6 +18,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from methods import files
 from methods.base import method_class
 from methods.data.rated import RatedSet
 from methods.errors import InputError
@@ -91,7 +92,7 @@ def dealt(pictures: RatedSet, folder: str | Path, count: int) -> RatedSet:
 def write(folder: str | Path, names: Sequence[str], folds: Sequence[int]) -> Path:
     """Writes folds.csv and returns its path."""
     path = Path(folder) / TABLE
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with files.replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("image", "fold"))
         writer.writerows(zip(names, map(int, folds), strict=True))

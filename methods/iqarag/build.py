@@ -8,7 +8,6 @@ set appears under its name in one step.
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import math
 import os
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from methods import files
 from methods.images import PICTURE_SUFFIXES, ImageError, decode
 from methods.iqarag import index as indices
 from methods.iqarag.encoders import Encoder
@@ -149,10 +149,10 @@ def _examined(number: int, item: Labelled, scale: Scale, seen: dict[str, Path]):
 
 
 def _plan(items: Sequence[Labelled], encoder: Encoder, scale: Scale) -> str:
-    digest = hashlib.sha256(f"{encoder.name}|{encoder.revision}|{scale}".encode())
+    parts = [encoder.name, encoder.revision, str(scale)]
     for item in items:
-        digest.update(f"{item.path.resolve()}|{item.score!r}|{item.name}\n".encode())
-    return digest.hexdigest()
+        parts += [str(item.path.resolve()), repr(float(item.score)), item.name]
+    return files.hash_parts(parts)
 
 
 class _Journal:
@@ -171,23 +171,17 @@ class _Journal:
             # A kill between the folder and its plan leaves nothing of value behind.
             self._batches.unlink(missing_ok=True)
             self._features.unlink(missing_ok=True)
-            partial = self._plan.with_suffix(".partial")
-            partial.write_text(plan)
-            os.replace(partial, self._plan)
+            files.replace(self._plan, plan)
         self.width = 0
         self.rows: list[dict[str, Any]] = []
         self._recover()
 
     def _recover(self) -> None:
         """Reads the finished batches; what a kill left of an unfinished one is cut off."""
-        lines = self._batches.read_bytes().splitlines(keepends=True) if self._batches.exists() else []
-        whole = [line for line in lines if line.endswith(b"\n")]
-        for line in whole:
+        for line in files.recover(self._batches).splitlines():
             batch = json.loads(line)
             self.width = batch["width"] or self.width
             self.rows += batch["rows"]
-        if len(whole) < len(lines):
-            self._batches.write_bytes(b"".join(whole))
         if self._features.exists():
             good = sum(not row["problem"] for row in self.rows)
             os.truncate(self._features, good * self.width * 4)
@@ -197,8 +191,8 @@ class _Journal:
             if not np.isfinite(features).all():
                 raise ValueError("The encoder gave NaN or infinity for a picture; its features cannot be searched.")
             self.width = features.shape[1]
-            _append(self._features, np.ascontiguousarray(features, dtype=np.float32).tobytes())
-        _append(self._batches, json.dumps({"width": self.width, "rows": rows}).encode() + b"\n")
+            files.append(self._features, np.ascontiguousarray(features, dtype=np.float32).tobytes())
+        files.append(self._batches, json.dumps({"width": self.width, "rows": rows}).encode() + b"\n")
         self.rows += rows
 
     def features(self) -> np.ndarray:
@@ -206,13 +200,6 @@ class _Journal:
 
     def remove(self) -> None:
         shutil.rmtree(self.folder)
-
-
-def _append(path: Path, content: bytes) -> None:
-    with path.open("ab") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _assembled(items, journal: _Journal, encoder: Encoder, about: dict[str, Any], listed) -> ReferenceSet:

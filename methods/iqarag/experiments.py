@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from methods import files
 from methods.data.datasets import Dataset, Item, LayoutError, detect, read_dataset
 from methods.iqarag.build import Labelled, build
 from methods.iqarag.encoders import ENCODERS, OWN, load_encoder
@@ -208,9 +209,9 @@ def perform(run: Run, parts: Sequence[Part]) -> list[dict[str, Any]]:
     rows = []
     for part in parts:
         rows += measured(part.name, _predictions(run, part), run.samples)
-        _write(run.out / "results.json", json.dumps({"lmm": f"{run.lmm.name}@{run.lmm.revision}", "seed": run.seed,
-                                                     "options": run.options, "rows": rows}, indent=1) + "\n")
-        _write(run.out / "results.md", table(rows))
+        results = {"lmm": f"{run.lmm.name}@{run.lmm.revision}", "seed": run.seed, "options": run.options, "rows": rows}
+        files.replace(run.out / "results.json", json.dumps(results, indent=1) + "\n")
+        files.replace(run.out / "results.md", table(rows))
     return rows
 
 
@@ -350,30 +351,17 @@ def _predictions(run: Run, part: Part) -> list[dict[str, Any]]:
 
 
 def _read(path: Path, columns: list[str]) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
-        lines.pop()  # a kill in the middle of a row
-        path.write_text("".join(lines), encoding="utf-8")
-    reader = csv.DictReader(lines)
-    if lines and reader.fieldnames != columns:
+    content = files.recover(path)
+    reader = csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""))
+    if content and reader.fieldnames != columns:
         raise ValueError(f"{path} holds other conditions ({', '.join(reader.fieldnames or [])}); use another --out.")
     return [{key: value if key == "image" else float(value) for key, value in row.items()} for row in reader]
 
 
 def _append(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
-    new = not path.exists() or path.stat().st_size == 0
-    with path.open("a", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, columns, lineterminator="\n")
-        if new:
-            table.writeheader()
-        table.writerows(rows)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, columns, lineterminator="\n")
+    if not path.exists() or path.stat().st_size == 0:
+        table.writeheader()
+    table.writerows(rows)
+    files.append(path, text.getvalue())

@@ -8,10 +8,11 @@ registers while it is scanned) proposes a short list, and the true distances are
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
+
+from methods import files
 
 EXACT_BYTES = 40_000_000
 """Features up to this size, 10,000 of 1,000 numbers, are searched exactly: 16 ms on two busy cores."""
@@ -65,9 +66,8 @@ def save(index, path: Path) -> None:
     """Writes an index so that a kill never leaves half of it under the final name."""
     import faiss
 
-    partial = path.with_name(path.name + ".partial")
-    faiss.write_index(index, str(partial))
-    os.replace(partial, path)
+    with files.replacing(path) as partial:
+        faiss.write_index(index, str(partial))
 
 
 def load(path: Path):

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import csv
 import functools
-import hashlib
 import json
-import os
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -22,6 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from methods import files
 from methods.images import decode
 from methods.iqarag import index as indices
 from methods.iqarag.encoders import Encoder
@@ -83,9 +82,7 @@ class Scale:
 
 def content_hash(image: Image.Image) -> str:
     """32 hexadecimal digits that follow from the pixels alone, so that a renamed or re-saved copy is recognised."""
-    digest = hashlib.sha256(f"{image.width}x{image.height}".encode())
-    digest.update(image.convert("RGB").tobytes())
-    return digest.hexdigest()[:32]
+    return files.hash_joined((f"{image.width}x{image.height}", image.convert("RGB").tobytes()))[:32]
 
 
 def thumbnail(image: Image.Image) -> Image.Image:
@@ -166,7 +163,7 @@ class ReferenceSet:
     def digest(self) -> str:
         """Follows from the pictures and their scores, not from the encoder."""
         parts = "".join(f"{content}{mos:.9f}" for content, mos in zip(self.contents, self.mos))
-        return hashlib.sha256(parts.encode()).hexdigest()[:16]
+        return files.hash_joined([parts])[:16]
 
     def image(self, number: int) -> Image.Image:
         """A reference as RGB picture.
@@ -240,18 +237,11 @@ class ReferenceSet:
                 files are always stored, losslessly.
         """
         folder = Path(folder)
-        partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = files.fresh_folder(folder)
         try:
             self._write(partial, folder, copy_images)
-            if folder.exists():
-                old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-                os.replace(folder, old)
-                os.replace(partial, folder)
-                shutil.rmtree(old)
-            else:
-                os.replace(partial, folder)
+            files.replace_folder(folder, partial)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return folder

@@ -6,7 +6,6 @@ encoded again, once: the result is kept in memory and in the user's cache folder
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import threading
@@ -15,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from assets import FOLDER
+from methods import files
 from methods.iqarag.encoders import Encoder
 from methods.iqarag.reference_set import MANIFEST, Progress, ReferenceSet
 
@@ -109,7 +109,7 @@ def _from_cache(references: ReferenceSet, key: tuple) -> ReferenceSet | None:
 
 def _cache_folder(key: tuple) -> Path:
     base = os.environ.get(CACHE_ENVIRONMENT) or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "mean-opinion"
-    name = hashlib.sha256("|".join(key).encode()).hexdigest()[:24]
+    name = files.hash_parts(key)[:24]
     return Path(base).expanduser() / "reference-sets" / name
 
 

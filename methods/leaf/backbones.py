@@ -6,7 +6,6 @@ first picture offline. Any vision model of the Hub serves as well: ConvNeXt as i
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from methods import files
 from methods.errors import UserError
 from methods.images import decode
 from methods.leaf.efficientnet import EfficientNetLite, normalise
@@ -317,8 +317,5 @@ def load_backbone(config: dict[str, Any], tensors: dict[str, Tensor] | None = No
 
 def digest(tensors: dict[str, Tensor]) -> str:
     """Twelve hexadecimal digits of the weights' content, by which a student is told from another."""
-    content = hashlib.sha256()
-    for name in sorted(tensors):
-        content.update(name.encode())
-        content.update(tensors[name].detach().contiguous().cpu().numpy().tobytes())
-    return content.hexdigest()[:12]
+    pieces = ((name, tensors[name].detach().contiguous().cpu().numpy().tobytes()) for name in sorted(tensors))
+    return files.hash_joined(piece for pair in pieces for piece in pair)[:12]

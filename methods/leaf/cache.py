@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from methods import files
 from methods.errors import UserError
 
 
@@ -42,16 +42,13 @@ class Cache:
         # Written anew, so that a half-written last line never has another one joined to it; beside the old file, so
         # that a kill in this moment loses nothing either.
         kept = [json.dumps(heading), *(json.dumps({"key": key, "value": value}) for key, value in self.known.items())]
-        fresh = self.path.with_name(self.path.name + ".new")
-        fresh.write_text("\n".join(kept) + "\n", encoding="utf-8")
-        fresh.replace(self.path)
+        files.replace(self.path, "\n".join(kept) + "\n")
 
     def add(self, answers: Iterable[tuple[str, Any]]) -> None:
         answers = list(answers)
         self.known.update(answers)
         if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.writelines(json.dumps({"key": key, "value": value}) + "\n" for key, value in answers)
+            files.append(self.path, "".join(json.dumps({"key": key, "value": value}) + "\n" for key, value in answers))
 
 
 def read(path: Path) -> tuple[dict[str, str] | None, dict[str, Any]]:
@@ -82,4 +79,4 @@ def read(path: Path) -> tuple[dict[str, str] | None, dict[str, Any]]:
 
 def key_of(image: str | Path) -> str:
     """A picture's name in a cache: its content, whatever the file is called."""
-    return hashlib.sha256(Path(image).read_bytes()).hexdigest()[:24]
+    return files.hash_file(image)[:24]

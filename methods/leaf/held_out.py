@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from methods.data.opinions import read_opinions
-from methods.leaf.report import label_budget, write
+from methods.leaf.figures import write
+from methods.leaf.report import label_budget
 from methods.leaf.shell import tell
 from methods.leaf.teacher import Judgements, judge
 from methods.leaf.train import print_gains

@@ -1,4 +1,4 @@
-"""How many human labels a student needs, with a teacher and without: the label-budget curve as table and figure.
+"""How many human labels a student needs, with a teacher and without: the label-budget curve.
 
 The same test pictures, the same drawn labels and the same backbone on both sides, so that the difference is the
 teacher's alone. Test pictures lend the teacher neither their labels nor their looks: a student is distilled from the
@@ -7,15 +7,13 @@ judgements of its own training part.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from methods.agreement import metrics as stats
-from methods.leaf import figures
+from methods.errors import InputError
 from methods.leaf.distil import distil
 from methods.leaf.heads import Head, fit_ridge
 from methods.leaf.ratings import FEWEST_LABELS
@@ -98,12 +96,12 @@ def label_budget(features: np.ndarray, mos: np.ndarray, judgements: Judgements |
         alpha: weight of the pair-wise part of the distillation.
 
     Raises:
-        ValueError: too few pictures.
+        InputError: too few pictures.
     """
     members = [np.flatnonzero(pools == pool) for pool in np.unique(pools)] if pools is not None \
         else [np.arange(len(mos))]
     if min(map(len, members)) < FEWEST_PICTURES:
-        raise ValueError(f"A label-budget curve needs at least {FEWEST_PICTURES} rated pictures; got "
+        raise InputError(f"A label-budget curve needs at least {FEWEST_PICTURES} rated pictures; got "
                          f"{min(map(len, members))}.")
     sides = (False, True) if judgements is not None else (False,)
     predicted: dict[tuple[float, bool], list[np.ndarray]] = {}
@@ -127,8 +125,8 @@ def label_budget(features: np.ndarray, mos: np.ndarray, judgements: Judgements |
                 if head is not None:
                     # Each part has a student of its own; in units of its scores of the training part they can be
                     # ranked together, which needs no label.
-                    seen = head(features[train])
-                    rows[budget, side][test] = (head(features[test]) - seen.mean()) / max(seen.std(), 1e-12)
+                    known = head(features[train])
+                    rows[budget, side][test] = (head(features[test]) - known.mean()) / max(known.std(), 1e-12)
         if progress is not None:
             progress(done, len(parts))
     points = [_point(budget, side, float(np.mean(counts[budget])), predicted[budget, side], mos)
@@ -163,24 +161,3 @@ def _gain(budget: float, with_teacher: list[np.ndarray], without: list[np.ndarra
     differences = [stats.paired_difference(a, b, mos, "srcc") for a, b in zip(with_teacher, without)]
     return Gain(budget, *(float(np.mean([getattr(one, part) for one in differences]))
                           for part in ("value", "low", "high")))
-
-
-def write(report: Report, folder: str | Path) -> tuple[Path, Path]:
-    """Writes label-budget.csv and label-budget.svg; returns their paths."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    table, figure = folder / "label-budget.csv", folder / "label-budget.svg"
-    gains = {gain.budget: gain for gain in report.gains}
-    with table.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["budget", "labels", "teacher", "srcc", "srcc_low", "srcc_high", "srcc_sd", "plcc", "plcc_low",
-                         "plcc_high", "gain_srcc", "gain_low", "gain_high", "pictures", "seeds"])
-        for point in report.points:
-            gain = gains.get(point.budget) if point.teacher else None
-            added = (gain.value, gain.low, gain.high) if gain else (None, None, None)
-            cells = [point.srcc, *(point.srcc_interval or (None, None)), point.srcc_sd, point.plcc,
-                     *(point.plcc_interval or (None, None)), *added]
-            writer.writerow([point.budget, f"{point.labels:g}", report.teacher if point.teacher else "",
-                             *("" if cell is None else f"{cell:.4f}" for cell in cells), report.pictures, report.seeds])
-    figure.write_text(figures.svg(report), encoding="utf-8")
-    return table, figure

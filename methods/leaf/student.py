@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from assets import FOLDER
+from methods import files
 from methods.agreement.logistic import Logistic4
 from methods.data.opinions import usual_scale
 from methods.errors import InputError
@@ -190,11 +191,11 @@ class Student:
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.to(torch.float16).contiguous() if name.startswith("backbone.") else tensor
                    for name, tensor in self._tensors().items()}
-        save_file(tensors, str(folder / _WEIGHTS))
-        (folder / _WEIGHTS).chmod(0o644)  # safetensors writes files that only their owner can read
+        with files.replacing(folder / _WEIGHTS) as partial:
+            save_file(tensors, str(partial))
         card = {**self.card, "format": _FORMAT, "backbone": self.backbone.config(), "features": self.backbone.width,
                 "revision": digest({name: tensor.float() for name, tensor in tensors.items()})}
-        (folder / _CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        files.replace(folder / _CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
         return folder
 
     @classmethod

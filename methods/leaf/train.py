@@ -160,13 +160,13 @@ def print_calibration(student) -> None:
 
 
 def _report(chosen: argparse.Namespace, features: np.ndarray, opinions: Opinions, judgements, position) -> None:
-    from methods.leaf import report
+    from methods.leaf import figures, report
 
     if judgements is not None:
         judgements = judgements.subset([position[path] for path in opinions.images])
     curve = report.label_budget(features, opinions.mos01, judgements, seeds=chosen.seeds, alpha=chosen.alpha,
                                 progress=lambda done, total: tell("Report", done, total))
-    for path in report.write(curve, chosen.out):
+    for path in figures.write(curve, chosen.out):
         print(f"Report: {path}")
     print_gains(curve)
 

@@ -5,12 +5,13 @@ Kept apart from `TransformersLMM`, which is about prompts: here is everything ab
 
 from __future__ import annotations
 
-import hashlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from methods import files
 from methods.lmm.base import LMMError
 from methods.lmm.catalogue import find
 
@@ -128,20 +129,22 @@ def content_hash(folder: Path) -> str:
     """
     if folder.parent.name == "snapshots":
         return folder.name
-    digest = hashlib.sha256()
+    return files.hash_joined(_weight_pieces(folder))[:12]
+
+
+def _weight_pieces(folder: Path) -> Iterator[bytes | str]:
     for path in sorted(folder.iterdir()):
         if path.suffix not in (".json", ".safetensors", ".bin"):
             continue
         size = path.stat().st_size
-        digest.update(f"{path.name}:{size};".encode())
+        yield f"{path.name}:{size};"
         with path.open("rb") as file:
             if size <= 64 * 2**20:
-                digest.update(file.read())
+                yield file.read()
             else:
-                digest.update(file.read(2**20))
+                yield file.read(2**20)
                 file.seek(-(2**20), os.SEEK_END)
-                digest.update(file.read())
-    return digest.hexdigest()[:12]
+                yield file.read()
 
 
 def _reason(source: str, folder: Path | None, error: Exception) -> str:

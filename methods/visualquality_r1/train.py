@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from methods import files
 from methods.visualquality_r1.prompts import VARIANTS as WORDINGS
 from methods.visualquality_r1.thurstone import GAMMA, VARIANTS
 
@@ -154,7 +155,7 @@ def train(chosen: argparse.Namespace) -> int:
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.save_model(str(chosen.out / "model"))
     if state.is_main_process:
-        (chosen.out / "log.json").write_text(json.dumps(trainer.state.log_history, indent=1))
+        files.replace(chosen.out / "log.json", json.dumps(trainer.state.log_history, indent=1))
         curves = draw_curves(chosen.out, trainer.state.log_history)
         first, last = read_curve(chosen.out)[0], read_curve(chosen.out)[-1]
         print(f"validation SRCC {first['srcc']:.3f} -> {last['srcc']:.3f}, spread {first['spread']:.3f} -> "
@@ -200,7 +201,7 @@ def _keep_settings(path: Path, model: str, settings: RL2RSettings, resuming: boo
             name = changed[0]
             raise ValueError(f"{path.parent} holds a run with {name} {before[name]}, not {now[name]}; give "
                              "the same settings to go on with it, or another --out.")
-    path.write_text(json.dumps(now, indent=2))
+    files.replace(path, json.dumps(now, indent=2))
 
 
 if __name__ == "__main__":

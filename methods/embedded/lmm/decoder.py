@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from methods import files
 from methods.embedded.lmm import tasks, thinking, tokenizer, tower
 from methods.embedded.lmm.directions import CONTENT, CONTENT_SCALE, DAMAGE, FLAW_NAMES, FLAWS, OPINION, ORIGIN
 from methods.embedded.lmm.tasks import Example, Pool
@@ -265,10 +266,9 @@ def train(
             left = (time.monotonic() - began) / (done - start) * (steps - done)
             say(f"decoder: step {done} of {steps}, loss {np.mean(losses[-100:]):.4f}, about {left / 60:.1f} min to go")
         if checkpoint is not None and (done % 200 == 0 or done == steps):
-            partial = checkpoint.with_suffix(".partial")
-            torch.save({"step": done, "losses": losses, "weights": [parameter.data for parameter in learnt],
-                        "optimisers": [optimiser.state_dict() for optimiser in optimisers]}, partial)
-            partial.rename(checkpoint)
+            with files.replacing(checkpoint) as partial:
+                torch.save({"step": done, "losses": losses, "weights": [parameter.data for parameter in learnt],
+                            "optimisers": [optimiser.state_dict() for optimiser in optimisers]}, partial)
         if checkpoint is not None and keep and (done % keep == 0 or done == steps):
             torch.save([parameter.data.half() for parameter in learnt], checkpoint.with_name(f"step-{done}.pt"))
     model.model.language_model.set_attn_implementation("sdpa")

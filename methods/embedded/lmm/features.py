@@ -6,7 +6,6 @@ parts of a few hundred shots under the shots' own keys: an interrupted run goes 
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from methods import files
 from methods.embedded.lmm import tower
 from methods.embedded.lmm.recipe import Shot
 
@@ -52,12 +52,11 @@ def activations(shots: Sequence[Shot], model: Any, folder: Path, say: Any = prin
     started, made = time.monotonic(), 0
     for number, part in enumerate(parts):
         keys = "".join(shot.key for shot in part)
-        path = folder / f"{hashlib.sha256(keys.encode()).hexdigest()[:20]}.npy"
+        path = folder / f"{files.hash_joined([keys])[:20]}.npy"
         if not path.exists():
             part_grids = _compute(part, model)
-            partial = path.with_suffix(".partial.npy")
-            np.save(partial, part_grids)
-            partial.rename(path)
+            with files.replacing(path) as partial, partial.open("wb") as file:
+                np.save(file, part_grids)  # given a name without .npy, it would add one
             made += len(part)
             left = sum(len(later) for later in parts[number + 1 :])
             rate = (time.monotonic() - started) / made

@@ -7,7 +7,6 @@ cache of their features can be resumed.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from methods import files
 from methods.embedded.lmm.tower import SIZE
 from methods.kadid.distortions import DISTORTIONS, LEVELS, distort, level_mos
 
@@ -66,7 +66,7 @@ class Shot:
     def key(self) -> str:
         """Identifies the picture's pixels across runs."""
         parts = (self.photo.name, self.role, self.damage, self.level, round(self.crop, 4), self.mirrored, self.seed)
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+        return files.hash_joined([repr(parts)])[:16]
 
     def make(self) -> Image.Image:
         """The picture, RGB, [SIZE, SIZE]."""

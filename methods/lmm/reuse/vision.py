@@ -7,7 +7,6 @@ kept across calls in a cache of bounded size, least recently used first out: a r
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from methods import files
 from methods.lmm.cpu import channels_last, keep_freed_memory, side_by_side
 from methods.lmm.reuse.batching import halving
 
@@ -39,9 +39,7 @@ class PictureKey:
 
 def content_key(image: Image.Image) -> str:
     """A hash of a picture's mode, size and pixels."""
-    digest = hashlib.sha256(f"{image.mode}:{image.size}".encode())  # processors have instructions for this one
-    digest.update(image.tobytes())
-    return digest.hexdigest()
+    return files.hash_parts((f"{image.mode}:{image.size}", image.tobytes()))
 
 
 @dataclass(frozen=True)

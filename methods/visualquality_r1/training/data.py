@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from methods import files
 from methods.data.opinions import read_opinions
 from methods.visualquality_r1.prompts import VARIANTS
 
@@ -121,12 +122,10 @@ def split_by_content(pictures: Sequence[RatedPicture], seed: int = 0, ratios: Se
 def write_split(parts: dict[tuple[str, str], str], path: Path) -> None:
     """Writes a split as CSV (set,image,part): names only, so that it can be shared without the pictures."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
+    with files.replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["set", "image", "part"])
         writer.writerows([source, name, part] for (source, name), part in parts.items())
-    partial.replace(path)
 
 
 def read_split(path: Path, pictures: Sequence[RatedPicture]) -> dict[tuple[str, str], str]:

@@ -126,7 +126,7 @@ def test_logistic_recovers_a_known_map():
 
 
 @pytest.mark.parametrize("transform", [
-    lambda x: x, lambda x: 1e-9 * x + 5, lambda x: 1e6 * x, lambda x: np.exp(x), lambda x: x**3,
+    lambda x: x, lambda x: 1e-3 * x + 5, lambda x: 1e6 * x, lambda x: np.exp(x), lambda x: x**3,
     lambda x: np.round(x), lambda x: (x > 0).astype(float) + 1e-3 * x,
 ])
 def test_logistic_never_loses_to_the_straight_line(transform):
@@ -226,3 +226,46 @@ def test_many_images_are_spread_over_threads_without_a_difference():
     for name in stats.METRICS:
         low, high = np.quantile(np.concatenate([piece[name] for piece in draws]), [0.025, 0.975])
         assert (spread[name].low, spread[name].high) == (low, high)
+
+
+def test_rounding_errors_of_float32_are_ties():
+    """Eight copies of one picture, scored in batches: differences of 4e-8 are no finding."""
+    rng = np.random.default_rng(0)
+    mos = np.arange(8.0)
+    noise = 0.43 + 4e-8 * rng.permutation(8)
+    for function in (stats.srcc, stats.plcc, stats.krcc, stats.bootstrap_ci, stats.fit_logistic4):
+        with pytest.raises(ValueError, match="All scores are equal"):
+            function(noise, mos)
+    assert all(one.value is None for one in stats.summary(noise, mos).values())
+    with pytest.raises(ValueError, match="All scores are equal"):
+        stats.paired_difference(noise, mos, mos)
+    # The same beside other pictures, and in other units.
+    scores = np.concatenate([noise, [0.1, 0.9]])
+    exact = np.concatenate([np.full(8, 0.43), [0.1, 0.9]])
+    mos = np.append(mos, [-3, -1])
+    for unit in (1.0, 100.0, 1e-200):
+        assert stats.srcc(scores * unit, mos) == stats.srcc(exact, mos)
+        assert stats.krcc(scores * unit, mos) == stats.krcc(exact, mos)
+        interval = stats.bootstrap_ci(scores * unit, mos, samples=50)
+        assert interval == pytest.approx(stats.bootstrap_ci(exact, mos, samples=50), abs=1e-12)
+    assert stats.summary(scores, mos)["krcc"].value == stats.krcc(exact, mos)
+
+
+def test_a_dense_row_of_different_scores_never_becomes_one():
+    # Neighbours are nearer than float precision, but the whole spans more than any rounding.
+    scores = 0.5 + np.arange(1000) * 1e-6 / 20
+    assert distinct(scores) == 1000
+    assert stats.srcc(np.append(scores, 0.9), np.arange(1001.0)) == pytest.approx(1)
+    # What is further apart than float precision keeps its order, however close the rest is.
+    assert distinct(0.5 + np.arange(100) * 1e-6) == 100
+    assert distinct(np.array([])) == 0
+    # Among thousands, chance brings pairs together; among ten it does not.
+    many = np.append(np.random.default_rng(0).uniform(0, 1, 5000), [0.5, 0.5 + 4e-8])
+    assert distinct(many) == 5002
+    assert distinct(np.append(many[:10], many[-2:])) == 11
+    copies = 0.5 + 4e-8 * np.arange(4)
+    assert distinct(np.append(many[:4000], copies)) == 4001
+
+
+def distinct(scores):
+    return len(np.unique(stats.tied(scores)))

@@ -72,7 +72,7 @@ def test_the_command_prints_a_table_or_json(opinions, tmp_path, capsys):
     told = capsys.readouterr()
     assert "90 shared pictures" in told.out
     assert " *" in next(line for line in told.out.splitlines() if line.startswith("srcc"))
-    assert "Left out: 30 pictures" in told.err
+    assert "Left out: 30 images" in told.err
     assert main(["compare", a, f"{b}/predictions.csv", "--json", "--metric", "krcc"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["n"] == 90

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -30,27 +29,45 @@ def drawn(report: Report) -> ElementTree.Element:
     return ElementTree.fromstring(figures.svg(report))
 
 
+def group(figure: ElementTree.Element, name: str) -> ElementTree.Element:
+    return next(one for one in figure.iter(f"{SVG}g") if one.get("id") == name)
+
+
+def markers(figure: ElementTree.Element, name: str) -> list[float]:
+    """Heights of a curve's markers, or of a bar's two ends."""
+    return [float(one.get("y")) for one in group(figure, name).iter(f"{SVG}use")]
+
+
 def test_every_point_has_a_marker_and_its_interval(report: Report) -> None:
     figure = drawn(report)
-    # Two of three points without a teacher and three with one, in two panels; two gains; one of each in the legend.
-    assert len(figure.findall(f"{SVG}rect[@class='without']")) == 2 * 2 + 1
-    assert len(figure.findall(f"{SVG}circle[@class='with']")) == 2 * 3 + 2 + 1
-    bars = [bar for bar in figure.iter(f"{SVG}path") if "bar" in bar.get("class")]
-    assert len(bars) == 2 * 5 + 2
-    markers = [float(one.get("cy")) for one in figure.findall(f"{SVG}circle[@class='with']")[1:4]]
-    ends = [tuple(map(float, re.match(r"M\S+ (\S+?)V(\S+?)M", bar.get("d")).groups())) for bar in bars[2:5]]
-    for at, (low, high) in zip(markers, ends):
+    for metric in ("srcc", "plcc"):
+        assert len(markers(figure, f"{metric}-without")) == 2  # one of three points has no student
+        assert len(markers(figure, f"{metric}-with")) == 3
+    assert len(markers(figure, "gain")) == 2
+    bars = [one.get("id") for one in figure.iter(f"{SVG}g") if "-bar-" in (one.get("id") or "")]
+    assert len(bars) == len(set(bars)) == 2 * 5 + 2
+    heights = markers(figure, "srcc-with")
+    for number, at in enumerate(heights):
+        low, high = markers(figure, f"srcc-with-bar-{number}")
         assert (low - at) / (at - high) == pytest.approx(2, abs=0.02)
-    assert markers[2] < markers[1] < markers[0]
+    assert heights[2] < heights[1] < heights[0]
 
 
 def test_axes_legend_and_sample_are_named(report: Report) -> None:
     words = " ".join("".join(text.itertext()) for text in drawn(report).iter(f"{SVG}text"))
     for said in ("SRCC", "PLCC", "SRCC that the teacher adds", "without teacher", "with teacher",
-                 "60 pictures, 3 seeds", "95 % bootstrap intervals", "paired",
+                 "60 images, 3 seeds", "95 % bootstrap intervals", "paired",
                  "share of labels used, and their number", "10 %"):
         assert said in words
-    assert "prefers-color-scheme:dark" in figures.svg(report)
+
+
+def test_the_same_report_gives_the_same_files(report: Report, tmp_path) -> None:
+    for name in ("a", "b"):
+        figures.write(report, tmp_path / name)
+    for name in (figures.TABLE, figures.FIGURE):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert (tmp_path / "a" / figures.TABLE).read_text().splitlines()[2] == (
+        "0.1,6,,0.3000,0.2000,0.3500,0.0200,0.3000,0.2000,0.3500,,,,60,3")
 
 
 def test_without_a_teacher_there_is_nothing_to_compare(report: Report) -> None:

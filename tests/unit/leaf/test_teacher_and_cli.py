@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -137,10 +138,10 @@ def test_a_kill_while_the_cache_is_opened_loses_nothing(rated: tuple, tmp_path: 
     judge(SharpnessLMM(), rated[0][:4], cache=cache)
     before = cache.read_text()
 
-    def killed(self, text, **settings):
+    def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "write_text", killed)
+    monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         judge(SharpnessLMM(), rated[0][:4], cache=cache)
     assert cache.read_text() == before
