@@ -18,6 +18,9 @@ _APP = """@misc{{meanopinion,
 
 APP_KEY = "meanopinion"
 
+_TOGETHER = {"llm-iqa": ("dog-iqa",)}
+"""A source -> further ones to cite with it: the public version of an anonymous submission."""
+
 
 @dataclass(frozen=True)
 class Citation:
@@ -60,6 +63,7 @@ def citations(board: Board, shown: Table, *, link: str = "") -> list[Citation]:
     slugs = [slug for slug in shown.papers if slug != MEASURED]
     # A measured row stands on its method's paper too, where that is one of the sources.
     slugs += [row.entry.method_slug for row in shown.rows if row.entry.origin == MEASURED]
+    slugs = [one for slug in slugs for one in (slug, *_TOGETHER.get(slug, ()))]
     wanted = [slug for slug in dict.fromkeys(slugs) if slug in bibtex]
     return [Citation(APP_KEY, app), *(Citation(key_of(bibtex[slug]), _pretty(bibtex[slug])) for slug in wanted)]
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
-from leaderboard.schema import OUTSIDE_IQA, Board
+from leaderboard.schema import OUTSIDE_IQA, WHOLE, Board, label_sets, part_of
 from methods import files
 
 MEASURED = "measured"
@@ -42,7 +42,14 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Cell:
-    """One result. `printed` is the source's own text; `overlap` is "", "yes" or "possible" (trained on this set)."""
+    """One result.
+
+    Attributes:
+        printed: the source's own text.
+        overlap: "", "yes" or "possible": whether the model was trained on this set.
+        part: which of the set's images it is on: `schema.WHOLE`, or the part in a few words.
+        labels: whether the method sees opinions of this set when it scores (references) or was calibrated with some.
+    """
 
     value: float
     printed: str
@@ -55,6 +62,8 @@ class Cell:
     overlap: str
     table: str
     source: str
+    part: str = WHOLE
+    labels: bool = False
 
     @property
     def has_interval(self) -> bool:
@@ -213,11 +222,16 @@ def _training(text: str) -> tuple[str, ...] | None:
 
 def _cell(record: Mapping, dataset: Dataset, training: tuple[str, ...] | None, known: dict[str, Dataset]) -> Cell:
     n = _number(record["n"])
+    if record["origin"] == MEASURED:
+        part = WHOLE if record["split"] in ("", "all") else f"{record['split']} part"
+    else:
+        part = part_of(record["protocol"], record["paper"])
+    readable = label_sets(record["protocol"], dataset.slug)
     return Cell(
         value=record["value"], printed=record["printed"], low=_number(record["low"]), high=_number(record["high"]),
         n=int(n) if n is not None else None, protocol=record["protocol"], note=record["note"],
         doubtful=bool(record["doubtful"]), overlap=overlap(training, dataset, known), table=record["table"],
-        source=record["source"],
+        source=record["source"], part=part, labels=bool(overlap(tuple(readable), dataset, known)),
     )
 
 
@@ -227,12 +241,12 @@ def overlap(training: tuple[str, ...] | None, dataset: Dataset, known: Mapping[s
     A set counts as seen when the set itself, a part of it or a set that contains it was trained on; official splits
     of one set are no exception, since they share cameras, scenes and raters.
     """
-    seen = set(training or ())
-    if dataset.slug in seen or seen & dataset.related:
+    trained = set(training or ())
+    if dataset.slug in trained or trained & dataset.related:
         return "yes"
-    if any(dataset.slug in known[name].related for name in seen if name in known):
+    if any(dataset.slug in known[name].related for name in trained if name in known):
         return "yes"
-    return "possible" if seen & dataset.possibly_related else ""
+    return "possible" if trained & dataset.possibly_related else ""
 
 
 def _number(value: float) -> float | None:

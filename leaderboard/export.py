@@ -20,7 +20,9 @@ FORMATS = ("csv", "markdown", "latex")
 DASH = "–"
 MOST_TEX_ROWS, MOST_TEX_DATASETS = 50, 9
 """What a page of a paper holds; more is exported all the same, with a comment that says so."""
-LEGEND = ("† trained on the tested set (‡: possibly)", "? doubtful as printed, see the note of the cell",
+LEGEND = ("† trained on the tested set (‡: possibly)", "◇ sees labels of the tested set",
+          "§ on other images of the set, or on a part that is not stated: not ranked with it",
+          "? doubtful as printed, see the note of the cell",
           "* measured here")
 
 
@@ -51,7 +53,7 @@ def to_csv(shown: Table) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     fixed = ["position", "mean_rank", "borda", "method", "backbone", "variant", "training_free", "training_set",
              "source", "table", "origin", "coverage", "metric", "data_revision"]
-    each = ["", "low", "high", "n", "trained_on", "note"]
+    each = ["", "low", "high", "n", "trained_on", "sees_labels", "part", "note"]
     names = [dataset.slug for dataset in shown.datasets]
     writer.writerow(fixed + [f"{name}{':' + part if part else ''}" for name in names for part in each])
     for row in shown.rows:
@@ -66,8 +68,9 @@ def to_csv(shown: Table) -> str:
 
 def _csv_cell(cell: Cell | None) -> list[str]:
     if cell is None:
-        return [""] * 6
-    return [cell.printed, _number(cell.low), _number(cell.high), _number(cell.n), cell.overlap, cell.note]
+        return [""] * 8
+    return [cell.printed, _number(cell.low), _number(cell.high), _number(cell.n), cell.overlap,
+            "yes" if cell.labels else "", cell.part, cell.note]
 
 
 def _number(value: float | None) -> str:
@@ -79,9 +82,11 @@ def text_of(cell: Cell, *, measured: bool) -> str:
     return f"{cell.value:.4f}" if measured else cell.printed
 
 
-def marks_of(cell: Cell) -> str:
-    """Dagger, double dagger and question mark, as the legend explains them."""
-    return {"yes": "†", "possible": "‡", "": ""}[cell.overlap] + ("?" if cell.doubtful else "")
+def marks_of(row: Row, name: str) -> str:
+    """Dagger, double dagger, diamond, section and question mark of a row's cell, as the legend explains them."""
+    cell = row.cells[name]
+    return ({"yes": "†", "possible": "‡", "": ""}[cell.overlap] + ("◇" if cell.labels else "")
+            + ("§" if name in row.apart else "") + ("?" if cell.doubtful else ""))
 
 
 def to_markdown(shown: Table, *, link: str = "") -> str:
@@ -106,7 +111,7 @@ def _md_cell(row: Row, name: str) -> str:
         return DASH
     text = text_of(cell, measured=row.entry.origin == MEASURED)
     text = {1: f"**{text}**", 2: f"<u>{text}</u>"}.get(row.marks.get(name), text)
-    return text + marks_of(cell)
+    return text + marks_of(row, name)
 
 
 def _md(text: str) -> str:
@@ -161,8 +166,11 @@ def _tex_cell(row: Row, name: str) -> str:
         return "--"
     text = _tex(text_of(cell, measured=row.entry.origin == MEASURED))
     text = {1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}.get(row.marks.get(name), text)
-    marks = {"yes": r"\dagger", "possible": r"\ddagger", "": ""}[cell.overlap] + ("?" if cell.doubtful else "")
+    marks = "".join(_TEX_MARKS.get(mark, mark) for mark in marks_of(row, name))
     return f"{text}$^{{{marks}}}$" if marks else text
+
+
+_TEX_MARKS = {"†": r"\dagger", "‡": r"\ddagger", "◇": r"\diamond", "§": r"\S"}
 
 
 def _tex_legend(shown: Table) -> str:
@@ -172,6 +180,10 @@ def _tex_legend(shown: Table) -> str:
         parts.append(r"$\dagger$: trained on the tested set")
     if any(cell.overlap == "possible" for cell in cells):
         parts.append(r"$\ddagger$: possibly trained on the tested set")
+    if any(cell.labels for cell in cells):
+        parts.append(r"$\diamond$: sees labels of the tested set")
+    if any(row.apart for row in shown.rows):
+        parts.append(r"$\S$: on other images of the set, or on a part that is not stated: not ranked with it")
     if any(cell.doubtful for cell in cells):
         parts.append("?: doubtful as printed")
     if any(row.entry.origin == MEASURED for row in shown.rows):
@@ -181,6 +193,7 @@ def _tex_legend(shown: Table) -> str:
 
 _TEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
         "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "†": r"\textdagger{}", "‡": r"\textdaggerdbl{}",
+        "§": r"\S{}", "◇": r"$\diamond$",
         "–": "--", "…": r"\ldots{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "·": r"$\cdot$"}
 
 

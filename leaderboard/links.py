@@ -41,7 +41,7 @@ class View:
         backbones, training_sets, kinds: slugs; of the model, of sets trained on, of dataset kinds.
         training: "all", "free" or "trained", by the source's own label.
         origin: "all", "published" or "measured".
-        hide: "doubtful" cells, "in-domain" cells (trained on the tested set).
+        hide: "doubtful" cells, "in-domain" cells (trained on the tested set, or with labels of it at hand).
         search: words that a row must contain, in any order and case.
         cells: see `MAX_CELLS`.
         rank_on: the datasets that ranks are over; empty chooses the ones that most shown rows share.

@@ -36,6 +36,8 @@ def to_html(shown: Table, *, sources: dict[str, str] | None = None) -> str:
             f"<caption>{escape(shown.sentence + more)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
             '</table></div><p class="lb-legend">'
             f'<b>best</b> · <u>second</u> · † trained on the tested set (‡ possibly) · '
+            f'◇ sees labels of the tested set · § on other images of the set, or on a part that is not stated: not '
+            f'ranked with it · '
             f'<span class="lb-q">?</span> doubtful as printed · <span class="lb-here">here</span> measured here · '
             f"● ranks are over this set</p>")
 
@@ -80,7 +82,7 @@ def _cell(shown: Table, row: Row, name: str) -> str:
         return f'<td class="lb-none" aria-label="no result">{DASH}</td>'
     text = escape(text_of(cell, measured=row.entry.origin == MEASURED))
     text = {1: f"<b>{text}</b>", 2: f"<u>{text}</u>"}.get(row.marks.get(name), text)
-    marks = marks_of(cell)
+    marks = marks_of(row, name)
     extra = f'<sup class="{"lb-q" if cell.doubtful else ""}">{escape(marks)}</sup>' if marks else ""
     return f'<td class="lb-num" data-about="{escape(_about_cell(shown, row, name, cell))}">{text}{extra}</td>'
 
@@ -100,6 +102,10 @@ def _about_cell(shown: Table, row: Row, name: str, cell: Cell) -> str:
                       f"commit {entry.provenance['commit'][:10] or 'unknown'}, seed {entry.provenance['seed']}")
     if cell.protocol:
         lines.append(f"Protocol: {cell.protocol}")
+    if name in row.apart:
+        lines.append(f"Not ranked here: it is on the {cell.part}, the column on the {shown.parts[name]}")
+    if cell.labels:
+        lines.append("Sees labels of this set: as references, or in its calibration")
     if cell.overlap:
         lines.append("Trained on this set" if cell.overlap == "yes" else "Possibly trained on this set")
     if cell.note:
@@ -109,7 +115,9 @@ def _about_cell(shown: Table, row: Row, name: str, cell: Cell) -> str:
 
 def _about_row(shown: Table, row: Row, sources: dict[str, str]) -> str:
     entry = row.entry
-    trained = "not stated" if entry.training is None else ", ".join(entry.training) or "no IQA training"
+    # Of weights that others trained it is only known that no IQA data is mentioned.
+    nothing = "none known" if entry.backbone else "none"
+    trained = "not stated" if entry.training is None else ", ".join(entry.training) or nothing
     free = {"true": "yes", "false": "no"}.get(entry.training_free, "not stated")
     title = sources.get(entry.paper)
     lines = [entry.label,
@@ -119,7 +127,7 @@ def _about_row(shown: Table, row: Row, sources: dict[str, str]) -> str:
         lines.append(f"Mean rank {row.mean_rank:.2f}, Borda {row.borda:g} of {shown.most_points:g} points")
     lines += [f"{key.replace('_', ' ')}: {value}" for key, value in entry.provenance.items() if value]
     for name, cell in row.cells.items():
-        parts = [f"{shown.short(name)} {text_of(cell, measured=entry.origin == MEASURED)}{marks_of(cell)}"]
+        parts = [f"{shown.short(name)} {text_of(cell, measured=entry.origin == MEASURED)}{marks_of(row, name)}"]
         if cell.has_interval:
             parts.append(f"[{cell.low:.4f}, {cell.high:.4f}]")
         if cell.note:

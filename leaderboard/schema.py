@@ -94,6 +94,21 @@ DOUBTFUL = ("SUSPECT", "CONFLICT")
 PROVENANCE = ("method", "options", "lmm", "lmm_revision", "dataset", "split", "command", "commit", "seed", "date",
               "n_images", "n_failed", "versions")
 
+WHOLE = "whole set"
+"""The part of a dataset that is all of it."""
+
+_PARTS = (
+    (r"test part of a (\d+:\d+) reference:test split", "test part of {0}"),
+    (r"combined \(column COM\.\), (\d+:\d+) reference:test split", "test part of {0}"),
+    (r"whole dataset \(1,169 images|test list has 1169 images", "with the raters' 7 training images"),
+    (r"whole (?:data)?set|the code repo test list has \d+ images|\(\w+\.json, [\d,]+ videos\)", WHOLE),
+    (r"official test split", "official test split"),
+    (r"\((\d+:\d+:\d+) content-independent split\)", "test part of {0}"),
+)
+_LABELS = re.compile(r"MOS-labelled reference images of the reference part"
+                     r"|calibrated with (?!0%)\d+% of the training MOS"
+                     r"|reads labels of (?P<sets>[a-z0-9:+.-]+)")
+
 # Doubts stand at the end of a transcribed protocol, after the last "; ".
 _DOUBT = re.compile(r"(?:^|; )((?:SUSPECT|conflicts).*)$")
 
@@ -232,6 +247,25 @@ def doubt(protocol: str) -> str:
     if not found:
         return ""
     return found[1] if found[1].startswith("SUSPECT") else f"CONFLICT: {found[1]}"
+
+
+def part_of(protocol: str, paper: str) -> str:
+    """Which of a dataset's images a published result is on, as its protocol says: `WHOLE`, or the part in a few words.
+
+    Where the protocol does not say it, only results of the same paper can be taken to be on the same images.
+    """
+    for pattern, part in _PARTS:
+        if match := re.search(pattern, protocol):
+            return part.format(*match.groups())
+    return f"part not stated by {paper}"
+
+
+def label_sets(protocol: str, dataset: str) -> frozenset[str]:
+    """Datasets whose opinions a method reads when it scores (references) or was calibrated with."""
+    match = _LABELS.search(protocol)
+    if match is None:
+        return frozenset()
+    return frozenset(match["sets"].split("+")) if match["sets"] else frozenset({dataset})
 
 
 def check_metrics(metrics: Any) -> list[str]:

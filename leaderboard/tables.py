@@ -6,13 +6,14 @@ same `Table`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from leaderboard.entries import MEASURED, Catalogue, Cell, Dataset, Entry, catalogue, slug
 from leaderboard.links import View
 from leaderboard.ranking import marks, rank, shared_datasets
-from leaderboard.schema import LOWER_IS_BETTER, METRICS, Board
+from leaderboard.schema import LOWER_IS_BETTER, METRICS, WHOLE, Board
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Row:
 
     Attributes:
         cells: dataset slug -> Cell, of the shown datasets only; a missing one is a dash.
+        apart: dataset slugs where the cell is on other images than the column's `Table.parts`, so that it is neither
+            ranked nor marked there.
         marks: dataset slug -> 1 (best of the shown rows) or 2 (second best).
         position, mean_rank, borda: over the table's shared datasets; None where the row lacks one of them.
     """
@@ -31,6 +34,7 @@ class Row:
     position: int | None
     mean_rank: float | None
     borda: float | None
+    apart: frozenset[str] = frozenset()
 
     @property
     def covered(self) -> int:
@@ -44,6 +48,7 @@ class Table:
 
     Attributes:
         shared: slugs of the datasets that ranks are over.
+        parts: dataset slug -> the part of its images that most cells in view are on; only these are ranked.
         ranked: rows that have all of them.
         of: entries that the board has, before any filter.
         most_points: the Borda points of a row that wins everywhere.
@@ -59,6 +64,7 @@ class Table:
     most_points: float
     revision: str
     revision_date: str
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def metric_name(self) -> str:
@@ -82,10 +88,15 @@ class Table:
         rows = f"{len(self.rows)} of {self.of} rows, {self.metric_name}"
         if not self.shared:
             return f"{rows}. No two rows share a dataset here, so nothing is ranked."
-        names = ", ".join(self.short(name) for name in self.shared)
+        names = ", ".join(self.short(name) + (f" ({self.parts[name]})" if self.parts[name] != WHOLE else "")
+                          for name in self.shared)
         out = len(self.rows) - self.ranked
         missing = f"; {out} without all of them {'is' if out == 1 else 'are'} not ranked" if out else ""
-        return f"{rows}. Ranks are over {names}, which {self.ranked} rows have{missing}."
+        apart = sum(bool(row.apart) for row in self.rows)
+        have = "1 row has a result" if apart == 1 else f"{apart} rows have results"
+        others = (f" {have} on other images of a set, or on a part that is not stated (§); these are never ranked "
+                  "with it." if apart else "")
+        return f"{rows}. Ranks are over {names}, which {self.ranked} rows have{missing}.{others}"
 
 
 def table(board: Board, view: View | None = None) -> Table:
@@ -106,22 +117,31 @@ def table(board: Board, view: View | None = None) -> Table:
         present = {name for row in cells for name in row}
         columns = tuple(dataset for dataset in columns if dataset.slug in present)
     names = [dataset.slug for dataset in columns]
+    parts = {name: _common_part([row[name] for row in cells if name in row]) for name in names}
+    # Results on different images never share a ranked column.
+    values = [{name: cell.value for name, cell in row.items() if cell.part == parts[name]} for row in cells]
     shared = tuple(name for name in names if name in view.rank_on)
     if not shared:
-        shared = shared_datasets([frozenset(row) for row in cells], names)
+        shared = shared_datasets([frozenset(row) for row in values], names)
     lower = view.metric in LOWER_IS_BETTER
-    values = [{name: cell.value for name, cell in row.items()} for row in cells]
     ranks = rank(values, shared, lower_is_better=lower)
     column_marks = {name: marks({i: row[name] for i, row in enumerate(values) if name in row}, lower_is_better=lower)
                     for name in names}
     rows = [
         Row(entry=entry, cells=row, marks={name: column_marks[name][i] for name in row if i in column_marks[name]},
-            position=ranks.position.get(i), mean_rank=ranks.mean_rank.get(i), borda=ranks.borda.get(i))
+            position=ranks.position.get(i), mean_rank=ranks.mean_rank.get(i), borda=ranks.borda.get(i),
+            apart=frozenset(row) - frozenset(values[i]))
         for i, (entry, row) in enumerate(zip(chosen, cells))
     ]
     return Table(view=view, datasets=columns, rows=tuple(_sorted(rows, view, lower)), shared=shared,
                  ranked=len(ranks.position), of=len(known.entries), most_points=ranks.most_points,
-                 revision=board.revision, revision_date=board.revision_date)
+                 revision=board.revision, revision_date=board.revision_date, parts=parts)
+
+
+def _common_part(cells: Sequence[Cell]) -> str:
+    """The part that most of a column's cells are on; among equals the whole set, then the alphabet's first."""
+    counted = Counter(cell.part for cell in cells)
+    return min(counted, key=lambda part: (-counted[part], part != WHOLE, part), default=WHOLE)
 
 
 def _columns(known: Catalogue, view: View) -> tuple[Dataset, ...]:
@@ -166,7 +186,7 @@ def _visible(entry: Entry, view: View, columns: tuple[Dataset, ...]) -> dict[str
         dataset.slug: given[dataset.slug] for dataset in columns
         if dataset.slug in given
         and not ("doubtful" in view.hide and given[dataset.slug].doubtful)
-        and not ("in-domain" in view.hide and given[dataset.slug].overlap)
+        and not ("in-domain" in view.hide and (given[dataset.slug].overlap or given[dataset.slug].labels))
     }
 
 

@@ -84,7 +84,8 @@ def dots(shown: Table, narrow: bool = False) -> go.Figure:
     labels = _labels(rows, narrow)
     figure = new_figure(_height(rows, narrow))
     for index, name in enumerate(drawn):
-        having = [(label, row.cells[name]) for label, row in zip(labels, rows) if name in row.cells]
+        having = [(label, row.cells[name]) for label, row in zip(labels, rows)
+                  if name in row.cells and name not in row.apart]
         if not having:
             continue
         intervals = any(cell.has_interval for _, cell in having)
@@ -135,12 +136,13 @@ def radar(shown: Table, narrow: bool = False) -> go.Figure:
         FigureError: fewer than three shared datasets, or no rows.
     """
     rows = shown.rows[:MOST_RADAR]
-    shared = [dataset for dataset in shown.datasets if rows and all(dataset.slug in row.cells for row in rows)]
+    shared = [dataset for dataset in shown.datasets if rows and all(dataset.slug in row.cells for row in rows)
+              and len({row.cells[dataset.slug].part for row in rows}) == 1]
     if shown.lower_is_better:
         raise FigureError("A radar needs a metric that is the same on every dataset; RMSE has each dataset's own unit.")
     if len(shared) < 3:
         raise FigureError(f"A radar needs three datasets that all its rows have; the first {len(rows)} rows share "
-                          f"{len(shared)}. Choose up to five methods that were tested on the same datasets.")
+                          f"{len(shared)}. Choose up to five methods that were tested on the same images.")
     figure = new_figure(560 if narrow else 520)
     axes = [wrapped(dataset.short, 8) if narrow else dataset.short for dataset in shared]
     for index, (row, label) in enumerate(zip(rows, _labels(rows))):

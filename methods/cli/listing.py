@@ -41,7 +41,7 @@ def _lmms() -> list[str]:
         if entry.trained_on is None:
             trained = "which IQA data it was trained on is not stated"
         else:
-            trained = f"trained on {', '.join(entry.trained_on) or 'no IQA data set'}"
+            trained = f"trained on {', '.join(entry.trained_on) or 'no IQA data that is known'}"
         lines.append(f"  {entry.nickname}: {entry.hub_id}")
         lines.append(
             f"      {entry.memory_gib:g} GiB, up to {entry.image_budget} pictures a prompt, {entry.licence}; "

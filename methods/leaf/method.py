@@ -86,8 +86,10 @@ class LEAF(Method):
     name = "leaf"
     title = "LEAF"
     summary = "A small student network that scores in an instant, without an LMM, and learns your own rating scale."
-    citation = """@article{leaf2026,
-  title={{LEAF}: A Label-Efficient Image Quality Assessment Framework},
+    citation = """@article{li2026decoupling,
+  title={Decoupling Perception and Calibration: Label-Efficient Image Quality Assessment Framework},
+  author={Li, Xinyue and Zhang, Zhichao and Xu, Zhiming and Xu, Shubo and Min, Xiongkuo and Chen, Yitong and
+          Zhai, Guangtao},
   journal={arXiv preprint arXiv:2601.20689},
   year={2026}
 }"""

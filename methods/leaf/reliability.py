@@ -1,8 +1,9 @@
 """How far the teacher's own answers can be trusted, from the answers alone.
 
-LEAF weighs each judgement of the teacher by an estimate of its reliability. The abstract does not define it; the
-definitions here need nothing but the probabilities that were read anyway: a teacher that spreads its probability over
-all levels knows little, and one that changes its mind when two pictures swap places looked at the places.
+LEAF weighs each judgement of the teacher by an estimate of its reliability. The abstract, which is all that was read of
+the paper, does not define it; these definitions are this project's own. They need nothing but the probabilities that
+the score needs too: a teacher that spreads its probability over all levels knows little, and one that changes its mind
+when two images swap places looked at the places.
 """
 
 from __future__ import annotations

@@ -66,6 +66,13 @@ class LLMIQA(Method):
   year={2025},
   note={Submitted to ICLR 2026},
   howpublished={\\url{https://openreview.net/forum?id=raBRIPsdVb}}
+}
+@article{liu2024dogiqa,
+  title={{Dog-IQA}: Standard-guided Zero-shot {MLLM} for Mix-grained Image Quality Assessment},
+  author={Liu, Kai and Zhang, Ziqing and Li, Wenbo and Pei, Renjing and Song, Fenglong and Liu, Xiaohong and
+          Kong, Linghe and Zhang, Yulun},
+  journal={arXiv preprint arXiv:2410.02505},
+  year={2024}
 }"""
     native_range = aggregation.native_range(7, uses_global=True, uses_local=True, lam=1.0)
     options = LLMIQAOptions()

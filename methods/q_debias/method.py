@@ -81,7 +81,7 @@ class QDebias(Method):
   title={Mitigating Perception Bias: A Training-Free Approach to Enhance {LMM} for Image Quality Assessment},
   author={Pan, Siyi and Chen, Baoliang and Huang, Danni and Zhu, Hanwei and Zhu, Lingyu and Sui, Xiangjie and
           Wang, Shiqi},
-  journal={arXiv preprint arXiv:2411.12791},
+  journal={arXiv preprint arXiv:2411.12791v1},
   year={2024}
 }"""
     min_images = 2

@@ -60,14 +60,17 @@ def test_heat_map_keeps_holes(board):
 
 
 def test_radar_of_up_to_five_on_common_ground(board):
-    figure = draw(board, View(figure="radar", methods=("iqarag",)))
-    assert len(figure.data) == 5
+    figure = draw(board, View(figure="radar", methods=("iqarag",), search="1:9"))
+    assert len(figure.data) == 3
     assert all(len(trace.r) == len(figure.data[0].r) for trace in figure.data)
     assert "three datasets" in said(draw(board, View(figure="radar", datasets=("spaq",))))
+    # The three splits have different test images.
+    assert "tested on the same images" in said(draw(board, View(figure="radar", methods=("iqarag",))))
 
 
 def test_the_numbers_of_a_radar_are_those_of_its_circles(board):
-    for view in (View(figure="radar", methods=("iqarag",)), View(figure="radar", papers=("visualquality-r1",))):
+    for view in (View(figure="radar", methods=("iqarag",), search="1:9"),
+                 View(figure="radar", papers=("visualquality-r1",))):
         axis = draw(board, view).layout.polar.radialaxis
         assert axis.tickformat == ".1f"
         assert round(axis.dtick, 1) == axis.dtick >= 0.1
@@ -129,7 +132,10 @@ def test_what_cannot_be_drawn_says_why(board, view, sentence):
 
 @pytest.mark.parametrize("kind", FIGURES)
 def test_figures_are_saved_without_a_browser(board, kind):
-    figure = draw(board, View(figure=kind, methods=("q-debias", "iqarag", "q-bench"), papers=("q-debias", "iqarag")))
+    view = View(figure=kind, methods=("q-debias", "q-bench"), papers=("q-debias",))
+    if kind == "radar":  # It needs three sets whose images all its rows share.
+        view = View(figure=kind, papers=("visualquality-r1",))
+    figure = draw(board, view)
     svg = render(figure, "svg").decode()
     assert svg.count("<svg") == 1
     assert "SRCC" in svg, "text stays text"
@@ -145,7 +151,7 @@ def test_a_saved_heat_map_is_as_wide_as_its_numbers(board):
 
 
 def test_a_png_is_not_empty_and_the_same_view_gives_the_same_file(board):
-    figure = draw(board, View(figure="radar", methods=("iqarag",)))
+    figure = draw(board, View(figure="radar", methods=("iqarag",), search="1:9"))
     first = render(figure, "png", dpi=60)
     assert np.asarray(Image.open(io.BytesIO(first)).convert("L")).std() > 5
     assert render(figure, "png", dpi=60) == first

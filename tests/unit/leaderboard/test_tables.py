@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from leaderboard.entries import Dataset, catalogue, overlap, slug
 from leaderboard.links import View
 from leaderboard.ranking import marks, rank, shared_datasets
+from leaderboard.schema import WHOLE, part_of
 from leaderboard.tables import table
 
 NAMES = ("a", "b", "c", "d", "e")
@@ -87,10 +88,56 @@ def test_ranked_rows_have_every_shared_dataset(board):
                  View(rank_on=("siqad", "spaq"))):
         shown = table(board, view)
         for row in shown.rows:
-            assert (row.position is not None) == (set(shown.shared) <= set(row.cells))
+            assert (row.position is not None) == (set(shown.shared) <= set(row.cells) - row.apart)
         assert shown.ranked == sum(row.position is not None for row in shown.rows)
         assert f"which {shown.ranked} rows have" in shown.sentence
     assert table(board, View(rank_on=("siqad", "spaq"))).shared == ("spaq", "siqad")
+
+
+def test_results_on_different_images_never_share_a_ranked_column(board):
+    for view in (View(), View(methods=("iqarag", "qwen3-vl")), View(datasets=("koniq-10k",)), View(papers=("pyiqa",)),
+                 View(metric="plcc", training="free")):
+        shown = table(board, view)
+        for name in shown.shared:
+            ranked = [row.cells[name].part for row in shown.rows if row.position is not None]
+            assert set(ranked) <= {shown.parts[name]}
+        for row in shown.rows:
+            assert row.apart == {name for name, cell in row.cells.items() if cell.part != shown.parts[name]}
+            assert not row.apart & set(row.marks)
+    # IQARAG's three splits have three test parts.
+    parts = {row.cells["spaq"].part for row in table(board, View(papers=("iqarag",))).rows}
+    assert parts == {"test part of 1:9", "test part of 1:4", "test part of 3:7"}
+    one = table(board, View(papers=("iqarag",), search="ratio=3:7"))
+    assert not any(row.apart for row in one.rows)
+    assert one.ranked == len(one.rows) == 6
+    assert "SPAQ (test part of 3:7)" in one.sentence
+    assert "on other images" not in one.sentence
+    assert "on other images" in table(board, View(papers=("iqarag",))).sentence
+
+
+@pytest.mark.parametrize(("protocol", "part"), [
+    ("whole set per default config; PLCC without mapping", WHOLE),
+    ("whole dataset (10,073 images); two-logit softmax", WHOLE),
+    ("whole dataset (1,169 images incl. the 7 training images)", "with the raters' 7 training images"),
+    ("cross-dataset zero-shot; the code repo test list has 586 images", WHOLE),
+    ("official test split, 512x384 images; PLCC without mapping", "official test split"),
+    ("test part of a 1:9 reference:test split; 5-level", "test part of 1:9"),
+    ("zero-shot; test subset not stated; PLCC mapping not stated", "part not stated by a-paper"),
+    ("", "part not stated by a-paper"),
+])
+def test_a_protocol_says_which_images(protocol, part):
+    assert part_of(protocol, "a-paper") == part
+
+
+def test_methods_that_see_labels_of_the_test_domain_are_marked(board):
+    for row in table(board, View(papers=("iqarag",))).rows:
+        assert {cell.labels for cell in row.cells.values()} == {row.entry.method == "IQARAG"}
+    leaf = [cell for row in table(board, View(papers=("leaf",))).rows for cell in row.cells.values()]
+    assert {cell.labels for cell in leaf} == {True, False}
+    assert all(cell.labels == ("calibrated with 0%" not in cell.protocol and "calibrated with" in cell.protocol)
+               for cell in leaf)
+    hidden = table(board, View(papers=("iqarag",), hide=("in-domain",)))
+    assert {row.entry.method for row in hidden.rows if row.cells} == {"Qwen3-VL", "InternVL3.5", "Kimi-VL"}
 
 
 def test_numbers_sort_as_numbers_and_dashes_stay_last(board):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from methods.agreement import metrics as stats
-from methods.leaf import report
+from methods.leaf import figures, report
 from methods.leaf.distil import distil
 from methods.leaf.heads import Contrasts, Head, fit_ridge
 from methods.leaf.teacher import Judgements
@@ -108,8 +108,8 @@ def test_distillation_learns_scores_and_preferences() -> None:
     blind = Judgements(flat, blind.pairs, blind.forward, blind.backward, "made@1")
     paired = distil(features[:120], blind, alpha=50.0)
     alone = distil(features[:120], blind, alpha=0.0)
-    assert stats.srcc(paired(features[120:]), quality[120:]) > 0.5 + max(0, stats.srcc(alone(features[120:]),
-                                                                                       quality[120:]) - 0.3)
+    assert stats.srcc(paired(features[120:]), quality[120:]) > 0.5
+    assert np.ptp(alone(features[120:])) < 1e-5, "without pairs there is nothing to rank by"
 
 
 def test_a_teacher_without_an_opinion_is_refused() -> None:
@@ -130,7 +130,7 @@ def test_the_report_shows_what_a_good_teacher_adds(tmp_path) -> None:
     gain = {one.budget: one for one in curve.gains}[0.1]
     assert gain.low > 0
     assert gain.value == pytest.approx(by[0.1, True].srcc - by[0.1, False].srcc, abs=1e-6)
-    table, figure = report.write(curve, tmp_path)
+    table, figure = figures.write(curve, tmp_path)
     rows = table.read_text().splitlines()
     assert len(rows) == 7
     assert rows[1].startswith("0.0,0,,,")

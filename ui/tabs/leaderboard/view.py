@@ -128,8 +128,8 @@ def more_controls(board: Board) -> dict[str, gr.components.Component]:
                                 "Any of these")
     with gr.Row():
         rank_on = several("Rank over", datasets, "None chosen: the sets that most rows share")
-        hide = gr.CheckboxGroup([("doubtful cells", HIDE[0]), ("cells trained on the tested set", HIDE[1])], value=[],
-                                label="Leave out", min_width=280)
+        hide = gr.CheckboxGroup([("doubtful cells", HIDE[0]), ("cells that saw labels of the tested set", HIDE[1])],
+                                value=[], label="Leave out", min_width=280)
     cells = gr.Slider(1, min(MAX_CELLS, len(known.datasets)), value=1, step=1,
                       label="At least this many of the shown datasets")
     return {"methods": methods, "datasets": chosen, "kinds": kinds, "papers": papers, "backbones": backbones,
