@@ -24,7 +24,7 @@ from methods.images.errors import DamagedError
 from methods.images.metadata import colour_table
 
 # Bytes at the end of a picture's data, more than are to spare: its filling, an end code, the last symbol.
-_SPARE = {b"VP8 ": 16, b"VP8L": 16, b"ALPH": 16, b"GIF": 4}
+_SPARE = {b"VP8 ": 16, b"VP8L": 16, b"ALPH": 16, b"GIF": 8}
 _SECTOR = bytes(512)  # JPEG 2000 writes shorter runs of zeros for flat areas.
 
 # PNG chunks that decide what the pixels look like, beside the critical ones; others may have a wrong checksum.
@@ -165,8 +165,6 @@ def _check_gif(picture: Any, content: Any) -> Samples:
         if place > len(content):
             raise DamagedError("the end of the GIF's first frame is missing")
         if kind == b",":
-            if content[place:place + 1] not in (b"", b",", b"!", b";"):
-                raise DamagedError("what follows the GIF's first frame is damaged")
             if HOLE in data:
                 raise DamagedError("a part of the GIF is filled with zeros")
             data = data[:-_SPARE[b"GIF"]]

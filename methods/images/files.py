@@ -173,8 +173,9 @@ def opened(stream: IO[bytes]) -> Iterator[Image.Image]:
     if failure is not None:
         kind = _UNSUPPORTED.search(str(failure))
         cause = failure.__cause__
-        if isinstance(cause, KeyError) and cause.args[0] != _COLOUR_MAP:  # Pillow looks TIFF's compression up.
-            raise UnsupportedError(f"TIFF compression {cause}") from failure
+        number = cause.args[0] if isinstance(cause, KeyError) else None
+        if isinstance(number, int) and number != _COLOUR_MAP:  # Pillow looks a TIFF's compression up.
+            raise UnsupportedError(f"TIFF compression {number}") from failure
         if kind is not None:
             raise UnsupportedError(f"its reader says {kind[0]!r}") from failure
         raise DamagedError("it only starts like a picture") from failure

@@ -23,10 +23,11 @@ _PADDING = 16  # bytes that some cameras leave between the last scan and the end
 # A marker inside entropy-coded data, which escapes its own 0xff and may hold restart markers.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
-_SEQUENTIAL = bytes([0, 63, 0])  # spectral selection and approximation, which only a progressive scan varies
+_SPECTRUM = bytes([0, 63, 0])  # selection and approximation of a sequential scan, whatever its header says
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_READ = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)  # sequential and progressive, with Huffman or arithmetic coding
-_PROGRESSIVE, _ARITHMETIC = (0xC2, 0xCA), (0xC9, 0xCA)
+_SEQUENTIAL, _PROGRESSIVE, _LOSSLESS, _ARITHMETIC = (0xC0, 0xC1, 0xC9), (0xC2, 0xCA), 0xC3, (0xC9, 0xCA)
+_READ = (*_SEQUENTIAL, *_PROGRESSIVE, _LOSSLESS)
+_TABLES = (0xC4, 0xCC, 0xDB, 0xDD)  # Huffman and arithmetic tables, quantisers, and the restart interval
 _COLOURS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 _MODES = {"Gray": "L", "CMYK": "CMYK", "YCCK": "CMYK"}
 
@@ -39,37 +40,40 @@ class Scans:
 
     Raises:
         DamagedError: a marker, a scan, a component or a bit of the coefficients is missing, or a scan has a hole.
-        UnsupportedError: lossless, hierarchical or 12-bit coding.
+        UnsupportedError: hierarchical or 12-bit coding.
         ImageError: there are more than MAX_SCANS scans.
     """
 
-    end: int  # where the end marker lies
-    odd_headers: list[tuple[int, bytes]]  # (place, right value) of harmless oddities, whose warning would hide others
+    plain: bytearray
+    """The picture without metadata, junk between segments and odd but harmless headers. The decoder warns of those too,
+    and tells its first warning only."""
 
     def __init__(self, content: Any) -> None:
         self._content = content
         self._first_symbols: dict[int, int] = {}  # of each Huffman table, which is the symbol of the code 00...0
         self._left: dict[int, list[int]] = {}  # per component, the low bits of each coefficient that are yet to come
         self._frame = 0
-        self.odd_headers = []
-        if content[6:11] == b"JFIF\0" and content[11] != 1:
-            self.odd_headers.append((11, b"\1"))
-        place, scans = 2, 0
+        self.plain = bytearray(content[:2])
+        place, first_scan, scans = 2, 0, 0
+        sequential: list[int] = []
         while True:
             match = _MARKER.search(content, place)
             if match is None:
                 raise DamagedError("the end of the JPEG is missing")
             marker, place = match[0][1], match.end()
             if marker == 0xD9:
-                self.end = match.start()
                 break
             if marker in (0x01, 0xD8):
                 continue
+            start = match.start()
             length = int.from_bytes(content[place:place + 2], "big")
             if length < 2 or place + length > len(content):
                 raise DamagedError("a segment of the JPEG is cut off")
             body = content[place + 2:place + length]
             place += length
+            if not first_scan:
+                first_scan = start if marker == 0xDA else 0
+                self.plain += _plain_segment(marker, body)
             if marker in _FRAMES:
                 self._start_frame(marker, body)
             elif marker == 0xC4:
@@ -82,12 +86,18 @@ class Scans:
                         "save it again without."
                     )
                 self._add_scan(body, place)
+                if self._frame in _SEQUENTIAL:
+                    sequential.append(place - 3)
+        offset = len(self.plain) - first_scan
+        self.plain += content[first_scan:match.end()]
+        for place in sequential:
+            self.plain[place + offset:place + offset + 3] = _SPECTRUM
         if not self._left or any(bit for bits in self._left.values() for bit in bits):
             raise DamagedError("the last scans of the JPEG are missing")
 
     def _start_frame(self, marker: int, body: bytes) -> None:
         if marker not in _READ or body[:1] != b"\x08":
-            raise UnsupportedError("a lossless, hierarchical or 12-bit JPEG")
+            raise UnsupportedError("a hierarchical or 12-bit JPEG")
         self._frame = marker
         self._left = {identity: [1] * 64 for identity in body[6::3]}
 
@@ -104,9 +114,7 @@ class Scans:
         first, last, approximation = body[-3:]
         progressive = self._frame in _PROGRESSIVE
         if not progressive:
-            if body[-3:] != _SEQUENTIAL:
-                self.odd_headers.append((start - 3, _SEQUENTIAL))
-            first, last, approximation = _SEQUENTIAL
+            first, last, approximation = _SPECTRUM
         for identity in body[1:1 + 2 * count:2]:
             left = self._left.get(identity)
             if left is None or last > 63:
@@ -131,7 +139,7 @@ class Scans:
         flat = True
         if first == 0:
             flat = all(self._first_symbols.get(table >> 4) == 0 for table in tables)
-        if not progressive or first > 0:
+        if self._frame != _LOSSLESS and (not progressive or first > 0):
             symbols = [self._first_symbols.get(16 + (table & 15), 1) for table in tables]
             flat = flat and all(symbol & 15 == 0 and symbol != 0xF0 for symbol in symbols)
         return flat
@@ -170,17 +178,22 @@ def _pixels(content: Any, mode: str, width: int, height: int) -> np.ndarray:
     """uint8 [H, W, channels] of at least the given size, scaled by a power of two at most."""
     if mode not in _COLOURS:
         raise UnsupportedError(f"a JPEG with {mode} pixels")
-    scans = Scans(content)
+    plain = Scans(content).plain
     settings: dict[str, Any] = {"colorspace": _COLOURS[mode], "min_width": width, "min_height": height}
-    if scans.odd_headers:
-        content = bytearray(content)
-        for place, value in scans.odd_headers:
-            content[place:place + len(value)] = value
     try:
-        return simplejpeg.decode_jpeg(content, **settings)
+        return simplejpeg.decode_jpeg(plain, **settings)
     except ValueError as error:
         match = _EXTRANEOUS.search(str(error))
         count = int(match[1]) if match else 0
-        if not 0 < count <= _PADDING or len(set(content[scans.end - count:scans.end])) > 1:
+        if not 0 < count <= _PADDING or len(set(plain[-2 - count:-2])) > 1:
             raise DamagedError(f"its decoder says {str(error)!r}") from error
-        return simplejpeg.decode_jpeg(content, strict=False, **settings)
+        return simplejpeg.decode_jpeg(plain, strict=False, **settings)
+
+
+def _plain_segment(marker: int, body: bytes) -> bytes:
+    """A segment before the first scan, if it decides what the pixels look like."""
+    if marker == 0xE0 and body[:5] == b"JFIF\0":
+        body = body[:5] + b"\1" + body[6:]
+    elif not (marker in _FRAMES or marker in _TABLES or (marker == 0xEE and body[:5] == b"Adobe")):
+        return b""
+    return bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2, "big") + body

@@ -14,7 +14,7 @@ from methods.images.errors import DamagedError, UnsupportedError
 from methods.images.jpeg import check_jpeg
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
-_SAMPLES, _STRIP_ROWS, _PLANAR, _MAX_VALUE, _JPEG_TABLES = 277, 278, 284, 281, 347
+_SAMPLES, _STRIP_ROWS, _PLANAR, _MAX_VALUE, _EXTRA, _JPEG_TABLES = 277, 278, 284, 281, 338, 347
 _STRIPS, _TILES = (273, 279), (324, 325)
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
 
@@ -61,8 +61,10 @@ def check_strips(tags: Any, content: Any) -> None:
         chunk_width, chunk_height = width, min(_numbers(tags, _STRIP_ROWS, height)[0], height)
     if chunk_width < 1 or chunk_height < 1:
         raise DamagedError("the size of its strips or tiles is damaged")
-    planes = samples if tags.get(_PLANAR) == 2 else 1
-    row = -(-chunk_width * (samples if planes == 1 else 1) * max(depth) // 8)
+    separate = tags.get(_PLANAR) == 2
+    extra = _numbers(tags, _EXTRA, 1)  # Planes of no stated meaning (0) are not read.
+    planes = samples - (0 if any(extra) else len(extra)) if separate else 1
+    row = -(-chunk_width * (1 if separate else samples) * max(depth) // 8)
     down, across = -(-height // chunk_height), -(-width // chunk_width)
     if len(offsets) < down * across * planes:
         raise DamagedError("some of its strips or tiles are missing")

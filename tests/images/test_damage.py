@@ -110,7 +110,8 @@ def test_odd_but_harmless_headers_are_read_and_hide_no_damage():
     odd = bytearray(content)
     odd[11] = 7  # JFIF 7.01
     scan = scan_starts(content)[0]
-    odd[scan + 11:scan + 14] = bytes(3)  # a spectral selection that means nothing in a sequential file
+    odd[scan + 11:scan + 14] = bytes([0, 9, 0])  # a spectral selection that means nothing in a sequential file
+    odd[20:20] = b"junk that an editor left"
     assert decode(bytes(odd)).image.tobytes() == pixels
     assert "decoder says" in refusal(bytes(odd[:len(odd) // 2]) + b"\xff\xd9")
 

@@ -131,7 +131,6 @@ UNSUPPORTED: dict[str, Callable[[], bytes]] = {
     "TIFF with an unknown compression": lambda: pictures.tiff(pictures.tiff_tags(4, 4, tag259=9999), bytes(16)),
     "TIFF of 12-bit colour in 16": lambda: encoded(scene(), "TIFF", tiffinfo={281: 4095}).replace(
         b"\x08\0\x08\0\x08\0", b"\x10\0\x10\0\x10\0"),
-    "lossless JPEG": lambda: jpeg_frame(0xC3),
     "hierarchical JPEG": lambda: jpeg_frame(0xC5),
     "12-bit JPEG": lambda: jpeg_frame(0xC1, precision=12),
     "BMP with a JPEG inside": lambda: bmp_of(4, bytes(16)),
