@@ -7,18 +7,22 @@ candidate that is not among those has no score, and a number in its place would 
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
-from typing import Any
 
 from methods.lmm.base import LMMError
 from methods.lmm.prompt import Prompt, Turn
+from methods.lmm.server.answers import Chat, Tokens
 from methods.lmm.server.http import Connection, Refused
 from methods.lmm.server.messages import to_messages
 
 TOP = (20, 1000)
 """How many of the likeliest tokens are asked for where ids cannot be named: what every server grants, then what one
 started with --max-logprobs 1000 does."""
+
+FLOOR = -9999.0
+"""What vLLM writes for a log-probability of minus infinity."""
 
 HOW_TO_START = ("serve the model with a vLLM that gives log-probabilities by token id (logprob_token_ids; 0.32 does), "
                 "or start it with --max-logprobs 1000")
@@ -34,26 +38,27 @@ class Candidates:
 
     def __init__(self, connection: Connection, model: str) -> None:
         self._connection, self._model = connection, model
-        self._known: dict[tuple, tuple[int, ...]] = {}
+        self._known: dict[tuple[tuple[Turn, ...], str, tuple[str, ...]], tuple[int, ...]] = {}
         self._lock = threading.Lock()
 
     def tokens(self, prompt: Prompt, words: Sequence[str]) -> tuple[int, ...]:
         """One token id a word, all different.
 
         Raises:
-            LMMError: the server has no /tokenize, a word merges with the prefix, or two words share their first token.
+            LMMError: the server cuts no chat into tokens, a word merges with the prefix, or two words share their
+                first token.
         """
         context = _context(prompt)
         key = (context.turns, prompt.answer_prefix, tuple(words))
         with self._lock:
-            found = self._known.get(key)
-        if found is None:
-            found = self._find(context, prompt, words)
+            tokens = self._known.get(key)
+        if tokens is None:
+            tokens = self._first_tokens(context, prompt, words)
             with self._lock:
-                self._known[key] = found
-        return found
+                self._known[key] = tokens
+        return tokens
 
-    def _find(self, context: Prompt, prompt: Prompt, words: Sequence[str]) -> tuple[int, ...]:
+    def _first_tokens(self, context: Prompt, prompt: Prompt, words: Sequence[str]) -> tuple[int, ...]:
         before = self._tokenize(context)
         owners: dict[int, str] = {}
         tokens = []
@@ -77,12 +82,17 @@ class Candidates:
     def _tokenize(self, prompt: Prompt) -> list[int]:
         body = {"model": self._model, **to_messages(prompt)}
         try:
-            return list(self._connection.post("/tokenize", body)["tokens"])
+            tokens = self._connection.post("/tokenize", body, Tokens).tokens
+            reason = "it finds none in a chat"
         except Refused as refused:
-            if refused.status in (404, 405):
-                raise LMMError(f"The server at {self._connection.root} has no /tokenize, so a word's token cannot be "
-                               f"known; {HOW_TO_START}.") from refused
-            raise
+            if refused.status in (401, 403):
+                raise
+            tokens, reason = [], f"{refused.status or 'it answers'}: {refused.message}"
+        if not tokens:
+            raise LMMError(f"The server at {self._connection.root} has no /tokenize that takes a chat ({reason}), so a "
+                           f"word's token cannot be known; {HOW_TO_START}. Texts, as VisualQuality-R1 reads them, it "
+                           "can write all the same.")
+        return tokens
 
 
 def _context(prompt: Prompt) -> Prompt:
@@ -95,19 +105,34 @@ def _context(prompt: Prompt) -> Prompt:
     return Prompt((Turn("user", (text or "Rate the image.",)),), prompt.answer_prefix)
 
 
-def logprobs(answer: dict[str, Any], tokens: Sequence[int]) -> list[float | None]:
-    """Log-probability of each token in a chat answer with `return_tokens_as_token_ids`; None for those not listed."""
-    try:
-        listed = answer["choices"][0]["logprobs"]["content"][0]
-        entries = [*listed.get("top_logprobs", ()), listed]
-    except (KeyError, IndexError, TypeError):
-        raise LMMError(f"The server answered without log-probabilities; {HOW_TO_START}.") from None
+def logprobs(answer: Chat, tokens: Sequence[int]) -> list[float | None]:
+    """Log-probability of each token in a chat answer with `return_tokens_as_token_ids`; None for those not listed.
+
+    Raises:
+        LMMError: there are none, they are not named by id, one is no logarithm of a probability, or all candidates
+            have the same one or none above the server's floor, so that a score would be made up.
+    """
+    choice = answer.choices[0]
+    listed = choice.logprobs
+    if listed is None or not listed.content:
+        raise LMMError(f"The server answered without log-probabilities ({choice.words}); {HOW_TO_START}.")
+    drawn = listed.content[0]
     known: dict[int, float] = {}
-    for entry in entries:
-        name = str(entry.get("token", ""))
-        if name.startswith("token_id:"):
-            known.setdefault(int(name.removeprefix("token_id:")), float(entry["logprob"]))
+    for entry in [*(drawn.top_logprobs or ()), drawn]:
+        name = entry.token.removeprefix("token_id:")
+        if name != entry.token and name.isascii() and name.isdecimal() and entry.logprob is not None:
+            known.setdefault(int(name), entry.logprob)
     if not known:
-        raise LMMError("The server names tokens by their text, in which two tokens can look alike; "
-                       f"{HOW_TO_START} (return_tokens_as_token_ids).")
-    return [known.get(token) for token in tokens]
+        raise LMMError("The server gives no log-probability by token id; by its text one token can look like another "
+                       f"({drawn.token!r}); {HOW_TO_START} (return_tokens_as_token_ids).")
+    values = [known.get(token) for token in tokens]
+    for value in values:
+        # Rounding may lift a probability a little above 1.
+        if value is not None and (math.isnan(value) or value > 0.01):
+            raise LMMError(f"The server gives a candidate the log-probability {value}, which no probability has; look "
+                           "at its log.")
+    given = [max(value, FLOOR) for value in values if value is not None]
+    if len(given) == len(values) and (max(given) <= FLOOR or (len(given) > 1 and min(given) == max(given))):
+        raise LMMError(f"The server gives every candidate the same log-probability ({given[0]:g}), so the score would "
+                       "be made up; look at its log, or name more candidates where two tie in bfloat16.")
+    return [None if value is None else max(value, FLOOR) for value in values]

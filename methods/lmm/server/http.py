@@ -1,19 +1,22 @@
 """Requests to an OpenAI-compatible server that may be busy or gone: which failures to sit out, and which not.
 
-A busy server (429), one that stumbles (500, 502, 503, 504) or drops the connection is asked again, with pauses that
-double, for as long as `patience` says. What will not get better by waiting is raised at once, in the server's own
-words: a prompt that it refuses, a model that it does not have, a key that it does not take.
+A busy server (429), one that stumbles (5xx) or drops the connection is asked again, with pauses that double or as long
+as it asks for, for as long as `patience` says; it is the same whether the status says so or the body of a 200. What
+will not get better by waiting is raised at once, in the server's own words: a prompt that it refuses, a model that it
+does not have, a key that it does not take, an answer in a form that nobody reads.
 """
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import random
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,22 +24,18 @@ import httpx2 as httpx
 
 from methods.lmm.base import LMMError
 from methods.lmm.errors import ModelUnavailable
+from methods.lmm.server.answers import Chat, ChatEvent, Fault, Kind, read, refusal
 
 KEY_VARIABLES = ("MEAN_OPINION_SERVER_KEY", "OPENAI_API_KEY")
 """Environment variables that may hold the server's API key, the first that is set counts."""
 
-_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0
-
-# A 500 that says that the server could not fetch what a prompt points at: the same request will fail again.
-_FETCH = re.compile(r"cannot connect to host|name or service not known|failed to (fetch|download|load) (image|media)"
-                    r"|invalid ?url|nodename nor servname", re.IGNORECASE)
 
 
 class Refused(LMMError):
-    """The server understood the request and declined it (4xx); `status` and `message` are the server's."""
+    """The server answered and declined; `status` (None where it names none) and `message` are the server's."""
 
-    def __init__(self, sentence: str, status: int, message: str) -> None:
+    def __init__(self, sentence: str, status: int | None, message: str) -> None:
         super().__init__(sentence)
         self.status, self.message = status, message
 
@@ -49,156 +48,173 @@ class Connection:
         api_key: sent as a bearer token; by default from the environment.
         timeout: seconds without a byte after which a request counts as lost.
         patience: seconds over which a failing request is tried again; 0 tries once.
+        transport: how requests travel, for example `httpx2.HTTPTransport(uds=PATH)` through a socket file.
 
     Raises:
-        LMMError: the address is none.
+        LMMError: the address is none, or the key cannot be sent.
     """
 
     def __init__(self, url: str, api_key: str | None = None, timeout: float = 300.0, patience: float = 120.0,
-                 connections: int = 64) -> None:
-        parts = urlsplit(url.strip())
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise LMMError(f"{url!r} is no server address; write it as server:http://HOST:PORT/v1#MODEL.")
+                 connections: int = 64, transport: httpx.BaseTransport | None = None) -> None:
+        host = _host(url)
         self.root = url.strip().rstrip("/").removesuffix("/v1").rstrip("/")
         self.patience = patience
         key = api_key or next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), None)
+        self._key = (key or "").strip()
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise LMMError("The server's API key holds letters that no key has; copy it again.")
         self._client = httpx.Client(
-            headers={"Authorization": f"Bearer {key}"} if key else {},
+            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
             timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             # A proxy for the outside world does not know this machine's own ports.
-            trust_env=parts.hostname not in ("localhost", "127.0.0.1", "::1"),
+            trust_env=host not in ("localhost", "127.0.0.1", "::1"),
+            transport=transport,
         )
         self._rng = random.Random()
         self._closed = threading.Event()
 
-    def get(self, path: str, patience: float | None = None) -> Any:
-        """The JSON at a path. Errors as `post`."""
-        return self._json("GET", path, None, patience)
+    def get(self, path: str, kind: type[Kind], patience: float | None = None) -> Kind:
+        """The answer at a path. Errors as `post`."""
+        return self._ask("GET", path, None, kind, patience)
 
-    def post(self, path: str, body: dict[str, Any], patience: float | None = None) -> Any:
-        """The JSON answer to a JSON body.
+    def post(self, path: str, body: dict[str, Any], kind: type[Kind]) -> Kind:
+        """The answer to a JSON body.
 
         Raises:
-            Refused: 4xx, in the server's words.
+            Refused: declined, or answered in another form than `kind`; in the server's words.
             ModelUnavailable: it failed or did not answer for `patience` seconds.
         """
-        return self._json("POST", path, body, patience)
+        return self._ask("POST", path, body, kind, None)
 
-    def stream(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """The events of a streamed answer. Tried again only while nothing has been received; errors as `post`."""
+    def stream(self, path: str, body: dict[str, Any]) -> Generator[ChatEvent]:
+        """The events of a streamed answer. Tried again only while nothing has been received; errors as `post`.
+
+        A server that does not stream gives its whole answer as one event.
+        """
         waits = self._waits(self.patience)
         while True:
-            begun = False
+            begun, hint = False, None
             try:
                 with self._client.stream("POST", self.root + path, json=body) as answer:
-                    if answer.status_code != 200:
+                    if not answer.is_success:
                         answer.read()
-                        self._raise_refusal(answer)
-                        failure = _status(answer)
-                        hint = _retry_after(answer)
-                    else:
-                        for event in _events(answer.iter_lines()):
-                            begun = True
-                            yield event
-                        return
-            except httpx.TransportError as error:
-                if begun:
-                    raise ModelUnavailable(f"The server at {self.root} dropped the connection in the middle of an "
-                                           f"answer ({type(error).__name__}); ask again.") from error
-                failure, hint = _cause(error), None
-            except _Cut as cut:
-                if begun:
-                    raise ModelUnavailable(f"The server at {self.root} ended an answer in the middle ({cut}); ask "
-                                           "again.") from cut
-                failure, hint = str(cut), None
-            self._wait(waits, failure, hint)
-
-    def _json(self, method: str, path: str, body: dict[str, Any] | None, patience: float | None) -> Any:
-        waits = self._waits(self.patience if patience is None else patience)
-        while True:
-            hint = None
-            try:
-                answer = self._client.request(method, self.root + path, json=body)
-                if answer.status_code == 200:
-                    return answer.json()
-                self._raise_refusal(answer)
-                failure, hint = _status(answer), _retry_after(answer)
-            except httpx.TransportError as error:
+                    hint = _retry_after(answer)
+                    for event in self._events(answer):
+                        begun = True
+                        yield event
+                    return
+            except httpx.RequestError as error:
                 failure = _cause(error)
-            except ValueError:
-                failure = "its answer is no JSON"
+            except _Passing as passing:
+                failure = str(passing)
+            if begun:
+                raise ModelUnavailable(f"The server at {self.root} ended an answer in the middle ({failure}); ask "
+                                       "again.")
             self._wait(waits, failure, hint)
-
-    def _raise_refusal(self, answer: httpx.Response) -> None:
-        """Raises where waiting will not help."""
-        message = _message(answer)
-        if answer.status_code in _AGAIN and not (answer.status_code == 500 and _FETCH.search(message)):
-            return
-        if answer.status_code in (401, 403):
-            raise Refused(f"The server at {self.root} wants an API key ({answer.status_code}); set "
-                          f"{KEY_VARIABLES[0]}.", answer.status_code, message)
-        raise Refused(f"The server at {self.root} refuses the request ({answer.status_code}): {message}",
-                      answer.status_code, message)
-
-    def _waits(self, patience: float) -> Iterator[float | None]:
-        """Pauses that double, shortened at random so that many clients do not return at once; None: no longer."""
-        end, pause = time.monotonic() + patience, _FIRST_PAUSE
-        while time.monotonic() < end:
-            yield min(pause * self._rng.uniform(0.5, 1.0), max(end - time.monotonic(), 0.01))
-            pause = min(pause * 2, _LONGEST_PAUSE)
-        yield None
-
-    def _wait(self, waits: Iterator[float | None], failure: str, hint: float | None) -> None:
-        pause = next(waits, None)
-        if pause is None or self._closed.is_set():
-            raise ModelUnavailable(f"The server at {self.root} does not answer ({failure}); check that it runs, then "
-                                   "start again: what is done stays done.")
-        self._closed.wait(max(pause, hint or 0.0))
 
     def close(self) -> None:
         """Ends waiting and closes the connections."""
         self._closed.set()
         self._client.close()
 
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None, kind: type[Kind], patience: float | None
+             ) -> Kind:
+        waits = self._waits(self.patience if patience is None else patience)
+        while True:
+            hint = None
+            try:
+                answer = self._client.request(method, self.root + path, json=body)
+                hint = _retry_after(answer)
+                return self._checked(self._read(kind, answer))
+            except httpx.RequestError as error:
+                failure = _cause(error)
+            except _Passing as passing:
+                failure = str(passing)
+            self._wait(waits, failure, hint)
 
-class _Cut(Exception):
-    """A stream that ended before it said that it was done."""
+    def _read(self, kind: type[Kind], answer: httpx.Response) -> Kind | Fault:
+        if answer.is_success:
+            return read(kind, answer.content)
+        if answer.is_redirect:
+            place = answer.headers.get("Location", "an address that it does not name")
+            return Fault(f"it has moved to {place}", answer.status_code, passing=False)
+        return refusal(answer.content, answer.status_code, answer.reason_phrase)
 
-
-def _events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """Server-sent events: lines "data: {...}" up to "data: [DONE]"."""
-    for line in lines:
-        if not line.startswith("data:"):
-            continue
-        text = line[5:].strip()
-        if text == "[DONE]":
+    def _events(self, answer: httpx.Response) -> Iterator[ChatEvent]:
+        form = answer.headers.get("Content-Type", "").lower()
+        if answer.status_code != 200 or "json" in form or "html" in form:
+            answer.read()
+            whole = self._checked(self._read(Chat, answer))
+            yield ChatEvent(choices=whole.choices)
             return
-        try:
-            event = json.loads(text)
-        except ValueError:
-            raise _Cut("half an event") from None
-        if "error" in event:
-            raise _Cut(str(event["error"].get("message", event["error"])))
-        yield event
-    raise _Cut("without [DONE]")
+        answer.headers["Content-Type"] = "text/event-stream"  # Some servers forget to say so.
+        finished = False
+        for event in httpx.EventSource(answer):
+            if event.data.strip() == "[DONE]":
+                return
+            # Keep-alives carry no data.
+            if event.data.strip():
+                piece = self._checked(read(ChatEvent, event.data, is_error=event.event == "error"))
+                finished = finished or any(choice.finish_reason for choice in piece.choices or ())
+                yield piece
+        if not finished:
+            raise _Passing("without [DONE]")
+
+    def _checked(self, answer: Kind | Fault) -> Kind:
+        """The answer itself; raises where it is none.
+
+        Raises:
+            _Passing: waiting may help.
+            Refused: it will not.
+        """
+        if not isinstance(answer, Fault):
+            return answer
+        said = answer.words.replace(self._key, "***") if self._key else answer.words
+        if answer.passing:
+            raise _Passing(f"{answer.status or ''} {said}".strip())
+        if answer.status in (401, 403):
+            raise Refused(f"The server at {self.root} wants an API key ({answer.status}: {said}); set "
+                          f"{KEY_VARIABLES[0]}.", answer.status, said)
+        number = f" ({answer.status})" if answer.status else ""
+        does = f"refuses the request{number}" if answer.stated else "does not answer as an OpenAI-compatible one does"
+        raise Refused(f"The server at {self.root} {does}: {said}", answer.status, said)
+
+    def _waits(self, patience: float) -> Iterator[float]:
+        """Pauses that double, shortened at random so that many clients do not return at once, until time is up.
+
+        Who has any patience asks at least twice, however long the first answer took.
+        """
+        end, pause = time.monotonic() + patience, _FIRST_PAUSE
+        left = patience
+        while left > 0:
+            yield min(pause * self._rng.uniform(0.5, 1.0), left)
+            pause, left = min(pause * 2, _LONGEST_PAUSE), end - time.monotonic()
+
+    def _wait(self, waits: Iterator[float], failure: str, hint: float | None) -> None:
+        pause = next(waits, None)
+        if pause is None or self._closed.is_set():
+            raise ModelUnavailable(f"The server at {self.root} does not answer ({failure}); check that it runs, then "
+                                   "start again: what is done stays done.")
+        if self._closed.wait(max(pause, hint or 0.0)):
+            raise ModelUnavailable(f"The connection to {self.root} was closed while an answer was waited for.")
 
 
-def _message(answer: httpx.Response) -> str:
-    """What the server says: {"error": {"message"}}, {"message"} or {"detail"}, else the text's beginning."""
+class _Passing(Exception):
+    """A failure that may be gone the next time."""
+
+
+def _host(url: str) -> str:
     try:
-        body = answer.json()
-    except ValueError:
-        return " ".join(answer.text.split())[:300] or answer.reason_phrase
-    for key in ("error", "message", "detail"):
-        if isinstance(body, dict) and body.get(key):
-            found = body[key]
-            return str(found.get("message", found) if isinstance(found, dict) else found)[:600]
-    return json.dumps(body)[:300]
-
-
-def _status(answer: httpx.Response) -> str:
-    return f"{answer.status_code} {_message(answer)}".strip()
+        parts = urlsplit(url.strip())
+        usable = (parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+                  and not re.search(r"\s", url.strip()))
+        httpx.URL(url.strip())
+    except (ValueError, httpx.InvalidURL):
+        usable = False
+    if not usable:
+        raise LMMError(f"{url!r} is no server address; write it as server:http://HOST:PORT/v1#MODEL.")
+    return str(parts.hostname)
 
 
 def _cause(error: Exception) -> str:
@@ -206,8 +222,16 @@ def _cause(error: Exception) -> str:
 
 
 def _retry_after(answer: httpx.Response) -> float | None:
-    """The pause that a busy server asks for, at most a minute."""
+    """The pause that a busy server asks for in seconds or as a date, at most a minute; None where it asks for none."""
+    stated = answer.headers.get("Retry-After", "").strip()
     try:
-        return min(max(float(answer.headers.get("Retry-After", "")), 0.0), 60.0)
+        seconds = float(stated)
     except ValueError:
-        return None
+        try:
+            moment = parsedate_to_datetime(stated)
+        except ValueError:
+            return None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        seconds = (moment - datetime.now(UTC)).total_seconds()
+    return min(max(seconds, 0.0), 60.0) if math.isfinite(seconds) else None

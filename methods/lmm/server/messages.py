@@ -13,7 +13,8 @@ from methods.lmm.prompt import Prompt
 
 
 def to_messages(prompt: Prompt, encode: Callable[[Image.Image], str] | None = None) -> dict[str, Any]:
-    """The fields `messages`, `add_generation_prompt` and `continue_final_message` of a request.
+    """The field `messages` of a request; with an answer prefix also vLLM's `add_generation_prompt` and
+    `continue_final_message`, which a strict OpenAI API refuses.
 
     Args:
         prompt: what to say; a non-empty answer prefix becomes the beginning of the assistant's message.
@@ -29,10 +30,10 @@ def to_messages(prompt: Prompt, encode: Callable[[Image.Image], str] | None = No
         parts = [{"type": "text", "text": part} if isinstance(part, str)
                  else {"type": "image_url", "image_url": {"url": encode(part)}} for part in turn.parts]
         messages.append({"role": turn.role, "content": parts})
-    begun = bool(prompt.answer_prefix)
-    if begun:
-        messages.append({"role": "assistant", "content": prompt.answer_prefix})
-    return {"messages": messages, "add_generation_prompt": not begun, "continue_final_message": begun}
+    if not prompt.answer_prefix:
+        return {"messages": messages}
+    messages.append({"role": "assistant", "content": prompt.answer_prefix})
+    return {"messages": messages, "add_generation_prompt": False, "continue_final_message": True}
 
 
 def data_url(image: Image.Image) -> str:

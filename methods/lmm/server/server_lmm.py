@@ -11,28 +11,36 @@ requests, to read exactly the candidates' log-probabilities, and to tell a promp
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import math
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
+import httpx2 as httpx
 import numpy as np
 from PIL import Image
 
-from methods.errors import suggestion
+from methods.errors import InputError, suggestion
 from methods.lmm.base import LMM, LMMError
 from methods.lmm.catalogue import find
 from methods.lmm.prompt import Prompt
 from methods.lmm.rendering import retold
 from methods.lmm.sampling import Sampling
+from methods.lmm.server.answers import Chat, ChatEvent, Choice, Message, ServedModel, ServedModels, Version
 from methods.lmm.server.candidates import HOW_TO_START, TOP, Candidates, logprobs
 from methods.lmm.server.http import Connection, Refused
 from methods.lmm.server.messages import data_url, to_messages
 
 CHAT = "/v1/chat/completions"
 _TEMPLATE = re.compile(r"alternat|template|system role|roles? must", re.IGNORECASE)
+_NEUTRAL = {"top_k": -1, "repetition_penalty": 1.0}
+"""vLLM's settings beyond OpenAI's at the value that changes nothing. They are sent all the same, since a server fills
+what is left out from the model's generation_config.json."""
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
@@ -49,7 +57,8 @@ class ServerLMM(LMM):
         timeout: seconds without a byte after which a request is lost.
         patience: seconds over which a busy, stumbling or absent server is asked again.
         api_key: by default from MEAN_OPINION_SERVER_KEY or OPENAI_API_KEY.
-        image_budget: most pictures a prompt, as the server was started with; by default the catalogue's, else 8.
+        image_budget: most pictures per prompt, as the server was started with; by default the catalogue's, else 8.
+        transport: how requests travel, as in `Connection`.
 
     Raises:
         LMMError: no server answers there, or it does not serve the model; the sentence says what it does serve.
@@ -65,35 +74,38 @@ class ServerLMM(LMM):
         patience: float = 120.0,
         api_key: str | None = None,
         image_budget: int | None = None,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
-        url, told = _settings(url)
-        concurrency, timeout = told.get("concurrency", concurrency), told.get("timeout", timeout)
-        patience, image_budget = told.get("patience", patience), told.get("images", image_budget)
-        if concurrency < 1:
+        url, query = _settings(url)
+        self._concurrency = int(query.get("concurrency", concurrency))
+        if self._concurrency < 1:
             raise LMMError(f"concurrency must be at least 1; got {concurrency}.")
-        self._connection = Connection(url, api_key, timeout, patience, connections=concurrency)
-        self._concurrency = concurrency
+        image_budget = int(query["images"]) if "images" in query else image_budget
+        self._connection = Connection(url, api_key, query.get("timeout", timeout), query.get("patience", patience),
+                                      self._concurrency, transport)
         served = self._served(model)
-        self.model_id = served["id"]
+        self.model_id = served.id
         self.name = f"server:{self._connection.root}/v1#{self.model_id}"
         self.revision = self._describe(served)
-        entry = find(str(served.get("root") or "")) or find(self.model_id)
+        entry = find(served.root) or find(self.model_id)
         self.image_budget = image_budget or (entry.image_budget if entry else 8)
         self._candidates = Candidates(self._connection, self.model_id)
         self._mode = 0  # place in _MODES; only ever grows
         self._mode_lock = threading.Lock()
         self._plainly = False  # the model's template has refused turns as the papers write them
+        self._unknown: frozenset[str] = frozenset()  # fields of _NEUTRAL that the server refuses
 
     def word_logits(self, prompts: Sequence[Prompt], words: Sequence[str]) -> np.ndarray:
-        """As `LMM.word_logits`, log-probabilities, one request a distinct prompt.
+        """As `LMM.word_logits`, log-probabilities, one request per prompt.
 
         Raises:
-            LMMError: as there, or a candidate is not among the tokens that the server lists.
+            LMMError: as there, or a candidate is not among the tokens that the server lists, or it gives all of them
+                the same log-probability.
             methods.lmm.errors.ModelUnavailable: the server did not answer for `patience` seconds.
         """
         words = list(words)
         if not words:
-            raise ValueError("Name at least one candidate word.")
+            raise InputError("Name at least one candidate word.")
         for prompt in prompts:
             self._check_budget(prompt)
         encode = _Encoder()
@@ -114,13 +126,13 @@ class ServerLMM(LMM):
         top_k: int = 0,
         seed: int = 0,
     ) -> list[list[str]]:
-        """As `LMM.generate`, with one request a prompt, so that the server prefills it once for all n samples.
+        """As `LMM.generate`, with one request per prompt, so that the server prefills it once for all n samples.
 
         vLLM draws sample i from seed + i. On a GPU, a server repeats itself only as far as its batching does.
         """
         sampling = Sampling(max_new_tokens, temperature, top_p, top_k, seed)
         if n < 1 or (sampling.greedy and n != 1):
-            raise ValueError(f"Greedy decoding gives one text and sampling at least one; got n={n}.")
+            raise InputError(f"Greedy decoding gives one text and sampling at least one; got n={n}.")
         for prompt in prompts:
             self._check_budget(prompt)
         encode = _Encoder()
@@ -128,13 +140,12 @@ class ServerLMM(LMM):
         def ask(prompt: Prompt) -> list[str]:
             texts: list[str] = []
             while len(texts) < n:
-                # A server that knows no n gives one text a request; the seeds go on where it stopped.
-                body = _generation(sampling, n - len(texts), seed + len(texts))
-                choices = self._chat(prompt, encode, body).get("choices") or []
-                if not choices:
-                    raise LMMError(f"The server at {self._connection.root} answered without a text; look at its log.")
-                choices = sorted(choices, key=lambda choice: choice.get("index", 0))
-                texts += [choice["message"].get("content") or "" for choice in choices]
+                # A server that knows no n gives one text per request; the seeds go on where it stopped.
+                body = _generation(sampling, seed + len(texts)) | {"n": n - len(texts)}
+                choices = self._chat(prompt, encode, body, self._post).choices
+                if all(choice.index is not None for choice in choices):
+                    choices = sorted(choices, key=lambda choice: choice.index or 0)
+                texts += [self._text(choice) for choice in choices]
             return texts[:n]
 
         return self._all(ask, prompts)
@@ -151,12 +162,22 @@ class ServerLMM(LMM):
         """As `LMM.stream`; closing the iterator closes the connection, which makes the server stop."""
         sampling = Sampling(max_new_tokens, temperature, top_p, top_k, seed)
         self._check_budget(prompt)
-        body = self._body(prompt, _Encoder()) | _generation(sampling, 1, seed) | {"stream": True}
-        for event in self._connection.stream(CHAT, body):
-            for choice in event.get("choices", ()):
-                piece = (choice.get("delta") or {}).get("content")
-                if piece:
-                    yield piece
+        settings = _generation(sampling, seed) | {"n": 1, "stream": True}
+        refusal, complete, thinking = "", False, False  # `thinking`: inside of what a reasoning parser took out
+        first, rest = self._chat(prompt, _Encoder(), settings, self._begin)
+        with contextlib.closing(rest):
+            for choice in (choice for event in itertools.chain(first, rest) for choice in event.choices or ()):
+                piece = choice.delta or choice.message or Message()
+                if piece.reasoning:
+                    yield piece.reasoning if thinking else f"<think>{piece.reasoning}"
+                    thinking = True
+                if piece.text:
+                    yield f"</think>{piece.text}" if thinking else piece.text
+                    thinking = False
+                refusal += piece.refusal
+                complete = complete or bool(piece.text or piece.reasoning or choice.finish_reason)
+        if refusal or not complete:
+            raise LMMError(self._no_text(refusal or "its stream holds none"))
 
     def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
         """Not offered: chat servers do not hand out what the vision encoder saw.
@@ -171,58 +192,71 @@ class ServerLMM(LMM):
         """Closes the connections."""
         self._connection.close()
 
-    def _served(self, model: str | None) -> dict[str, Any]:
+    def _served(self, model: str | None) -> ServedModel:
         """The entry of /v1/models. Asked with little patience: a wrong address should be told at once."""
-        listed = self._connection.get("/v1/models", patience=min(self._connection.patience, 3.0))
-        entries = [entry for entry in listed.get("data", ()) if isinstance(entry, dict) and "id" in entry]
-        names = [entry["id"] for entry in entries]
+        entries = self._connection.get("/v1/models", ServedModels, min(self._connection.patience, 3.0)).data
+        names = [entry.id for entry in entries]
         if model is None and len(entries) == 1:
             return entries[0]
         if model is None:
             raise LMMError(f"The server at {self._connection.root} serves {', '.join(names) or 'nothing'}; name one "
                            "after a #.")
         for entry in entries:
-            if entry["id"] == model:
+            if entry.id == model:
                 return entry
         raise LMMError(f"The server at {self._connection.root} does not serve {model!r}"
                        f"{suggestion(model, names) if names else ''}; start it with `vllm serve {model}`.")
 
-    def _describe(self, served: dict[str, Any]) -> str:
+    def _describe(self, served: ServedModel) -> str:
         """What the server says about its weights and itself; it does not tell a hash."""
+        root = (served.root or self.model_id).rstrip("/").rpartition("/")[2]
         try:
-            version = self._connection.get("/version", patience=0.0).get("version")
-        except LMMError:
-            version = None
-        root = str(served.get("root") or self.model_id).rstrip("/").rpartition("/")[2]
-        return f"{root}, " + (f"vLLM {version}" if version else str(served.get("owned_by") or "unknown server"))
+            return f"{root}, vLLM {self._connection.get('/version', Version, patience=0.0).version}"
+        except LMMError:  # Only vLLM has one.
+            return f"{root}, {served.owned_by or 'unknown server'}"
 
     def _check_budget(self, prompt: Prompt) -> None:
-        shown = len(prompt.images)
-        if shown > self.image_budget:
-            raise LMMError(f"The prompt shows {shown} pictures but {self.name} takes at most {self.image_budget}; "
-                           "show fewer or choose another model.")
+        if len(prompt.images) > self.image_budget:
+            raise LMMError(f"The prompt shows {len(prompt.images)} pictures but {self.name} takes at most "
+                           f"{self.image_budget}; show fewer or choose another model.")
+
+    def _text(self, choice: Choice) -> str:
+        """What was written, with the thoughts before it that a reasoning parser has taken out."""
+        message = choice.message
+        if message is None or message.is_empty:
+            raise LMMError(self._no_text(message.refusal if message and message.refusal else choice.words))
+        if not message.reasoning:
+            return message.text
+        return f"<think>{message.reasoning}" + (f"</think>{message.text}" if message.text else "")
+
+    def _no_text(self, words: str) -> str:
+        return f"The server at {self._connection.root} answered without a text: {' '.join(words.split())}"
 
     def _read(self, prompt: Prompt, words: list[str], tokens: tuple[int, ...], encode: _Encoder) -> list[float]:
         """Log-probabilities of the tokens, by id if the server can, else among its likeliest."""
-        body = {"max_tokens": 1, "temperature": 0.0, "logprobs": True, "return_tokens_as_token_ids": True}
+        body = _generation(Sampling(max_new_tokens=1, temperature=0.0)) | {
+            "logprobs": True, "return_tokens_as_token_ids": True}
         missing: list[str] = []
         for mode, extra in enumerate(_modes(tokens)):
             if mode < self._mode:
                 continue
             try:
-                answer = self._chat(prompt, encode, body | extra)
+                answer = self._chat(prompt, encode, body | extra, self._post)
             except Refused as refused:
-                if mode == 0 and refused.status in (400, 422) and "logprob_token_ids" in refused.message:
+                if not _names(refused, "logprob", "return_tokens_as_token_ids"):
+                    raise
+                if mode == 0 and "logprob_token_ids" in refused.message:
                     self._settle(1)
                     continue
-                if mode > 1 and refused.status in (400, 422) and "logprobs" in refused.message:
+                if missing:
                     break
-                raise
-            found = logprobs(answer, tokens)
-            missing = [word for word, value in zip(words, found) if value is None]
+                raise LMMError(f"The server at {self._connection.root} gives no log-probabilities "
+                               f"({refused.message}); {HOW_TO_START}.") from refused
+            values = logprobs(answer, tokens)
+            missing = [word for word, value in zip(words, values) if value is None]
             if not missing:
                 self._settle(mode)
-                return [float(value) for value in found if value is not None]
+                return [value for value in values if value is not None]
         raise LMMError(f"{', '.join(map(repr, missing))} is not among the likeliest tokens that the server at "
                        f"{self._connection.root} lists, so the score is unknown; {HOW_TO_START}.")
 
@@ -234,18 +268,47 @@ class ServerLMM(LMM):
     def _body(self, prompt: Prompt, encode: _Encoder) -> dict[str, Any]:
         return {"model": self.model_id, **to_messages(prompt, encode)}
 
-    def _chat(self, prompt: Prompt, encode: _Encoder, settings: dict[str, Any]) -> dict[str, Any]:
+    def _post(self, body: dict[str, Any]) -> Chat:
+        return self._connection.post(CHAT, body, Chat)
+
+    def _begin(self, body: dict[str, Any]) -> tuple[list[ChatEvent], Generator[ChatEvent]]:
+        """The first event of a streamed answer, which a refusal would come in place of, and the others."""
+        events = self._connection.stream(CHAT, body)
+        return list(itertools.islice(events, 1)), events
+
+    def _chat(self, prompt: Prompt, encode: _Encoder, settings: dict[str, Any],
+              send: Callable[[dict[str, Any]], Result]) -> Result:
         """One answer. A conversation that the model's template refuses is retold in its plainest form."""
         if not self._plainly:
             try:
-                return self._connection.post(CHAT, self._body(prompt, encode) | settings)
+                return self._tolerant(send, self._body(prompt, encode) | settings)
             except Refused as refused:
-                if refused.status != 400 or not _TEMPLATE.search(refused.message):
+                if refused.status not in (None, 400) or not _TEMPLATE.search(refused.message):
                     raise
         plain = Prompt(tuple(retold(prompt.turns)), prompt.answer_prefix)
-        answer = self._connection.post(CHAT, self._body(plain, encode) | settings)
+        answer = self._tolerant(send, self._body(plain, encode) | settings)
         self._plainly = True
         return answer
+
+    def _tolerant(self, send: Callable[[dict[str, Any]], Result], body: dict[str, Any]) -> Result:
+        """`send` the body, without settings that a strict OpenAI API refuses to know if they change nothing there.
+
+        Raises:
+            LMMError: the server knows no such setting, and it was to change something.
+        """
+        while True:
+            try:
+                return send({name: value for name, value in body.items() if name not in self._unknown})
+            except Refused as refused:
+                field = next((name for name in _NEUTRAL if name in body and name not in self._unknown
+                              and _names(refused, name)), None)
+                if field is None:
+                    raise
+                if body[field] != _NEUTRAL[field]:
+                    raise LMMError(f"The server at {self._connection.root} does not take {field}={body[field]} "
+                                   f"({refused.message}); switch it off ({field}=0) or choose another server."
+                                   ) from refused
+                self._unknown |= {field}
 
     def _all(self, ask: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """`ask` of every item, several at a time, in order. The first error ends the rest."""
@@ -261,19 +324,23 @@ class ServerLMM(LMM):
                 raise
 
 
-def _settings(url: str) -> tuple[str, dict[str, Any]]:
+def _settings(url: str) -> tuple[str, dict[str, float]]:
     """The address without its query, and what the query sets."""
     address, _, query = url.partition("?")
-    kinds = {"concurrency": int, "timeout": float, "patience": float, "images": int}
-    found: dict[str, Any] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in kinds:
-            raise LMMError(f"A server address has no setting {name!r}{suggestion(name, kinds)}")
+    lowest = {"concurrency": 1, "timeout": 0.001, "patience": 0, "images": 1}
+    settings: dict[str, float] = {}
+    for name, text in parse_qsl(query, keep_blank_values=True):
+        if name not in lowest:
+            raise LMMError(f"A server address has no setting {name!r}{suggestion(name, lowest)}")
+        whole = name in ("concurrency", "images")
         try:
-            found[name] = kinds[name](value)
+            settings[name] = int(text) if whole else float(text)
         except ValueError:
-            raise LMMError(f"The setting {name} of a server address is a number; got {value!r}.") from None
-    return address, found
+            settings[name] = math.nan
+        if not lowest[name] <= settings[name] < math.inf:
+            raise LMMError(f"The setting {name} of a server address is a {'whole ' if whole else ''}number of at least "
+                           f"{lowest[name]}; got {text!r}.")
+    return address, settings
 
 
 def _modes(tokens: Sequence[int]) -> list[dict[str, Any]]:
@@ -281,26 +348,30 @@ def _modes(tokens: Sequence[int]) -> list[dict[str, Any]]:
     return [{"logprob_token_ids": list(tokens)}, *({"top_logprobs": count} for count in TOP)]
 
 
-def _generation(sampling: Sampling, n: int, seed: int) -> dict[str, Any]:
-    body: dict[str, Any] = {"max_tokens": sampling.max_new_tokens, "temperature": sampling.temperature, "seed": seed,
-                            "n": n}
-    if sampling.top_p < 1:
-        body["top_p"] = sampling.top_p
-    if sampling.top_k > 0:
-        body["top_k"] = sampling.top_k
-    return body
+def _generation(sampling: Sampling, seed: int = 0) -> dict[str, Any]:
+    """Every setting of a generation; see `_NEUTRAL` for why none is left out."""
+    return {"max_tokens": sampling.max_new_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p,
+            **_NEUTRAL, "top_k": sampling.top_k or _NEUTRAL["top_k"], "seed": seed}
+
+
+def _names(refused: Refused, *fields: str) -> bool:
+    """Whether a server refused a request for one of these fields."""
+    return refused.status in (None, 400, 422) and any(field in refused.message for field in fields)
 
 
 class _Encoder:
-    """Encodes each picture object once a call: the same photo stands in many prompts."""
+    """Encodes each picture object once per call: the same photo stands in many prompts."""
 
     def __init__(self) -> None:
-        self._urls: dict[int, tuple[Image.Image, str]] = {}
+        # The picture is kept with its URL, so that its id is not given to another one.
+        self._slots: dict[int, tuple[Image.Image, threading.Lock, list[str]]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, image: Image.Image) -> str:
         with self._lock:
-            if id(image) not in self._urls:
-                # The picture is kept with its URL, so that its id is not given to another one.
-                self._urls[id(image)] = (image, data_url(image))
-            return self._urls[id(image)][1]
+            _, own_lock, url = self._slots.setdefault(id(image), (image, threading.Lock(), []))
+        # Pictures are encoded beside one another, each once.
+        with own_lock:
+            if not url:
+                url.append(data_url(image))
+            return url[0]

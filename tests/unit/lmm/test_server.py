@@ -1,4 +1,4 @@
-"""ServerLMM against a server in this process: what it asks, what it reads, which failures it sits out."""
+"""ServerLMM against a fake server without a socket: what it asks, what it reads, how failures are told."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from methods.lmm.loading import load_lmm
 from methods.lmm.prompt import Prompt, Turn
 from methods.lmm.server import http as server_http
 from methods.lmm.server.server_lmm import ServerLMM
-from tests.unit.lmm.fake_server import MODEL, FakeServer, distribution, expected_text, pieces, said
+from tests.fake_server import MODEL, FakeServer, distribution, expected_text, pieces, said
 
 WORDS = ["excellent", "good", "fair", "poor", "bad"]
 
@@ -28,8 +28,11 @@ def _no_long_pauses(monkeypatch):
 
 @pytest.fixture
 def server():
-    with FakeServer() as running:
-        yield running
+    return FakeServer()
+
+
+def connected(server: FakeServer, model: str | None = None, **settings) -> ServerLMM:
+    return ServerLMM(server.url, model, transport=server.transport, **settings)
 
 
 def picture(seed: int) -> Image.Image:
@@ -50,7 +53,7 @@ def expected(prompt: Prompt, words: list[str]) -> list[float]:
 
 
 def test_log_probabilities_by_token_id(server):
-    lmm = ServerLMM(server.url, MODEL)
+    lmm = connected(server, MODEL)
     asked = prompts()
     found = lmm.word_logits(asked, WORDS)
     assert found.dtype == np.float32
@@ -64,13 +67,13 @@ def test_log_probabilities_by_token_id(server):
 
 def test_without_a_prefix_the_answer_begins_with_the_word(server):
     prompt = Prompt.ask(picture(1), "Yes or no?")
-    found = ServerLMM(server.url).word_logits([prompt], ["Yes", "No"])
+    found = connected(server).word_logits([prompt], ["Yes", "No"])
     np.testing.assert_allclose(found, [expected(prompt, ["Yes", "No"])], atol=1e-5)
-    assert server.requests[0]["add_generation_prompt"] is True
+    assert "add_generation_prompt" not in server.requests[0]
 
 
 def test_tokens_are_asked_for_once_a_context(server):
-    lmm = ServerLMM(server.url, MODEL)
+    lmm = connected(server, MODEL)
     lmm.word_logits(prompts(1), WORDS)
     asked = server.counts["/tokenize"]
     assert asked == 6
@@ -80,51 +83,37 @@ def test_tokens_are_asked_for_once_a_context(server):
 
 def test_words_that_cannot_be_told_apart_are_named(server):
     with pytest.raises(LMMError, match="'excellent' and 'excellence' begin with the same token"):
-        ServerLMM(server.url).word_logits(prompts(1), ["excellent", "excellence"])
+        connected(server).word_logits(prompts(1), ["excellent", "excellence"])
     with pytest.raises(LMMError, match="merges with the end"):
-        ServerLMM(server.url).word_logits([Prompt.ask("How?", answer_prefix="It is ")], ["good"])
+        connected(server).word_logits([Prompt.ask("How?", answer_prefix="It is ")], ["good"])
 
 
 @pytest.mark.parametrize("by_id", [False, None])
 def test_older_servers_list_the_likeliest(by_id):
-    with FakeServer(by_id=by_id, max_logprobs=3000) as server:
-        asked = prompts(2)
-        lmm = ServerLMM(server.url)
-        found = lmm.word_logits(asked[:1], WORDS[:3])
-        np.testing.assert_allclose(found, [expected(asked[0], WORDS[:3])], atol=1e-5)
-        before = len(server.requests)
-        lmm.word_logits(asked[1:], WORDS[:3])
-        assert all("logprob_token_ids" not in body for body in server.requests[before:])
+    server = FakeServer(by_id=by_id, max_logprobs=3000)
+    asked = prompts(2)
+    lmm = connected(server)
+    found = lmm.word_logits(asked[:1], WORDS[:3])
+    np.testing.assert_allclose(found, [expected(asked[0], WORDS[:3])], atol=1e-5)
+    before = len(server.requests)
+    lmm.word_logits(asked[1:], WORDS[:3])
+    assert all("logprob_token_ids" not in body for body in server.requests[before:])
 
 
 def test_a_candidate_that_is_not_listed_is_an_error_that_says_how_to_start_the_server():
     unlisted = pytest.raises(LMMError, match=r"'\w+'.* is not among .*--max-logprobs 1000")
-    with FakeServer(by_id=False) as server, unlisted:
-        ServerLMM(server.url).word_logits(prompts(1), WORDS)
-    with FakeServer(has_tokenize=False) as server, pytest.raises(LMMError, match=r"no /tokenize.*logprob_token_ids"):
-        ServerLMM(server.url).word_logits(prompts(1), WORDS)
+    server = FakeServer(by_id=False)
+    with unlisted:
+        connected(server).word_logits(prompts(1), WORDS)
+    server = FakeServer(has_tokenize=False)
+    with pytest.raises(LMMError, match=r"no /tokenize.*logprob_token_ids"):
+        connected(server).word_logits(prompts(1), WORDS)
 
 
 def test_requests_are_under_way_together(server):
     server.delay = 0.1
-    ServerLMM(server.url, concurrency=6).word_logits(prompts(12), WORDS)
+    connected(server, concurrency=6).word_logits(prompts(12), WORDS)
     assert 2 <= server.most_under_way <= 6
-
-
-@pytest.mark.parametrize("fault", [(429, "busy"), (500, "CUDA error"), (503, "starting"), "cut", "half"])
-def test_failures_that_pass_are_sat_out(server, fault):
-    lmm = ServerLMM(server.url, patience=20)
-    server.faults.extend([fault] * 3)
-    asked = prompts(4)
-    np.testing.assert_allclose(lmm.word_logits(asked, WORDS), [expected(prompt, WORDS) for prompt in asked], atol=1e-5)
-    assert len(server.requests) == 7
-
-
-def test_an_answer_that_never_comes_is_asked_for_again(server):
-    lmm = ServerLMM(server.url, timeout=0.4, patience=20)
-    server.faults.append("slow")
-    lmm.word_logits(prompts(1), WORDS)
-    assert len(server.requests) >= 2  # a busy machine may be late with the second answer as well
 
 
 @pytest.mark.parametrize(("status", "message"), [
@@ -133,7 +122,7 @@ def test_an_answer_that_never_comes_is_asked_for_again(server):
     (500, "Cannot connect to host example.invalid:80"),
 ])
 def test_failures_that_stay_are_told_at_once(server, status, message):
-    lmm = ServerLMM(server.url)
+    lmm = connected(server)
     server.faults.extend([(status, message)] * 9)
     with pytest.raises(LMMError) as error:
         lmm.word_logits(prompts(1), WORDS)
@@ -143,7 +132,7 @@ def test_failures_that_stay_are_told_at_once(server, status, message):
 
 
 def test_patience_ends(server):
-    lmm = ServerLMM(server.url, patience=0.5)
+    lmm = connected(server, patience=0.5)
     server.faults.extend([(503, "starting")] * 1000)
     begun = time.monotonic()
     with pytest.raises(ModelUnavailable, match="503 starting"):
@@ -151,38 +140,22 @@ def test_patience_ends(server):
     assert time.monotonic() - begun < 10
 
 
-def test_a_server_that_restarts_is_waited_for():
-    with FakeServer() as first:
-        lmm = ServerLMM(first.url, patience=30)
-        port = first.port
-        lmm.word_logits(prompts(1), WORDS)
-    import threading
-
-    with FakeServer(port) as second:
-        second.__exit__()
-        timer = threading.Timer(0.5, second.__enter__)
-        timer.start()
-        found = lmm.word_logits(prompts(2), WORDS)
-        timer.join()
-    np.testing.assert_allclose(found, [expected(prompt, WORDS) for prompt in prompts(2)], atol=1e-5)
-
-
 def test_samples_come_from_consecutive_seeds(server):
-    lmm = ServerLMM(server.url)
+    lmm = connected(server)
     asked = prompts(2)
     found = lmm.generate(asked, n=3, max_new_tokens=7, temperature=0.8, top_p=0.9, top_k=50, seed=11)
     assert found == [[said(expected_text(prompt), 11 + number) for number in range(3)] for prompt in asked]
     assert len(server.requests) == 2
     body = server.requests[0]
     assert (body["n"], body["max_tokens"], body["top_p"], body["top_k"], body["seed"]) == (3, 7, 0.9, 50, 11)
-    with FakeServer(choices=1) as single:
-        assert ServerLMM(single.url).generate(asked, n=3, seed=11) == found
+    single = FakeServer(choices=1)
+    assert connected(single).generate(asked, n=3, seed=11) == found
     with pytest.raises(ValueError, match="Greedy"):
         lmm.generate(asked, n=2, temperature=0)
 
 
 def test_a_stream_is_the_whole_text_in_pieces(server):
-    lmm = ServerLMM(server.url)
+    lmm = connected(server)
     prompt = prompts(1)[0]
     server.faults.append((503, "starting"))
     found = list(lmm.stream(prompt, seed=3))
@@ -197,26 +170,26 @@ def test_a_stream_is_the_whole_text_in_pieces(server):
 
 def test_a_template_that_wants_alternating_turns_gets_them():
     prompt = Prompt((Turn("user", ("Give you 1 images.",)), Turn("user", (picture(1), "How good is it?"))), "It is")
-    with FakeServer(alternating=True) as server:
-        lmm = ServerLMM(server.url)
-        lmm.word_logits([prompt], ["good", "poor"])
-        assert [len(body["messages"]) for body in server.requests] == [3, 2]
-        lmm.word_logits([prompt], ["good", "poor"])
-        assert len(server.requests) == 3
+    server = FakeServer(alternating=True)
+    lmm = connected(server)
+    lmm.word_logits([prompt], ["good", "poor"])
+    assert [len(body["messages"]) for body in server.requests] == [3, 2]
+    lmm.word_logits([prompt], ["good", "poor"])
+    assert len(server.requests) == 3
 
 
 def test_a_key_is_sent_and_asked_for(monkeypatch):
-    with FakeServer(key="secret") as server:
-        with pytest.raises(LMMError, match="MEAN_OPINION_SERVER_KEY"):
-            ServerLMM(server.url)
-        monkeypatch.setenv("MEAN_OPINION_SERVER_KEY", "secret")
-        lmm = ServerLMM(server.url)
-        assert "secret" not in f"{lmm.name} {lmm.revision}"
+    server = FakeServer(key="secret")
+    with pytest.raises(LMMError, match="MEAN_OPINION_SERVER_KEY"):
+        connected(server)
+    monkeypatch.setenv("MEAN_OPINION_SERVER_KEY", "secret")
+    lmm = connected(server)
+    assert "secret" not in f"{lmm.name} {lmm.revision}"
 
 
 def test_the_name_carries_settings_and_the_revision_what_the_server_says(server):
-    lmm = load_lmm(f"server:{server.url}?concurrency=3&images=2#{MODEL}")
-    assert lmm.name == f"server:http://127.0.0.1:{server.port}/v1#{MODEL}"
+    lmm = load_lmm(f"server:{server.url}?concurrency=3&images=2#{MODEL}", transport=server.transport)
+    assert lmm.name == f"server:{server.url}#{MODEL}"
     assert lmm.revision == "Fake-VL, vLLM 9.9"
     assert lmm.image_budget == 2
     with pytest.raises(LMMError, match=r"shows 3 pictures but .* takes at most 2"):
@@ -231,8 +204,7 @@ def test_wrong_addresses_and_models_are_told_at_once(server):
     with pytest.raises(LMMError, match="is no server address"):
         ServerLMM("localhost:8000")
     with pytest.raises(LMMError, match=f"does not serve 'tiny/Fake-VM'; did you mean '{MODEL}'"):
-        ServerLMM(server.url, "tiny/Fake-VM")
-    with FakeServer() as gone:
-        pass
+        connected(server, "tiny/Fake-VM")
+    server.faults.append("cut")
     with pytest.raises(ModelUnavailable, match="check that it runs"):
-        ServerLMM(gone.url, patience=0.2)
+        connected(server, patience=0.0).word_logits(prompts(1), WORDS)

@@ -9,8 +9,8 @@ from leaderboard.__main__ import main
 from leaderboard.runs.evaluate import load_run
 from methods.lmm.loading import unload
 from methods.lmm.server import http as server_http
+from tests.fake_server import MODEL, FakeServer, digest
 from tests.unit.leaderboard.test_evaluate import make_pictures
-from tests.unit.lmm.fake_server import MODEL, FakeServer, digest
 
 
 def evaluate(data, out, server) -> int:
