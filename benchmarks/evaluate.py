@@ -61,7 +61,7 @@ def ray(words: list[str], actors: int, limit: int, repeats: int) -> None:
     Wall time says little on a busy machine, where the processes of others count too. Processor time a picture, with all
     that Ray itself spends, says what free cores would give: `actors` cores do `actors` / seconds pictures a second.
     """
-    from leaderboard.runs.evaluate import load_run
+    from leaderboard.runs.evaluation import load_run
 
     ways = {"one process": [], f"{actors} actors": ["--ray", "--actors", str(actors)]}
     one, several = ways

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from leaderboard.reproduce.manifest import Manifest, Row
-from leaderboard.runs.evaluate import Evaluation
+from leaderboard.runs.evaluation import Evaluation
 from leaderboard.runs.folder import RunFolder
 from methods.data import rated
 from methods.data.datasets import LAYOUTS

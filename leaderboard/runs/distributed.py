@@ -51,7 +51,7 @@ class Cluster:
               members: Sequence[Path] = ()) -> Iterator[tuple[dict[str, Any], dict[str, Any], list[Prediction]]]:
         """(identity, about, rows) of every batch, in the order in which they are done.
 
-        Arguments as `leaderboard.runs.evaluate.Evaluation.perform`; `pending` as `leaderboard.runs.scoring.batches`.
+        Arguments as `leaderboard.runs.evaluation.Evaluation.perform`; `pending` as `leaderboard.runs.scoring.batches`.
 
         Raises:
             RunError: Ray is not installed, the cluster cannot be reached or is too small, or a batch kills its actors.

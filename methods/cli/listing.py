@@ -1,15 +1,26 @@
-"""What `python -m methods list` prints: every method with its cost and options, and every LMM. Loads no model."""
+"""`mean-opinion list`: every method with its cost and options, and every LMM. Loads no model."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import textwrap
 
 from methods.base import method_class, method_names
 from methods.cli.options import describe
+from methods.cli.running import DONE
 from methods.errors import UserError
 
 _WIDTH = 110
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """It takes none."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    print(listing(), flush=True)
+    return DONE
 
 
 def listing() -> str:

@@ -1,12 +1,11 @@
-"""Scores many files into rows, so that one bad file costs one row and an interrupted run keeps what it has.
+"""`mean-opinion score`: many files into rows, so that one bad file costs one row and a stopped run keeps what it has.
 
-Rows are written and flushed as soon as their batch is done, in the order of the files. Reading failures are found
-file by file before a batch is formed; where a whole batch fails, its pictures are scored again one by one, so that
-only the picture at fault carries the error.
+Rows are written and flushed as soon as their batch is done, in the order of the files.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import csv
 import json
@@ -14,123 +13,171 @@ import os
 import signal
 import sys
 import threading
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from methods.base import Assessment, Method
-from methods.images import PICTURE_SUFFIXES, Decoded, ImageError, decode
-from methods.lmm.base import LMMError
+from methods.cli.arguments import add_lmm, add_method, add_option, at_least, option_values
+from methods.cli.options import add_flags, chosen
+from methods.cli.progress import progress
+from methods.cli.running import DONE, SOME_FAILED
+from methods.errors import InputError
+from methods.images import PICTURE_SUFFIXES
+
+if TYPE_CHECKING:
+    from methods.base import Method
+    from methods.scoring import Row
 
 COLUMNS = ("path", "score", "native_score", "seconds", "error")
 
-_PIXELS_AT_ONCE = 32_000_000  # A batch of full-size photos is cut short, so that memory does not grow with its size.
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = ("Rows go to stdout, progress to stderr. Each method has options of its own: add --method NAME "
+                     "--help to see them.\nExit status: 0 when every image was scored, 1 when some failed (their rows "
+                     "say why), 2 when nothing can be scored.")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="an image file, or a folder with its subfolders")
+    add_method(parser)
+    add_lmm(parser)
+    add_option(parser)
+    parser.add_argument("--format", choices=("csv", "json"), default="csv",
+                        help="csv: path,score,native_score,seconds,error; json: an array with the evidence too")
+    parser.add_argument("--batch-size", type=at_least(1), default=8, metavar="N",
+                        help="images handed to the model at once (8)")
+
+
+def add_more_arguments(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """The flags of the method that the words name."""
+    from methods.base import method_class
+
+    named = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    named.add_argument("--method")
+    name = named.parse_known_args(list(words))[0].method
+    if name is not None:
+        add_flags(parser, method_class(name))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from methods.base import load_method, method_class
+
+    kind = method_class(arguments.method)
+    options = {**option_values(kind, arguments.option), **chosen(arguments, kind)}
+    kind.options.updated(**options)
+    places = find_images(arguments.paths)
+    with contextlib.redirect_stdout(sys.stderr):  # What libraries print while loading; stdout carries the rows alone.
+        method = load_method(arguments.method, arguments.lmm, options=options)
+    failed = score_paths(method, places, arguments.format, arguments.batch_size)
+    return SOME_FAILED if failed else DONE
 
 
 @dataclass(frozen=True)
-class Found:
-    """A picture to score, or a place that could not be searched: then `error` says why."""
+class Place:
+    """An image to score, or a place that could not be searched: then `error` says why."""
 
     path: str
     error: str = ""
 
 
-@dataclass(frozen=True)
-class Row:
-    path: str
-    assessment: Assessment | None
-    error: str = ""
-
-    def cells(self) -> tuple[str, ...]:
-        """As in COLUMNS; numbers with six decimals, empty where the picture failed."""
-        if self.assessment is None:
-            return (self.path, "", "", "", self.error)
-        numbers = (self.assessment.score, self.assessment.native_score, self.assessment.seconds)
-        return (self.path, *(f"{number:.6f}" for number in numbers), "")
-
-    def record(self) -> dict[str, Any]:
-        """The whole assessment, JSON-safe, with path and error; score and the like are None where it failed."""
-        if self.assessment is None:
-            return {"path": self.path, "score": None, "native_score": None, "seconds": None, "error": self.error}
-        return {"path": self.path, "error": None, **self.assessment.to_dict()}
+def cells(row: Row[Place]) -> tuple[str, ...]:
+    """As in `COLUMNS`; numbers with six decimals, empty where the image failed."""
+    if row.assessment is None:
+        return (row.item.path, "", "", "", row.error)
+    numbers = (row.assessment.score, row.assessment.native_score, row.assessment.seconds)
+    return (row.item.path, *(f"{number:.6f}" for number in numbers), "")
 
 
-def find_pictures(paths: Sequence[str]) -> list[Found]:
+def record(row: Row[Place]) -> dict[str, Any]:
+    """The whole assessment, JSON-safe, with path and error; score and the like are None where it failed."""
+    if row.assessment is None:
+        return {"path": row.item.path, "score": None, "native_score": None, "seconds": None, "error": row.error}
+    return {"path": row.item.path, "error": None, **row.assessment.to_dict()}
+
+
+def find_images(paths: Sequence[str]) -> list[Place]:
     """The files to score, in a stable order: as given, and a folder's by name, its own files before its subfolders'.
 
     A file that is named is always tried, whatever its name. In folders, files are taken by their suffix; hidden ones
     and links to folders are left out.
     """
-    return [found for path in paths for found in (_walk(path) if os.path.isdir(path) else [Found(path)])]
+    return [place for path in paths for place in (_walk(path) if os.path.isdir(path) else [Place(path)])]
 
 
-def _walk(folder: str) -> list[Found]:
-    found: list[Found] = []
+def _walk(folder: str) -> list[Place]:
+    places: list[Place] = []
     refused: list[OSError] = []
     for parent, folders, files in os.walk(folder, onerror=refused.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            Found(os.path.join(parent, name))
+        places += [
+            Place(os.path.join(parent, name))
             for name in sorted(files)
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
         ]
-    found += [
-        Found(str(error.filename), "The folder cannot be read; change its permissions.") for error in refused
+    places += [
+        Place(str(error.filename), "The folder cannot be read; change its permissions.") for error in refused
     ]
-    return found or [Found(folder, "The folder holds no picture files; name another one.")]
+    return places or [Place(folder, "The folder holds no image files; name another one.")]
 
 
-def score_paths(method: Method, found: Sequence[Found], form: str, batch_size: int, out: TextIO | None = None) -> int:
-    """Scores every file and writes its row to `out` (stdout by default), with progress on stderr.
+def score_paths(method: Method, places: Sequence[Place], form: str, batch_size: int, out: TextIO | None = None) -> int:
+    """Scores the places and writes one row each; returns how many failed.
 
     Args:
-        method: a ready method; its options are used.
-        found: from `find_pictures`.
+        method: ready to assess.
+        places: as `find_images` gives them.
         form: "csv" or "json".
-        batch_size: at most so many pictures are handed to the method at once.
+        batch_size: at most so many images are handed to the method at once.
+        out: stdout by default.
 
-    Returns:
-        how many failed.
+    Raises:
+        methods.lmm.errors.ModelUnavailable: the model was lost on the way; the rows so far are written.
     """
+    from methods.scoring import score_rows
+
     out = out or sys.stdout
     if hasattr(out, "reconfigure"):
         # A file name need not be valid text; it is printed byte for byte.
         out.reconfigure(encoding="utf-8", errors="surrogateescape")
     failed = 0
-    with _writer(form, out) as write:
-        for done, row in enumerate(_rows(method, found, batch_size), start=1):
+    with _writer(form, out) as write, progress(len(places)) as bar:
+        for row in score_rows(places, _source, method.assess_batch, batch_size=batch_size):
             write(row)
-            failed += row.assessment is None
-            verdict = row.error if row.assessment is None else f"{row.assessment.score:.4f}"
-            name = row.path.encode(errors="replace").decode()
-            print(f"[{done}/{len(found)}] {name}: {verdict}", file=sys.stderr, flush=True)
+            if row.assessment is None:
+                failed += 1
+                name = row.item.path.encode(errors="replace").decode()
+                bar.write(f"{name}: {row.error}", file=sys.stderr)
+                bar.set_postfix_str(f"{failed} failed", refresh=False)
+            bar.update()
     if failed:
-        print(f"{failed} of {len(found)} could not be scored.", file=sys.stderr)
+        print(f"{failed} of {len(places)} could not be scored.", file=sys.stderr)
     return failed
 
 
+def _source(place: Place) -> str:
+    if place.error:
+        raise InputError(place.error)
+    return place.path
+
+
 @contextlib.contextmanager
-def _writer(form: str, out: TextIO) -> Iterator[Any]:
+def _writer(form: str, out: TextIO) -> Iterator[Callable[[Row[Place]], None]]:
     """A function that writes one row and flushes it."""
     if form == "csv":
         table = csv.writer(out, lineterminator="\n")
         table.writerow(COLUMNS)
         out.flush()
 
-        def write_csv(row: Row) -> None:
+        def write_csv(row: Row[Place]) -> None:
             with _in_one_piece():
-                table.writerow(row.cells())
+                table.writerow(cells(row))
                 out.flush()
 
         yield write_csv
         return
     separator = "["
 
-    def write_json(row: Row) -> None:
+    def write_json(row: Row[Place]) -> None:
         nonlocal separator
         with _in_one_piece():
-            out.write(f"{separator}\n{json.dumps(row.record(), allow_nan=False)}")
+            out.write(f"{separator}\n{json.dumps(record(row), allow_nan=False)}")
             out.flush()
             separator = ","
 
@@ -158,59 +205,3 @@ def _in_one_piece() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
     if pressed:
         raise KeyboardInterrupt
-
-
-def _rows(method: Method, found: Sequence[Found], batch_size: int) -> Iterator[Row]:
-    """One row a file, in order."""
-    waiting: list[tuple[Found, Decoded | None, str]] = []
-    pixels = 0
-    for place in found:
-        decoded, error = None, place.error
-        if not error:
-            try:
-                decoded = decode(place.path)
-                pixels += decoded.image.width * decoded.image.height
-            except ImageError as refused:
-                error = str(refused)
-        waiting.append((place, decoded, error))
-        ready = sum(one is not None for _, one, _ in waiting)
-        if ready >= batch_size or pixels >= _PIXELS_AT_ONCE or not ready:
-            yield from _assessed(method, waiting)
-            waiting, pixels = [], 0
-    yield from _assessed(method, waiting)
-
-
-def _assessed(method: Method, waiting: list[tuple[Found, Decoded | None, str]]) -> Iterator[Row]:
-    pictures = [decoded for _, decoded, _ in waiting if decoded is not None]
-    together: list[Assessment] | None = None
-    if len(pictures) > 1:
-        try:
-            with contextlib.redirect_stdout(sys.stderr):
-                together = method.assess_batch(pictures)
-        except Exception as error:  # One picture may be at fault: each is tried by itself, and its row says so.
-            print(f"A batch of {len(pictures)} failed ({_sentence(error)}); scoring one by one.", file=sys.stderr)
-    scored = iter(together or ())
-    for place, decoded, error in waiting:
-        if decoded is None:
-            yield Row(place.path, None, error)
-        elif together is not None:
-            yield Row(place.path, next(scored))
-        else:
-            yield _alone(method, place.path, decoded)
-
-
-def _alone(method: Method, path: str, decoded: Decoded) -> Row:
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            return Row(path, method.assess(decoded))
-    except Exception as error:  # A file that fails is a row with its error, never the end of the run.
-        if not isinstance(error, (ValueError, LMMError)):
-            traceback.print_exc(file=sys.stderr)
-        return Row(path, None, _sentence(error))
-
-
-def _sentence(error: Exception) -> str:
-    """One line; errors that are not this project's own sentences are named by their kind."""
-    text = " ".join(str(error).split())
-    own = text and isinstance(error, (ValueError, LMMError))
-    return text if own else f"{type(error).__name__}: {text}".rstrip(": ")

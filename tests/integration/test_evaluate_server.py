@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from leaderboard.__main__ import main
-from leaderboard.runs.evaluate import load_run
+from leaderboard.runs.evaluation import load_run
 from methods.lmm.loading import unload
 from methods.lmm.server import http as server_http
 from tests.fake_server import MODEL, FakeServer, digest

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from leaderboard.__main__ import main
-from leaderboard.runs.evaluate import load_run
+from leaderboard.runs.evaluation import load_run
 from methods.lmm.base import LMMError
 from methods.lmm.loading import unload
 from methods.lmm.prompt import Prompt, Turn

@@ -11,7 +11,7 @@ import pytest
 
 from leaderboard import measured, schema
 from leaderboard.__main__ import main
-from leaderboard.runs.evaluate import load_run
+from leaderboard.runs.evaluation import load_run
 from leaderboard.runs.scoring import batches
 from methods.base import load_method
 from methods.data import folds

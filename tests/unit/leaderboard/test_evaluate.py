@@ -14,7 +14,7 @@ from PIL import Image
 from leaderboard import schema
 from leaderboard.__main__ import main
 from leaderboard.progress import Progress, duration
-from leaderboard.runs.evaluate import load_run
+from leaderboard.runs.evaluation import load_run
 from leaderboard.runs.folder import Prediction, RunFolder
 from methods.agreement import metrics as stats
 from methods.base import METHODS

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from leaderboard.__main__ import main
-from leaderboard.runs.evaluate import load_run
+from leaderboard.runs.evaluation import load_run
 from tests import tiny_lmm
 from tests.unit.leaderboard.test_evaluate import make_pictures
 

@@ -1,0 +1,182 @@
+"""One run: what is still to score, the scoring, the metrics and their provenance.
+
+predictions.csv grows by whole rows; the same run goes on after a kill. Rows with an error are kept as they are, because
+most images that fail once fail again; `retry_failed` takes them out and scores their images anew.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from leaderboard.runs import folder as run_folder
+from leaderboard.runs import provenance
+from leaderboard.runs.folder import Prediction, RunError, RunFolder
+from methods.cli.progress import progress
+from methods.data.rated import Rated, RatedSet
+
+if TYPE_CHECKING:
+    from methods.base import Method
+
+BATCH = 8
+_ADDRESS = re.compile(r"^server:[^#]*#")
+
+
+class Evaluation:
+    """One run: what is still to score, the scoring, the metrics.
+
+    Args:
+        folder: an entered `RunFolder`.
+        pictures: what to evaluate.
+        limit: the first so many only.
+        batch_size: pictures handed to the method at once.
+        retry_failed: score the pictures again whose row has an error.
+
+    Raises:
+        RunError: the folder belongs to another run.
+    """
+
+    def __init__(self, folder: RunFolder, pictures: RatedSet, *, limit: int | None = None, batch_size: int = BATCH,
+                 retry_failed: bool = False) -> None:
+        self.folder, self.pictures = folder, pictures
+        self.wanted = pictures.items[:limit]
+        self.batch_size = batch_size
+        if retry_failed and (again := folder.drop_failed()):
+            print(f"{again} pictures that had failed are scored again.", file=sys.stderr)
+        self.rows = folder.resume()
+        known = {item.name for item in pictures.items}
+        strange = next((name for name in self.rows if name not in known), None)
+        if strange is not None:
+            raise RunError(f"{folder.predictions} has a row for {strange!r}, which is not among the pictures of this "
+                           "run; choose another --out.")
+
+    @property
+    def pending(self) -> list[tuple[Rated, ...]]:
+        """The batches that lack a row. They are whole, so that a row does not depend on where a kill struck."""
+        from leaderboard.runs.scoring import batches
+
+        return [batch for batch in batches(self.wanted, self.batch_size)
+                if any(item.name not in self.rows for item in batch)]
+
+    def perform(self, method: str | Method, lmm: Any = None, options: dict[str, Any] | None = None, *,
+                command: str = "", spread: Any = None, members: Sequence[Path] = (),
+                facts: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Scores what is missing and returns the metrics, which are written to metrics.json as well.
+
+        Args:
+            method, lmm, options: as `leaderboard.runs.scoring.Scorer`.
+            command: recorded as the command of this run.
+            spread: a `leaderboard.runs.distributed.Cluster`; None scores in this process.
+            members: a folder a fold, as `methods.data.folds.members`; then `lmm` is only what to call the model.
+            facts: further entries of the provenance; None values are left out.
+
+        Raises:
+            RunError: the folder belongs to another run.
+            methods.lmm.LMMError: the model cannot be loaded or reached.
+        """
+        from leaderboard.runs.folds import make_scorer
+
+        self._command = command
+        pinned = self.folder.settings()
+        if pinned is not None:
+            self._check_before_loading(pinned, method, options or {})
+        pending = self.pending
+        done = sum(item.name in self.rows for item in self.wanted)
+        if done:
+            print(f"{done} of {len(self.wanted)} pictures have been scored before.", file=sys.stderr)
+        if spread is not None:
+            results = spread.score(method, lmm, options or {}, pending, members)
+        else:
+            results = _in_this_process(make_scorer(method, lmm, options, members), pending)
+        bar = progress(len(self.wanted), done=done)
+        failed = 0
+        known: dict[str, Any] = {}
+        checked = None
+        try:
+            for identity, about, rows in results:
+                if identity != checked:
+                    self._pin(identity)
+                    checked = pinned = identity
+                known = about
+                fresh = [row for row in rows if row.image not in self.rows]
+                self.folder.append(fresh)
+                self.rows |= {row.image: row for row in fresh}
+                failed += sum(bool(row.error) for row in fresh)
+                bar.set_postfix_str(f"{failed} failed" if failed else "", refresh=False)
+                bar.update(len(fresh))
+        finally:
+            bar.close()
+        known = {**known, **{key: value for key, value in (facts or {}).items() if value is not None}}
+        metrics = self.metrics(pinned or {}, known)
+        self.folder.write_metrics(metrics)
+        return metrics
+
+    def _check_before_loading(self, pinned: dict[str, Any], method: str | Method, options: dict[str, Any]) -> None:
+        """Refuses another method or other options before minutes are spent on loading a model."""
+        from methods.base import Method, json_safe, method_class
+
+        if isinstance(method, Method):
+            return
+        kind = method_class(method)
+        self.folder.pin(pinned | {"method": kind.name, "options": json_safe(kind.options.updated(**options))}, {})
+
+    def _pin(self, identity: dict[str, Any]) -> None:
+        settings = {**without_address(identity), "dataset": self.pictures.dataset, "split": self.pictures.split,
+                    "opinions": self.pictures.digest}
+        self.folder.pin(settings, {"command": self._command, "commit": provenance.commit(), "date": _now(),
+                                   "versions": provenance.versions(), "notes": list(self.pictures.notes)})
+
+    def metrics(self, identity: dict[str, Any], about: dict[str, Any]) -> dict[str, Any]:
+        """metrics.json as `leaderboard.schema` documents it, of the rows that there are."""
+        from methods.agreement import metrics as stats
+        from methods.data.opinions import direction_warning
+
+        found = [self.rows[item.name] for item in self.wanted if item.name in self.rows]
+        # By name: a bootstrap depends on the order, and that of the file on kills, folds and Ray.
+        scored = sorted((row for row in found if not row.error), key=lambda row: row.image)
+        scores, mos = [row.score for row in scored], [row.mos for row in scored]
+        warning = direction_warning(mos, scores) if scored else None
+        if warning:
+            print(warning, file=sys.stderr)
+        seconds = [row.seconds for row in scored if row.seconds is not None]
+        return {
+            **{name: estimate.to_dict() for name, estimate in stats.summary(scores, mos).items()},
+            "provenance": {
+                "method": identity["method"], "options": identity["options"], "lmm": identity["lmm"],
+                "lmm_revision": identity["lmm_revision"], "weights": identity["weights"],
+                "dataset": self.pictures.dataset, "split": self.pictures.split,
+                "opinions": self.pictures.digest, "scale": [self.pictures.low, self.pictures.high],
+                "command": self._command, "commit": provenance.commit(), "seed": identity["options"]["seed"],
+                "date": _now(), "n_images": len(found), "n_failed": len(found) - len(scored),
+                "seconds_per_image": sum(seconds) / len(seconds) if seconds else None,
+                "versions": provenance.versions(), "notes": list(self.pictures.notes), **about,
+            },
+        }
+
+
+def without_address(identity: dict[str, Any]) -> dict[str, Any]:
+    """A served model is the same one wherever the scheduler puts its server."""
+    return {key: _ADDRESS.sub("server:#", value) if key in ("lmm", "weights") and value else value
+            for key, value in identity.items()}
+
+
+def _in_this_process(scorer: Any, pending: Sequence[Sequence[Rated]]) \
+        -> Iterator[tuple[dict[str, Any], dict[str, Any], list[Prediction]]]:
+    identity, about = scorer.identity(), scorer.about()
+    yield identity, about, []  # Pins the settings, and refuses others, before the first picture is scored.
+    for batch in pending:
+        yield identity, about, scorer.score(batch)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def load_run(path: str | Path) -> list[Prediction]:
+    """The rows of a run's folder, or of a predictions file itself. Errors as `folder.read_predictions`."""
+    path = Path(path)
+    return run_folder.read_predictions(path / run_folder.PREDICTIONS if path.is_dir() else path)

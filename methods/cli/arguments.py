@@ -1,0 +1,131 @@
+"""Arguments that several commands share: the same flag means the same thing everywhere."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from methods.errors import InputError, suggestion
+
+if TYPE_CHECKING:
+    from methods.base import Method
+    from methods.data import RatedPictures
+
+
+def at_least(lowest: float, kind: type = int) -> Callable[[str], Any]:
+    """An argparse type: finite numbers of that kind, none below `lowest`."""
+    def number(text: str) -> Any:
+        value = kind(text)
+        if not lowest <= value < math.inf:
+            raise argparse.ArgumentTypeError(f"must be at least {lowest:g}, got {text}")
+        return value
+
+    number.__name__ = kind.__name__
+    return number
+
+
+def add_method(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--method", required=True, metavar="NAME", help="see `mean-opinion list`")
+
+
+def add_lmm(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--lmm", metavar="NAME", help="embedded, a catalogue name, a Hub id, a folder, or "
+                                                      "server:URL#model; by default what suits this machine")
+
+
+def add_option(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE",
+                        help="an option of the method, any number of times")
+
+
+def option_values(kind: type[Method], pairs: Sequence[str], seed: int | None = None) -> dict[str, Any]:
+    """`NAME=VALUE` words as options of a method, with the types that it declares.
+
+    Args:
+        kind: the method's class.
+        pairs: as given with --option.
+        seed: short for the option of that name.
+
+    Raises:
+        InputError: an unknown option, or a value outside its bounds.
+    """
+    from methods.cli.options import add_flags, chosen
+
+    parser = argparse.ArgumentParser("--option", add_help=False, allow_abbrev=False, exit_on_error=False)
+    add_flags(parser, kind)
+    known = {flag for action in parser._actions for flag in action.option_strings}
+    names = sorted(flag[2:].replace("-", "_") for flag in known if not flag.startswith("--no-"))
+    words = []
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        flag = "--" + name.strip().replace("_", "-")
+        if not equals or not name:
+            raise InputError(f"--option takes NAME=VALUE; got {pair!r}.")
+        if flag not in known or flag.startswith("--no-"):
+            raise InputError(f"{kind.title} has no option {name!r}{suggestion(name, names)}")
+        truth = "--no-" + flag[2:] in known
+        if truth and value.lower() not in ("true", "false", "yes", "no", "1", "0"):
+            raise InputError(f"Option {name} is true or false; got {value!r}.")
+        if truth:
+            words.append(flag if value.lower() in ("true", "yes", "1") else "--no-" + flag[2:])
+        else:
+            words.append(f"{flag}={value}")
+    try:
+        options = chosen(parser.parse_args(words), kind)
+    except argparse.ArgumentError as error:
+        raise InputError(f"{error}.") from None
+    if seed is not None:
+        options["seed"] = seed
+    kind.options.updated(**options)
+    return options
+
+
+def add_rated(parser: argparse.ArgumentParser, *, dataset: bool = True, required: bool = False) -> None:
+    """Where rated images come from: a folder and a table, or (with `dataset`) a dataset as it is distributed."""
+    either = "either --images and --scores, or --dataset and --root" if dataset else None
+    group = parser.add_argument_group("images and opinions", either)
+    group.add_argument("--images", type=Path, metavar="DIR", required=required,
+                       help="folder of images, searched with its subfolders")
+    group.add_argument("--scores", "--mos", type=Path, metavar="TABLE", required=required,
+                       help="CSV or spreadsheet with a row per image: image,mos[,std]")
+    group.add_argument("--name-column", "--image-column", metavar="NAME", help="column of the image names, where "
+                                                                               "more than one could be meant")
+    group.add_argument("--mos-column", "--score-column", metavar="NAME", help="column of the opinions, likewise")
+    group.add_argument("--scale", "--range", type=float, nargs=2, metavar=("LOW", "HIGH"),
+                       help="of the opinions; else the usual scale that they fit, which is said")
+    group.add_argument("--lower-is-better", action=argparse.BooleanOptionalAction, default=None,
+                       help="the table holds DMOS, where a low number is a good image")
+    group.add_argument("--allow-missing", action="store_true",
+                       help="go on without the images that the table names and the folder does not hold")
+    if dataset:
+        group.add_argument("--dataset", metavar="SLUG", help="with --root, a dataset as it is distributed; with "
+                                                             "--images, the name under which results are recorded")
+        group.add_argument("--root", type=Path, metavar="DIR", help="folder that the dataset was unpacked to")
+        group.add_argument("--split", default="all", metavar="NAME", help="part of the dataset (all)")
+
+
+def read_rated(arguments: argparse.Namespace, *, minimum: int = 1, allow_constant: bool = True) -> RatedPictures:
+    """The rated images that the arguments of `add_rated` name.
+
+    Raises:
+        InputError: neither or both kinds of source are named, or it cannot be used.
+    """
+    from methods.data import read_dataset, read_table
+
+    root, dataset = (getattr(arguments, name, None) for name in ("root", "dataset"))
+    split = getattr(arguments, "split", "all")
+    if root is not None:
+        if arguments.images or arguments.scores or not dataset:
+            raise InputError("A dataset as distributed is named by --dataset and --root alone; leave --images and "
+                             "--scores out.")
+        return read_dataset(dataset, root, split)
+    if arguments.images is None or arguments.scores is None:
+        raise InputError("Name the images: --images DIR --scores TABLE, or --dataset SLUG --root DIR.")
+    return read_table(
+        arguments.scores, arguments.images, name_column=arguments.name_column, mos_column=arguments.mos_column,
+        scale=tuple(arguments.scale) if arguments.scale else None, lower_is_better=arguments.lower_is_better,
+        dataset=dataset, split=split, allow_missing=arguments.allow_missing, minimum=minimum,
+        allow_constant=allow_constant)
