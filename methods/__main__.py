@@ -1,4 +1,4 @@
-"""`python -m methods score PATH... --method NAME` and `python -m methods list`: the same as `mean-opinion score | list`.
+"""`python -m methods score PATH... --method NAME` and `python -m methods list`: as `mean-opinion score | list`.
 
 Only argparse is imported until it is known what to do, so that help and usage errors come at once.
 """

@@ -1,8 +1,8 @@
 """Scores many images, one row each: the one scorer of the command, of runs and of the page's folders.
 
-One bad file costs one row. Images that cannot be read are known before a batch is formed; where a whole batch fails, its
-images are scored again one by one, so that only the one at fault carries the error. A model that cannot be reached ends
-the work, because no image is to blame.
+One bad file costs one row. Images that cannot be read are known before a batch is formed; where a whole batch fails,
+its images are scored again one by one, so that only the one at fault carries the error. A model that cannot be reached
+ends the work, because no image is to blame.
 """
 
 from __future__ import annotations

@@ -9,30 +9,27 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
 from leaderboard.runs.folder import Prediction
-from methods.base import Assessment, Method, json_safe, load_method
+from methods.base import Method, json_safe, load_method
 from methods.data.rated import Rated
-from methods.images import Decoded, ImageError, decode
-from methods.lmm.base import LMM, LMMError
-from methods.lmm.errors import ModelUnavailable
+from methods.errors import InputError
+from methods.lmm.base import LMM
+from methods.scoring import Row, score_rows
 
 EMBEDDED_TRAINED_ON = "live-challenge-dev+kadid-10k"
 """Sets whose opinions the weights in assets/ have seen, as their cards say; KADID-10k's only as means of its levels."""
 
-_PIXELS_AT_ONCE = 32_000_000  # Full-size photos go through in smaller groups, so that memory does not grow with them.
-
 
 def batches(items: Sequence[Rated], size: int) -> list[tuple[Rated, ...]]:
     """The list cut into runs of `size`, always from its start; the pictures of one fold come together."""
-    found = []
+    cut = []
     for fold in dict.fromkeys(sorted(item.fold or 0 for item in items)):
         own = [item for item in items if (item.fold or 0) == fold]
-        found += [tuple(own[start:start + size]) for start in range(0, len(own), size)]
-    return found
+        cut += [tuple(own[start:start + size]) for start in range(0, len(own), size)]
+    return cut
 
 
 class Scorer:
@@ -83,66 +80,23 @@ class Scorer:
         return facts
 
     def score(self, pictures: Sequence[Rated]) -> list[Prediction]:
-        """One row a picture, in order; all of them are scored, so the numbers depend on this batch alone.
+        """One row per image, in order; all of them are scored, so the numbers depend on this batch alone.
 
         Raises:
             methods.lmm.errors.ModelUnavailable: the model cannot be reached; none of these rows exists.
         """
-        rows: dict[str, Prediction] = {}
-        group: list[tuple[Rated, Decoded]] = []
-        pixels = 0
-        for picture in pictures:
-            try:
-                decoded = decode(picture.path) if picture.path else None
-            except ImageError as refused:
-                rows[picture.name] = _failed(picture, str(refused))
-                continue
-            if decoded is None:
-                rows[picture.name] = _failed(picture, "There is no file of this name in the folder of pictures.")
-                continue
-            group.append((picture, decoded))
-            pixels += decoded.image.width * decoded.image.height
-            if pixels >= _PIXELS_AT_ONCE:
-                rows |= self._scored(group)
-                group, pixels = [], 0
-        rows |= self._scored(group)
-        return [rows[picture.name] for picture in pictures]
-
-    def _scored(self, group: list[tuple[Rated, Decoded]]) -> dict[str, Prediction]:
-        if len(group) > 1:
-            try:
-                with contextlib.redirect_stdout(sys.stderr):
-                    found = self.method.assess_batch([decoded for _, decoded in group])
-                return {picture.name: _prediction(picture, one)
-                        for (picture, _), one in zip(group, found, strict=True)}
-            except ModelUnavailable:
-                raise
-            except Exception as error:  # One picture may be at fault: each is tried by itself, and its row says so.
-                print(f"A batch of {len(group)} failed ({_sentence(error)}); scoring one by one.", file=sys.stderr)
-        return {picture.name: self._alone(picture, decoded) for picture, decoded in group}
-
-    def _alone(self, picture: Rated, decoded: Decoded) -> Prediction:
-        try:
-            with contextlib.redirect_stdout(sys.stderr):
-                return _prediction(picture, self.method.assess(decoded))
-        except ModelUnavailable:
-            raise
-        except Exception as error:  # A picture that fails is a row with its error, never the end of the run.
-            if not isinstance(error, (ValueError, LMMError)):
-                traceback.print_exc(file=sys.stderr)
-            return _failed(picture, _sentence(error))
+        rows = score_rows(pictures, _file, self.method.assess_batch, batch_size=max(len(pictures), 1))
+        return [_prediction(row.item, row) for row in rows]
 
 
-def _prediction(picture: Rated, found: Assessment) -> Prediction:
-    return Prediction(picture.name, picture.mos, found.score, found.native_score, found.seconds)
+def _file(picture: Rated) -> str:
+    if not picture.path:
+        raise InputError("There is no file of this name in the folder of images.")
+    return picture.path
 
 
-def _failed(picture: Rated, why: str) -> Prediction:
-    return Prediction(picture.name, picture.mos, None, None, None, why or "It failed without a message.")
-
-
-def _sentence(error: Exception) -> str:
-    """One line; errors that are not this project's own sentences are named by their kind."""
-    text = " ".join(str(error).split())
-    own = text and isinstance(error, (ValueError, LMMError))
-    return text if own else f"{type(error).__name__}: {text}".rstrip(": ")
+def _prediction(picture: Rated, row: Row[Rated]) -> Prediction:
+    if row.assessment is None:
+        return Prediction(picture.name, picture.mos, None, None, None, row.error or "It failed without a message.")
+    one = row.assessment
+    return Prediction(picture.name, picture.mos, one.score, one.native_score, one.seconds)
