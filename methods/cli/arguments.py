@@ -12,7 +12,7 @@ from methods.errors import InputError, suggestion
 
 if TYPE_CHECKING:
     from methods.base import Method
-    from methods.data import RatedPictures
+    from methods.data.rated import RatedSet
 
 
 def at_least(lowest: float, kind: type = int) -> Callable[[str], Any]:
@@ -107,13 +107,13 @@ def add_rated(parser: argparse.ArgumentParser, *, dataset: bool = True, required
         group.add_argument("--split", default="all", metavar="NAME", help="part of the dataset (all)")
 
 
-def read_rated(arguments: argparse.Namespace, *, minimum: int = 1, allow_constant: bool = True) -> RatedPictures:
+def read_rated(arguments: argparse.Namespace) -> RatedSet:
     """The rated images that the arguments of `add_rated` name.
 
     Raises:
         InputError: neither or both kinds of source are named, or it cannot be used.
     """
-    from methods.data import read_dataset, read_table
+    from methods.data.rated import from_dataset, from_table
 
     root, dataset = (getattr(arguments, name, None) for name in ("root", "dataset"))
     split = getattr(arguments, "split", "all")
@@ -121,11 +121,10 @@ def read_rated(arguments: argparse.Namespace, *, minimum: int = 1, allow_constan
         if arguments.images or arguments.scores or not dataset:
             raise InputError("A dataset as distributed is named by --dataset and --root alone; leave --images and "
                              "--scores out.")
-        return read_dataset(dataset, root, split)
+        return from_dataset(dataset, root, split)
     if arguments.images is None or arguments.scores is None:
         raise InputError("Name the images: --images DIR --scores TABLE, or --dataset SLUG --root DIR.")
-    return read_table(
-        arguments.scores, arguments.images, name_column=arguments.name_column, mos_column=arguments.mos_column,
-        scale=tuple(arguments.scale) if arguments.scale else None, lower_is_better=arguments.lower_is_better,
-        dataset=dataset, split=split, allow_missing=arguments.allow_missing, minimum=minimum,
-        allow_constant=allow_constant)
+    return from_table(
+        arguments.images, arguments.scores, dataset=dataset, split=split, image_column=arguments.name_column,
+        score_column=arguments.mos_column, scale=tuple(arguments.scale) if arguments.scale else None,
+        lower_is_better=arguments.lower_is_better)

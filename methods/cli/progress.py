@@ -35,7 +35,7 @@ def progress(total: int, what: str = "", done: int = 0, unit: str = "images") ->
         unit: of what is counted.
     """
     terminal = sys.stderr.isatty()
-    return tqdm(total=total, initial=done, desc=what or None, unit=f" {unit}", bar_format=_FORMAT, dynamic_ncols=True,
+    return tqdm(total=total, initial=done, desc=what, unit=f" {unit}", bar_format=_FORMAT, dynamic_ncols=True,
                 file=sys.stderr if terminal else _Lines(sys.stderr),  # type: ignore[arg-type]
                 mininterval=0.2 if terminal else 10.0, smoothing=0.1)
 

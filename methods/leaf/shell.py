@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from methods.cli.pipes import drop_the_rest
+from methods.cli.running import reader_gone
 from methods.data.opinions import OpinionError
 from methods.images import PICTURE_SUFFIXES, ImageError, decode
 
@@ -21,7 +21,7 @@ def plainly(work: Callable[[argparse.Namespace], int], chosen: argparse.Namespac
     try:
         return work(chosen)
     except BrokenPipeError:
-        drop_the_rest()
+        reader_gone()
         return SOME_FAILED
     except KeyboardInterrupt:
         print("Stopped; judgements made so far are kept, and the same command goes on after them.", file=sys.stderr)

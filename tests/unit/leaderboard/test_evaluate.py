@@ -13,7 +13,6 @@ from PIL import Image
 
 from leaderboard import schema
 from leaderboard.__main__ import main
-from leaderboard.progress import Progress, duration
 from leaderboard.runs.evaluation import load_run
 from leaderboard.runs.folder import Prediction, RunFolder
 from methods.agreement import metrics as stats
@@ -281,16 +280,6 @@ def test_names_with_commas_quotes_and_other_scripts_survive(tmp_path):
     before = (tmp_path / "run" / "predictions.csv").read_bytes()
     assert evaluate(data, tmp_path / "run") == 0
     assert (tmp_path / "run" / "predictions.csv").read_bytes() == before
-
-
-def test_progress_tells_rate_and_time_left(capsys):
-    now = [0.0]
-    progress = Progress(100, done=20, clock=lambda: now[0])
-    now[0] = 10.0
-    progress.add(20, failed=1)
-    assert capsys.readouterr().err == "40/100 (40 %), 2 pictures/s, 30 s left, 1 failed\n"
-    assert [duration(value) for value in (0.4, 68, 3 * 3600 + 20 * 60, 187_200)] == [
-        "0 s", "1 min 8 s", "3 h 20 min", "2 d 4 h"]
 
 
 def test_predictions_read_back_as_the_same_floats(tmp_path):
