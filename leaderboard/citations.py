@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from leaderboard.entries import MEASURED
 from leaderboard.schema import Board
 from leaderboard.tables import Table
+from methods.errors import InputError
 
 _APP = """@misc{{meanopinion,
   title = {{Mean Opinion: No-Reference Image Quality Assessment with Large Multimodal Models}},
@@ -34,11 +35,11 @@ def key_of(bibtex: str) -> str:
     """The citation key of a BibTeX entry.
 
     Raises:
-        ValueError: the text is not a BibTeX entry.
+        InputError: the text is not a BibTeX entry.
     """
     found = re.match(r"\s*@\w+\s*\{\s*([^,\s{}]+)\s*,", bibtex)
     if not found:
-        raise ValueError(f"This is not a BibTeX entry: {bibtex[:60]!r}.")
+        raise InputError(f"This is not a BibTeX entry: {bibtex[:60]!r}.")
     return found[1]
 
 

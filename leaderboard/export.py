@@ -15,6 +15,7 @@ from leaderboard.citations import source_keys
 from leaderboard.entries import MEASURED, Cell
 from leaderboard.schema import Board
 from leaderboard.tables import Row, Table
+from methods.errors import InputError
 
 FORMATS = ("csv", "markdown", "latex")
 DASH = "–"
@@ -36,7 +37,7 @@ def as_text(board: Board, shown: Table, file_format: str, *, link: str = "", sta
         standalone: LaTeX only: a whole document instead of the table environment.
 
     Raises:
-        ValueError: an unknown format.
+        InputError: an unknown format.
     """
     if file_format == "csv":
         return to_csv(shown)
@@ -44,7 +45,7 @@ def as_text(board: Board, shown: Table, file_format: str, *, link: str = "", sta
         return to_markdown(shown, link=link)
     if file_format == "latex":
         return to_latex(board, shown, link=link, standalone=standalone)
-    raise ValueError(f"A table is exported as {', '.join(FORMATS)}; got {file_format!r}.")
+    raise InputError(f"A table is exported as {', '.join(FORMATS)}; got {file_format!r}.")
 
 
 def to_csv(shown: Table) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from leaderboard.entries import catalogue, slug
 from leaderboard.links import AXES, FIGURES, ORIGINS, TRAINING, View, decode
 from leaderboard.schema import DATA, METRICS, Board, load_board
+from methods.errors import InputError
 
 
 def add_view_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,7 @@ def view_of(args: argparse.Namespace) -> tuple[Board, View]:
     """The board and the view that the arguments name; everything not understood is said on stderr.
 
     Raises:
-        ValueError: a name on the command line that does not exist (a link's are only told).
+        InputError: a name on the command line that does not exist (a link's are only told).
     """
     board = load_board(args.data)
     view, notes, _ = decode(args.link, board=board) if args.link else (View(), (), "")
@@ -63,4 +64,4 @@ def _checked(given: str, known: tuple[str, ...], what: str) -> str:
     from methods.errors import suggestion
 
     readable = [name for name in known if "~" not in name]
-    raise ValueError(f"{given!r} is not among the {what}{suggestion(given.lower(), readable)}")
+    raise InputError(f"{given!r} is not among the {what}{suggestion(given.lower(), readable)}")

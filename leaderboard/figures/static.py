@@ -11,6 +11,8 @@ import io
 import re
 from typing import TYPE_CHECKING, Any
 
+from methods.errors import InputError
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
@@ -32,10 +34,10 @@ def render(figure: go.Figure, file_format: str, *, width: int | None = None, dpi
         dpi: of a PNG.
 
     Raises:
-        ValueError: an unknown format, or a trace that this renderer does not know.
+        InputError: an unknown format, or a trace that this renderer does not know.
     """
     if file_format not in FORMATS:
-        raise ValueError(f"A figure is saved as {', '.join(FORMATS)}; got {file_format!r}.")
+        raise InputError(f"A figure is saved as {', '.join(FORMATS)}; got {file_format!r}.")
     import matplotlib
 
     settings = {"svg.fonttype": "none", "pdf.fonttype": 42, "font.family": "sans-serif", "font.size": 9,
@@ -68,7 +70,7 @@ def _draw(figure: go.Figure, canvas: Any) -> None:
     kinds = {trace.type for trace in figure.data}
     unknown = kinds - {"scatter", "heatmap", "scatterpolar"}
     if unknown:
-        raise ValueError(f"A figure with {', '.join(sorted(unknown))} traces cannot be saved; choose another figure.")
+        raise InputError(f"A figure with {', '.join(sorted(unknown))} traces cannot be saved; choose another figure.")
     polar = "scatterpolar" in kinds
     axes = canvas.add_subplot(projection="polar" if polar else None)
     if polar:

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from methods.errors import InputError
+
 if TYPE_CHECKING:
     from leaderboard.reproduce.perform import Cell
 
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     for pair in args.data:
         slug, equals, folder = pair.partition("=")
         if not equals:
-            raise ValueError(f"--data takes SLUG=DIR; got {pair!r}.")
+            raise InputError(f"--data takes SLUG=DIR; got {pair!r}.")
         data[slug] = Path(folder).expanduser()
     made = Reproduction(table, data, Path(args.out), models(args.lmm), args.limit, args.seed)
     cells = made.cells()

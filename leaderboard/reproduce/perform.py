@@ -16,6 +16,7 @@ from leaderboard.runs.evaluation import Evaluation
 from leaderboard.runs.folder import RunFolder
 from methods.data import rated
 from methods.data.datasets import LAYOUTS
+from methods.errors import InputError
 from methods.lmm.base import LMMError
 
 _KEYS = {"srcc": "srcc", "plcc": "plcc", "mean_srcc_plcc": "mean"}
@@ -198,9 +199,9 @@ def _opinions(table: Path) -> list[float]:
     """The column mos of a table.
 
     Raises:
-        ValueError: there is none, or it holds something else than numbers.
+        InputError: there is none, or it holds something else than numbers.
     """
     frame = pd.read_csv(table)
     if "mos" not in frame:
-        raise ValueError(f"{table.name} has no column mos; its columns are {', '.join(map(str, frame.columns))}.")
+        raise InputError(f"{table.name} has no column mos; its columns are {', '.join(map(str, frame.columns))}.")
     return pd.to_numeric(frame["mos"]).dropna().tolist()

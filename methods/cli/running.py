@@ -60,7 +60,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(program: str, commands: Mapping[str, Command], words: Sequence[str], description: str = "") -> int:
-    """Runs one command and returns its exit status; argparse itself leaves by SystemExit for help and usage errors.
+    """Runs one command and returns its exit status, also after help and usage errors.
 
     Args:
         program: what precedes the command on the command line.
@@ -98,7 +98,11 @@ def parser_of(program: str, command: Command, words: Sequence[str] = ()) -> tupl
 
 def _run(program: str, command: Command, words: Sequence[str]) -> int:
     parser, module = parser_of(program, command, words)
-    status: int = module.run(parser.parse_args(words))
+    try:
+        arguments = parser.parse_args(words)
+    except SystemExit as left:  # argparse has printed its help or what is wrong
+        return left.code if isinstance(left.code, int) else DONE
+    status: int = module.run(arguments)
     return status
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from leaderboard.runs.evaluate import checked_options
 from PIL import Image
 
 import mean_opinion
-from leaderboard.runs.evaluate import checked_options
 from leaderboard.runs.scoring import Scorer
 from methods.base import (
     METHODS,

@@ -110,7 +110,7 @@ def test_other_weights_in_one_fold_are_another_run(data, cache, tmp_path, capsys
     for fold in range(2):
         (swapped / f"fold-{fold}").mkdir(parents=True)
         (swapped / f"fold-{fold}" / "model").symlink_to(cache / f"fold-{1 - fold}" / "model")
-    assert evaluate(data, tmp_path / "run", swapped) == 1
+    assert evaluate(data, tmp_path / "run", swapped) == 2
     assert "lmm_revision was" in capsys.readouterr().err
 
 
@@ -142,14 +142,14 @@ def test_batches_never_mix_folds(data):
 
 
 def test_what_is_no_folder_of_folds_is_a_sentence(data, cache, tmp_path, capsys):
-    assert evaluate(data, tmp_path / "run", tmp_path) == 1
+    assert evaluate(data, tmp_path / "run", tmp_path) == 2
     assert "holds 0 folders fold-0, fold-1 and so on" in capsys.readouterr().err
     for number in (0, 2):
         (tmp_path / "gap" / f"fold-{number}").mkdir(parents=True)
-    assert evaluate(data, tmp_path / "run", tmp_path / "gap") == 1
+    assert evaluate(data, tmp_path / "run", tmp_path / "gap") == 2
     assert "lacks fold-1; its folds are 0, 2" in capsys.readouterr().err
     (tmp_path / "gap" / "fold-2").rename(tmp_path / "gap" / "fold-1")
-    assert evaluate(data, tmp_path / "run", tmp_path / "gap") == 1
+    assert evaluate(data, tmp_path / "run", tmp_path / "gap") == 2
     assert "fold-0 holds no model/config.json" in capsys.readouterr().err
     listed = tmp_path / "listed"
     listed.mkdir()
@@ -159,11 +159,11 @@ def test_what_is_no_folder_of_folds_is_a_sentence(data, cache, tmp_path, capsys)
                            ("image,fold\n000.png,2\n", "puts '000.png' into fold 2; there are folds 0 to 1"),
                            ("image,part\n000.png,0\n", "needs the columns image and fold")):
         (listed / "folds.csv").write_text(text)
-        assert evaluate(data, tmp_path / "run", listed) == 1
+        assert evaluate(data, tmp_path / "run", listed) == 2
         assert sentence in capsys.readouterr().err
     with data[1].open(newline="") as file:
         lines = list(csv.reader(file))
     table = tmp_path / "more.csv"
     table.write_text("\n".join(",".join(line) for line in [*lines, ["gone.png", "2", "1"]]) + "\n")
-    assert evaluate((data[0], table), tmp_path / "run", cache) == 1
+    assert evaluate((data[0], table), tmp_path / "run", cache) == 2
     assert "'gone.png' has no file" in capsys.readouterr().err

@@ -77,7 +77,7 @@ def test_a_run_writes_predictions_and_metrics_that_follow_from_them(data, tmp_pa
     assert source["lmm"] is None
     assert source["weights"] == "quick@1"
     assert (source["n_images"], source["n_failed"]) == (40, 0)
-    assert source["command"].startswith("python -m leaderboard evaluate --method quick --option gain=0.5 --seed 7")
+    assert source["command"].startswith("mean-opinion evaluate --method quick --option gain=0.5 --seed 7")
     assert "srcc" in capsys.readouterr().out
 
 
@@ -141,7 +141,7 @@ def test_a_folder_keeps_to_its_settings(data, tmp_path, capsys, change, said):
     out = tmp_path / "run"
     assert evaluate(data, out) == 0
     before = (out / "predictions.csv").read_bytes()
-    assert evaluate(data, out, *change) == 1
+    assert evaluate(data, out, *change) == 2
     assert said in capsys.readouterr().err
     assert (out / "predictions.csv").read_bytes() == before
 
@@ -149,7 +149,7 @@ def test_a_folder_keeps_to_its_settings(data, tmp_path, capsys, change, said):
 def test_changed_opinions_are_refused(data, tmp_path, capsys):
     assert evaluate(data, tmp_path / "run") == 0
     data[1].write_text(data[1].read_text().replace(",0.5", ",0.6").replace("000.png,", "000.png,1.5, "))
-    assert evaluate(data, tmp_path / "run") == 1
+    assert evaluate(data, tmp_path / "run") == 2
     assert "the pictures or their opinions have changed" in capsys.readouterr().err
 
 
@@ -178,7 +178,7 @@ def test_a_dataset_as_distributed_with_its_split(tmp_path):
     assert len(rows) == 8
     source = json.loads((out / "metrics.json").read_text())["provenance"]
     assert (source["dataset"], source["split"], source["scale"]) == ("koniq-10k", "test", [1, 5])
-    assert main([*words[:-1], str(tmp_path / "other"), "--split", "tset"]) == 1
+    assert main([*words[:-1], str(tmp_path / "other"), "--split", "tset"]) == 2
 
 
 @pytest.mark.parametrize(("words", "said"), [
@@ -187,7 +187,7 @@ def test_a_dataset_as_distributed_with_its_split(tmp_path):
     (["--option", "gain=much"], "not a number"),
     (["--option", "gain=7"], "between 0.0 and 1.0"),
     (["--option", "inverted=perhaps"], "true or false"),
-    (["--limit", "0"], "--limit must be at least 1"),
+    (["--limit", "0"], "argument --limit: must be at least 1"),
     (["--lmm", "embedded"], "leave --lmm out"),
     (["--root", "x"], "--dataset and --root alone"),
 ])
@@ -210,7 +210,7 @@ def test_truth_values_and_options_reach_the_method(data, tmp_path):
 
 def test_two_runs_cannot_write_to_one_folder(data, tmp_path, capsys):
     with RunFolder(tmp_path / "run"):
-        assert evaluate(data, tmp_path / "run") == 1
+        assert evaluate(data, tmp_path / "run") == 2
         assert f"process {os.getpid()} on" in capsys.readouterr().err
     assert evaluate(data, tmp_path / "run") == 0
 
@@ -220,17 +220,17 @@ def test_rows_without_settings_and_foreign_rows_are_refused(data, tmp_path, caps
     assert evaluate(data, out, "--limit", "8") == 0
     kept = (out / "predictions.csv").read_bytes()
     (out / "predictions.csv").write_bytes(kept + b"stranger.png,3.0,0.5,0.5,0.1,\n")
-    assert evaluate(data, out) == 1
+    assert evaluate(data, out) == 2
     assert "'stranger.png'" in capsys.readouterr().err
     (out / "predictions.csv").write_bytes(kept + kept.splitlines(keepends=True)[1])
-    assert evaluate(data, out) == 1
+    assert evaluate(data, out) == 2
     assert "line 10 repeats '000.png'" in capsys.readouterr().err
     (out / "predictions.csv").write_bytes(kept + b"010.png,3.0,good,0.5,0.1,\n")
-    assert evaluate(data, out) == 1
+    assert evaluate(data, out) == 2
     assert "line 10 is not a row" in capsys.readouterr().err
     (out / "predictions.csv").write_bytes(kept)
     (out / "run.json").unlink()
-    assert evaluate(data, out) == 1
+    assert evaluate(data, out) == 2
     assert "no run.json" in capsys.readouterr().err
 
 
@@ -263,7 +263,7 @@ def test_metrics_never_outlive_the_rows_they_describe(data, tmp_path, monkeypatc
     monkeypatch.undo()
     monkeypatch.setitem(METHODS, quick.NAME, "tests.unit.leaderboard.quick:Quick")
     monkeypatch.setattr(RunFolder, "append", full)
-    assert evaluate(data, out) == 1
+    assert evaluate(data, out) == 2
     assert not (out / "metrics.json").exists()
 
 

@@ -83,7 +83,7 @@ def test_a_lock_dies_with_its_process(tmp_path):
         time.sleep(0.02)
     second = start(data, out)
     _, told = second.communicate()
-    assert second.returncode == 1
+    assert second.returncode == 2
     assert f"process {first.pid} on".encode() in told
     first.kill()
     first.communicate()

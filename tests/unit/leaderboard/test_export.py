@@ -242,7 +242,7 @@ def test_the_command_prints_the_same(board, capsys, file_format):
 
 
 def test_the_commands_refuse_unknown_names(capsys):
-    assert main(["table", "--methods", "iqrag"]) == 1
+    assert main(["table", "--methods", "iqrag"]) == 2
     assert "did you mean 'iqarag'?" in capsys.readouterr().err
     assert main(["tabel"]) == 2
     assert "did you mean 'table'?" in capsys.readouterr().err
