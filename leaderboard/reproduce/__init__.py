@@ -1,4 +1,4 @@
-"""`python -m leaderboard reproduce TABLE`: runs a table of a paper as far as its data and models are here.
+"""`mean-opinion reproduce TABLE`: runs a table of a paper as far as its data and models are here.
 
     python -m leaderboard reproduce                       lists the tables
     python -m leaderboard reproduce q-debias-table-1 --data koniq-10k=DIR --lmm server:URL#mPLUG/mPLUG-Owl3-7B-240728

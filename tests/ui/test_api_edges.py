@@ -1,4 +1,4 @@
-"""Whatever is sent to an endpoint by plain HTTP is answered, with a score or with one sentence that says what is wrong."""
+"""Whatever is sent to an endpoint by plain HTTP is answered: with a score, or with one sentence on what is wrong."""
 
 from __future__ import annotations
 
