@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from methods.errors import InputError
+from methods.hub import loading
+
 if TYPE_CHECKING:
     from methods.lmm.base import LMM
 
@@ -91,7 +94,7 @@ class HubEncoder(Encoder):
         device: where it runs; None takes CUDA where there is one.
 
     Raises:
-        ValueError: it cannot be loaded or has no pooled vision output.
+        InputError: it cannot be loaded or has no pooled vision output.
     """
 
     batch = 16
@@ -105,12 +108,9 @@ class HubEncoder(Encoder):
 
         self.name = name
         source = CATALOGUE.get(name, name)
-        try:
+        with loading(source, InputError, f"use the encoder {OWN} or {STUDENT}, which need no download"):
             self._processor = AutoImageProcessor.from_pretrained(source)
             self._model = AutoModel.from_pretrained(source)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"The encoder {source} cannot be loaded ({_first_line(error)}); check the name and the "
-                             f"connection to the Hub, or use {OWN} or {STUDENT}, which need none.") from error
         self.revision = f"{source}@{getattr(self._model.config, '_commit_hash', None) or 'local'}"
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self._model = self._model.eval().to(self._device)
@@ -133,7 +133,7 @@ class HubEncoder(Encoder):
             output = self._model(**inputs)
         pooled = getattr(output, "pooler_output", output)
         if pooled is None or not hasattr(pooled, "flatten"):
-            raise ValueError(f"{self.name} gives no pooled feature; choose one of {', '.join(ENCODERS)}.")
+            raise InputError(f"{self.name} gives no pooled feature; choose one of {', '.join(ENCODERS)}.")
         return pooled.flatten(1)
 
 
@@ -141,16 +141,12 @@ def load_encoder(name: str, lmm: LMM | None) -> Encoder:
     """The encoder behind a name; "VE" needs the LMM.
 
     Raises:
-        ValueError: "VE" without an LMM, or an encoder that cannot be loaded.
+        InputError: "VE" without an LMM, or an encoder that cannot be loaded.
     """
     if name == OWN:
         if lmm is None:
-            raise ValueError(f"{OWN} is the LMM's own vision encoder; name an LMM as well.")
+            raise InputError(f"{OWN} is the LMM's own vision encoder; name an LMM as well.")
         return OwnEncoder(lmm)
     if name == STUDENT:
         return StudentEncoder()
     return HubEncoder(name)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__

@@ -6,6 +6,7 @@ first picture offline. Any vision model of the Hub serves as well: ConvNeXt as i
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from methods import files
 from methods.errors import UserError
+from methods.hub import loading
 from methods.images import decode
 from methods.leaf.efficientnet import EfficientNetLite, normalise
 from methods.lmm.cpu import keep_freed_memory, side_by_side
@@ -223,10 +225,8 @@ class HubBackbone(Backbone):
             import timm
         except ImportError:
             raise BackboneError(f"timm:{name} needs the timm package; run pip install timm.") from None
-        try:
+        with self._loading():
             model = timm.create_model(name, pretrained=True, features_only=True).eval()
-        except (OSError, RuntimeError, ValueError, AttributeError) as error:
-            raise self._missing(error) from None
         settings = model.pretrained_cfg if hasattr(model, "pretrained_cfg") else model.default_cfg
         self._normalised_by(settings.get("mean"), settings.get("std"))
         self._side, self._fixed = settings.get("input_size", (3, 224, 224))[-1], False
@@ -239,11 +239,9 @@ class HubBackbone(Backbone):
         from transformers import AutoConfig, AutoModel
         from transformers.image_processing_base import ImageProcessingMixin
 
-        try:
+        with self._loading():
             config = AutoConfig.from_pretrained(name)
             model = AutoModel.from_pretrained(name).eval()
-        except (OSError, ValueError) as error:
-            raise self._missing(error) from None
         try:
             processor, _ = ImageProcessingMixin.get_image_processor_dict(name)
         except OSError:
@@ -257,10 +255,8 @@ class HubBackbone(Backbone):
                           for module in vision.modules())
         return lambda images: vision(pixel_values=images, output_hidden_states=True).hidden_states
 
-    def _missing(self, error: Exception) -> BackboneError:
-        reason = str(error).strip().split("\n")[0].rstrip(".")
-        return BackboneError(f"The backbone {self.name!r} cannot be loaded ({reason}); give a vision model's Hub id or "
-                             "folder, or 'embedded'.")
+    def _loading(self) -> contextlib.AbstractContextManager[None]:
+        return loading(self.name, BackboneError, "give a vision model's Hub id or folder, or 'embedded'")
 
     def _normalised_by(self, mean: Sequence[float] | None, deviation: Sequence[float] | None) -> None:
         if mean and deviation:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from methods import files
+from methods.hub import loading
 from methods.lmm.base import LMMError
 from methods.lmm.catalogue import find
 
@@ -54,34 +55,15 @@ class Checkpoint:
 
         ensure_torchvision()
         import torch
-        from safetensors import SafetensorError
-        from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
         source = str(source)
         folder = Path(source) if Path(source).is_dir() else None
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = _device(device)
         dtype = _dtype(dtype, device)
         try:
-            config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
-            if type(config) not in AutoModelForImageTextToText._model_mapping:
-                raise LMMError(f"{source} is a {config.model_type} model, which does not answer questions about "
-                               f"pictures; choose an image-text-to-text model.")
-            processor = AutoProcessor.from_pretrained(source, revision=revision, trust_remote_code=False)
-            model, report = AutoModelForImageTextToText.from_pretrained(
-                source, config=config, revision=revision, dtype=dtype, trust_remote_code=False,
-                output_loading_info=True,
-            )
-            if report["missing_keys"]:
-                # transformers would go on with random weights, and with scores that mean nothing.
-                raise LMMError(f"{source} lacks {len(report['missing_keys'])} of its model's weights, for example "
-                               f"{min(report['missing_keys'])}; get the whole checkpoint.")
-            model = model.to(device)
+            model, processor, config = _loaded(source, device, dtype, revision)
         except torch.OutOfMemoryError as error:
             raise LMMError(f"{source} does not fit into the memory of {device}; choose a smaller model.") from error
-        except LMMError:
-            raise
-        except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
-            raise LMMError(_reason(source, folder, error)) from error
         model.eval()
         name = folder.resolve().name if folder else source
         exact = (folder and content_hash(folder)) or getattr(config, "_commit_hash", None) or "unknown"
@@ -98,6 +80,43 @@ class Checkpoint:
             image_budget=_image_budget(model.config, source),
             max_tokens=getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 2**31,
         )
+
+
+def _loaded(source: str, device: str, dtype: torch.dtype, revision: str | None) -> tuple[Any, Any, Any]:
+    """Model, processor and config of a checkpoint."""
+    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+
+    serve = f"serve it with vLLM and use server:http://HOST:PORT/v1#{source}"
+    with loading(source, LMMError, "use the embedded model", serve=serve):
+        config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
+        if type(config) not in AutoModelForImageTextToText._model_mapping:
+            raise LMMError(f"{source} is a {config.model_type} model, which does not answer questions about "
+                           f"pictures; choose an image-text-to-text model.")
+        processor = AutoProcessor.from_pretrained(source, revision=revision, trust_remote_code=False)
+        model, report = AutoModelForImageTextToText.from_pretrained(
+            source, config=config, revision=revision, dtype=dtype, trust_remote_code=False, output_loading_info=True,
+        )
+    if report["missing_keys"]:
+        # transformers would go on with random weights, and with scores that mean nothing.
+        raise LMMError(f"{source} lacks {len(report['missing_keys'])} of its model's weights, for example "
+                       f"{min(report['missing_keys'])}; get the whole checkpoint.")
+    return model.to(device), processor, config
+
+
+def _device(name: str | None) -> str:
+    import torch
+
+    if not name:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise LMMError(f"There is no device {name!r}; name cpu, cuda or cuda:1, for example.") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise LMMError(f"The device {name} cannot be used: PyTorch sees no CUDA device here; name cpu.")
+    if device.index is not None and device.type == "cuda" and device.index >= torch.cuda.device_count():
+        raise LMMError(f"There is no device {name}; this machine has {torch.cuda.device_count()}, counted from cuda:0.")
+    return name
 
 
 def _dtype(dtype: str | torch.dtype | None, device: str) -> torch.dtype:
@@ -145,21 +164,3 @@ def _weight_pieces(folder: Path) -> Iterator[bytes | str]:
                 yield file.read(2**20)
                 file.seek(-(2**20), os.SEEK_END)
                 yield file.read()
-
-
-def _reason(source: str, folder: Path | None, error: Exception) -> str:
-    text = str(error)
-    first = text.strip().splitlines()[0] if text.strip() else type(error).__name__
-    if "trust_remote_code" in text:
-        return (f"{source} needs code from its repository, which is never run here; serve it with vLLM and use "
-                f"server:http://HOST:PORT/v1#{source}.")
-    if folder:
-        return f"{folder} cannot be loaded as a checkpoint: {first}"
-    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-    if offline or "couldn't connect" in text or "LocalEntryNotFound" in type(error).__name__:
-        return (f"{source} is not in the local Hub cache and the Hub cannot be reached; connect to the internet, "
-                f"download it first, or use the embedded model.")
-    if "not a valid model identifier" in text or "is not a local folder" in text or "404" in text:
-        return (f"There is no model {source} on the Hub that can be read from here; check the id, or log in if it "
-                f"is gated.")
-    return f"{source} cannot be loaded: {first}"

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from trl import GRPOConfig, GRPOTrainer
 
+from methods.hub import loading
 from methods.lmm.base import LMMError
 from methods.lmm.loading import EMBEDDED
 from methods.visualquality_r1.training.data import OneSetBatches, RatedPicture, training_dataset
@@ -95,7 +96,7 @@ def make_trainer(model: str, train: Sequence[RatedPicture], validation: Sequence
 
     Raises:
         LMMError: the model cannot be loaded; one sentence.
-        ValueError: no set fills a batch, or the tower cannot be frozen.
+        InputError: no set fills a batch, or the tower cannot be frozen.
     """
     from transformers import AutoModelForImageTextToText, AutoProcessor, PrinterCallback
 
@@ -104,13 +105,10 @@ def make_trainer(model: str, train: Sequence[RatedPicture], validation: Sequence
     # Before gigabytes are loaded.
     _batches([picture.source for picture in train], arguments)
     source, known = checkpoint_of(model), {"trust_remote_code": False}
-    try:
+    with loading(source, LMMError, "name another vision-language model"):
         network = AutoModelForImageTextToText.from_pretrained(
             source, dtype=torch.bfloat16 if arguments.bf16 else torch.float32, **known)
         processor = AutoProcessor.from_pretrained(source, **known)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise LMMError(f"{model} could not be loaded as a vision-language model: {reason}") from error
     # The reference model's parts get the attention that the policy's parts got; TRL would ask for one for all.
     arguments.model_init_kwargs = {"attn_implementation": _attention(network)}
     keep_batch_norm(network)
