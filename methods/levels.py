@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from methods.errors import InputError
+
 
 @dataclass(frozen=True)
 class LevelScheme:
@@ -54,16 +56,16 @@ class LevelScheme:
             float64 [..., words], each row sums to 1.
 
         Raises:
-            ValueError: the last axis is not one logit a word, a logit is not finite, or the temperature is not
-                positive.
+            InputError: a logit is not finite, or the temperature is not positive.
+            ValueError: the last axis is not one logit per word.
         """
         logits = np.asarray(logits, dtype=np.float64)
         if logits.shape[-1:] != (len(self.words),):
             raise ValueError(f"Expected {len(self.words)} logits, one a word; got shape {logits.shape}.")
         if not np.isfinite(logits).all():
-            raise ValueError("The logits hold NaN or infinity; the LMM's output cannot be scored.")
+            raise InputError("The logits hold NaN or infinity; load the LMM with another dtype, such as float32.")
         if not (np.isfinite(temperature) and temperature > 0):
-            raise ValueError(f"The temperature must be above 0; got {temperature}.")
+            raise InputError(f"The temperature must be above 0; got {temperature}.")
         scaled = logits / temperature
         exponentials = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
         return exponentials / exponentials.sum(axis=-1, keepdims=True)

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from PIL import Image
 
+from methods.errors import InputError
 from methods.images.bitmaps import decode_indexed_bmp, decode_scaled_pnm, is_indexed
 from methods.images.containers import Samples, check_complete, content_of, largest_value
 from methods.images.errors import DamagedError, ImageError, UnsupportedError
@@ -83,10 +84,10 @@ def decode(source: Any, *, max_pixels: int = MAX_PIXELS) -> Decoded:
 
     Raises:
         ImageError: the source is not a usable, complete picture. One plain sentence.
-        ValueError: max_pixels is below 1.
+        InputError: max_pixels is below 1.
     """
     if max_pixels < 1:
-        raise ValueError(f"max_pixels must be at least 1; got {max_pixels}.")
+        raise InputError(f"max_pixels must be at least 1; got {max_pixels}.")
     if isinstance(source, Decoded):
         return source
     if isinstance(source, Image.Image):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from methods import files
+from methods.errors import InputError
 
 EXACT_BYTES = 40_000_000
 """Features up to this size, 10,000 of 1,000 numbers, are searched exactly: 16 ms on two busy cores."""
@@ -74,14 +75,14 @@ def load(path: Path):
     """A saved index, mapped into memory rather than read: pages are fetched as a search touches them.
 
     Raises:
-        ValueError: the file is missing or not an index.
+        InputError: the file is missing or not an index.
     """
     import faiss
 
     try:
         return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:
-        raise ValueError(f"{path.name} is not a readable index; build the reference set again.") from error
+        raise InputError(f"{path.name} is not a readable index; build the reference set again.") from error
 
 
 def nearest(exact, compressed, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -97,14 +98,15 @@ def nearest(exact, compressed, query: np.ndarray, k: int) -> tuple[np.ndarray, n
         int64 [k] indices, float64 [k] distances (not squared).
 
     Raises:
-        ValueError: the query has another number of features than the references, or is not finite.
+        InputError: the query is not finite.
+        ValueError: it has another number of features than the references.
     """
     query = np.ascontiguousarray(query, dtype=np.float32).reshape(-1)
     if query.shape[0] != exact.d:
         raise ValueError(f"The picture has {query.shape[0]} features and the references have {exact.d}; "
                          f"both must come from the same encoder.")
     if not np.isfinite(query).all():
-        raise ValueError("The picture's features hold NaN or infinity; the encoder's output cannot be searched.")
+        raise InputError("The picture's features hold NaN or infinity; load the encoder in float32.")
     total = int(exact.ntotal)
     k = min(k, total)
     features = features_of(exact)

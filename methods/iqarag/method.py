@@ -15,6 +15,7 @@ from PIL import Image
 
 from methods.base import Method, Verdict, option
 from methods.base import Options as BaseOptions
+from methods.errors import InputError
 from methods.iqarag import prompts, shelf
 from methods.iqarag.encoders import ENCODERS, OWN, Encoder, load_encoder
 from methods.iqarag.evidence import EmptyBin, IQARAGEvidence, ShownReference, explain
@@ -136,7 +137,7 @@ class IQARAG(Method):
         """
         most = max(options.P for options in variants)
         if self.lmm.image_budget < most + 1:
-            raise ValueError(f"{most} references and the picture are more than {self.lmm.name} takes in one prompt, "
+            raise InputError(f"{most} references and the picture are more than {self.lmm.name} takes in one prompt, "
                              f"{self.lmm.image_budget} pictures; lower P.")
         sets = [self.reference_set(options) for options in variants]
         features = {name: self.encoder(name).embed(images) for name in {options.encoder for options in variants}}

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
+from methods.errors import InputError
 from methods.lmm.prompt import Prompt, Turn
 from methods.q_bench.prompts import QUESTIONS
 
@@ -35,17 +36,17 @@ def written(level: str, case: str = "lower") -> str:
     """A level as a reference's sentence writes it; the answer is read in lower case either way.
 
     Raises:
-        ValueError: an unknown case.
+        InputError: an unknown case.
     """
     if case not in LEVEL_CASES:
-        raise ValueError(f"The level words are written in one of {', '.join(LEVEL_CASES)}; got {case!r}.")
+        raise InputError(f"The level words are written in one of {', '.join(LEVEL_CASES)}; got {case!r}.")
     return level.title() if case == "title" else level
 
 
 def count_sentence(references: int, wording: str = "references") -> str:
     """"Give you P images.", in the wording asked for."""
     if wording not in COUNT_WORDINGS:
-        raise ValueError(f"The count is worded as one of {', '.join(COUNT_WORDINGS)}; got {wording!r}.")
+        raise InputError(f"The count is worded as one of {', '.join(COUNT_WORDINGS)}; got {wording!r}.")
     if wording == "references":
         return f"Give you {references} images."
     shown = references + 1
@@ -77,10 +78,10 @@ def with_references(
         turns: one of `TURNS`.
 
     Raises:
-        ValueError: an unknown wording or kind of turns.
+        InputError: an unknown wording or kind of turns.
     """
     if turns not in TURNS:
-        raise ValueError(f"The sentences are split into turns as one of {', '.join(TURNS)}; got {turns!r}.")
+        raise InputError(f"The sentences are split into turns as one of {', '.join(TURNS)}; got {turns!r}.")
     if not references:
         return without_references(image)
     sentences = [(count_sentence(len(references), wording),)]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from methods.errors import InputError
 from methods.iqarag.reference_set import Neighbours, ReferenceSet
 
 __all__ = ["Neighbours", "ReferenceSet", "bin_edges", "bins_of", "empty_bins", "select_references"]
@@ -29,13 +30,13 @@ def bins_of(mos: np.ndarray | Sequence[float], bins: int = 5) -> np.ndarray:
         int64 [n], each in 0 .. bins - 1.
 
     Raises:
-        ValueError: a score is NaN or outside [0, 1], or `bins` is below 1.
+        InputError: a score is NaN or outside [0, 1], or `bins` is below 1.
     """
     values = np.asarray(mos, dtype=np.float64).reshape(-1)
     if bins < 1:
-        raise ValueError(f"The MOS range is cut into at least one bin; got {bins}.")
+        raise InputError(f"The MOS range is cut into at least one bin; got {bins}.")
     if not ((values >= 0.0) & (values <= 1.0)).all():
-        raise ValueError("Every reference needs a MOS in [0, 1]; rescale the opinion scores first.")
+        raise InputError("Every reference needs a MOS in [0, 1]; rescale the opinion scores first.")
     # The same nudge as LevelScheme.word_for, so that with five bins a reference's bin and its level never disagree.
     return np.minimum((values * bins + 1e-9).astype(np.int64), bins - 1)
 
@@ -62,11 +63,12 @@ def select_references(
         bin without a hit is left out. The order in which they are shown to the LMM is a matter of the prompt.
 
     Raises:
-        ValueError: `k` or `bins` is below 1, an index is out of range or repeated, or a MOS is outside [0, 1].
+        InputError: `k` or `bins` is below 1, or a MOS is outside [0, 1].
+        ValueError: an index is out of range or repeated.
     """
     bin_of = bins_of(mos, bins)
     if k is not None and k < 1:
-        raise ValueError(f"At least one neighbour has to be considered; got K = {k}.")
+        raise InputError(f"At least one neighbour has to be considered; got K = {k}.")
     candidates = [int(index) for index in np.asarray(order).reshape(-1) if index != -1]
     if len(set(candidates)) != len(candidates):
         raise ValueError("The order of candidates names a reference twice.")

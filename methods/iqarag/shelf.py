@@ -15,6 +15,7 @@ from pathlib import Path
 
 from assets import FOLDER
 from methods import files
+from methods.errors import InputError
 from methods.iqarag.encoders import Encoder
 from methods.iqarag.reference_set import MANIFEST, Progress, ReferenceSet
 
@@ -36,14 +37,14 @@ def open_set(name: str | Path | ReferenceSet) -> ReferenceSet:
     """The shipped set, or the set in a folder; opened once while its files stay the same.
 
     Raises:
-        ValueError: there is no such set.
+        InputError: there is no such set.
     """
     if isinstance(name, ReferenceSet):
         return name
     folder = SHIPPED_FOLDER if name == SHIPPED else Path(name).expanduser()
     manifest = folder / MANIFEST
     if not manifest.is_file():
-        raise ValueError(f"{folder} holds no reference set; build one with `python -m methods.iqarag build`, "
+        raise InputError(f"{folder} holds no reference set; build one with `python -m methods.iqarag build`, "
                          f"or use {SHIPPED!r}.")
     key = (str(folder.resolve()), manifest.stat().st_mtime_ns)
     return _kept(key, lambda: ReferenceSet.load(folder))

@@ -23,6 +23,7 @@ from scipy import fft
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter, map_coordinates, uniform_filter
 
+from methods.errors import InputError
 from methods.kadid import colour
 
 Effect = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
@@ -318,18 +319,18 @@ def distortion_name(name_or_id: str | int) -> str:
     """KADID's name for a name (case is forgiven), a plain name or an id from 1 to 25.
 
     Raises:
-        ValueError: no such distortion; the sentence suggests the nearest.
+        InputError: no such distortion; the sentence suggests the nearest.
     """
     if isinstance(name_or_id, (int, np.integer)) and not isinstance(name_or_id, bool):
         if not 1 <= name_or_id <= len(DISTORTIONS):
-            raise ValueError(f"A distortion's id lies between 1 and {len(DISTORTIONS)}; got {name_or_id}.")
+            raise InputError(f"A distortion's id lies between 1 and {len(DISTORTIONS)}; got {name_or_id}.")
         return DISTORTIONS[name_or_id - 1]
     known = {key.lower(): name for name in DISTORTIONS for key in (name, PLAIN_NAMES[name])}
     key = str(name_or_id).strip().lower()
     if key not in known:
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
         hint = f"did you mean {known[near[0]]!r}" if near else f"choose from {', '.join(DISTORTIONS)}"
-        raise ValueError(f"There is no distortion {name_or_id!r}; {hint}.")
+        raise InputError(f"There is no distortion {name_or_id!r}; {hint}.")
     return known[key]
 
 
@@ -347,7 +348,8 @@ def distort(image: np.ndarray, name_or_id: str | int, level: int, *, rng: np.ran
         uint8 RGB [H, W, 3], a new array.
 
     Raises:
-        ValueError: an unknown distortion, a level outside 1..5, or an array that is not uint8 RGB.
+        InputError: an unknown distortion or a level outside 1..5.
+        ValueError: an array that is not uint8 RGB.
     """
     name = distortion_name(name_or_id)
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -364,14 +366,14 @@ def level_mos(name_or_id: str | int, level: int) -> float:
     """Mean opinion score in [0, 1] of a distortion type and level in KADID-10k, (mean - 1) / 4 of its 1-to-5 scale.
 
     Raises:
-        ValueError: an unknown distortion or a level outside 1..5.
+        InputError: an unknown distortion or a level outside 1..5.
     """
     return _level_means()[distortion_name(name_or_id), _checked_level(level)]
 
 
 def _checked_level(level: int) -> int:
     if isinstance(level, bool) or level not in LEVELS:
-        raise ValueError(f"A distortion's level lies between 1 and 5; got {level}.")
+        raise InputError(f"A distortion's level lies between 1 and 5; got {level}.")
     return int(level)
 
 

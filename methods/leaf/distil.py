@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from methods.errors import InputError
 from methods.leaf import losses
 from methods.leaf.heads import Head, fit_ridge
 from methods.leaf.teacher import Judgements
@@ -31,14 +32,15 @@ def distil(features: np.ndarray, judgements: Judgements, *, alpha: float = 1.0, 
         steps: of L-BFGS, at most; it stops where the loss is least, usually long before.
 
     Raises:
-        ValueError: fewer than two pictures, counts that differ, or a teacher that gives every picture one score.
+        InputError: a teacher that gives every picture one score.
+        ValueError: fewer than two pictures, or counts that differ.
     """
     import torch
 
     if len(features) != len(judgements.scores):
         raise ValueError(f"There must be one judgement a picture; got {len(judgements.scores)} and {len(features)}.")
     if np.ptp(judgements.scores) == 0:
-        raise ValueError("The teacher gives every picture the same score, so there is nothing to learn from it.")
+        raise InputError("The teacher gives every picture the same score, so there is nothing to learn from it.")
     if len(features) > MOST_PICTURES:
         kept = np.sort(np.argsort(-judgements.reliability, kind="stable")[:MOST_PICTURES])
         features, judgements = features[kept], judgements.subset(kept)

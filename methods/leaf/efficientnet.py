@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.errors import InputError
 from methods.lmm.cpu import in_strips
 
 # The seven stages of EfficientNet-B0: kernel, stride of the first block, expansion, channels, blocks.
@@ -60,10 +61,10 @@ def blueprint(variant: str) -> list[Block]:
     """The blocks in order. The Lite variants scale neither the stem nor the depth of the first and last stage.
 
     Raises:
-        ValueError: an unknown variant.
+        InputError: an unknown variant.
     """
     if variant not in VARIANTS:
-        raise ValueError(f"There is no EfficientNet variant {variant!r}; choose from {', '.join(VARIANTS)}.")
+        raise InputError(f"There is no EfficientNet variant {variant!r}; choose from {', '.join(VARIANTS)}.")
     width, depth = VARIANTS[variant]
     plan, inputs = [], _STEM
     for index, (kernel, stride, expansion, channels, repeats) in enumerate(_STAGES):

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from methods.errors import InputError
+
 CODE_MASK_BONUS = 0.1
 CODE_GLOBAL_WEIGHT = 0.5
 # 8 x 8 prompt points give at most this many masks that survive suppression in practice, and the complement.
@@ -27,7 +29,8 @@ def local_score(scores: Sequence[float], areas: Sequence[float], weighting: str 
         A number between the lowest and the highest score.
 
     Raises:
-        ValueError: no region, unequal lengths, an area that is not positive, or another weighting.
+        InputError: another weighting.
+        ValueError: no region, unequal lengths, or an area that is not positive.
     """
     weights = region_weights(areas, weighting)
     scores = np.asarray(scores, dtype=np.float64)
@@ -47,7 +50,7 @@ def region_weights(areas: Sequence[float], weighting: str = "area") -> np.ndarra
         return np.full(areas.size, 1 / areas.size)
     if weighting == "area":
         return areas / areas.sum()
-    raise ValueError(f"Regions are weighted by 'area' or 'mean'; got {weighting!r}.")
+    raise InputError(f"Regions are weighted by 'area' or 'mean'; got {weighting!r}.")
 
 
 def final_score(global_: float, local: float, lam: float = 1.0) -> float:
@@ -59,14 +62,15 @@ def ensemble(scores: Sequence[float], weights: Sequence[float] | None = None) ->
     """The mean of several LMMs' final scores (section 3.2), or their weighted mean.
 
     Raises:
-        ValueError: no score, unequal lengths, a negative weight, or weights that are all zero.
+        InputError: a negative weight, or weights that are all zero.
+        ValueError: no score, or unequal lengths.
     """
     scores = np.asarray(scores, dtype=np.float64)
     weights = np.ones_like(scores) if weights is None else np.asarray(weights, dtype=np.float64)
     if scores.ndim != 1 or scores.size == 0 or scores.shape != weights.shape:
         raise ValueError("An ensemble needs at least one score, and one weight a score.")
     if (weights < 0).any() or not weights.sum() > 0:
-        raise ValueError("The weights of an ensemble must not be negative, and one must be above 0.")
+        raise InputError("The weights of an ensemble must not be negative, and one must be above 0.")
     return float(scores @ weights / weights.sum())
 
 
@@ -105,10 +109,10 @@ def quantise(mos: Sequence[float], k: int) -> np.ndarray:
         int64 [n].
 
     Raises:
-        ValueError: constant or non-finite scores.
+        InputError: constant or non-finite scores.
     """
     mos = np.asarray(mos, dtype=np.float64)
     low, high = mos.min(), mos.max()
     if not (np.isfinite([low, high]).all() and high > low):
-        raise ValueError("The opinion scores must be finite and differ from each other.")
+        raise InputError("The opinion scores must be finite and differ from each other.")
     return np.rint(k * (mos - low) / (high - low)).astype(np.int64)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from methods.base import Assessment, ImageSource, Method, Options, Verdict, option
+from methods.errors import InputError
 from methods.llm_iqa import aggregation, segmentation
 from methods.llm_iqa.evidence import DigitScore, LLMIQAEvidence, LMMScores, RegionEvidence, Total
 from methods.llm_iqa.segmenters import AUTOMATIC, SEGMENTERS, Segmenter, load_segmenter
@@ -146,7 +147,7 @@ def _members(lmm: LMM | str | Sequence[LMM | str] | None) -> list[LMM | str | No
         lmm = [name.strip() for name in lmm.split(",") if name.strip()]
     if isinstance(lmm, (list, tuple)):
         if not lmm:
-            raise ValueError("An ensemble needs at least one LMM; name one or leave lmm out.")
+            raise InputError("An ensemble needs at least one LMM; name one or leave lmm out.")
         return list(lmm)
     return [lmm]
 

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from PIL import Image
 
+from methods.errors import InputError
 from methods.levels import LevelScheme
 from methods.lmm.prompt import Prompt
 
@@ -51,7 +52,7 @@ class Standard:
         wording: "paper" as printed in section 3.1, or "code" for the longer text of the released code.
 
     Raises:
-        ValueError: another kind, level count or wording.
+        InputError: another kind, level count or wording.
     """
 
     kind: str = "word"
@@ -62,7 +63,7 @@ class Standard:
         for name, value, allowed in (("kind", self.kind, KINDS), ("k", self.k, LEVEL_COUNTS),
                                      ("wording", self.wording, WORDINGS)):
             if value not in allowed:
-                raise ValueError(f"A standard's {name} must be one of {', '.join(map(str, allowed))}; got {value!r}.")
+                raise InputError(f"A standard's {name} must be one of {', '.join(map(str, allowed))}; got {value!r}.")
 
     @property
     def words(self) -> tuple[str, ...]:

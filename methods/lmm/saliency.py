@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from methods.errors import InputError
 from methods.levels import LevelScheme
 from methods.lmm.base import LMM
 from methods.lmm.prompt import Prompt
@@ -67,18 +68,19 @@ def saliency(
         grid: patches a side, 2 to 16; the cost is grid * grid + 1 questions.
 
     Raises:
-        ValueError: a grid out of bounds, words without a score, or a picture with fewer pixels a side than patches.
+        InputError: a grid out of bounds, or a picture with fewer pixels a side than patches.
+        ValueError: words without a score.
         methods.lmm.LMMError: the model failed.
     """
     if not 2 <= grid <= 16:
-        raise ValueError(f"A saliency map has 2 to 16 patches a side; got {grid}.")
+        raise InputError(f"A saliency map has 2 to 16 patches a side; got {grid}.")
     if isinstance(words, LevelScheme):
         score = score or words.expectation
         words = words.words
     if score is None:
         raise ValueError("Plain words need a function that turns their logits into a score.")
     if min(image.size) < grid:
-        raise ValueError(f"The picture has {image.width} x {image.height} pixels, too few for {grid} x {grid} patches.")
+        raise InputError(f"The picture has {image.width} x {image.height} pixels, too few for {grid} x {grid} patches.")
     shown = _shrunk(image)
     pictures = [shown, *occluded(np.asarray(shown.convert("RGB")), grid)]
     scores = np.asarray(score(lmm.word_logits([prompt(picture) for picture in pictures], list(words))), np.float64)

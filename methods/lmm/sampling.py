@@ -10,13 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from methods.errors import InputError
+
 
 @dataclass(frozen=True)
 class Sampling:
     """Settings of one generation, as in `LMM.generate`.
 
     Raises:
-        ValueError: a value outside its range; the sentence names it.
+        InputError: a value outside its range; the sentence names it.
     """
 
     max_new_tokens: int = 512
@@ -27,13 +29,13 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens must be at least 1; got {self.max_new_tokens}.")
+            raise InputError(f"max_new_tokens must be at least 1; got {self.max_new_tokens}.")
         if not self.temperature >= 0:
-            raise ValueError(f"The temperature must be 0 (greedy) or above; got {self.temperature}.")
+            raise InputError(f"The temperature must be 0 (greedy) or above; got {self.temperature}.")
         if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must be above 0 and at most 1; got {self.top_p}.")
+            raise InputError(f"top_p must be above 0 and at most 1; got {self.top_p}.")
         if self.top_k < 0:
-            raise ValueError(f"top_k must be 0 (off) or above; got {self.top_k}.")
+            raise InputError(f"top_k must be 0 (off) or above; got {self.top_k}.")
 
     @property
     def greedy(self) -> bool:

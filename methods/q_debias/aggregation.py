@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from methods.errors import InputError
+
 SCHEMES = ("semantic", "average", "quality-similarity", "winner-takes-all")
 """The paper's own first, then Table 5's."""
 
@@ -52,7 +54,8 @@ def weights(similarity: Sequence[float] | np.ndarray, scheme: str = "semantic") 
         float64 [n], not negative, sum 1.
 
     Raises:
-        ValueError: an unknown scheme, no condition, or a similarity that is not finite.
+        InputError: an unknown scheme.
+        ValueError: no condition, or a similarity that is not finite.
     """
     similarities = np.asarray(similarity, dtype=np.float64)
     if similarities.ndim != 1 or similarities.size == 0:
@@ -69,4 +72,4 @@ def weights(similarity: Sequence[float] | np.ndarray, scheme: str = "semantic") 
         return positive / positive.sum() if positive.sum() > 0 else weights(similarities, "average")
     if scheme == "winner-takes-all":
         return np.eye(similarities.size)[int(similarities.argmax())]
-    raise ValueError(f"There is no aggregation {scheme!r}; choose from {', '.join(SCHEMES)}.")
+    raise InputError(f"There is no aggregation {scheme!r}; choose from {', '.join(SCHEMES)}.")

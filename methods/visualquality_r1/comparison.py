@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from methods.errors import InputError
 from methods.visualquality_r1.thurstone import GAMMA, Preference, preference
 
 
@@ -37,10 +38,11 @@ def rank(samples: Sequence[Sequence[float]], gamma: float = GAMMA, *, resamples:
         seed: of the bootstrap.
 
     Raises:
-        ValueError: fewer than two pictures, or a picture without samples.
+        InputError: fewer than two pictures.
+        ValueError: a picture without samples.
     """
     if len(samples) < 2:
-        raise ValueError("A comparison needs at least two pictures.")
+        raise InputError("A comparison needs at least two pictures.")
     preferences = tuple(
         tuple(None if i == j else preference(first, second, gamma, seed=seed) for j, second in enumerate(samples))
         for i, first in enumerate(samples)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import ndtr
 
+from methods.errors import InputError
+
 GAMMA = 1e-6
 """The small constant in Eq. 1's denominator; the paper gives no value, the released code uses 1e-6."""
 
@@ -41,7 +43,8 @@ def comparative_probability(q_ik: float | np.ndarray, q_i: np.ndarray, q_j: np.n
         A probability, or one for each entry of `q_ik`.
 
     Raises:
-        ValueError: no sample, a sample that is not finite, or a gamma that is not above 0.
+        InputError: a gamma that is not above 0.
+        ValueError: no sample, or a sample that is not finite.
     """
     q_i, q_j = _samples(q_i), _samples(q_j)
     _check_gamma(gamma)
@@ -74,7 +77,8 @@ def fidelity_reward(samples: np.ndarray, mos: Sequence[float], gamma: float = GA
         float64 [n, K]; in [0, 1] for eps = 0, where 1 is full agreement with every preference.
 
     Raises:
-        ValueError: fewer than two pictures, shapes that do not fit, an infinite score, an unknown variant.
+        InputError: an unknown variant, or a gamma that is not above 0.
+        ValueError: fewer than two pictures, shapes that do not fit, or an infinite score.
     """
     samples = np.asarray(samples, dtype=np.float64)
     mos = np.asarray(mos, dtype=np.float64)
@@ -83,7 +87,7 @@ def fidelity_reward(samples: np.ndarray, mos: Sequence[float], gamma: float = GA
     if mos.shape != samples.shape[:1] or np.isinf(samples).any() or not np.isfinite(mos).all():
         raise ValueError("Every picture needs one finite MOS and K samples that are finite or NaN.")
     if variant not in VARIANTS:
-        raise ValueError(f"The reward's variant must be one of {', '.join(VARIANTS)}; got {variant!r}.")
+        raise InputError(f"The reward's variant must be one of {', '.join(VARIANTS)}; got {variant!r}.")
     _check_gamma(gamma)
     probability = _pair_probabilities(samples, gamma, variant)  # [n, K, n]
     preference = true_preference(mos)[:, None, :]
@@ -187,4 +191,4 @@ def _samples(values: Sequence[float]) -> np.ndarray:
 
 def _check_gamma(gamma: float) -> None:
     if not (np.isfinite(gamma) and gamma > 0):
-        raise ValueError(f"gamma must be above 0; got {gamma}.")
+        raise InputError(f"gamma must be above 0; got {gamma}.")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from methods import files
+from methods.errors import InputError, UserError
 from methods.visualquality_r1.prompts import VARIANTS as WORDINGS
 from methods.visualquality_r1.thurstone import GAMMA, VARIANTS
 
@@ -96,11 +97,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 when trained, 2 for a usage or data error, said in one sentence."""
     chosen = parser().parse_args(arguments)
-    from methods.lmm.base import LMMError
-
     try:
         return train(chosen)
-    except (LMMError, ValueError, OSError) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
@@ -116,10 +115,10 @@ def train(chosen: argparse.Namespace) -> int:
     try:
         from accelerate import PartialState
     except ImportError:
-        raise ValueError(NEEDS_TRL) from None
+        raise UserError(NEEDS_TRL) from None
     folders = chosen.images or [None] * len(chosen.data)
     if len(folders) != len(chosen.data):
-        raise ValueError(f"Give one --images for each --data; got {len(folders)} for {len(chosen.data)}.")
+        raise InputError(f"Give one --images for each --data; got {len(folders)} for {len(chosen.data)}.")
     # Without a GPU, accelerate takes launched processes for single ones unless it is told.
     state = PartialState(cpu=not torch.accelerator.is_available())
     pictures = data.read_sets(chosen.data, folders, chosen.content, lambda note: state.print(f"note: {note}"))
@@ -134,14 +133,14 @@ def train(chosen: argparse.Namespace) -> int:
         data.write_tables(data.part_of(pictures, parts, "test"), chosen.out, "test")
     training, validation = (data.part_of(pictures, parts, part) for part in ("train", "validation"))
     if not training or not validation:
-        raise ValueError(f"{split_file} leaves the training or the validation part empty; write a new split.")
+        raise InputError(f"{split_file} leaves the training or the validation part empty; write a new split.")
     if chosen.validation_pictures:
         validation = validation[: chosen.validation_pictures]
 
     try:
         import trl  # noqa: F401
     except ImportError:
-        raise ValueError(NEEDS_TRL) from None
+        raise UserError(NEEDS_TRL) from None
     from methods.visualquality_r1.training.monitor import draw_curves, read_curve
     from methods.visualquality_r1.training.trainer import RL2RSettings, make_trainer
 
@@ -199,7 +198,7 @@ def _keep_settings(path: Path, model: str, settings: RL2RSettings, resuming: boo
         changed = [name for name in now if name in before and before[name] != now[name] and name not in MAY_CHANGE]
         if changed:
             name = changed[0]
-            raise ValueError(f"{path.parent} holds a run with {name} {before[name]}, not {now[name]}; give "
+            raise InputError(f"{path.parent} holds a run with {name} {before[name]}, not {now[name]}; give "
                              "the same settings to go on with it, or another --out.")
     files.replace(path, json.dumps(now, indent=2))
 

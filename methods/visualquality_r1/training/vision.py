@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from methods import files
+from methods.errors import InputError
 
 if TYPE_CHECKING:
     import torch
@@ -118,11 +119,11 @@ def freeze_tower(network: Any, memory: Memory | None = None) -> Memory:
         the memory.
 
     Raises:
-        ValueError: the model has no tower under a known name.
+        InputError: the model has no tower under a known name.
     """
     towers = [getattr(network.model, name) for name in TOWERS if hasattr(network.model, name)]
     if not towers:
-        raise ValueError(f"{type(network).__name__} has no vision tower under a known name ({', '.join(TOWERS)}); "
+        raise InputError(f"{type(network).__name__} has no vision tower under a known name ({', '.join(TOWERS)}); "
                          "train it without --freeze-vision.")
     memory = {} if memory is None else memory
     for tower in towers:
