@@ -248,10 +248,10 @@ def _finish(
             full_size = full_size[::-1]
     if math.prod(full_size) > image.width * image.height:
         notes.append(f"Scaled down from {full_size[0]} x {full_size[1]} to {image.width} x {image.height} pixels.")
-    if image is picture or type(image) is not Image.Image or image.info:
-        # Without the metadata, a picture that passes this door twice is not turned twice.
+    if image is picture or type(image) is not Image.Image:
         image = image.copy()
-        image.info.clear()
+    # Without the metadata, a picture that passes this door twice is not turned twice.
+    image.info = {}
     return Decoded(image, tuple(notes))
 
 
