@@ -60,6 +60,8 @@ def _sentence(source: str, error: Exception, advice: str, serve: str) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         return f"{source} cannot be loaded ({error.strerror}{where}); {advice}."
+    if source.startswith(("/", ".", "~")) and not os.path.exists(source):
+        return f"There is no folder {source}; check the path, or {advice}."
     if not os.path.isdir(source):
         offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
         if isinstance(error, OSError) and (offline or "couldn't connect" in text or "disk cache" in text

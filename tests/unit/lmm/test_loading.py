@@ -256,3 +256,26 @@ def test_half_precision_checkpoints_load_as_asked(checkpoint, tmp_path):
     lmm.model.half().save_pretrained(halved)
     lmm.processor.save_pretrained(halved)
     assert TransformersLMM(halved, device="cpu").model.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("device", "said"), [
+    ("gpu", "There is no device 'gpu'; name cpu, cuda or cuda:1"),
+    ("cuda", "PyTorch sees no CUDA device here; name cpu"),
+    ("cuda:7", "cuda:7"),
+])
+def test_a_device_that_is_not_there_is_one_sentence(checkpoint, monkeypatch, device, said):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: device == "cuda:7")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: int(device == "cuda:7"))
+    with pytest.raises(LMMError, match=said) as error:
+        load_lmm(str(checkpoint("llava")), device=device)
+    sentence(error)
+
+
+def test_a_defect_while_the_weights_move_keeps_its_traceback(checkpoint, monkeypatch):
+    def broken(self, *args, **kwargs):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(torch.nn.Module, "to", broken)
+    with pytest.raises(RuntimeError, match="mat1") as error:
+        load_lmm(str(checkpoint("llava")), device="cpu")
+    assert not isinstance(error.value, LMMError)
