@@ -41,8 +41,8 @@ _LEAST_BUDGET = 256 * 2**20  # ... and bytes in any case, so that an ordinary ph
 
 # Bytes that a source pixel takes while it is decoded. Pillow keeps 4, and as much again while it scales transparency;
 # libwebp, libavif, libheif and openjpeg hold their own planes beside it.
-_BYTES_A_PIXEL = {"JPEG": 6, "WEBP": 16, "AVIF": 14, "HEIF": 14, "JPEG2000": 20}
-_OTHER_BYTES_A_PIXEL = 8
+_BYTES_PER_PIXEL = {"JPEG": 6, "WEBP": 16, "AVIF": 14, "HEIF": 14, "JPEG2000": 20}
+_OTHER_BYTES_PER_PIXEL = 8
 _BASELINE_JPEG = 3  # A JPEG that is scaled while it is decoded may have this many times the pixels.
 
 _COUNTED = 1000  # frames or pages; a file may hold millions
@@ -128,7 +128,7 @@ def _check_size(picture: Image.Image, max_pixels: int) -> None:
     format_name = "JPEG" if picture.format == "MPO" else str(picture.format)
     if format_name == "TIFF":
         width, height = _checked_tiff(picture)
-    limit = max(_BUDGET * max_pixels, _LEAST_BUDGET) // _BYTES_A_PIXEL.get(format_name, _OTHER_BYTES_A_PIXEL)
+    limit = max(_BUDGET * max_pixels, _LEAST_BUDGET) // _BYTES_PER_PIXEL.get(format_name, _OTHER_BYTES_PER_PIXEL)
     # A progressive JPEG keeps all coefficients whatever the scale, so that scaling while decoding saves nothing.
     if format_name == "JPEG" and not picture.info.get("progressive"):
         limit *= _BASELINE_JPEG

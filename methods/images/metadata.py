@@ -261,17 +261,17 @@ def tiff_pages(stream: IO[bytes], most: int) -> int:
         counter, entry, link = ("Q", 20, "Q") if big else ("H", 12, "L")
         counter, link = struct.Struct(endian + counter), struct.Struct(endian + link)
         place = link.unpack_from(head, 8 if big else 4)[0]
-        seen: set[int] = set()
-        while place and place not in seen and len(seen) < most:
+        places: set[int] = set()
+        while place and place not in places and len(places) < most:
             stream.seek(place)
             number = stream.read(counter.size)
             if len(number) < counter.size or counter.unpack(number)[0] == 0:
                 break
-            seen.add(place)
+            places.add(place)
             stream.seek(counter.unpack(number)[0] * entry, os.SEEK_CUR)
             following = stream.read(link.size)
             place = link.unpack(following)[0] if len(following) == link.size else 0
-        return max(len(seen), 1)
+        return max(len(places), 1)
     except (struct.error, OSError, OverflowError, ValueError):
         return 1
     finally:
