@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 from methods import files
+from methods.errors import InputError
 from methods.images import decode
 from methods.iqarag import index as indices
 from methods.iqarag.encoders import Encoder
@@ -107,7 +108,8 @@ class ReferenceSet:
         about: where the set came from, as `reference-set.json` keeps it.
 
     Raises:
-        ValueError: no picture, lengths that differ, or a MOS outside [0, 1].
+        InputError: no picture, or a MOS outside [0, 1].
+        ValueError: lengths that differ.
     """
 
     def __init__(
@@ -126,9 +128,9 @@ class ReferenceSet:
         self.images = list(images)
         self.mos = np.asarray(mos, dtype=np.float64).reshape(-1)
         if not self.images:
-            raise ValueError("A reference set needs at least one picture with a score.")
+            raise InputError("A reference set needs at least one picture with a score.")
         if not ((self.mos >= 0) & (self.mos <= 1)).all():
-            raise ValueError("Every reference needs a MOS in [0, 1]; rescale the opinion scores first.")
+            raise InputError("Every reference needs a MOS in [0, 1]; rescale the opinion scores first.")
         self.index = indices.exact_index(np.asarray(features)) if isinstance(features, np.ndarray) else features
         self.codes = codes
         self.encoder = encoder
@@ -199,7 +201,7 @@ class ReferenceSet:
             content: the picture's `content_hash`; a reference with the same pixels is left out.
         """
         if k is not None and k < 1:
-            raise ValueError(f"At least one neighbour has to be considered; got K = {k}.")
+            raise InputError(f"At least one neighbour has to be considered; got K = {k}.")
         itself = self.positions(content) if content else []
         wanted = len(self) if k is None else k
         found, distances = indices.nearest(self.index, self.codes, feature, wanted + len(itself))
@@ -286,27 +288,40 @@ class ReferenceSet:
         """Opens a saved set; its indices are mapped into memory.
 
         Raises:
-            ValueError: the folder holds no reference set, or not all of it.
+            InputError: the folder holds no reference set, a damaged one, or not all of it.
         """
         folder = Path(folder)
         try:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             with (folder / TABLE).open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
-        except (OSError, json.JSONDecodeError) as error:
-            raise ValueError(f"{folder} holds no reference set; build one with `python -m methods.iqarag build`."
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise InputError(f"{folder} holds no reference set; build one with `python -m methods.iqarag build`."
                              ) from error
-        if manifest.get("format") != FORMAT:
-            raise ValueError(f"{folder} was written in format {manifest.get('format')}, this version reads {FORMAT}; "
-                             "build the set again.")
+        except (json.JSONDecodeError, UnicodeDecodeError, csv.Error) as error:
+            raise _damaged(folder) from error
+        written = manifest.get("format") if isinstance(manifest, dict) else None
+        if written != FORMAT:
+            raise InputError(f"{folder} was written in format {written}, this version reads {FORMAT}; build the set "
+                             "again.")
+        try:
+            images, names, contents = ([row[column] for row in rows] for column in ("image", "name", "content"))
+            mos = [float(row["mos"]) for row in rows]
+            encoder, revision, count = (manifest[key] for key in ("encoder", "revision", "count"))
+        except (KeyError, TypeError, ValueError) as error:
+            raise _damaged(folder) from error
+        index = indices.load(folder / FEATURES)
+        if not len(rows) == count == index.ntotal or None in contents:
+            raise _damaged(folder)
         about = {key: value for key, value in manifest.items()
                  if key not in ("format", "count", "features", "encoder", "revision", "digest")}
-        return cls(
-            [folder / row["image"] for row in rows], [float(row["mos"]) for row in rows],
-            indices.load(folder / FEATURES), manifest["encoder"], revision=manifest["revision"],
-            names=[row["name"] for row in rows], contents=[row["content"] for row in rows],
-            codes=indices.load(folder / CODES) if (folder / CODES).exists() else None, about=about,
-        )
+        codes = indices.load(folder / CODES) if (folder / CODES).exists() else None
+        return cls([folder / image for image in images], mos, index, encoder, revision=revision, names=names,
+                   contents=contents, codes=codes, about=about)
+
+
+def _damaged(folder: Path) -> InputError:
+    return InputError(f"The reference set in {folder} is damaged or not complete; copy it again or build it again.")
 
 
 def _bytes(image: Image.Image) -> int:

@@ -99,7 +99,7 @@ def _from_cache(references: ReferenceSet, key: tuple) -> ReferenceSet | None:
         return None
     try:
         cached = ReferenceSet.load(folder)
-    except (ValueError, KeyError) as error:
+    except (InputError, OSError) as error:
         log.warning("The cached features in %s are unreadable (%s); they are computed again.", folder, error)
         return None
     # Only the features are taken over: the pictures are read where the set itself says they are.

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from methods.errors import InputError
+from methods.iqarag import index as indices
 from methods.iqarag import shelf
 from methods.iqarag.encoders import OwnEncoder
-from methods.iqarag.reference_set import MANIFEST, ReferenceSet, Scale, content_hash
+from methods.iqarag.reference_set import FEATURES, MANIFEST, TABLE, ReferenceSet, Scale, content_hash
 from methods.iqarag.retrieval import ReferenceSet as FromRetrieval
 
 from .conftest import BrightnessLMM, grey
@@ -141,6 +143,43 @@ def test_a_folder_without_a_set_is_a_sentence(tmp_path):
         ReferenceSet.load(tmp_path)
     with pytest.raises(ValueError, match=r"methods\.iqarag build"):
         shelf.open_set(tmp_path)
+
+
+def cut_the_table(folder):
+    table = folder / TABLE
+    table.write_bytes(table.read_bytes()[:-40])
+
+
+def spoil_a_mos(folder):
+    table = folder / TABLE
+    table.write_text(table.read_text().replace(",0.4,", ",fair,"))
+
+
+def lose_a_row(folder):
+    table = folder / TABLE
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:-1]))
+
+
+def take_other_features(folder):
+    indices.save(indices.exact_index(np.zeros((2, 2), np.float32)), folder / FEATURES)
+
+
+def forget_the_encoder(folder):
+    manifest = json.loads((folder / MANIFEST).read_text())
+    del manifest["encoder"]
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("damage", [
+    cut_the_table, spoil_a_mos, lose_a_row, take_other_features, forget_the_encoder,
+    lambda folder: (folder / TABLE).write_bytes(b"\xff\xfe\x00"),
+    lambda folder: (folder / MANIFEST).write_text("{"),
+])
+def test_a_damaged_set_is_one_sentence(lmm, tmp_path, damage):
+    made(lmm).save(tmp_path / "set")
+    damage(tmp_path / "set")
+    with pytest.raises(InputError, match="damaged or not complete; copy it again or build it again"):
+        ReferenceSet.load(tmp_path / "set")
 
 
 def test_a_newer_format_is_a_sentence(lmm, tmp_path):
