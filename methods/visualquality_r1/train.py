@@ -141,7 +141,7 @@ def train(chosen: argparse.Namespace) -> int:
         import trl  # noqa: F401
     except ImportError:
         raise UserError(NEEDS_TRL) from None
-    from methods.visualquality_r1.training.monitor import draw_curves, read_curve
+    from methods.visualquality_r1.training.monitor import draw_curves, read_curve, spelled
     from methods.visualquality_r1.training.trainer import RL2RSettings, make_trainer
 
     settings = _settings(chosen, RL2RSettings)
@@ -157,8 +157,9 @@ def train(chosen: argparse.Namespace) -> int:
         files.replace(chosen.out / "log.json", json.dumps(trainer.state.log_history, indent=1))
         curves = draw_curves(chosen.out, trainer.state.log_history)
         first, last = read_curve(chosen.out)[0], read_curve(chosen.out)[-1]
-        print(f"validation SRCC {first['srcc']:.3f} -> {last['srcc']:.3f}, spread {first['spread']:.3f} -> "
-              f"{last['spread']:.3f}; curves in {curves}")
+        srcc, spread = (f"{spelled(first[column], '.3f')} -> {spelled(last[column], '.3f')}"
+                        for column in ("srcc", "spread"))
+        print(f"validation SRCC {srcc}, spread {spread}; curves in {curves}")
     return 0
 
 

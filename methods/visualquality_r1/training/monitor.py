@@ -101,9 +101,11 @@ class ValidationMonitor(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         if state.is_world_process_zero and logs and "rewards/fidelity/mean" in logs:
-            print(f"step {state.global_step} of {state.max_steps}: reward {float(logs['rewards/fidelity/mean']):.3f}, "
-                  f"spread {float(logs['spread']):.3f}, readable {float(logs['readable']):.0%}, "
-                  f"KL {float(logs.get('kl', 0)):.4f}, {float(logs['step_time']):.1f} s", flush=True)
+            print(f"step {state.global_step} of {state.max_steps}: "
+                  f"reward {spelled(logs['rewards/fidelity/mean'], '.3f')}, "
+                  f"spread {spelled(logs.get('spread'), '.3f')}, "
+                  f"readable {spelled(logs.get('readable'), '.0%')}, KL {spelled(logs.get('kl', 0), '.4f')}, "
+                  f"{spelled(logs.get('step_time'), '.1f')} s", flush=True)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._validate(state.global_step)
@@ -123,9 +125,15 @@ class ValidationMonitor(TrainerCallback):
             model.train(training)
         if self.trainer.accelerator.is_main_process:
             _append(self._folder / "validation.csv", {"step": step, **result})
-            print(f"step {step}: validation SRCC {result['srcc']:.3f}, spread {result['spread']:.3f}, "
-                  f"readable {result['readable']:.0%}", flush=True)
+            print(f"step {step}: validation SRCC {spelled(result['srcc'], '.3f')}, "
+                  f"spread {spelled(result['spread'], '.3f')}, readable {result['readable']:.0%}", flush=True)
         self.trainer.accelerator.wait_for_everyone()
+
+
+def spelled(value: float | str | None, form: str) -> str:
+    """A logged number as text; "unknown" for one that a step could not know, which TRL hands over as None or text."""
+    number = math.nan if value is None else float(value)
+    return "unknown" if math.isnan(number) else format(number, form)
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:
@@ -176,7 +184,9 @@ def draw_curves(folder: Path, log: Sequence[dict[str, Any]]) -> Path:
     )
     for axis, (title, of_batch, of_validation) in zip(axes, panels):
         if of_batch and logged:
-            steps, values = zip(*[(row["step"], float(row[of_batch])) for row in logged])
+            # A step in which no picture had two readable scores has no spread.
+            points = [(row["step"], float(row[of_batch])) for row in logged if row.get(of_batch) is not None]
+            steps, values = [step for step, _ in points], [value for _, value in points]
             axis.plot(steps, values, color=PALE, linewidth=0.8, label="batch")
             axis.plot(steps, running_mean(values), color=STRONG, label="batch, running mean")
         if of_validation and validation:

@@ -85,7 +85,9 @@ class FidelityReward:
         everybody = [draw for share in shares for draw in share]
         if log_metric is not None:
             log_metric("readable", float(np.mean([not np.isnan(draw.score) for draw in everybody])))
-            log_metric("spread", mean_spread(everybody))
+            # One step without a spread would make that of all steps since the last line unknown.
+            if not np.isnan(spread := mean_spread(everybody)):
+                log_metric("spread", spread)
         return batch_rewards(everybody, **self._settings)[start : start + len(mine)]
 
 

@@ -17,6 +17,7 @@ pytest.importorskip("trl", reason="training needs requirements-train.txt")
 from transformers import TrainerCallback  # noqa: E402
 
 from methods.visualquality_r1.training import data  # noqa: E402
+from methods.visualquality_r1.training.monitor import draw_curves, read_curve, spelled  # noqa: E402
 from methods.visualquality_r1.training.trainer import RL2RSettings, make_trainer  # noqa: E402
 from tests import tiny_lmm  # noqa: E402
 
@@ -100,3 +101,26 @@ def test_a_resumed_run_equals_one_that_never_stopped(material, tmp_path):
     assert [row["reward"] for row in resumed.state.log_history if "reward" in row] == pytest.approx(
         [row["reward"] for row in whole.state.log_history if "reward" in row])
     assert (tmp_path / "whole" / "validation.csv").read_text().count("\n") == 4  # heading, 0, 3, 6
+
+
+def test_training_goes_on_where_no_answer_can_be_read(material, tmp_path, capsys):
+    model, pictures = material  # A model without any knowledge states no score.
+    settings = RL2RSettings(generations=2, images=2, max_steps=2, max_new_tokens=6, save_every=9, validate_every=9,
+                            validation_samples=2, gradient_checkpointing=False, freeze_vision=True)
+    trainer = make_trainer(model, pictures[:6], pictures[6:], tmp_path, settings)
+    trainer.train()
+    assert trainer.state.global_step == 2
+    lines = capsys.readouterr().out.splitlines()
+    steps = [line for line in lines if line.startswith(("step 1 of 2", "step 2 of 2"))]
+    assert len(steps) == 2
+    assert all("reward 0.000, spread unknown, readable 0%" in line for line in steps)
+    assert any("validation SRCC unknown, spread unknown, readable 0%" in line for line in lines)
+    json.dumps(trainer.state.log_history, allow_nan=False)
+    assert draw_curves(tmp_path, trainer.state.log_history).exists()
+    assert np.isnan(read_curve(tmp_path)[0]["spread"])
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, "unknown"), (float("nan"), "unknown"), ("nan", "unknown"),
+                                             ("0.25", "0.250"), (0.25, "0.250"), (0, "0.000")])
+def test_a_number_that_a_step_could_not_know_is_said_to_be_unknown(value, text):
+    assert spelled(value, ".3f") == text
