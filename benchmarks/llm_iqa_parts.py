@@ -16,10 +16,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from leaderboard.runs.folds import dealt, members
 from methods.agreement.metrics import paired_difference, summary
 from methods.base import Assessment, load_method
-from methods.data.rated import from_table
+from methods.data import read_table
+from methods.data.folds import dealt, members
 from methods.torchvision_compat import ensure_torchvision
 
 BATCH = 8
@@ -35,10 +35,10 @@ def held_out(table: Path, images: Path, cache: Path, limit: int | None) -> Itera
     from methods.lmm.transformers_lmm import TransformersLMM
 
     models = members(cache, "llm-iqa")
-    pictures = dealt(from_table(images, table), cache, len(models))
+    pictures = dealt(read_table(table, images), cache, len(models))
     for fold, model in enumerate(models):
         method = load_method("llm-iqa", lmm=TransformersLMM(model))
-        own = [item for item in pictures.items if item.fold == fold][:limit]
+        own = [item for item in pictures if item.fold == fold][:limit]
         for start in range(0, len(own), BATCH):
             some = own[start : start + BATCH]
             yield from zip((item.mos for item in some), method.assess_batch([item.path for item in some]))

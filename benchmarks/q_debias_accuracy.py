@@ -19,7 +19,7 @@ import numpy as np
 
 from methods.agreement.metrics import SAMPLES, paired_difference
 from methods.base import Assessment
-from methods.data.opinions import read_opinions
+from methods.data import read_table
 from methods.lmm import load_lmm
 from methods.q_debias.aggregation import SCHEMES, aggregate
 from methods.q_debias.method import QDebias
@@ -36,10 +36,8 @@ def main() -> int:
     parser.add_argument("--limit", type=int, help="the first N pictures only")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    opinions = read_opinions(chosen.scores, chosen.images)
-    paths, mos = opinions.images[: chosen.limit], opinions.mos[: chosen.limit]
-    if opinions.lower_is_better:
-        mos = -mos
+    opinions = read_table(chosen.scores, chosen.images)
+    paths, mos = opinions.paths[: chosen.limit], opinions.mos[: chosen.limit]
     lmm = load_lmm(chosen.lmm)
     found = assess(QDebias(lmm, seed=chosen.seed), paths)
     vanilla = np.array([one.evidence.vanilla for one in found])

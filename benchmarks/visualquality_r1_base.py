@@ -51,6 +51,7 @@ def main() -> int:
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
+    from methods.data import deal_folds
     from methods.embedded.lmm import directions, pipeline, tower
     from methods.embedded.lmm.__main__ import tables_of
     from methods.embedded.lmm.directions import OPINION
@@ -59,7 +60,7 @@ def main() -> int:
     ((table, folder),) = tables_of([chosen.mos])
     material = pipeline.prepare([(table, folder)], chosen.photos, chosen.cache, FOLDS)
     names = [picture.name for picture in read_sets([table], [folder])]
-    part, known = deal(names, pipeline.fold_of(len(names), FOLDS), chosen.known, chosen.seed)
+    part, known = deal(names, deal_folds(len(names), FOLDS), chosen.known, chosen.seed)
     write_split({(table.stem, name): part[name] for name in names}, chosen.out / "split.csv")
 
     hidden = [shot if shot.role != "opinion" or names[shot.group] in known else dataclasses.replace(shot, mos=np.nan)

@@ -14,9 +14,7 @@ import pandas as pd
 from leaderboard.reproduce.manifest import Manifest, Row
 from leaderboard.runs.evaluation import Evaluation
 from leaderboard.runs.folder import RunFolder
-from methods.data import rated
-from methods.data.datasets import LAYOUTS
-from methods.errors import InputError
+from methods.data import LAYOUTS, RatedPictures, read_dataset, read_table
 from methods.lmm.base import LMMError
 
 _KEYS = {"srcc": "srcc", "plcc": "plcc", "mean_srcc_plcc": "mean"}
@@ -149,10 +147,11 @@ class Reproduction:
                 row.method, self._model(row), {**row.options, "seed": self.seed},
                 command=f"python -m leaderboard reproduce {self.manifest.name}")
 
-    def _pictures(self, dataset: str, split: str = "all") -> rated.RatedSet:
+    def _pictures(self, dataset: str, split: str = "all") -> RatedPictures:
         if dataset in LAYOUTS:
-            return rated.from_dataset(dataset, self.data[dataset], split)
-        return rated.from_table(self.data[dataset], self.data[dataset] / _TABLE, dataset=dataset, split=split)
+            return read_dataset(dataset, self.data[dataset], split)
+        return read_table(self.data[dataset] / _TABLE, self.data[dataset], dataset=dataset, split=split,
+                          allow_constant=True)
 
     def _levels(self, row: Row, dataset: str) -> dict[str, Any]:
         """The best that K whole-number levels can do: the opinions themselves, rounded (LLM-IQA Eq. 1)."""
@@ -160,15 +159,14 @@ class Reproduction:
         from methods.llm_iqa.aggregation import quantise
 
         if self.data[dataset].is_file():
-            mos = _opinions(self.data[dataset])[: self.limit]
+            mos = read_table(self.data[dataset], None, dataset=dataset, allow_constant=True).mos[: self.limit]
         else:
-            mos = [picture.mos for picture in self._pictures(dataset).items[: self.limit]]
+            mos = [picture.mos for picture in self._pictures(dataset)[: self.limit]]
         levels = quantise(mos, int(row.options["k"]))
         return {name: found.to_dict() for name, found in stats.summary(levels, mos, metrics=("srcc", "plcc")).items()}
 
     def _iqarag(self, row: Row, dataset: str, wanted: tuple[str, ...]) -> dict[str, Any]:
         """Condition -> metrics of one of IQARAG's experiments."""
-        from methods.data.datasets import read_dataset
         from methods.iqarag import experiments
         from methods.lmm.loading import default_lmm, load_lmm
 
@@ -193,15 +191,3 @@ def _how_to_add(slug: str, experiment: str) -> str:
                 f"folder of its pictures with {_TABLE} (image,mos)")
     return (f"the dataset {slug} is not here; add --data {slug}=FOLDER"
             + (" or a table image,mos of its opinions" if experiment == "levels" else ""))
-
-
-def _opinions(table: Path) -> list[float]:
-    """The column mos of a table.
-
-    Raises:
-        InputError: there is none, or it holds something else than numbers.
-    """
-    frame = pd.read_csv(table)
-    if "mos" not in frame:
-        raise InputError(f"{table.name} has no column mos; its columns are {', '.join(map(str, frame.columns))}.")
-    return pd.to_numeric(frame["mos"]).dropna().tolist()

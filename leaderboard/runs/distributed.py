@@ -19,7 +19,7 @@ from typing import Any
 
 import assets
 from leaderboard.runs.folder import Prediction, RunError
-from methods.data.rated import Rated
+from methods.data import RatedPicture
 from methods.lmm.base import LMMError
 from methods.lmm.errors import ModelUnavailable
 
@@ -47,7 +47,7 @@ class Cluster:
     cpus: int = 1
     gpus: float | None = None
 
-    def score(self, method: str, lmm: str | None, options: dict[str, Any], pending: Sequence[Sequence[Rated]],
+    def score(self, method: str, lmm: str | None, options: dict[str, Any], pending: Sequence[Sequence[RatedPicture]],
               members: Sequence[Path] = ()) -> Iterator[tuple[dict[str, Any], dict[str, Any], list[Prediction]]]:
         """(identity, about, rows) of every batch, in the order in which they are done.
 
@@ -88,7 +88,7 @@ class Cluster:
             raise RunError(f"No Ray cluster answers at {self.address!r} ({error}); start one with `ray start --head`, "
                            "or leave the address out.") from error
 
-    def _stream(self, ray: Any, wanted: dict[str, Any], pending: Sequence[Sequence[Rated]]) \
+    def _stream(self, ray: Any, wanted: dict[str, Any], pending: Sequence[Sequence[RatedPicture]]) \
             -> Iterator[tuple[dict[str, Any], dict[str, Any], list[Prediction]]]:
         from ray.data import ActorPoolStrategy, DataContext
 
@@ -157,7 +157,7 @@ class _Actor:
         if self.failure:
             return {"failed": self.failure}
         try:
-            rows = self.scorer.score([Rated(**picture) for picture in json.loads(batch)])
+            rows = self.scorer.score([RatedPicture(**picture) for picture in json.loads(batch)])
         except ModelUnavailable as error:
             return {"unavailable": str(error)}
         return {"identity": self.scorer.identity(), "about": self.scorer.about(), "rows": [asdict(row) for row in rows]}
@@ -168,9 +168,9 @@ def _survival() -> dict[str, int]:
     return {"max_restarts": -1, "max_task_retries": _TRIES_AGAIN}
 
 
-def _packed(batch: Sequence[Rated]) -> str:
+def _packed(batch: Sequence[RatedPicture]) -> str:
     """JSON keeps every float64 and every file name, valid text or not."""
-    return json.dumps([{**asdict(picture), "path": picture.path and os.path.abspath(picture.path)}
+    return json.dumps([{**asdict(picture), "path": None if picture.path is None else os.path.abspath(picture.path)}
                        for picture in batch])
 
 

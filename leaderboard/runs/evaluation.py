@@ -17,7 +17,7 @@ from leaderboard.runs import folder as run_folder
 from leaderboard.runs import provenance
 from leaderboard.runs.folder import Prediction, RunError, RunFolder
 from methods.cli.progress import progress
-from methods.data.rated import Rated, RatedSet
+from methods.data import RatedPicture, RatedPictures, direction_question
 
 if TYPE_CHECKING:
     from methods.base import Method
@@ -40,22 +40,22 @@ class Evaluation:
         RunError: the folder belongs to another run.
     """
 
-    def __init__(self, folder: RunFolder, pictures: RatedSet, *, limit: int | None = None, batch_size: int = BATCH,
+    def __init__(self, folder: RunFolder, pictures: RatedPictures, *, limit: int | None = None, batch_size: int = BATCH,
                  retry_failed: bool = False) -> None:
         self.folder, self.pictures = folder, pictures
-        self.wanted = pictures.items[:limit]
+        self.wanted = pictures[:limit]
         self.batch_size = batch_size
         if retry_failed and (again := folder.drop_failed()):
             print(f"{again} pictures that had failed are scored again.", file=sys.stderr)
         self.rows = folder.resume()
-        known = {item.name for item in pictures.items}
+        known = set(pictures.names)
         strange = next((name for name in self.rows if name not in known), None)
         if strange is not None:
             raise RunError(f"{folder.predictions} has a row for {strange!r}, which is not among the pictures of this "
                            "run; choose another --out.")
 
     @property
-    def pending(self) -> list[tuple[Rated, ...]]:
+    def pending(self) -> list[tuple[RatedPicture, ...]]:
         """The batches that lack a row. They are whole, so that a row does not depend on where a kill struck."""
         from leaderboard.runs.scoring import batches
 
@@ -133,15 +133,14 @@ class Evaluation:
     def metrics(self, identity: dict[str, Any], about: dict[str, Any]) -> dict[str, Any]:
         """metrics.json as `leaderboard.schema` documents it, of the rows that there are."""
         from methods.agreement import metrics as stats
-        from methods.data.opinions import direction_warning
 
         found = [self.rows[item.name] for item in self.wanted if item.name in self.rows]
         # By name: a bootstrap depends on the order, and that of the file on kills, folds and Ray.
         scored = sorted((row for row in found if not row.error), key=lambda row: row.image)
         scores, mos = [row.score for row in scored], [row.mos for row in scored]
-        warning = direction_warning(mos, scores) if scored else None
-        if warning:
-            print(warning, file=sys.stderr)
+        question = direction_question(mos, scores, lower_is_better=self.pictures.lower_is_better) if scored else None
+        if question:
+            print(question, file=sys.stderr)
         seconds = [row.seconds for row in scored if row.seconds is not None]
         return {
             **{name: estimate.to_dict() for name, estimate in stats.summary(scores, mos).items()},
@@ -164,7 +163,7 @@ def without_address(identity: dict[str, Any]) -> dict[str, Any]:
             for key, value in identity.items()}
 
 
-def _in_this_process(scorer: Any, pending: Sequence[Sequence[Rated]]) \
+def _in_this_process(scorer: Any, pending: Sequence[Sequence[RatedPicture]]) \
         -> Iterator[tuple[dict[str, Any], dict[str, Any], list[Prediction]]]:
     identity, about = scorer.identity(), scorer.about()
     yield identity, about, []  # Pins the settings, and refuses others, before the first picture is scored.

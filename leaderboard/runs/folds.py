@@ -9,7 +9,7 @@ from typing import Any
 from leaderboard.runs.folder import Prediction
 from leaderboard.runs.scoring import Scorer
 from methods.base import Method, json_safe, load_method, method_class
-from methods.data.rated import Rated
+from methods.data import RatedPicture
 
 
 def make_scorer(method: str | Method, lmm: Any, options: dict[str, Any] | None, folders: Sequence[str | Path] = ()) \
@@ -50,7 +50,7 @@ class FoldScorer:
         """As `Scorer.about`, and the number of folds."""
         return {**self._scorer.about(), "folds": len(self._folders)}
 
-    def score(self, pictures: Sequence[Rated]) -> list[Prediction]:
+    def score(self, pictures: Sequence[RatedPicture]) -> list[Prediction]:
         """As `Scorer.score`; each picture by the model of its fold."""
         rows: dict[str, Prediction] = {}
         for fold in sorted({picture.fold or 0 for picture in pictures}):

@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from leaderboard.runs.folder import Prediction
 from methods.base import Method, json_safe, load_method
-from methods.data.rated import Rated
+from methods.data import RatedPicture
 from methods.errors import InputError
 from methods.lmm.base import LMM
 from methods.scoring import Row, score_rows
@@ -23,7 +24,7 @@ EMBEDDED_TRAINED_ON = "live-challenge-dev+kadid-10k"
 """Sets whose opinions the weights in assets/ have seen, as their cards say; KADID-10k's only as means of its levels."""
 
 
-def batches(items: Sequence[Rated], size: int) -> list[tuple[Rated, ...]]:
+def batches(items: Sequence[RatedPicture], size: int) -> list[tuple[RatedPicture, ...]]:
     """The list cut into runs of `size`, always from its start; the pictures of one fold come together."""
     cut = []
     for fold in dict.fromkeys(sorted(item.fold or 0 for item in items)):
@@ -79,7 +80,7 @@ class Scorer:
             facts["training_free"] = False
         return facts
 
-    def score(self, pictures: Sequence[Rated]) -> list[Prediction]:
+    def score(self, pictures: Sequence[RatedPicture]) -> list[Prediction]:
         """One row per image, in order; all of them are scored, so the numbers depend on this batch alone.
 
         Raises:
@@ -89,13 +90,13 @@ class Scorer:
         return [_prediction(row.item, row) for row in rows]
 
 
-def _file(picture: Rated) -> str:
-    if not picture.path:
+def _file(picture: RatedPicture) -> Path:
+    if picture.path is None:
         raise InputError("There is no file of this name in the folder of images.")
     return picture.path
 
 
-def _prediction(picture: Rated, row: Row[Rated]) -> Prediction:
+def _prediction(picture: RatedPicture, row: Row[RatedPicture]) -> Prediction:
     if row.assessment is None:
         return Prediction(picture.name, picture.mos, None, None, None, row.error or "It failed without a message.")
     one = row.assessment

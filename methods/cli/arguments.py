@@ -12,7 +12,7 @@ from methods.errors import InputError, suggestion
 
 if TYPE_CHECKING:
     from methods.base import Method
-    from methods.data.rated import RatedSet
+    from methods.data import RatedPictures
 
 
 def at_least(lowest: float, kind: type = int) -> Callable[[str], Any]:
@@ -107,13 +107,13 @@ def add_rated(parser: argparse.ArgumentParser, *, dataset: bool = True, required
         group.add_argument("--split", default="all", metavar="NAME", help="part of the dataset (all)")
 
 
-def read_rated(arguments: argparse.Namespace) -> RatedSet:
+def read_rated(arguments: argparse.Namespace) -> RatedPictures:
     """The rated images that the arguments of `add_rated` name.
 
     Raises:
         InputError: neither or both kinds of source are named, or it cannot be used.
     """
-    from methods.data.rated import from_dataset, from_table
+    from methods.data import read_dataset, read_table
 
     root, dataset = (getattr(arguments, name, None) for name in ("root", "dataset"))
     split = getattr(arguments, "split", "all")
@@ -121,10 +121,10 @@ def read_rated(arguments: argparse.Namespace) -> RatedSet:
         if arguments.images or arguments.scores or not dataset:
             raise InputError("A dataset as distributed is named by --dataset and --root alone; leave --images and "
                              "--scores out.")
-        return from_dataset(dataset, root, split)
+        return read_dataset(dataset, root, split, allow_missing=arguments.allow_missing)
     if arguments.images is None or arguments.scores is None:
         raise InputError("Name the images: --images DIR --scores TABLE, or --dataset SLUG --root DIR.")
-    return from_table(
-        arguments.images, arguments.scores, dataset=dataset, split=split, image_column=arguments.name_column,
-        score_column=arguments.mos_column, scale=tuple(arguments.scale) if arguments.scale else None,
-        lower_is_better=arguments.lower_is_better)
+    return read_table(
+        arguments.scores, arguments.images, dataset=dataset, split=split, name_column=arguments.name_column,
+        mos_column=arguments.mos_column, scale=tuple(arguments.scale) if arguments.scale else None,
+        lower_is_better=arguments.lower_is_better, allow_missing=arguments.allow_missing, allow_constant=True)

@@ -2,94 +2,28 @@
 
 Every dataset keeps its scores in a form of its own: MATLAB cells, spreadsheets, text files, with MOS or DMOS on six
 different scales. A reader here knows one such layout and nothing else; where the pictures or labels are one folder
-deeper than expected, they are found all the same. Scores are returned as published; `Dataset.mos01` is MOS in [0, 1].
+deeper than expected, they are found all the same.
 """
 
 from __future__ import annotations
 
-import csv
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from methods.data.cells import readings
+from methods.data.matching import find_images
+from methods.data.pictures import RatedPicture, RatedPictures
 from methods.errors import InputError
 from methods.images import PICTURE_SUFFIXES
 
 
-class LayoutError(InputError):
+class DatasetError(InputError):
     """The folder does not hold the dataset as it is distributed; one sentence says what was looked for."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """One rated picture.
-
-    Attributes:
-        path: of the picture.
-        name: as the dataset names it.
-        score: as published.
-        std: standard deviation of the opinions, where it is published.
-        group: the pristine picture it was made from, so that a split can keep contents apart; "" where there is none.
-        split: the authors' own split ("training", "validation", "test"), where there is one.
-    """
-
-    path: Path
-    name: str
-    score: float
-    std: float | None = None
-    group: str = ""
-    split: str = ""
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A dataset that was found on disk.
-
-    Attributes:
-        slug: key of `LAYOUTS`.
-        title: as its authors write it.
-        items: rated pictures that are there, in the order of the label file.
-        low, high: of the scale.
-        higher_is_better: False for DMOS.
-        missing: names with a score and no picture.
-    """
-
-    slug: str
-    title: str
-    items: tuple[Item, ...]
-    low: float
-    high: float
-    higher_is_better: bool
-    missing: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    @property
-    def scores(self) -> np.ndarray:
-        """float64 [n], as published."""
-        return np.array([item.score for item in self.items])
-
-    @property
-    def mos01(self) -> np.ndarray:
-        """float64 [n] in [0, 1], higher is better."""
-        share = np.clip((self.scores - self.low) / (self.high - self.low), 0.0, 1.0)
-        return share if self.higher_is_better else 1.0 - share
-
-
-@dataclass(frozen=True)
-class Label:
-    """A row of a label file, before its picture is looked for."""
-
-    name: str
-    score: float
-    std: float | None = None
-    group: str = ""
-    split: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,7 +35,7 @@ class Layout:
         low, high, higher_is_better: of its scores.
         count: rated pictures in the full dataset.
         labels: names that its label file may have, in order of preference; compared without case.
-        read: label file to rows.
+        read: label file to pictures without a path, scores as published.
         folders: where a picture's name exists in several folders, those to prefer, in order.
     """
 
@@ -111,48 +45,57 @@ class Layout:
     higher_is_better: bool
     count: int
     labels: tuple[str, ...]
-    read: Callable[[Path], list[Label]] = field(repr=False)
+    read: Callable[[Path], list[RatedPicture]] = field(repr=False)
     folders: tuple[str, ...] = ()
 
 
-def read_dataset(slug: str, root: Path | str) -> Dataset:
+def read_dataset(slug: str, root: Path | str, split: str = "all", *, allow_missing: bool = False) -> RatedPictures:
     """Reads a dataset from its folder.
 
     Args:
         slug: key of `LAYOUTS`.
         root: the folder that its archive unpacks to, or one above.
+        split: "all", or one of the authors' own parts ("training", "validation", "test").
+        allow_missing: keep pictures whose file is not there, without a path, instead of refusing the folder.
 
     Raises:
-        LayoutError: an unknown dataset, no label file, or none of its pictures.
+        DatasetError: an unknown dataset or part, no label file, or rated pictures that are not in the folder.
     """
     from methods.errors import suggestion
 
     if slug not in LAYOUTS:
-        raise LayoutError(f"There is no dataset {slug!r}{suggestion(slug, LAYOUTS)}")
+        raise DatasetError(f"There is no dataset {slug!r}{suggestion(slug, LAYOUTS)}")
     layout, root = LAYOUTS[slug], Path(root).expanduser()
     if not root.is_dir():
-        raise LayoutError(f"There is no folder {root}; give the one that {layout.title} was unpacked to.")
+        raise DatasetError(f"There is no folder {root}; give the one that {layout.title} was unpacked to.")
     table = _label_file(layout, root)
     if table is None:
-        raise LayoutError(f"{root} holds no {' or '.join(layout.labels)}, in which {layout.title} keeps its scores.")
-    try:
-        labels = [label for label in layout.read(table) if math.isfinite(label.score)]
-    except (KeyError, IndexError, ValueError, OSError) as error:
-        raise LayoutError(f"{table.name} is not the label file that {layout.title} is distributed with "
-                          f"({type(error).__name__}: {error}).") from error
+        raise DatasetError(f"{root} holds no {' or '.join(layout.labels)}, in which {layout.title} keeps its scores.")
+    labels = [label for label in _labels(layout, table) if math.isfinite(label.mos)]
+    part = [label for label in labels if split in ("all", label.split)]
+    if not part:
+        parts = sorted({label.split for label in labels} - {""})
+        has = f"its parts are {', '.join(parts)}" if parts else "it is distributed without a split"
+        raise DatasetError(f"{layout.title} has no part {split!r}; {has}.")
+    low, high = _scale(layout, [label.mos for label in labels])
     find = _finder(root, layout.folders)
-    items, missing = [], []
-    for label in labels:
-        path = find(label.name)
-        if path is None:
-            missing.append(label.name)
-        else:
-            items.append(Item(path, label.name, label.score, label.std, label.group, label.split))
-    if not items:
-        first = f"; the first is {labels[0].name}" if labels else ""
-        raise LayoutError(f"None of the {len(labels)} pictures of {table.name} is below {root}{first}.")
-    low, high = _scale(layout, [item.score for item in items])
-    return Dataset(slug, layout.title, tuple(items), low, high, layout.higher_is_better, tuple(missing))
+    pictures = tuple(dataclasses.replace(
+        label, path=find(label.name), mos=label.mos if layout.higher_is_better else low + high - label.mos)
+        for label in part)
+    absent = [picture.name for picture in pictures if picture.path is None]
+    published = [label.mos for label in part]
+    notes = [f"{table.name} of {layout.title}: {len(part)} pictures, opinions from {min(published):g} to "
+             f"{max(published):g} on a scale from {low:g} to {high:g}, "
+             f"{'higher' if layout.higher_is_better else 'lower'} is better."]
+    if absent:
+        listed = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
+        if not allow_missing or len(absent) == len(part):
+            many = "None" if len(absent) == len(part) else f"{len(absent)}"
+            raise DatasetError(f"{many} of the {len(part)} pictures of {table.name} "
+                               f"{'is' if many == 'None' else 'are not'} below {root}: {listed}. Give the folder that "
+                               "holds them, or go on without them with --allow-missing.")
+        notes.append(f"{len(absent)} of the {len(part)} pictures of {layout.title} are not below {root}: {listed}.")
+    return RatedPictures(pictures, low, high, slug, split, tuple(notes), not layout.higher_is_better)
 
 
 def detect(root: Path | str) -> str | None:
@@ -166,9 +109,19 @@ def detect(root: Path | str) -> str | None:
 
 def _reads(layout: Layout, table: Path) -> bool:
     try:
-        return bool(layout.read(table))
-    except (KeyError, IndexError, ValueError, OSError):
+        return bool(_labels(layout, table))
+    except InputError:
         return False
+
+
+def _labels(layout: Layout, table: Path) -> list[RatedPicture]:
+    try:
+        return layout.read(table)
+    except InputError:
+        raise
+    except (KeyError, IndexError, ValueError, OSError) as error:
+        raise DatasetError(f"{table.name} is not the label file that {layout.title} is distributed with "
+                           f"({type(error).__name__}: {error}).") from error
 
 
 def _label_file(layout: Layout, root: Path) -> Path | None:
@@ -195,19 +148,21 @@ def _shallow(folder: Path, depth: int) -> Iterator[Path]:
 def _finder(root: Path, folders: Sequence[str]) -> Callable[[str], Path | None]:
     """Finds a picture by its name or its path's end, without regard to case."""
     known: dict[str, list[Path]] = {}
-    for path in sorted(root.rglob("*")):
-        if path.suffix.lower() in PICTURE_SUFFIXES:
-            known.setdefault(path.name.lower(), []).append(path)
+    for path in find_images(root):
+        known.setdefault(path.name.lower(), []).append(path)
 
-    def preference(path: Path, wanted: str) -> tuple[bool, int]:
+    def preference(path: Path, wanted: str) -> tuple[bool, int, bool]:
         parts = [part.lower() for part in path.parent.parts]
         rank = next((place for place, folder in enumerate(folders) if folder.lower() in parts), len(folders))
-        return not path.as_posix().lower().endswith("/" + wanted), rank
+        place = path.as_posix()
+        return not place.lower().endswith(f"/{wanted.lower()}"), rank, not place.endswith(f"/{wanted}")
 
     def find(name: str) -> Path | None:
-        wanted = name.replace("\\", "/").lower()
-        hits = known.get(wanted.rpartition("/")[2], [])
-        return min(hits, key=lambda path: preference(path, wanted)) if hits else None
+        wanted = name.replace("\\", "/")
+        places = sorted((preference(path, wanted), path) for path in known.get(wanted.rpartition("/")[2].lower(), ()))
+        if len(places) > 1 and places[0][0] == places[1][0]:
+            raise DatasetError(f"{name} is there twice, as {places[0][1]} and as {places[1][1]}; leave one of them.")
+        return places[0][1] if places else None
 
     return find
 
@@ -224,97 +179,87 @@ def _scale(layout: Layout, scores: Sequence[float]) -> tuple[float, float]:
 # --- label files ------------------------------------------------------------------------------------------------------
 
 
-def _rows(path: Path, *columns: str, sheet: str = "") -> list[dict[str, Any]]:
-    """The rows below the header that holds all `columns` (compared without case), from CSV or a spreadsheet.
+def _rows(path: Path, *columns: str, sheet: str = "") -> list[dict[str, str]]:
+    """The rows below the header that holds all `columns` (compared without case), from text or a spreadsheet.
 
     Of a spreadsheet, the named sheet is read, else its first.
     """
-    if path.suffix.lower() in (".xlsx", ".xls"):
-        import pandas
-
-        book = pandas.read_excel(path, sheet_name=None, header=None, dtype=object, engine="calamine")
-        cells = book.get(sheet, next(iter(book.values()))).values.tolist()
-    else:
-        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            cells = list(csv.reader(file))
+    cells = _cells(path, sheet)
     wanted = {column.lower() for column in columns}
     for number, row in enumerate(cells[:50]):
-        header = [str(cell).strip().lower() for cell in row]
+        header = [cell.lower() for cell in row]
         if wanted <= set(header):
-            return [dict(zip(header, values)) for values in cells[number + 1:] if any(map(_filled, values))]
+            return [dict(zip(header, values)) for values in cells[number + 1:]]
     raise ValueError(f"no row names the columns {', '.join(columns)}")
 
 
-def _filled(cell: Any) -> bool:
-    return cell is not None and cell != "" and cell == cell  # NaN differs from itself
+def _cells(path: Path, sheet: str = "") -> tuple[tuple[str, ...], ...]:
+    tables = list(readings(path))
+    return next((table for table in tables if table.sheet == sheet), tables[0]).rows
 
 
-def _number(value: Any) -> float:
-    return float(value) if _filled(value) else math.nan
+def _number(cell: str) -> float:
+    return float(cell) if cell else math.nan
 
 
-def _optional(row: dict[str, Any], column: str) -> float | None:
-    return float(row[column]) if _filled(row.get(column)) else None
+def _optional(row: dict[str, str], column: str) -> float | None:
+    return float(row[column]) if row.get(column) else None
 
 
-def _koniq(path: Path) -> list[Label]:
+def _koniq(path: Path) -> list[RatedPicture]:
     rows = _rows(path, "image_name", "MOS")
-    return [Label(str(row["image_name"]), _number(row["mos"]), _optional(row, "sd"), split=str(row.get("set") or ""))
+    return [RatedPicture(row["image_name"], None, _number(row["mos"]), _optional(row, "sd"), split=row.get("set", ""))
             for row in rows]
 
 
-def _kadid(path: Path) -> list[Label]:
+def _kadid(path: Path) -> list[RatedPicture]:
     rows = _rows(path, "dist_img", "ref_img", "dmos")
     # Its column is called dmos, but a higher score is better.
-    return [Label(row["dist_img"], _number(row["dmos"]), group=row["ref_img"]) for row in rows]
+    return [RatedPicture(row["dist_img"], None, _number(row["dmos"]), group=row["ref_img"]) for row in rows]
 
 
-def _spaq(path: Path) -> list[Label]:
-    return [Label(str(row["image name"]), _number(row["mos"])) for row in _rows(path, "Image name", "MOS")]
+def _spaq(path: Path) -> list[RatedPicture]:
+    return [RatedPicture(row["image name"], None, _number(row["mos"])) for row in _rows(path, "Image name", "MOS")]
 
 
-def _live_challenge(path: Path) -> list[Label]:
+def _live_challenge(path: Path) -> list[RatedPicture]:
     from scipy.io import loadmat
 
     names = [str(np.ravel(cell)[0]) for cell in np.ravel(loadmat(path)["AllImages_release"])]
     mos = np.ravel(loadmat(path.with_name("AllMOS_release.mat"))["AllMOS_release"]).astype(float)
     spread = path.with_name("AllStdDev_release.mat")
-    stds = np.ravel(loadmat(spread)["AllStdDev_release"]).astype(float) if spread.exists() else [None] * len(mos)
+    stds = list(np.ravel(loadmat(spread)["AllStdDev_release"])) if spread.exists() else [None] * len(mos)
     if len(names) != len(mos):
         raise ValueError(f"{len(names)} names and {len(mos)} scores")
     # t1 .. t7 trained the raters; the dataset's 1,162 pictures are the others.
     training = {f"t{number}" for number in range(1, 8)}
-    return [Label(name, score, None if std is None else float(std))
+    return [RatedPicture(name, None, score, std)
             for name, score, std in zip(names, mos, stds) if Path(name).stem not in training]
 
 
-def _agiqa(path: Path) -> list[Label]:
-    return [Label(row["name"], _number(row["mos_quality"]), _optional(row, "std_quality"))
+def _agiqa(path: Path) -> list[RatedPicture]:
+    return [RatedPicture(row["name"], None, _number(row["mos_quality"]), _optional(row, "std_quality"))
             for row in _rows(path, "name", "mos_quality")]
 
 
-def _bid(path: Path) -> list[Label]:
+def _bid(path: Path) -> list[RatedPicture]:
     """A row a picture: its number first, its score second."""
-    import pandas
-
-    cells = pandas.read_excel(path, header=None, dtype=object, engine="calamine").values.tolist()
     labels = []
-    for row in cells:
+    for row in _cells(path):
         try:
             number, score = int(row[0]), float(row[1])
-        except (TypeError, ValueError):
+        except ValueError:
             continue  # the header, and notes below the table
-        labels.append(Label(f"DatabaseImage{number:04d}.JPG", score))
+        labels.append(RatedPicture(f"DatabaseImage{number:04d}.JPG", None, score))
     return labels
 
 
-def _tid2013(path: Path) -> list[Label]:
+def _tid2013(path: Path) -> list[RatedPicture]:
     pairs = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     spread = path.with_name("mos_std.txt")
-    stds = [float(word) for word in spread.read_text(encoding="utf-8").split()] if spread.is_file() else []
-    if len(stds) != len(pairs):
-        stds = [None] * len(pairs)
-    return [Label(name, float(score), std, group=name.split("_")[0].upper())
+    words = spread.read_text(encoding="utf-8").split() if spread.is_file() else []
+    stds = list(map(float, words)) if len(words) == len(pairs) else [None] * len(pairs)
+    return [RatedPicture(name, None, float(score), std, group=name.split("_")[0].upper())
             for (score, name), std in zip(pairs, stds)]
 
 
@@ -322,20 +267,19 @@ _CSIQ_TYPES = {"noise": "AWGN", "jpeg": "JPEG", "jpeg 2000": "jpeg2000", "fnoise
                "contrast": "contrast"}
 
 
-def _csiq(path: Path) -> list[Label]:
+def _csiq(path: Path) -> list[RatedPicture]:
     if path.suffix.lower() == ".txt":
         pairs = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        return [Label(name, float(score), group=name.split(".")[0]) for name, score in pairs]
+        return [RatedPicture(name, None, float(score), group=name.split(".")[0]) for name, score in pairs]
     labels = []
     for row in _rows(path, "image", "dst_type", "dst_lev", "dmos", sheet="all_by_image"):
         source = row["image"]
-        source = str(int(source)) if isinstance(source, float) and source.is_integer() else str(source)
-        name = f"{source}.{_CSIQ_TYPES[str(row['dst_type']).lower()]}.{int(float(row['dst_lev']))}.png"
-        labels.append(Label(name, _number(row["dmos"]), _optional(row, "dmos_std"), group=source))
+        name = f"{source}.{_CSIQ_TYPES[row['dst_type'].lower()]}.{int(row['dst_lev'])}.png"
+        labels.append(RatedPicture(name, None, _number(row["dmos"]), _optional(row, "dmos_std"), group=source))
     return labels
 
 
-def _siqad(path: Path) -> list[Label]:
+def _siqad(path: Path) -> list[RatedPicture]:
     """cim<source>_<type>_<level>.bmp and their DMOS.
 
     The authors' MATLAB file has a matrix DMOS of 49 rows, the 7 types of 7 levels each, and a column a source; copies
@@ -349,19 +293,19 @@ def _siqad(path: Path) -> list[Label]:
         if matrix.size != 49 * sources or not (matrix.shape == (49, sources) or 1 in matrix.shape):
             raise ValueError(f"DMOS has the shape {matrix.shape}, not 49 x 20")
         # Column by column, as MATLAB unrolls a matrix.
-        return [Label(f"cim{place // 49 + 1}_{place % 49 // 7 + 1}_{place % 7 + 1}.bmp", float(score),
-                      group=f"cim{place // 49 + 1}") for place, score in enumerate(matrix.ravel(order="F"))]
+        return [RatedPicture(f"cim{place // 49 + 1}_{place % 49 // 7 + 1}_{place % 7 + 1}.bmp", None, score,
+                             group=f"cim{place // 49 + 1}") for place, score in enumerate(matrix.ravel(order="F"))]
     labels = []
     for row in _rows(path, "image", "dmos"):
-        name = str(row["image"]) if Path(str(row["image"])).suffix else f"{row['image']}.bmp"
-        labels.append(Label(name, _number(row["dmos"]), group=name.split("_")[0]))
+        name = row["image"] if Path(row["image"]).suffix else f"{row['image']}.bmp"
+        labels.append(RatedPicture(name, None, _number(row["dmos"]), group=name.split("_")[0]))
     return labels
 
 
-def _flive(path: Path) -> list[Label]:
+def _flive(path: Path) -> list[RatedPicture]:
     rows = _rows(path, "name", "mos")
     valid = {"true": "validation", "1": "validation", "false": "training", "0": "training"}
-    return [Label(row["name"], _number(row["mos"]), split=valid.get(str(row.get("is_valid", "")).lower(), ""))
+    return [RatedPicture(row["name"], None, _number(row["mos"]), split=valid.get(row.get("is_valid", "").lower(), ""))
             for row in rows]
 
 

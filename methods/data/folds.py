@@ -6,7 +6,7 @@ parts, it scores every picture as a new one, and the whole set can be evaluated.
     DIR/fold-0, DIR/fold-1, ...   a checkpoint, or with it in model/; for LEAF a student, or with it in student/
     DIR/folds.csv                 image,fold: the part that a picture was left out with
 
-Without folds.csv, the parts are those that `python -m methods.embedded.lmm` deals, whose cache folder is such a DIR.
+Without folds.csv nobody knows which pictures a model was trained on, so such a folder is refused.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from __future__ import annotations
 import csv
 import dataclasses
 import inspect
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from methods import files
-from methods.base import method_class
-from methods.data.rated import RatedSet
+from methods.data.pictures import RatedPictures
 from methods.errors import InputError
 
 TABLE = "folds.csv"
@@ -37,6 +37,8 @@ def members(folder: str | Path, method: str) -> tuple[Path, ...]:
     Raises:
         FoldError: there are fewer than two, one is missing in between, or the method cannot take them.
     """
+    from methods.base import method_class
+
     kind = method_class(method)
     if not kind.needs_lmm and _STUDENT not in inspect.signature(kind).parameters:
         raise FoldError(f"{kind.title} has no model that could be trained without a part; leave --folds out.")
@@ -60,52 +62,50 @@ def members(folder: str | Path, method: str) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def dealt(pictures: RatedSet, folder: str | Path, count: int) -> RatedSet:
+def dealt(pictures: RatedPictures, folder: str | Path, count: int) -> RatedPictures:
     """The pictures with the fold that each was left out with.
 
     Args:
-        pictures: the whole set, in the order of its table.
-        folder: with folds.csv or without.
+        pictures: any part of the set.
+        folder: with folds.csv.
         count: of the folds.
 
     Raises:
-        FoldError: folds.csv does not say it for every picture, or the deal of training cannot be repeated.
+        FoldError: there is no folds.csv, or it does not say it for every picture.
     """
     table = Path(folder).expanduser() / TABLE
-    if table.is_file():
-        of = _read(table, count)
-        unknown = next((item.name for item in pictures.items if item.name not in of), None)
-        if unknown is not None:
-            raise FoldError(f"{table} does not say without which fold {unknown!r} was trained.")
-    else:
-        from methods.embedded.lmm.pipeline import fold_of
-
-        absent = next((item.name for item in pictures.items if not item.path), None)
-        if absent is not None:
-            raise FoldError(f"{absent!r} has no file, so the folds cannot be dealt as in training; write a {table} "
-                            "with the columns image and fold.")
-        of = {item.name: int(fold) for item, fold in zip(pictures.items, fold_of(len(pictures.items), count))}
-    return dataclasses.replace(pictures, items=tuple(dataclasses.replace(item, fold=of[item.name])
-                                                     for item in pictures.items))
+    if not table.is_file():
+        raise FoldError(f"{folder} holds no {TABLE}, so nobody knows which images each model was trained on; write one "
+                        "with the columns image and fold: the fold that each image was left out with.")
+    of = _read(table, count)
+    unknown = next((name for name in pictures.names if name not in of), None)
+    if unknown is not None:
+        raise FoldError(f"{table} does not say without which fold {unknown!r} was trained; add its line.")
+    return dataclasses.replace(pictures, pictures=tuple(dataclasses.replace(picture, fold=of[picture.name])
+                                                        for picture in pictures))
 
 
 def write(folder: str | Path, names: Sequence[str], folds: Sequence[int]) -> Path:
     """Writes folds.csv and returns its path."""
     path = Path(folder) / TABLE
-    with files.replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("image", "fold"))
-        writer.writerows(zip(names, map(int, folds), strict=True))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("image", "fold"))
+    writer.writerows(zip(names, map(int, folds), strict=True))
+    files.replace(path, text.getvalue().encode("utf-8", "surrogateescape"))
     return path
 
 
 def _read(table: Path, count: int) -> dict[str, int]:
-    with table.open(newline="", encoding="utf-8-sig") as file:
+    with table.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
         rows = list(csv.DictReader(file))
     try:
         of = {row["image"]: int(row["fold"]) for row in rows}
     except (KeyError, TypeError, ValueError):
         raise FoldError(f"{table} needs the columns image and fold, with a whole number in every row.") from None
+    if len(of) < len(rows):
+        raise FoldError(f"{table} names an image twice; keep the line with the fold that it was left out with.")
     strange = next((name for name, fold in of.items() if not 0 <= fold < count), None)
     if strange is not None:
         raise FoldError(f"{table} puts {strange!r} into fold {of[strange]}; there are folds 0 to {count - 1}.")

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from methods.iqarag.build import Labelled
+from methods.data import RatedPicture, RatedPictures
 from methods.iqarag.retrieval import bins_of
 from methods.kadid.distortions import DISTORTIONS, LEVELS, PLAIN_NAMES, distort, level_mos
 
@@ -100,22 +100,22 @@ def _does_something(name: str, level: int) -> bool:
     return bool((distort(noise, name, level, rng=0) != noise).any())
 
 
-def make_pictures(folder: Path) -> list[Labelled]:
+def make_pictures(folder: Path) -> RatedPictures:
     """Writes the pictures as WebP and returns them with their pseudo-MOS in [0, 1]."""
     folder.mkdir(parents=True, exist_ok=True)
-    items = []
+    pictures = []
     for source in SOURCES:
         path = folder / f"{source.name}.webp"
         photograph(source).save(path, quality=WEBP_QUALITY, method=6)
-        items.append(Labelled(path, pristine_mos(), f"{source.what}, undamaged"))
+        pictures.append(RatedPicture(f"{source.what}, undamaged", path, pristine_mos()))
     for source, name, level, mos in recipes():
         plain = PLAIN_NAMES[name]
         path = folder / f"{source.name}-{plain.replace(' ', '-')}-{level}.webp"
         # The seed follows from the file's name, so one more recipe leaves the other pictures as they were.
         pixels = distort(np.asarray(photograph(source)), name, level, rng=zlib.crc32(path.name.encode()))
         Image.fromarray(pixels).save(path, quality=WEBP_QUALITY, method=6)
-        items.append(Labelled(path, mos, f"{source.what}, {plain}, level {level} of 5"))
-    return items
+        pictures.append(RatedPicture(f"{source.what}, {plain}, level {level} of 5", path, mos))
+    return RatedPictures(tuple(pictures), 0, 1)
 
 
 def sources_page() -> str:

@@ -25,13 +25,13 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from methods.agreement import metrics as stats
-from methods.data.opinions import Opinions, read_opinions
+from methods.data import RatedPictures, deal_folds, folds, read_table
 from methods.images import decode
 from methods.kadid.distortions import DISTORTIONS, LEVELS, distort, level_mos
 from methods.leaf.backbones import TowerBackbone
 from methods.leaf.heads import Contrasts, Head, fit_ridge
 from methods.leaf.shell import tell
-from methods.leaf.student import EMBEDDED, Student, fold_of
+from methods.leaf.student import EMBEDDED, Student
 
 TAPS, NARROW = (3, 10, 11, 12, 13, 14), (11, 12, 13, 14)
 """Lite0's blocks whose wide and narrow maps are looked at. The four with 192 channels know most of what is wrong with
@@ -79,9 +79,9 @@ class Material:
         return replace(fitted, left_out=fitted.left_out[:count]).linked(mos), fitted.penalty
 
 
-def material(backbone: TowerBackbone, opinions: Opinions) -> Material:
+def material(backbone: TowerBackbone, opinions: RatedPictures) -> Material:
     """Features of all pictures, their mirror images and their damaged copies."""
-    pictures = [decode(path).image for path in opinions.images]
+    pictures = [decode(path).image for path in opinions.paths]
     rng = np.random.default_rng(0)
     levels = rng.integers(LEVELS[0], LEVELS[-1] + 1, size=(len(pictures), len(DAMAGES)))
     most = max(level_mos(name, level) for name in DISTORTIONS for level in LEVELS)
@@ -101,7 +101,7 @@ def cross_validate(data: Material, repeats: int = REPEATS) -> np.ndarray:
     """Predictions of left-out pictures, float64 [repeats, n]."""
     predicted = np.empty((repeats, len(data.mos)))
     for repeat in range(repeats):
-        fold = fold_of(len(data.mos), FOLDS, repeat)
+        fold = deal_folds(len(data.mos), FOLDS, repeat)
         for index in range(FOLDS):
             head, _ = data.fit(np.flatnonzero(fold != index))
             predicted[repeat, fold == index] = head(data.shown[0, fold == index])
@@ -118,13 +118,13 @@ def measured(predicted: np.ndarray, mos: np.ndarray) -> dict[str, Any]:
             for name in rows[0]}
 
 
-def train(weights: Path, opinions: Opinions, folds: Path | None = None) -> Student:
+def train(weights: Path, opinions: RatedPictures, fold_folder: Path | None = None) -> Student:
     """The embedded student from published ImageNet weights and rated pictures.
 
     Args:
         weights: EfficientNet-Lite0's state dict.
         opinions: the rated pictures.
-        folds: where to save one student a fold, each trained without that fold's pictures; None saves none.
+        fold_folder: where to save one student a fold, each trained without that fold's pictures; None saves none.
     """
     import torch
 
@@ -137,8 +137,8 @@ def train(weights: Path, opinions: Opinions, folds: Path | None = None) -> Stude
     backbone = TowerBackbone(tower, TAPS, NARROW)
     data, mos = material(backbone, opinions), opinions.mos01
     predicted = cross_validate(data)
-    if folds is not None:
-        save_folds(folds, backbone, data, opinions)
+    if fold_folder is not None:
+        save_folds(fold_folder, backbone, data, opinions)
     head, penalty = data.fit(np.arange(len(mos)))
     card = {
         "name": "embedded",
@@ -166,12 +166,10 @@ def train(weights: Path, opinions: Opinions, folds: Path | None = None) -> Stude
     return Student(backbone, head, card)
 
 
-def save_folds(folder: Path, backbone: TowerBackbone, data: Material, opinions: Opinions) -> None:
+def save_folds(folder: Path, backbone: TowerBackbone, data: Material, opinions: RatedPictures) -> None:
     """Writes fold-0/student, fold-1/student ... and folds.csv, as `leaderboard.runs.folds` reads them."""
-    from methods.data import folds
-
     count = len(opinions)
-    fold = fold_of(count, FOLDS, 0)
+    fold = deal_folds(count, FOLDS, 0)
     for index in range(FOLDS):
         rows = np.flatnonzero(fold != index)
         head, penalty = data.fit(rows)
@@ -189,7 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=EMBEDDED, help="where to save the student")
     parser.add_argument("--folds", type=Path, metavar="DIR", help="where to save the students of a cross-validation")
     chosen = parser.parse_args(arguments)
-    opinions = read_opinions(chosen.mos, chosen.images, minimum=50)
+    opinions = read_table(chosen.mos, chosen.images, minimum=50)
     student = train(chosen.weights, opinions, chosen.folds)
     student.save(chosen.out)
     print(json.dumps(student.card["measured"], indent=2))

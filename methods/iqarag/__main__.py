@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from methods.errors import suggestion
+from methods.errors import InputError
 from methods.iqarag.encoders import CATALOGUE, ENCODERS, OWN, STUDENT
 
 EXPERIMENTS = ("ratios", "combined", "cross", "encoders", "references")
@@ -42,12 +42,14 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--dataset", help="instead: a dataset as it is distributed, for example koniq-10k")
     build.add_argument("--root", type=Path, help="the folder that the dataset was unpacked to")
     build.add_argument("--out", type=Path, required=True, help="folder of the set")
-    build.add_argument("--range", nargs=2, type=float, metavar=("LOW", "HIGH"), help="of the scores; else guessed")
-    direction = build.add_mutually_exclusive_group()
-    direction.add_argument("--lower-is-better", action="store_true", default=None, help="the scores are DMOS")
-    direction.add_argument("--higher-is-better", action="store_false", dest="lower_is_better")
-    build.add_argument("--image-column", help="header of the column of names; else guessed")
-    build.add_argument("--score-column", help="header of the column of scores; else guessed")
+    build.add_argument("--split", default="all", metavar="NAME", help="part of the dataset (default all)")
+    build.add_argument("--scale", nargs=2, type=float, metavar=("LOW", "HIGH"),
+                       help="lowest and highest possible opinion; by default the usual scale that holds all of them")
+    build.add_argument("--lower-is-better", action=argparse.BooleanOptionalAction, default=None,
+                       help="the table holds DMOS; by default a column of that name says so")
+    build.add_argument("--name-column", metavar="NAME", help="column of the images' names, by title or number")
+    build.add_argument("--mos-column", metavar="NAME", help="column of the opinions, likewise")
+    build.add_argument("--allow-missing", action="store_true", help="go on where images of the table are not there")
     build.add_argument("--copy", action="store_true", help="store the pictures in the set, so that it can be moved")
     build.add_argument("--restart", action="store_true", help="forget an unfinished build")
     build.add_argument("--title", default="", help="what to call the set")
@@ -112,14 +114,16 @@ def _encoder(options: argparse.Namespace):
 
 
 def _build(options: argparse.Namespace) -> int:
-    from methods.iqarag.build import Problem, build
+    from methods.data import LAYOUTS
+    from methods.iqarag.build import build, unrated
 
-    items, scale, title, notes, listed = _labelled(options)
-    for note in notes:
+    pictures = _rated(options)
+    for note in pictures.notes:
         print(note, file=sys.stderr)
-    built = build(items, options.out, _encoder(options), scale, title=options.title or title,
-                  problems=[*(Problem(options.out.name, note) for note in notes), *listed],
-                  copy_images=options.copy, restart=options.restart, progress=_Progress())
+    problems = [] if options.dataset else unrated(options.images, pictures)
+    title = options.title or (LAYOUTS[options.dataset].title if options.dataset else "")
+    built = build(pictures, options.out, _encoder(options), title=title, problems=problems, copy_images=options.copy,
+                  restart=options.restart, progress=_Progress())
     for problem in built.problems[:20]:
         print(f"left out: {problem.image}: {problem.reason}", file=sys.stderr)
     if len(built.problems) > 20:
@@ -128,32 +132,19 @@ def _build(options: argparse.Namespace) -> int:
     return 0
 
 
-def _labelled(options: argparse.Namespace):
-    """Pictures with scores, their scale, a title, notes to print, and pictures left out, from either kind of source."""
-    from methods.iqarag.build import Labelled, Problem, unlabelled
-    from methods.iqarag.reference_set import Scale
+def _rated(options: argparse.Namespace):
+    """Rated pictures from either kind of source."""
+    from methods.data import read_dataset, read_table
 
     if options.dataset:
-        from methods.data.datasets import LAYOUTS, read_dataset
-
-        if options.dataset not in LAYOUTS:
-            raise ValueError(f"There is no dataset {options.dataset!r}{suggestion(options.dataset, LAYOUTS)}")
         if options.root is None:
-            raise ValueError("Say with --root which folder the dataset was unpacked to.")
-        found = read_dataset(options.dataset, options.root)
-        items = [Labelled(item.path, item.score, item.name) for item in found.items]
-        missing = [Problem(name, "There is no such picture.") for name in found.missing]
-        return items, Scale(found.low, found.high, found.higher_is_better), found.title, [], missing
+            raise InputError("Say with --root which folder the dataset was unpacked to.")
+        return read_dataset(options.dataset, options.root, options.split, allow_missing=options.allow_missing)
     if options.images is None or options.scores is None:
-        raise ValueError("Give --images and --scores, or --dataset and --root.")
-    from methods.data.opinions import read_opinions
-
-    read = read_opinions(options.scores, options.images, scale=tuple(options.range) if options.range else None,
-                         lower_is_better=options.lower_is_better, image_column=options.image_column,
-                         score_column=options.score_column, minimum=1, allow_constant=True)
-    items = [Labelled(path, float(mos), name) for path, name, mos in zip(read.images, read.names, read.mos)]
-    scale = Scale(*read.scale, not read.lower_is_better)
-    return items, scale, "", list(read.notes), unlabelled(options.images, items)
+        raise InputError("Give --images and --scores, or --dataset and --root.")
+    return read_table(options.scores, options.images, scale=tuple(options.scale) if options.scale else None,
+                      lower_is_better=options.lower_is_better, name_column=options.name_column,
+                      mos_column=options.mos_column, allow_missing=options.allow_missing, allow_constant=True)
 
 
 def _encode(options: argparse.Namespace) -> int:
@@ -174,18 +165,17 @@ def _ship(options: argparse.Namespace) -> int:
     from methods.embedded import reference_set as shipped
     from methods.iqarag import shelf
     from methods.iqarag.build import build
-    from methods.iqarag.reference_set import Scale
 
     out = options.out or shelf.SHIPPED_FOLDER
     with tempfile.TemporaryDirectory() as scratch:
-        items = shipped.make_pictures(Path(scratch) / "pictures")
+        pictures = shipped.make_pictures(Path(scratch) / "pictures")
         work = Path(scratch) / "set"
-        build(items, work, _encoder(options), Scale(), title=shipped.TITLE, copy_images=True, progress=_Progress())
+        build(pictures, work, _encoder(options), title=shipped.TITLE, copy_images=True, progress=_Progress())
         (work / "SOURCES.md").write_text(shipped.sources_page(), encoding="utf-8")
         (work / "problems.csv").unlink()
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(work, out)
-    print(f"{len(items)} references in {out}")
+    print(f"{len(pictures)} references in {out}")
     return 0
 
 

@@ -9,32 +9,25 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL.Image import Image
 
 from methods import files
-from methods.images import PICTURE_SUFFIXES, ImageError, decode
+from methods.data import RatedPicture, RatedPictures, find_images
+from methods.errors import InputError
+from methods.images import ImageError, decode
 from methods.iqarag import index as indices
 from methods.iqarag.encoders import Encoder
-from methods.iqarag.reference_set import Progress, ReferenceSet, Scale, content_hash
+from methods.iqarag.reference_set import Progress, ReferenceSet, content_hash
 
 PROBLEMS = "problems.csv"
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """A picture file and its opinion score as it was published."""
-
-    path: Path
-    score: float
-    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,10 +47,9 @@ class Built:
 
 
 def build(
-    items: Sequence[Labelled],
+    pictures: RatedPictures,
     out: Path | str,
     encoder: Encoder,
-    scale: Scale,
     *,
     title: str = "",
     problems: Sequence[Problem] = (),
@@ -69,15 +61,14 @@ def build(
 ) -> Built:
     """A reference set in the folder `out`, from as many of the pictures as can be used.
 
-    A picture that is broken, has no usable score, or has the same pixels as an earlier one is listed, with the
-    reason, in the result and in `problems.csv`, and does not end the build. Killed and called again with the same
+    A picture that is not there, is broken, or has the same pixels as an earlier one is listed, with the reason, in the
+    result and in `problems.csv`, and does not end the build. Killed and called again with the same
     arguments, the build goes on after the last finished batch.
 
     Args:
-        items: pictures with their scores as published.
+        pictures: with their opinions.
         out: the set's folder; a set that is already there is replaced when the new one is complete.
         encoder: makes the features.
-        scale: of the scores.
         title: what to call the set; by default the folder's name.
         problems: what the caller already had to leave out; listed with the rest.
         copy_images: store the pictures in the set, so that it can be moved.
@@ -87,71 +78,69 @@ def build(
         about: more to keep in the set's manifest.
 
     Raises:
-        ValueError: no picture could be used, or an unfinished build of other pictures is in the way.
+        InputError: no picture could be used, or an unfinished build of other pictures is in the way.
     """
     out = Path(out)
     work = out.with_name(f"{out.name}.building")
     if restart:
         shutil.rmtree(work, ignore_errors=True)
-    journal = _Journal(work, _plan(items, encoder, scale))
-    seen = {row["content"]: items[row["number"]].path for row in journal.rows if not row["problem"]}
+    journal = _Journal(work, _plan(pictures, encoder))
+    known = {row["content"]: pictures[row["number"]].name for row in journal.rows if not row["problem"]}
     if progress:
-        progress(len(journal.rows), len(items))
-    for start in range(len(journal.rows), len(items), batch):
-        rows, pictures = [], []
-        for number in range(start, min(start + batch, len(items))):
-            row, picture = _examined(number, items[number], scale, seen)
+        progress(len(journal.rows), len(pictures))
+    for start in range(len(journal.rows), len(pictures), batch):
+        rows, images = [], []
+        for number in range(start, min(start + batch, len(pictures))):
+            row, image = _examined(number, pictures, known)
             rows.append(row)
-            if picture is not None:
-                seen[row["content"]] = items[number].path
-                pictures.append(picture)
-        journal.append(rows, encoder.embed(pictures) if pictures else None)
+            if image is not None:
+                known[row["content"]] = pictures[number].name
+                images.append(image)
+        journal.append(rows, encoder.embed(images) if images else None)
         if progress:
-            progress(min(start + batch, len(items)), len(items))
-    listed = [*problems, *(Problem(_name(items[row["number"]]), row["problem"])
+            progress(min(start + batch, len(pictures)), len(pictures))
+    listed = [*problems, *(Problem(pictures[row["number"]].name, row["problem"])
                            for row in journal.rows if row["problem"])]
-    about = {**(about or {}), "title": title or out.name, "scale": str(scale)}
-    references = _assembled(items, journal, encoder, about, listed)
+    better = "lower" if pictures.lower_is_better else "higher"
+    about = {**(about or {}), "title": title or out.name,
+             "scale": f"{pictures.low:g} to {pictures.high:g}, {better} is better"}
+    references = _assembled(pictures, journal, encoder, about, listed)
     references.save(out, copy_images=copy_images)
     _write_problems(listed, out)
     journal.remove()
     return Built(ReferenceSet.load(out), tuple(listed))
 
 
-def unlabelled(folder: Path, items: Sequence[Labelled]) -> list[Problem]:
-    """The pictures below a folder that no score names."""
-    named = {item.path.resolve() for item in items}
-    return [
-        Problem(path.relative_to(folder).as_posix(), "It has no score.")
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file() and path.resolve() not in named
-    ]
+def unrated(folder: Path, pictures: Sequence[RatedPicture]) -> list[Problem]:
+    """The images below a folder that no opinion names."""
+    named = {picture.path.resolve() for picture in pictures if picture.path is not None}
+    return [Problem(path.relative_to(folder).as_posix(), "It has no score.") for path in find_images(folder)
+            if path.resolve() not in named]
 
 
-def _examined(number: int, item: Labelled, scale: Scale, seen: dict[str, Path]):
-    """The journal's row for a picture, and the picture itself if it can be used."""
-    row: dict[str, Any] = {"number": number, "problem": "", "mos": None, "content": ""}
-    if not math.isfinite(item.score):
-        row["problem"] = "It has no score."
+def _examined(number: int, pictures: RatedPictures, known: Mapping[str, str]) -> tuple[dict[str, Any], Image | None]:
+    """The journal's row for a picture, and its pixels if it can be used."""
+    picture = pictures[number]
+    row: dict[str, Any] = {"number": number, "problem": "", "mos": pictures.rescale(picture.mos), "content": ""}
+    if picture.path is None:
+        row["problem"] = "There is no such image."
         return row, None
     try:
-        row["mos"] = scale.to01(item.score)
-        picture = decode(item.path).image
-    except (ValueError, ImageError) as error:
-        reason = str(error)
-        row["problem"] = f"{reason[:1].upper()}{reason[1:].rstrip('.')}."
+        image = decode(picture.path).image
+    except ImageError as error:
+        row["problem"] = str(error)
         return row, None
-    row["content"] = content_hash(picture)
-    if row["content"] in seen:
-        row["problem"] = f"It has the same pixels as {seen[row['content']].name}."
+    row["content"] = content_hash(image)
+    if row["content"] in known:
+        row["problem"] = f"It has the same pixels as {known[row['content']]}."
         return row, None
-    return row, picture
+    return row, image
 
 
-def _plan(items: Sequence[Labelled], encoder: Encoder, scale: Scale) -> str:
-    parts = [encoder.name, encoder.revision, str(scale)]
-    for item in items:
-        parts += [str(item.path.resolve()), repr(float(item.score)), item.name]
+def _plan(pictures: RatedPictures, encoder: Encoder) -> str:
+    parts = [encoder.name, encoder.revision, repr((pictures.low, pictures.high))]
+    for picture in pictures:
+        parts += [str(picture.path and picture.path.resolve()), repr(picture.mos), picture.name]
     return files.hash_parts(parts)
 
 
@@ -165,7 +154,7 @@ class _Journal:
             folder / name for name in ("plan.json", "batches.jsonl", "features.f32"))
         if self._plan.exists():
             if self._plan.read_text() != plan:
-                raise ValueError(f"{folder} holds an unfinished build with other pictures, scores or encoder; finish "
+                raise InputError(f"{folder} holds an unfinished build with other pictures, scores or encoder; finish "
                                  f"that one, or start afresh with restart (--restart).")
         else:
             # A kill between the folder and its plan leaves nothing of value behind.
@@ -189,7 +178,7 @@ class _Journal:
     def append(self, rows: list[dict[str, Any]], features: np.ndarray | None) -> None:
         if features is not None:
             if not np.isfinite(features).all():
-                raise ValueError("The encoder gave NaN or infinity for a picture; its features cannot be searched.")
+                raise InputError("The encoder gave NaN or infinity for a picture; its features cannot be searched.")
             self.width = features.shape[1]
             files.append(self._features, np.ascontiguousarray(features, dtype=np.float32).tobytes())
         files.append(self._batches, json.dumps({"width": self.width, "rows": rows}).encode() + b"\n")
@@ -202,24 +191,21 @@ class _Journal:
         shutil.rmtree(self.folder)
 
 
-def _assembled(items, journal: _Journal, encoder: Encoder, about: dict[str, Any], listed) -> ReferenceSet:
+def _assembled(pictures: RatedPictures, journal: _Journal, encoder: Encoder, about: dict[str, Any],
+               listed: Sequence[Problem]) -> ReferenceSet:
     good = [row for row in journal.rows if not row["problem"]]
     if not good:
         first = f" The first problem: {listed[0].image}: {listed[0].reason}" if listed else ""
         journal.remove()
-        raise ValueError(f"None of the {len(items)} pictures can be used as a reference.{first}")
+        raise InputError(f"None of the {len(pictures)} pictures can be used as a reference.{first}")
     features = np.array(journal.features())
-    chosen = [items[row["number"]] for row in good]
+    chosen = pictures.subset([row["number"] for row in good])
     return ReferenceSet(
-        [item.path for item in chosen], [row["mos"] for row in good], features, encoder.name,
-        revision=encoder.revision, names=[_name(item) for item in chosen], contents=[row["content"] for row in good],
+        list(chosen.paths), [row["mos"] for row in good], features, encoder.name, revision=encoder.revision,
+        names=chosen.names, contents=[row["content"] for row in good],
         codes=indices.compressed_index(features) if indices.is_large(*features.shape) else None,
         about={**about, "left_out": len(listed)},
     )
-
-
-def _name(item: Labelled) -> str:
-    return item.name or item.path.name
 
 
 def _write_problems(problems: Sequence[Problem], out: Path) -> None:

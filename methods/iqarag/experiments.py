@@ -10,7 +10,6 @@ import csv
 import dataclasses
 import io
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +18,21 @@ from typing import Any
 import numpy as np
 
 from methods import files
-from methods.data.datasets import Dataset, Item, LayoutError, detect, read_dataset
-from methods.iqarag.build import Labelled, build
+from methods.data import (
+    LAYOUTS,
+    DatasetError,
+    RatedPicture,
+    RatedPictures,
+    deal_parts,
+    detect,
+    read_dataset,
+    read_table,
+)
+from methods.errors import InputError
+from methods.iqarag.build import build
 from methods.iqarag.encoders import ENCODERS, OWN, load_encoder
 from methods.iqarag.method import IQARAG
-from methods.iqarag.reference_set import MANIFEST, ReferenceSet, Scale
+from methods.iqarag.reference_set import MANIFEST, ReferenceSet
 from methods.lmm.base import LMM
 
 RATIOS = ("1:9", "1:4", "3:7")
@@ -80,27 +89,23 @@ class Run:
     tell: Told = print
 
 
-def find_data(spec: str) -> Dataset:
+def find_data(spec: str) -> RatedPictures:
     """A dataset by "slug=folder", or by its folder alone: a known layout, or pictures with a `scores.csv`.
 
     Raises:
-        LayoutError: nothing of that kind is there.
+        DatasetError: nothing of that kind is there.
     """
     slug, equals, folder = spec.partition("=")
     if equals:
         return read_dataset(slug, folder)
     root = Path(spec).expanduser()
     if not root.is_dir():
-        raise LayoutError(f"There is no folder {root}.")
+        raise DatasetError(f"There is no folder {root}; give the one that the dataset was unpacked to.")
     if (root / "scores.csv").is_file():
-        from methods.data.opinions import read_opinions
-
-        read = read_opinions(root / "scores.csv", root)
-        items = tuple(Item(path, name, float(mos)) for path, name, mos in zip(read.images, read.names, read.mos))
-        return Dataset(root.name, root.name, items, *read.scale, not read.lower_is_better)
+        return read_table(root / "scores.csv", root)
     found = detect(root)
     if found is None:
-        raise LayoutError(f"{root} is no dataset that is known here and holds no scores.csv (image,mos); "
+        raise DatasetError(f"{root} is no dataset that is known here and holds no scores.csv (image,mos); "
                           f"name the dataset as slug=folder.")
     return read_dataset(found, root)
 
@@ -122,79 +127,70 @@ def split(count: int, ratio: str, seed: int, groups: Sequence[str] | None = None
     except ValueError:
         references = tests = 0.0
     if not (references > 0 and tests > 0):
-        raise ValueError(f"A ratio is two positive numbers, references:tests, such as 3:7; got {ratio!r}.")
-    names = [group or f"#{number}" for number, group in enumerate(groups or [""] * count)]
-    units = sorted(set(names))
-    order = np.random.default_rng(seed).permutation(len(units))
-    wanted, taken = round(count * references / (references + tests)), set()
-    members, size = Counter(names), 0
-    for place in order:
-        if size >= wanted:
-            break
-        taken.add(units[place])
-        size += members[units[place]]
-    chosen = [number for number, name in enumerate(names) if name in taken]
-    rest = [number for number, name in enumerate(names) if name not in taken]
-    if not chosen or not rest:
-        raise ValueError(f"{count} pictures cannot be split {ratio}; one side would be empty.")
-    return chosen, rest
+        raise InputError(f"A ratio is two positive numbers, references:tests, such as 3:7; got {ratio!r}.")
+    if not 0 < round(count * references / (references + tests)) < count:
+        raise InputError(f"{count} pictures cannot be split {ratio}; one side would be empty.")
+    side = deal_parts(groups or [""] * count, (references, tests), seed)
+    return np.flatnonzero(side == 0).tolist(), np.flatnonzero(side == 1).tolist()
 
 
-def ratios(run: Run, data: Sequence[Dataset], wanted: Sequence[str] = RATIOS) -> list[Part]:
+def ratios(run: Run, data: Sequence[RatedPictures], wanted: Sequence[str] = RATIOS) -> list[Part]:
     """Table I: references and tests from the same dataset, in several ratios."""
     parts = []
     for dataset in data:
         everything = _encoded(run, dataset)
         for ratio in wanted:
             chosen, rest = _split(run, dataset, everything, ratio)
-            parts.append(Part(f"{dataset.slug}-{ratio.replace(':', 'to')}", everything, rest,
+            parts.append(Part(f"{dataset.dataset}-{ratio.replace(':', 'to')}", everything, rest,
                               {"with": (everything.subset(chosen), {})}))
     return parts
 
 
-def combined(run: Run, data: Sequence[Dataset], wanted: Sequence[str] = RATIOS) -> list[Part]:
+def combined(run: Run, data: Sequence[RatedPictures], wanted: Sequence[str] = RATIOS) -> list[Part]:
     """Table I, last column: all datasets as one, MOS rescaled to [0, 1]."""
     # Names repeat between datasets, so they get the dataset's in front.
-    items = tuple(
-        Item(item.path, f"{dataset.slug}/{item.name}", float(mos), group=item.group and f"{dataset.slug}/{item.group}")
-        for dataset in data for item, mos in zip(dataset.items, dataset.mos01))
-    return ratios(run, [Dataset("combined", "combined", items, 0.0, 1.0, True)], wanted)
+    pictures = tuple(
+        RatedPicture(f"{dataset.dataset}/{picture.name}", picture.path, dataset.rescale(picture.mos),
+                     group=picture.group and f"{dataset.dataset}/{picture.group}")
+        for dataset in data for picture in dataset)
+    return ratios(run, [RatedPictures(pictures, 0, 1, "combined")], wanted)
 
 
-def cross(run: Run, data: Sequence[Dataset]) -> list[Part]:
+def cross(run: Run, data: Sequence[RatedPictures]) -> list[Part]:
     """Table II: the first dataset gives all references, the others are tested."""
     if len(data) < 2:
-        raise ValueError("Give at least two datasets: the first holds the references, the others are tested.")
+        raise InputError("Give at least two datasets: the first holds the references, the others are tested.")
     references = _encoded(run, data[0])
     parts = []
     for dataset in data[1:]:
         tests = _encoded(run, dataset)
         named = range(len(tests)) if run.tests is None else sorted(_named(run, dataset, tests))
-        parts.append(Part(f"{dataset.slug}-from-{data[0].slug}", tests, _limited(run, named),
+        parts.append(Part(f"{dataset.dataset}-from-{data[0].dataset}", tests, _limited(run, named),
                           {"with": (references, {})}))
     return parts
 
 
-def encoders(run: Run, data: Sequence[Dataset], ratio: str = "3:7", wanted: Sequence[str] = ENCODERS) -> list[Part]:
+def encoders(run: Run, data: Sequence[RatedPictures], ratio: str = "3:7",
+             wanted: Sequence[str] = ENCODERS) -> list[Part]:
     """Table III: the same split, searched with several vision encoders."""
     parts = []
     for dataset in data:
         sets = {name: _encoded(run, dataset, name) for name in wanted}
         first = next(iter(sets.values()))
         chosen, rest = _split(run, dataset, first, ratio)
-        parts.append(Part(f"{dataset.slug}-encoders", first, rest, {
+        parts.append(Part(f"{dataset.dataset}-encoders", first, rest, {
             name: (references.subset(chosen), {"encoder": name}) for name, references in sets.items()}))
     return parts
 
 
-def references(run: Run, data: Sequence[Dataset], ratio: str = "3:7") -> list[Part]:
+def references(run: Run, data: Sequence[RatedPictures], ratio: str = "3:7") -> list[Part]:
     """Table IV: at most P references, P from 1 to 5. Which of the five stay is not printed; here the nearest do."""
     parts = []
     for dataset in data:
         everything = _encoded(run, dataset)
         chosen, rest = _split(run, dataset, everything, ratio)
         subset = everything.subset(chosen)
-        parts.append(Part(f"{dataset.slug}-references", everything, rest,
+        parts.append(Part(f"{dataset.dataset}-references", everything, rest,
                           {f"P={count}": (subset, {"P": count}) for count in range(1, 6)}))
     return parts
 
@@ -248,11 +244,11 @@ def pooled(files: Sequence[Path], samples: int = 1000) -> list[dict[str, Any]]:
         with path.open(newline="", encoding="utf-8") as file:
             columns = next(csv.reader(file), [])
         if predictions and columns != list(predictions[0]):
-            raise ValueError(f"{path} holds other conditions than {files[0]}.")
+            raise InputError(f"{path} holds other conditions than {files[0]}.")
         predictions += _read(path, columns)
     names = [row["image"] for row in predictions]
     if not names or len(set(names)) != len(names):
-        raise ValueError("Pooled predictions need every picture once; a picture is there twice, or none is.")
+        raise InputError("Pooled predictions need every picture once; a picture is there twice, or none is.")
     return measured(files[0].stem, predictions, samples)
 
 
@@ -268,38 +264,36 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _encoded(run: Run, dataset: Dataset, encoder: str = OWN) -> ReferenceSet:
+def _encoded(run: Run, dataset: RatedPictures, encoder: str = OWN) -> ReferenceSet:
     """The whole dataset with features, built once per dataset, encoder and weights."""
     made = load_encoder(encoder, run.lmm)
-    folder = run.out / "sets" / f"{dataset.slug}-{encoder}"
+    folder = run.out / "sets" / f"{dataset.dataset}-{encoder}"
     if (folder / MANIFEST).is_file():
         ready = ReferenceSet.load(folder)
         if ready.revision == made.revision and len(ready) + ready.about["left_out"] == len(dataset):
             return ready
-    run.tell(f"Encoding {len(dataset)} pictures of {dataset.title} with {encoder}.")
-    items = [Labelled(item.path, item.score, item.name) for item in dataset.items]
-    scale = Scale(dataset.low, dataset.high, dataset.higher_is_better)
+    run.tell(f"Encoding {len(dataset)} pictures of {_title(dataset)} with {encoder}.")
 
     def progress(done: int, total: int) -> None:
         if done == total or done % 80 < 8:  # a build reports every eight pictures
             run.tell(f"{done} of {total} pictures encoded.")
 
-    built = build(items, folder, made, scale, title=dataset.title, progress=progress)
+    built = build(dataset, folder, made, title=_title(dataset), progress=progress)
     if built.problems:
-        run.tell(f"{len(built.problems)} pictures of {dataset.title} cannot be used; see {folder / 'problems.csv'}.")
+        run.tell(f"{len(built.problems)} pictures of {_title(dataset)} cannot be used; see {folder / 'problems.csv'}.")
     return built.references
 
 
-def _split(run: Run, dataset: Dataset, everything: ReferenceSet, ratio: str) -> tuple[list[int], tuple[int, ...]]:
+def _split(run: Run, dataset: RatedPictures, everything: ReferenceSet, ratio: str) -> tuple[list[int], tuple[int, ...]]:
     groups = None
     if run.by_content:
-        known = {item.name: item.group for item in dataset.items}
+        known = {picture.name: picture.group for picture in dataset}
         groups = [known[name] for name in everything.names]
     chosen, rest = split(len(everything), ratio, run.seed, groups)
     if run.tests is not None:
         named = _named(run, dataset, everything)
         if len(named) == len(everything):
-            raise ValueError(f"All {len(everything)} pictures of {dataset.title} are named as tests; name some, "
+            raise InputError(f"All {len(everything)} pictures of {_title(dataset)} are named as tests; name some, "
                              "but not all.")
         # The split's own references first, so that they are the same for every list of tests but for those in it.
         wanted = len(chosen)
@@ -308,13 +302,18 @@ def _split(run: Run, dataset: Dataset, everything: ReferenceSet, ratio: str) -> 
     return chosen, _limited(run, rest)
 
 
-def _named(run: Run, dataset: Dataset, everything: ReferenceSet) -> set[int]:
+def _named(run: Run, dataset: RatedPictures, everything: ReferenceSet) -> set[int]:
     """Numbers of the pictures that may be tested."""
     named = {number for number, name in enumerate(everything.names) if name in run.tests}
     if not named:
-        raise ValueError(f"None of the {len(everything)} pictures of {dataset.title} is named as a test; the names are "
-                         f"those of its score list, such as {everything.names[0]}.")
+        raise InputError(f"None of the {len(everything)} pictures of {_title(dataset)} is named as a test; the names "
+                         f"are those of its score list, such as {everything.names[0]}.")
     return named
+
+
+def _title(dataset: RatedPictures) -> str:
+    layout = LAYOUTS.get(dataset.dataset)
+    return layout.title if layout else dataset.dataset
 
 
 def _limited(run: Run, tests: Sequence[int]) -> tuple[int, ...]:
@@ -354,7 +353,7 @@ def _read(path: Path, columns: list[str]) -> list[dict[str, Any]]:
     content = files.recover(path)
     reader = csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""))
     if content and reader.fieldnames != columns:
-        raise ValueError(f"{path} holds other conditions ({', '.join(reader.fieldnames or [])}); use another --out.")
+        raise InputError(f"{path} holds other conditions ({', '.join(reader.fieldnames or [])}); use another --out.")
     return [{key: value if key == "image" else float(value) for key, value in row.items()} for row in reader]
 
 

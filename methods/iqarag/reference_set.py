@@ -52,35 +52,6 @@ class Neighbours:
     itself: bool = False
 
 
-@dataclass(frozen=True)
-class Scale:
-    """An opinion score's scale: which values it can take, and which end is the better one."""
-
-    low: float = 0.0
-    high: float = 1.0
-    higher_is_better: bool = True
-
-    def __post_init__(self) -> None:
-        if not (np.isfinite([self.low, self.high]).all() and self.low < self.high):
-            raise ValueError(f"An opinion scale runs from a low to a higher number; got {self.low} to {self.high}.")
-
-    def to01(self, score: float) -> float:
-        """The score as MOS in [0, 1], higher is better.
-
-        Raises:
-            ValueError: it is not a number on this scale.
-        """
-        span = self.high - self.low
-        value = (score - self.low) / span
-        if not -1e-6 <= value <= 1 + 1e-6:  # NaN fails too
-            raise ValueError(f"the score {score:g} is outside the scale {self.low:g} to {self.high:g}")
-        value = min(max(value, 0.0), 1.0)
-        return value if self.higher_is_better else 1.0 - value
-
-    def __str__(self) -> str:
-        return f"{self.low:g} to {self.high:g}, {'higher' if self.higher_is_better else 'lower'} is better"
-
-
 def content_hash(image: Image.Image) -> str:
     """32 hexadecimal digits that follow from the pixels alone, so that a renamed or re-saved copy is recognised."""
     return files.hash_joined((f"{image.width}x{image.height}", image.convert("RGB").tobytes()))[:32]

@@ -14,8 +14,9 @@ import csv
 import sys
 from pathlib import Path
 
+from methods.data import direction_question, find_images
 from methods.leaf import held_out, label, train
-from methods.leaf.shell import DONE, SOME_FAILED, pictures_in, plainly, tell
+from methods.leaf.shell import DONE, SOME_FAILED, plainly, tell
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,17 +44,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _calibrate(chosen: argparse.Namespace) -> int:
-    from methods.data.opinions import direction_warning
     from methods.leaf.ratings import read_ratings
     from methods.leaf.student import EMBEDDED, Student
 
-    opinions = read_ratings(chosen.mos, chosen.images, scale=tuple(chosen.scale) if chosen.scale else None,
-                            lower_is_better=chosen.lower_is_better)
-    student = Student.load(chosen.student or EMBEDDED)
-    features = student.features(opinions.images, lambda done, total: tell("Features", done, total))
-    warning = direction_warning(opinions.mos01, student.predict(features=features))
-    for note in (*opinions.notes, *([warning] if warning else [])):
+    opinions = read_ratings(chosen.mos, chosen.images, **train.rating_options(chosen))
+    for note in opinions.notes:
         print(note, file=sys.stderr)
+    student = Student.load(chosen.student or EMBEDDED)
+    features = student.features(opinions.paths, lambda done, total: tell("Features", done, total))
+    question = direction_question(opinions.mos01, student.predict(features=features),
+                                  lower_is_better=opinions.lower_is_better)
+    if question:
+        print(question, file=sys.stderr)
     student.calibrate(None, opinions.mos01, features=features, scale=(0.0, 1.0))
     student.card |= {"scale": list(opinions.scale), "name": chosen.out.name}
     train.print_calibration(student)
@@ -66,7 +68,7 @@ def _predict(chosen: argparse.Namespace) -> int:
     from methods.leaf.student import EMBEDDED, Student
 
     student = Student.load(chosen.student or EMBEDDED)
-    paths = [path for given in chosen.paths for path in (pictures_in(given) if given.is_dir() else [given])]
+    paths = [path for given in chosen.paths for path in (find_images(given) if given.is_dir() else [given])]
     if not paths:
         raise ValueError(f"There are no pictures in {chosen.paths[0]}; give pictures or folders that hold some.")
     writer = csv.writer(sys.stdout)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from methods.data.opinions import read_opinions
+from methods.data import folds, read_table
+from methods.errors import InputError
 from methods.leaf.figures import write
 from methods.leaf.report import label_budget
 from methods.leaf.shell import tell
@@ -42,25 +43,19 @@ def run(chosen: argparse.Namespace) -> int:
         ValueError, RuntimeError: one plain sentence each.
     """
     from methods.agreement import metrics as stats
-    from methods.data import folds
-    from methods.data.rated import Rated, RatedSet
     from methods.leaf.student import Student
     from methods.lmm.loading import load_lmm
 
-    opinions = read_opinions(chosen.mos, chosen.images)
+    opinions = read_table(chosen.mos, chosen.images, minimum=2)
     teachers = folds.members(chosen.folds, "q-bench")
-    low, high = opinions.scale
-    items = tuple(Rated(name, float(mos), str(path))
-                  for name, mos, path in zip(opinions.names, opinions.mos, opinions.images))
-    dealt = folds.dealt(RatedSet("", "all", items, low, high), chosen.folds, len(teachers))
-    fold = np.array([item.fold for item in dealt.items])
+    fold = np.array([picture.fold for picture in folds.dealt(opinions, chosen.folds, len(teachers))])
     asked = chosen.only if chosen.only is not None else range(len(teachers))
     if absent := sorted(set(asked) - set(range(len(teachers)))):
-        raise ValueError(f"There is no fold {absent[0]}; {chosen.folds.name} has folds 0 to {len(teachers) - 1}.")
+        raise InputError(f"There is no fold {absent[0]}; {chosen.folds.name} has folds 0 to {len(teachers) - 1}.")
     rows, said = [], []
     for index in asked:
         own = np.flatnonzero(fold == index)
-        judged = judge(load_lmm(str(teachers[index])), [opinions.images[row] for row in own], per_picture=chosen.pairs,
+        judged = judge(load_lmm(str(teachers[index])), opinions.subset(own).paths, per_picture=chosen.pairs,
                        cache=chosen.out / f"fold-{index}.jsonl",
                        progress=lambda what, done, total, index=index: tell(f"Fold {index}, {what}", done, total))
         print(f"Fold {index}: the teacher has SRCC {stats.srcc(judged.scores, opinions.mos01[own]):.3f} on "
@@ -69,7 +64,7 @@ def run(chosen: argparse.Namespace) -> int:
         rows.append(own)
         said.append(judged)
     order = np.concatenate(rows)
-    features = Student.load().features([opinions.images[row] for row in order],
+    features = Student.load().features(opinions.subset(order).paths,
                                        lambda done, total: tell("Features", done, total))
     curve = label_budget(features, opinions.mos01[order], together(said), pools=fold[order], seeds=chosen.seeds,
                          alpha=chosen.alpha, progress=lambda done, total: tell("Report", done, total))

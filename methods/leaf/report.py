@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from methods.agreement import metrics as stats
+from methods.data import deal_folds
 from methods.errors import InputError
 from methods.leaf.distil import distil
 from methods.leaf.heads import Head, fit_ridge
 from methods.leaf.ratings import FEWEST_LABELS
-from methods.leaf.student import fold_of
 from methods.leaf.teacher import Judgements
 
 BUDGETS = (0.0, 0.01, 0.05, 0.1, 0.3, 1.0)
@@ -112,7 +112,7 @@ def label_budget(features: np.ndarray, mos: np.ndarray, judgements: Judgements |
             rows = {(budget, side): np.full(len(mos), np.nan) for budget in budgets for side in sides}
             for key, row in rows.items():
                 predicted.setdefault(key, []).append(row)
-        fold = fold_of(len(members[pool]), FOLDS, seed)
+        fold = deal_folds(len(members[pool]), FOLDS, seed)
         train, test = members[pool][fold != index], members[pool][fold == index]
         # Nested draws: a larger budget keeps the labels of a smaller one.
         drawn = np.random.default_rng([seed, pool, index]).permutation(train)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 from methods.cli.running import reader_gone
-from methods.data.opinions import OpinionError
-from methods.images import PICTURE_SUFFIXES, ImageError, decode
+from methods.data import find_images
+from methods.errors import InputError
+from methods.images import ImageError, decode
 
 DONE, SOME_FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
@@ -43,18 +43,6 @@ def tell(what: str, done: int, total: int) -> None:
         print(f"{what} {done}/{total}", file=sys.stderr, flush=True)
 
 
-def pictures_in(folder: Path) -> list[Path]:
-    """Files with a picture's ending in a folder and its subfolders, sorted.
-
-    Raises:
-        OpinionError: there is no such folder.
-    """
-    if not folder.is_dir():
-        raise OpinionError(f"There is no folder {folder}; give the folder that holds the pictures.")
-    return sorted(Path(where, name) for where, _, names in os.walk(folder) for name in names
-                  if Path(name).suffix.lower() in PICTURE_SUFFIXES)
-
-
 def usable_pictures(folder: Path, known_good: Collection[Path] = (), notes: Collection[str] = ()) -> list[Path]:
     """The pictures of a folder that can be read; the others are named on stderr.
 
@@ -63,10 +51,10 @@ def usable_pictures(folder: Path, known_good: Collection[Path] = (), notes: Coll
         notes: sentences that have been said already.
 
     Raises:
-        OpinionError: fewer than two are left.
+        InputError: there is no such folder, or fewer than two are left.
     """
     usable, known_good = [], set(known_good)
-    for path in pictures_in(folder):
+    for path in find_images(folder):
         try:
             if path not in known_good:
                 decode(path)
@@ -76,5 +64,5 @@ def usable_pictures(folder: Path, known_good: Collection[Path] = (), notes: Coll
             if sentence not in notes:
                 print(sentence, file=sys.stderr)
     if len(usable) < 2:
-        raise OpinionError(f"The folder {folder} holds fewer than two usable pictures.")
+        raise InputError(f"The folder {folder} holds fewer than two usable pictures; add some.")
     return usable

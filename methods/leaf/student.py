@@ -19,7 +19,7 @@ import numpy as np
 from assets import FOLDER
 from methods import files
 from methods.agreement.logistic import Logistic4
-from methods.data.opinions import usual_scale
+from methods.data import deal_folds, usual_scale
 from methods.errors import InputError
 from methods.leaf.backbones import Backbone, Progress, digest, load_backbone
 from methods.leaf.heads import Head, fit_ridge
@@ -247,11 +247,6 @@ class Student:
         return tensors
 
 
-def fold_of(count: int, folds: int, seed: int) -> np.ndarray:
-    """int [count], each picture's fold; sizes differ by one at most."""
-    return np.random.default_rng(seed).permutation(np.arange(count) % folds)
-
-
 def _cross_validated(features: np.ndarray, target: np.ndarray, prior: Head | None, before: np.ndarray, folds: int,
                      seed: int) -> Calibration:
     from methods.agreement import metrics as stats
@@ -259,7 +254,7 @@ def _cross_validated(features: np.ndarray, target: np.ndarray, prior: Head | Non
     count = len(target)
     if count < 8:
         return Calibration(n=count)
-    fold = fold_of(count, min(folds, count), seed)
+    fold = deal_folds(count, min(folds, count), seed)
     predicted = np.empty(count)
     for index in range(fold.max() + 1):
         train, test = fold != index, fold == index

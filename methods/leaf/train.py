@@ -12,10 +12,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from methods.data.opinions import OpinionError, Opinions
+from methods.data import RatedPictures
+from methods.errors import InputError
 from methods.leaf.ratings import FEWEST_LABELS, read_ratings
 from methods.leaf.shell import DONE, plainly, tell, usable_pictures
 
@@ -45,7 +47,16 @@ def add_rating_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--lower-is-better", action=argparse.BooleanOptionalAction,
                          help="the ratings are DMOS, or are not; by default a column named DMOS is taken so")
     command.add_argument("--scale", type=float, nargs=2, metavar=("LOW", "HIGH"),
-                         help="lowest and highest possible rating; guessed from the ratings by default")
+                         help="lowest and highest possible rating; by default the usual scale that holds all of them")
+    command.add_argument("--name-column", metavar="NAME", help="column of the images' names, by title or number")
+    command.add_argument("--mos-column", metavar="NAME", help="column of the ratings, likewise")
+    command.add_argument("--allow-missing", action="store_true", help="go on where images of the table are not there")
+
+
+def rating_options(chosen: argparse.Namespace) -> dict[str, Any]:
+    """What `add_rating_arguments` asked for, as `read_table` takes it."""
+    return {"scale": tuple(chosen.scale) if chosen.scale else None, "lower_is_better": chosen.lower_is_better,
+            "name_column": chosen.name_column, "mos_column": chosen.mos_column, "allow_missing": chosen.allow_missing}
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -68,7 +79,7 @@ def run(chosen: argparse.Namespace) -> int:
         raise ValueError(f"A student without a teacher needs at least {FEWEST_LABELS} ratings, and --budget "
                          f"{chosen.budget:g} leaves {len(labels)}; raise it.")
     # Known to be good: `read_ratings` has read them.
-    pictures = usable_pictures(chosen.images, *((opinions.images, opinions.notes) if opinions is not None else ()))
+    pictures = usable_pictures(chosen.images, *((opinions.paths, opinions.notes) if opinions is not None else ()))
     backbone = _backbone(chosen.backbone)  # before the teacher: a wrong name should be told at once
     judgements = _judgements(chosen, pictures) if taught else None
     features = _features(backbone, pictures, chosen)
@@ -81,7 +92,7 @@ def run(chosen: argparse.Namespace) -> int:
         facts |= {"teacher": judgements.teacher, "pairs": len(judgements.pairs),
                   "mean_reliability": round(float(judgements.reliability.mean()), 4)}
     position = {path: row for row, path in enumerate(pictures)}
-    rows = np.array([position[opinions.images[label]] for label in labels], dtype=int)
+    rows = np.array([position[opinions.paths[label]] for label in labels], dtype=int)
     if head is None:
         head = fit_ridge(features[rows], opinions.mos01[labels]).head
     student = Student(backbone, head, {"name": chosen.out.name, "training": facts})
@@ -98,24 +109,23 @@ def run(chosen: argparse.Namespace) -> int:
     student.save(chosen.out)
     print(f"Student saved in {chosen.out}.")
     if chosen.report and opinions is not None:
-        _report(chosen, features[[position[path] for path in opinions.images]], opinions, judgements, position)
+        _report(chosen, features[[position[path] for path in opinions.paths]], opinions, judgements, position)
     return DONE
 
 
-def _opinions(chosen: argparse.Namespace) -> Opinions | None:
+def _opinions(chosen: argparse.Namespace) -> RatedPictures | None:
     if chosen.mos is None:
         if chosen.report:
-            raise OpinionError("A report needs ratings; give --mos.")
+            raise InputError("A report needs ratings; give --mos.")
         return None
-    opinions = read_ratings(chosen.mos, chosen.images, lower_is_better=chosen.lower_is_better, minimum=2,
-                            scale=tuple(chosen.scale) if chosen.scale else None)
+    opinions = read_ratings(chosen.mos, chosen.images, minimum=2, **rating_options(chosen))
     for note in opinions.notes:
         print(note, file=sys.stderr)
     if chosen.report:
         from methods.leaf.report import FEWEST_PICTURES
 
         if len(opinions) < FEWEST_PICTURES:
-            raise OpinionError(f"A report needs at least {FEWEST_PICTURES} rated pictures; got {len(opinions)}.")
+            raise InputError(f"A report needs at least {FEWEST_PICTURES} rated pictures; got {len(opinions)}.")
     return opinions
 
 
@@ -142,7 +152,7 @@ def _features(backbone, pictures: list[Path], chosen: argparse.Namespace) -> np.
     return backbone.features(pictures, lambda done, total: tell("Features", done, total))
 
 
-def _drawn(opinions: Opinions | None, chosen: argparse.Namespace) -> np.ndarray:
+def _drawn(opinions: RatedPictures | None, chosen: argparse.Namespace) -> np.ndarray:
     if opinions is None:
         return np.zeros(0, dtype=int)
     order = np.random.default_rng(chosen.seed).permutation(len(opinions))
@@ -159,11 +169,11 @@ def print_calibration(student) -> None:
           f"{seen.plcc_interval[1]:.3f}].")
 
 
-def _report(chosen: argparse.Namespace, features: np.ndarray, opinions: Opinions, judgements, position) -> None:
+def _report(chosen: argparse.Namespace, features: np.ndarray, opinions: RatedPictures, judgements, position) -> None:
     from methods.leaf import figures, report
 
     if judgements is not None:
-        judgements = judgements.subset([position[path] for path in opinions.images])
+        judgements = judgements.subset([position[path] for path in opinions.paths])
     curve = report.label_budget(features, opinions.mos01, judgements, seeds=chosen.seeds, alpha=chosen.alpha,
                                 progress=lambda done, total: tell("Report", done, total))
     for path in figures.write(curve, chosen.out):

@@ -110,17 +110,17 @@ def test_a_student_of_ones_own_is_measured_used_and_downloaded(open_page, screen
     add_photo(page)
     shipped = score(page)
     open_calibration(page, rated)
-    # What can be mended is mended and told: semicolons, decimal commas, Windows paths, a picture twice, one without
-    # a rating and one without a file.
+    # What can be read in one way only is read and said: semicolons, decimal commas, Windows paths, a picture without a
+    # rating and one without a file.
     names = [path.name for path in rated]
     lines = [f"C:\\photos\\{name};{rating:.3f}".replace(".", ",").replace(",png", ".png")
              for name, rating in zip(names[:-1], rated.values())]
-    lines += [lines[0], f"{names[-1]};NaN", "never-uploaded.png;3,5"]
+    lines += [f"{names[-1]};NaN", "never-uploaded.png;3,5"]
     give_table(page, "image;mos\n" + "\n".join(lines) + "\n")
     status = page.locator("#leaf-status")
     expect(status).to_contain_text("Calibrated to 23 ratings")
-    for told in (r"SRCC -?[01]\.\d{3} \[", "never-uploaded.png", "more than one row", "without a finite score",
-                 "a scale from 1 to 5 is assumed"):
+    for told in (r"SRCC -?[01]\.\d{3} \[", "never-uploaded.png", "1 row without a score",
+                 r"on a scale from 1 to 5 \(assumed"):
         expect(status).to_contain_text(re.compile(told))
     expect(page.locator("#leaf-fit .js-plotly-plot")).to_be_visible()
 
@@ -152,9 +152,9 @@ def test_wrong_tables_are_a_sentence_each_and_cost_nothing(open_page, screenshot
     against = "".join(f"{name},{100 * (1 - value):.2f}\n" for name, value in zip(names, student.predict(list(rated))))
     status = page.locator("#leaf-status")
     give_table(page, HEADER + against)
-    expect(status).to_contain_text("if lower is better in your table, as with DMOS, set that option")
+    expect(status).to_contain_text("It was assumed that higher is better in the table; is lower, as with DMOS, better?")
     give_table(page, "image,dmos\n" + against)
-    expect(status).to_contain_text("lower is taken as better")
+    expect(status).to_contain_text("it is assumed that lower is better")
     expect(status).to_contain_text("higher is better")
     told = status.inner_text()
 

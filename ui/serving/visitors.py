@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from methods.base import Assessment
+from methods.data import direction_question, read_table
 from methods.errors import InputError
 from methods.iqarag import shelf
-from methods.iqarag.build import Labelled, build, unlabelled
+from methods.iqarag.build import build, unrated
 from methods.iqarag.encoders import OwnEncoder
-from methods.iqarag.reference_set import Scale
 from methods.iqarag.retrieval import bins_of
 from methods.leaf.ratings import read_ratings
 from methods.lmm.base import LMM
@@ -112,19 +112,17 @@ def build_reference_set(
     Raises:
         InputError: the zip or the table cannot be used.
     """
-    from methods.data.opinions import read_opinions
-
     with make() as folder:
         pictures = folder / "pictures"
         table = unpack(archive, pictures, Limits(MOST_PICTURES))
         if scores is None and table is None:
             raise InputError("Add a CSV with the columns image and mos, beside the zip or inside it.")
         scale = (low, high) if low is not None and high is not None else None
-        read = read_opinions(scores or table, pictures, scale=scale, lower_is_better=lower_is_better, minimum=1,
-                             allow_constant=True)
-        items = [Labelled(path, float(mos), name) for path, name, mos in zip(read.images, read.names, read.mos)]
-        built = build(items, folder / "set", OwnEncoder(lmm), Scale(*read.scale, not read.lower_is_better),
-                      title="your reference set", problems=unlabelled(pictures, items), about={shelf.TEMPORARY: True})
+        # A visitor has no command line to allow it with, and sees every picture that is left out.
+        read = read_table(scores or table, pictures, scale=scale, lower_is_better=lower_is_better, allow_missing=True,
+                          allow_constant=True)
+        built = build(read, folder / "set", OwnEncoder(lmm), title="your reference set",
+                      problems=unrated(pictures, read), about={shelf.TEMPORARY: True})
     counts = bins_of(built.references.mos)
     return Received(
         folder=str(folder / "set"),
@@ -181,16 +179,17 @@ def calibrate_student(pictures: Sequence[str], table: str, *, scale: tuple[float
     Raises:
         InputError: the pictures or the table cannot be used.
     """
-    from methods.data.opinions import direction_warning
+
     from methods.leaf.student import Student
 
     if len(pictures) > MOST_PICTURES:
         raise InputError(f"At most {MOST_PICTURES} photos are taken here, got {len(pictures)}; calibrate larger sets "
                          "on your own machine with `mean-opinion leaf calibrate`.")
-    opinions = read_ratings(table, pictures, scale=scale, lower_is_better=lower_is_better)
+    opinions = read_ratings(table, pictures, scale=scale, lower_is_better=lower_is_better, allow_missing=True)
     student = Student.load()
-    features = student.features(opinions.images)
-    warning = direction_warning(opinions.mos01, student.predict(features=features))
+    features = student.features(opinions.paths)
+    question = direction_question(opinions.mos01, student.predict(features=features),
+                                  lower_is_better=opinions.lower_is_better)
     student.calibrate(None, opinions.mos01, features=features, scale=(0.0, 1.0))
     student.card |= {"name": "your student", "scale": list(opinions.scale)}
     fit = student.calibration
@@ -204,7 +203,7 @@ def calibrate_student(pictures: Sequence[str], table: str, *, scale: tuple[float
         archive = shutil.make_archive(str(folder / "calibrated-student"), "zip", saved)
     return Calibrated(
         str(saved), archive, fit.n, fit.srcc, fit.plcc, fit.srcc_interval, fit.plcc_interval, fit.before_srcc,
-        tuple(predicted.tolist()), tuple(opinions.mos01.tolist()), (*opinions.notes, *([warning] if warning else [])),
+        tuple(predicted.tolist()), tuple(opinions.mos01.tolist()), (*opinions.notes, *([question] if question else [])),
         opinions.scale,
     )
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from methods.data import deal_folds, read_table
+from methods.data.folds import write as write_folds
 from methods.embedded.lmm import decoder, directions, features, recipe, tasks, tokenizer, tower
 from methods.embedded.lmm.recipe import Shot
 from methods.errors import UserError
@@ -44,14 +46,6 @@ class Material:
                          and not shot.mirrored and shot.crop == 1.0])
 
 
-def fold_of(count: int, folds: int) -> np.ndarray:
-    """Fold of each of `count` rated photos, in the order of their table: int [count]."""
-    order = np.random.default_rng(0).permutation(count)
-    fold = np.empty(count, int)
-    fold[order] = np.arange(count) % max(folds, 1)
-    return fold
-
-
 def imagenet_weights() -> dict[str, Any]:
     """EfficientNet-Lite0's weights.
 
@@ -75,16 +69,18 @@ def prepare(
     Args:
         tables: (CSV of names and scores, folder of the pictures) of rated photos.
         pristine: folders of photos without flaws.
-        folds: the rated photos are dealt into so many.
+        folds: the rated photos are dealt into so many; the cache's folds.csv says which photo is in which.
     """
-    from methods.data.opinions import read_opinions
-
     photos: list[Path] = []
     scores: list[float] = []
+    names: list[str] = []
     for table, folder in tables:
-        opinions = read_opinions(table, folder)
-        photos += opinions.images
+        opinions = read_table(table, folder)
+        for note in opinions.notes:
+            say(note)
+        photos += opinions.paths
         scores += opinions.mos01.tolist()
+        names += opinions.names
     takes = recipe.opinion_shots(photos, scores)
     damaged = recipe.pristine_shots(recipe.photos_in(pristine), len(photos))
     vision = tower.build(imagenet_weights())
@@ -96,7 +92,8 @@ def prepare(
     parts = [takes[0], takes[1], damaged, *takes[2:], recipe.ladder_shots(damaged)]
     grids = np.concatenate([features.activations(part, fast, cache / "features", say) for part in parts])
     shots = [shot for part in parts for shot in part]
-    fold = fold_of(len(photos), folds)
+    fold = deal_folds(len(photos), folds)
+    write_folds(cache, names, fold)
     of = np.array([fold[shot.group] if shot.role == "opinion" else -1 for shot in shots])
     return Material(shots, grids, directions.pooled(grids), vision, of, sample)
 

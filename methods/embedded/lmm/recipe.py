@@ -15,10 +15,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from methods import files
+from methods.data import find_images
 from methods.embedded.lmm.tower import SIZE
 from methods.kadid.distortions import DISTORTIONS, LEVELS, distort, level_mos
-
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 ROLES = ("opinion", "pristine")
 
@@ -110,7 +109,7 @@ def _damaged(image: np.ndarray, damage: str, level: int, rng: np.random.Generato
 
 def photos_in(folders: Iterable[Path]) -> list[Path]:
     """Every picture file in the folders, in the order of their names."""
-    return [path for folder in folders for path in sorted(Path(folder).iterdir()) if path.suffix.lower() in PICTURES]
+    return [path for folder in folders for path in find_images(folder)]
 
 
 def opinion_shots(photos: Sequence[Path], mos01: Sequence[float], seed: int = 0) -> list[list[Shot]]:

@@ -7,73 +7,53 @@ different scales be trained on together (section 4.2, "Multi-Dataset Training").
 from __future__ import annotations
 
 import csv
+import dataclasses
+import io
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from methods import files
-from methods.data.opinions import read_opinions
+from methods.data import RatedPicture, deal_parts, read_table
+from methods.errors import InputError
 from methods.visualquality_r1.prompts import VARIANTS
 
 PARTS = ("train", "validation", "test")
 RATIOS = (6, 2, 2)
 """Section 4.1 splits 6:2:2."""
 
-_ANY_SCALE = (-1e12, 1e12)
-"""No opinion is rescaled, so its scale need not be guessed."""
-
-
-@dataclass(frozen=True)
-class RatedPicture:
-    """Attributes:
-    path: of the picture.
-    name: as its table writes it.
-    mos: as its table writes it, higher is better.
-    source: name of the set; only pictures of one set are compared.
-    content: what the picture shows; pictures of one content stay in one part of a split.
-    """
-
-    path: Path
-    name: str
-    mos: float
-    source: str
-    content: str
-
-
 def read_sets(tables: Sequence[Path], folders: Sequence[Path | None], content_pattern: str | None = None,
-              say: Callable[[str], None] = lambda note: None) -> list[RatedPicture]:
-    """Reads `image,mos` tables.
+              say: Callable[[str], None] = lambda note: None, **options: Any) -> list[RatedPicture]:
+    """Reads `image,mos` tables; `dataset` of each picture is its set, `group` its content.
 
     Args:
-        tables: CSV files; a set is named after its file (and its folder, where two files share a name).
+        tables: tables of opinions; a set is named after its file (and its folder, where two files share a name).
         folders: where each table's pictures lie; None looks in the table's own folder and below.
         content_pattern: regular expression whose first group (or whole match) in a picture's name is its content, for
             example "^I(\\d+)_" for KADID-10k; without one, every picture is a content of its own.
-        say: told what was mended or left out of a table, a sentence each.
+        say: told what was understood of a table, a sentence each.
+        options: as `methods.data.read_table`.
 
     Raises:
-        methods.data.opinions.OpinionError: a table cannot be used.
-        ValueError: a pattern that is no regular expression or fits no name.
+        InputError: a table cannot be used, or a pattern is no regular expression or fits no name.
     """
     pattern = _compiled(content_pattern)
     stems = [table.stem for table in tables]
     pictures = []
     for table, folder in zip(tables, folders):
         source = table.stem if stems.count(table.stem) == 1 else f"{table.parent.name}/{table.stem}"
-        opinions = read_opinions(table, folder or table.parent, scale=_ANY_SCALE)
-        for note in opinions.notes:
+        rated = read_table(table, folder or table.parent, minimum=2, **options).present
+        for note in rated.notes:
             say(f"{source}: {note}")
-        mos = -opinions.mos if opinions.lower_is_better else opinions.mos
-        for path, name, score in zip(opinions.images, opinions.names, mos):
-            match = pattern.search(name) if pattern else None
-            content = (match.group(1) if match.groups() else match.group(0)) if match else name
-            pictures.append(RatedPicture(path, name, float(score), source, content))
-    if pattern and all(picture.content == picture.name for picture in pictures):
-        raise ValueError(f"The content pattern {content_pattern!r} fits no picture's name; check it against one.")
+        for picture in rated:
+            match = pattern.search(picture.name) if pattern else None
+            content = (match.group(1) if match.groups() else match.group(0)) if match else ""
+            pictures.append(dataclasses.replace(picture, dataset=source, group=content))
+    if pattern and not any(picture.group for picture in pictures):
+        raise InputError(f"The content pattern {content_pattern!r} fits no picture's name; check it against one.")
     return pictures
 
 
@@ -81,93 +61,77 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
     try:
         return re.compile(pattern) if pattern else None
     except re.error as error:
-        raise ValueError(f"The content pattern {pattern!r} is not a regular expression: {error}.") from None
+        raise InputError(f"The content pattern {pattern!r} is not a regular expression: {error}.") from None
 
 
 def split_by_content(pictures: Sequence[RatedPicture], seed: int = 0, ratios: Sequence[int] = RATIOS
                      ) -> dict[tuple[str, str], str]:
-    """Assigns every content of every set to train, validation or test, in proportion to `ratios`.
-
-    Contents are shuffled and dealt so that each part comes as near as it can to its share of the set's pictures.
+    """Assigns every content of every set to train, validation or test, as `methods.data.deal_parts` deals.
 
     Returns:
-        (source, name) -> part.
+        (set, name) -> part.
 
     Raises:
-        ValueError: a set with fewer contents than parts.
+        InputError: a set with fewer contents than parts.
     """
     parts: dict[tuple[str, str], str] = {}
-    rng = np.random.default_rng(seed)
-    for source in dict.fromkeys(picture.source for picture in pictures):
-        groups: dict[str, list[RatedPicture]] = {}
-        for picture in pictures:
-            if picture.source == source:
-                groups.setdefault(picture.content, []).append(picture)
-        if len(groups) < len(PARTS):
-            raise ValueError(f"The set {source} shows {len(groups)} contents; a split needs at least {len(PARTS)}.")
-        total = sum(map(len, groups.values()))
-        target = np.array(ratios, dtype=float) / sum(ratios) * total
-        filled = np.zeros(len(PARTS))
-        for left, content in zip(range(len(groups), 0, -1), rng.permutation(sorted(groups))):
-            empty = filled == 0
-            # With few contents, the last ones go to the parts that would otherwise stay empty.
-            lacking = np.where(empty, target, -np.inf) if empty.sum() >= left else target - filled
-            part = int(np.argmax(lacking))
-            filled[part] += len(groups[content])
-            for picture in groups[content]:
-                parts[source, picture.name] = PARTS[part]
+    for source in dict.fromkeys(picture.dataset for picture in pictures):
+        own = [picture for picture in pictures if picture.dataset == source]
+        for picture, part in zip(own, deal_parts([picture.group for picture in own], ratios, seed)):
+            parts[source, picture.name] = PARTS[part]
     return parts
 
 
 def write_split(parts: dict[tuple[str, str], str], path: Path) -> None:
     """Writes a split as CSV (set,image,part): names only, so that it can be shared without the pictures."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with files.replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["set", "image", "part"])
-        writer.writerows([source, name, part] for (source, name), part in parts.items())
+    _write(path, [("set", "image", "part"), *((source, name, part) for (source, name), part in parts.items())])
 
 
 def read_split(path: Path, pictures: Sequence[RatedPicture]) -> dict[tuple[str, str], str]:
     """Reads what `write_split` wrote, and checks that it fits.
 
     Raises:
-        ValueError: the file has other columns or parts, leaves a picture out, or tears a content apart.
+        InputError: the file has other columns or parts, leaves a picture out, or tears a content apart.
     """
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if not rows or set(rows[0]) != {"set", "image", "part"} or any(row["part"] not in PARTS for row in rows):
-        raise ValueError(f"{path.name} is not a split: it needs the columns set, image and part "
+        raise InputError(f"{path.name} is not a split: it needs the columns set, image and part "
                          f"({', '.join(PARTS)}).")
     parts = {(row["set"], row["image"]): row["part"] for row in rows}
-    missing = [picture for picture in pictures if (picture.source, picture.name) not in parts]
+    missing = [picture for picture in pictures if (picture.dataset, picture.name) not in parts]
     if missing:
-        raise ValueError(f"{path.name} says nothing of {len(missing)} pictures, {missing[0].name} of "
-                         f"{missing[0].source} for example; write a new split or remove them.")
-    seen: dict[tuple[str, str], str] = {}
+        raise InputError(f"{path.name} says nothing of {len(missing)} pictures, {missing[0].name} of "
+                         f"{missing[0].dataset} for example; write a new split or remove them.")
+    known: dict[tuple[str, str], str] = {}
     for picture in pictures:
-        part = parts[picture.source, picture.name]
-        if seen.setdefault((picture.source, picture.content), part) != part:
-            raise ValueError(f"{path.name} puts the content {picture.content} of {picture.source} into two parts; "
+        part = parts[picture.dataset, picture.name]
+        if picture.group and known.setdefault((picture.dataset, picture.group), part) != part:
+            raise InputError(f"{path.name} puts the content {picture.group} of {picture.dataset} into two parts; "
                              "write a new split.")
     return parts
 
 
 def part_of(pictures: Sequence[RatedPicture], parts: dict[tuple[str, str], str], part: str) -> list[RatedPicture]:
     """The pictures of one part, in order."""
-    return [picture for picture in pictures if parts[picture.source, picture.name] == part]
+    return [picture for picture in pictures if parts[picture.dataset, picture.name] == part]
 
 
 def write_tables(pictures: Sequence[RatedPicture], folder: Path, part: str) -> list[Path]:
     """Writes a part's opinions as one table image,mos a set, `PART-SET.csv`, for `python -m leaderboard evaluate`."""
     paths = []
-    for source in dict.fromkeys(picture.source for picture in pictures):
+    for source in dict.fromkeys(picture.dataset for picture in pictures):
         paths.append(folder / f"{part}-{source.replace('/', '-')}.csv")
-        with paths[-1].open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["image", "mos"])
-            writer.writerows([picture.name, picture.mos] for picture in pictures if picture.source == source)
+        _write(paths[-1], [("image", "mos"), *((picture.name, picture.mos) for picture in pictures
+                                               if picture.dataset == source)])
     return paths
+
+
+def _write(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    files.replace(path, text.getvalue())
 
 
 def training_dataset(pictures: Sequence[RatedPicture], wording: str, longest_side: int | None) -> Any:
@@ -187,7 +151,7 @@ def training_dataset(pictures: Sequence[RatedPicture], wording: str, longest_sid
         "path": [str(picture.path) for picture in pictures],
         "key": list(range(len(pictures))),
         "mos": [picture.mos for picture in pictures],
-        "source": [picture.source for picture in pictures],
+        "source": [picture.dataset for picture in pictures],
     })
 
     def load(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -219,19 +183,19 @@ class OneSetBatches:
         seed: of the shuffling; with the epoch it gives the order, the same in every process.
 
     Raises:
-        ValueError: batches of one picture, or no set fills a batch.
+        InputError: batches of one picture, or no set fills a batch.
     """
 
     def __init__(self, sources: Sequence[str], generations: int, batch_size: int, repeat_count: int, seed: int) -> None:
         if batch_size < 2:
-            raise ValueError("A batch of one picture has nothing to compare it with; raise the batch size.")
+            raise InputError("A batch of one picture has nothing to compare it with; raise the batch size.")
         self._rows: dict[str, list[int]] = {}
         for row, source in enumerate(sources):
             self._rows.setdefault(source, []).append(row)
         self._generations, self._batch_size, self._repeat_count = generations, batch_size, repeat_count
         self._seed, self._epoch = seed, 0
         if not self._batches():
-            raise ValueError(f"No set has the {batch_size} training pictures that fill one batch; lower the batch size "
+            raise InputError(f"No set has the {batch_size} training pictures that fill one batch; lower the batch size "
                              "or add pictures.")
 
     def _batches(self) -> int:

@@ -12,10 +12,10 @@ import numpy as np
 from transformers import TrainerCallback
 
 from methods.agreement.metrics import plcc, srcc
+from methods.data import RatedPicture
 from methods.images import decode
 from methods.visualquality_r1.answer import parse_score
 from methods.visualquality_r1.prompts import prompt
-from methods.visualquality_r1.training.data import RatedPicture
 
 COLUMNS = ("step", "srcc", "plcc", "spread", "readable", "pictures")
 
@@ -62,8 +62,8 @@ def _reduced(image: Any, longest_side: int | None) -> Any:
 
 def _within_sets(metric: Any, pictures: Sequence[RatedPicture], means: np.ndarray) -> float:
     values = []
-    for source in dict.fromkeys(picture.source for picture in pictures):
-        rows = [row for row, picture in enumerate(pictures) if picture.source == source and np.isfinite(means[row])]
+    for source in dict.fromkeys(picture.dataset for picture in pictures):
+        rows = [row for row, picture in enumerate(pictures) if picture.dataset == source and np.isfinite(means[row])]
         mos = np.array([pictures[row].mos for row in rows])
         if len(rows) > 2 and np.ptp(mos) > 0 and np.ptp(means[rows]) > 0:
             values.append(metric(mos, means[rows]))

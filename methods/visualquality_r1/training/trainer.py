@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from trl import GRPOConfig, GRPOTrainer
 
+from methods.data import RatedPicture
 from methods.hub import loading
 from methods.lmm.base import LMMError
 from methods.lmm.loading import EMBEDDED
-from methods.visualquality_r1.training.data import OneSetBatches, RatedPicture, training_dataset
+from methods.visualquality_r1.training.data import OneSetBatches, training_dataset
 from methods.visualquality_r1.training.monitor import ValidationMonitor
 from methods.visualquality_r1.training.reward import FidelityReward, format_reward
 from methods.visualquality_r1.training.vision import encode_once, freeze_tower
@@ -103,7 +104,7 @@ def make_trainer(model: str, train: Sequence[RatedPicture], validation: Sequence
     # First, since under ZeRO-3 it is the arguments that tell from_pretrained to load each process's shard only.
     arguments = _arguments(out, settings)
     # Before gigabytes are loaded.
-    _batches([picture.source for picture in train], arguments)
+    _batches([picture.dataset for picture in train], arguments)
     source, known = checkpoint_of(model), {"trust_remote_code": False}
     with loading(source, LMMError, "name another vision-language model"):
         network = AutoModelForImageTextToText.from_pretrained(

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from methods.data.datasets import LAYOUTS, LayoutError, detect, read_dataset
+from methods.data import LAYOUTS, DatasetError, detect, read_dataset
 
 
 def picture(path: Path) -> None:
@@ -171,11 +171,13 @@ def test_layout(slug, tmp_path):
     make, names, scores, mos = EXPECTED[slug]
     make(tmp_path)
     found = read_dataset(slug, tmp_path)
-    assert [item.name for item in found.items] == names
-    np.testing.assert_allclose(found.scores, scores)
+    assert [item.name for item in found] == names
+    published = [found.low + found.high - mos if found.lower_is_better else mos for mos in found.mos]
+    np.testing.assert_allclose(published, scores)
     np.testing.assert_allclose(found.mos01, mos, atol=1e-4)
-    assert all(item.path.is_file() for item in found.items)
+    assert all(item.path.is_file() for item in found)
     assert found.missing == ()
+    assert all(type(picture.mos) is float and type(picture.std) in (float, type(None)) for picture in found)
     assert detect(tmp_path) == slug
 
 
@@ -185,7 +187,7 @@ def test_all_ten_are_covered():
 
 def test_koniq_takes_the_large_pictures(tmp_path):
     koniq(tmp_path)
-    assert all("1024x768" in item.path.parts for item in read_dataset("koniq-10k", tmp_path).items)
+    assert all("1024x768" in item.path.parts for item in read_dataset("koniq-10k", tmp_path))
 
 
 def test_koniq_rescaled_to_100_with_the_authors_split(tmp_path):
@@ -195,8 +197,8 @@ def test_koniq_rescaled_to_100_with_the_authors_split(tmp_path):
         picture(tmp_path / "512x384" / f"{name}.jpg")
     found = read_dataset("koniq-10k", tmp_path)
     np.testing.assert_allclose(found.mos01, [0.755, 0.039])
-    assert [item.split for item in found.items] == ["training", "test"]
-    assert found.items[0].std == 0.5
+    assert [item.split for item in found] == ["training", "test"]
+    assert found[0].std == 0.5
 
 
 def test_contents_are_known(tmp_path):
@@ -204,45 +206,45 @@ def test_contents_are_known(tmp_path):
                                (csiq, "csiq", ["1600", "trolley"])):
         (tmp_path / slug).mkdir()
         make(tmp_path / slug)
-        assert [item.group for item in read_dataset(slug, tmp_path / slug).items] == groups
+        assert [item.group for item in read_dataset(slug, tmp_path / slug)] == groups
 
 
 def test_live_challenge_leaves_the_raters_training_out_and_knows_the_spread(tmp_path):
     live_challenge(tmp_path)
     found = read_dataset("live-challenge", tmp_path / "ChallengeDB_release")
-    assert [item.std for item in found.items] == [3.0, 4.0]
+    assert [item.std for item in found] == [3.0, 4.0]
 
 
 def test_flive_tells_equal_names_apart_by_their_folder(tmp_path):
     flive(tmp_path)
     found = read_dataset("flive", tmp_path)
-    assert [item.path.parent.name for item in found.items] == ["voc_emotic_ava", "blur_dataset"]
-    assert [item.split for item in found.items] == ["training", "validation"]
+    assert [item.path.parent.name for item in found] == ["voc_emotic_ava", "blur_dataset"]
+    assert [item.split for item in found] == ["training", "validation"]
 
 
 def test_siqad_from_copies_of_it(tmp_path):
     """One column of all scores, or a table of names."""
     siqad(tmp_path)
     expected = read_dataset("siqad", tmp_path)
-    assert expected.items[49 + 20].name == "cim2_3_7.bmp"
-    assert expected.items[49].group == "cim2"
-    savemat(tmp_path / "DMOS_SIQAD.mat", {"DMOS": expected.scores[:, None]})
-    assert read_dataset("siqad", tmp_path).items == expected.items
+    assert expected[49 + 20].name == "cim2_3_7.bmp"
+    assert expected[49].group == "cim2"
+    savemat(tmp_path / "DMOS_SIQAD.mat", {"DMOS": 100 - expected.mos[:, None]})
+    assert read_dataset("siqad", tmp_path).pictures == expected.pictures
     savemat(tmp_path / "DMOS_SIQAD.mat", {"DMOS": np.zeros((20, 49))})
-    with pytest.raises(LayoutError, match=r"not 49 x 20"):
+    with pytest.raises(DatasetError, match=r"not 49 x 20"):
         read_dataset("siqad", tmp_path)
     (tmp_path / "DMOS_SIQAD.mat").unlink()
     (tmp_path / "DMOS.csv").write_text("image,DMOS\ncim1_1_1,25\ncim2_7_7.bmp,80\n")
     found = read_dataset("siqad", tmp_path)
-    assert [item.name for item in found.items] == ["cim1_1_1.bmp", "cim2_7_7.bmp"]
+    assert [item.name for item in found] == ["cim1_1_1.bmp", "cim2_7_7.bmp"]
     np.testing.assert_allclose(found.mos01, [0.75, 0.2])
 
 
 def test_tid2013_knows_the_spread_where_the_file_fits(tmp_path):
     tid2013(tmp_path)
-    assert [item.std for item in read_dataset("tid2013", tmp_path).items] == [0.13013, 0.1545]
+    assert [item.std for item in read_dataset("tid2013", tmp_path)] == [0.13013, 0.1545]
     (tmp_path / "mos_std.txt").write_text("0.1\n")
-    assert [item.std for item in read_dataset("tid2013", tmp_path).items] == [None, None]
+    assert [item.std for item in read_dataset("tid2013", tmp_path)] == [None, None]
 
 
 def test_csiq_from_its_text_file(tmp_path):
@@ -251,11 +253,50 @@ def test_csiq_from_its_text_file(tmp_path):
     np.testing.assert_allclose(read_dataset("csiq", tmp_path).mos01, [0.938])
 
 
-def test_missing_pictures_are_listed(tmp_path):
+def test_missing_pictures_end_it_unless_they_may_be_missing(tmp_path):
     kadid(tmp_path)
     (tmp_path / "kadid10k" / "images" / "I02_01_05.png").unlink()
-    found = read_dataset("kadid-10k", tmp_path)
-    assert (len(found), found.missing) == (1, ("I02_01_05.png",))
+    with pytest.raises(DatasetError, match=r"1 of the 2 pictures of dmos\.csv are not below .*: I02_01_05\.png"):
+        read_dataset("kadid-10k", tmp_path)
+    found = read_dataset("kadid-10k", tmp_path, allow_missing=True)
+    assert [picture.name for picture in found.missing] == ["I02_01_05.png"]
+    assert found.present.names == ("I01_01_01.png",)
+    assert any("I02_01_05.png" in note for note in found.notes)
+
+
+def test_a_picture_that_is_there_twice_is_refused(tmp_path):
+    kadid(tmp_path)
+    picture(tmp_path / "kadid10k" / "images" / "copy" / "I02_01_05.png")
+    with pytest.raises(DatasetError, match=r"I02_01_05\.png is there twice"):
+        read_dataset("kadid-10k", tmp_path)
+
+
+def test_thumbnails_are_no_pictures(tmp_path):
+    kadid(tmp_path)
+    picture(tmp_path / "kadid10k" / "images" / "@eaDir" / "I02_01_05.png")
+    assert len(read_dataset("kadid-10k", tmp_path)) == 2
+
+
+def test_the_authors_split(tmp_path):
+    flive(tmp_path)
+    assert read_dataset("flive", tmp_path, "validation").names == ("blur_dataset/a.jpg",)
+    with pytest.raises(DatasetError, match="no part 'test'; its parts are training, validation"):
+        read_dataset("flive", tmp_path, "test")
+
+
+@pytest.mark.parametrize("slug", list(EXPECTED))
+def test_what_is_written_of_a_dataset_reads_back(slug, tmp_path):
+    """Numbers reach predictions.csv as plain decimals, whatever the reader of a layout works with."""
+    from leaderboard.runs.evaluation import load_run
+    from leaderboard.runs.folder import Prediction, RunFolder
+
+    EXPECTED[slug][0](tmp_path)
+    pictures = read_dataset(slug, tmp_path)
+    with RunFolder(tmp_path / "run") as folder:
+        folder.append(Prediction(picture.name, picture.mos, 0.5, 0.5, 0.1) for picture in pictures)
+    rows = load_run(tmp_path / "run")
+    assert [(row.image, row.mos) for row in rows] == [(picture.name, picture.mos) for picture in pictures]
+    assert "float64" not in (tmp_path / "run" / "predictions.csv").read_text()
 
 
 @pytest.mark.parametrize(("prepare", "sentence"), [
@@ -265,13 +306,13 @@ def test_missing_pictures_are_listed(tmp_path):
 ])
 def test_what_is_no_dataset_is_a_sentence(tmp_path, prepare, sentence):
     prepare(tmp_path)
-    with pytest.raises(LayoutError, match=sentence):
+    with pytest.raises(DatasetError, match=sentence):
         read_dataset("kadid-10k", tmp_path)
 
 
 def test_unknown_names_and_folders(tmp_path):
-    with pytest.raises(LayoutError, match="did you mean 'kadid-10k'"):
+    with pytest.raises(DatasetError, match="did you mean 'kadid-10k'"):
         read_dataset("kadid10k", tmp_path)
-    with pytest.raises(LayoutError, match="There is no folder"):
+    with pytest.raises(DatasetError, match="There is no folder"):
         read_dataset("kadid-10k", tmp_path / "nowhere")
     assert detect(tmp_path) is None

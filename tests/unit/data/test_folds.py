@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 
@@ -14,9 +13,8 @@ from leaderboard.__main__ import main
 from leaderboard.runs.evaluation import load_run
 from leaderboard.runs.scoring import batches
 from methods.base import load_method
-from methods.data import folds
-from methods.data.rated import from_table
-from methods.embedded.lmm.pipeline import fold_of
+from methods.data import deal_folds, deal_parts, folds, read_table
+from methods.errors import InputError
 from methods.lmm.transformers_lmm import TransformersLMM
 from tests import tiny_lmm
 from tests.unit.leaderboard.test_evaluate import make_pictures
@@ -30,6 +28,7 @@ def cache(tmp_path_factory):
     import torch
 
     folder = tmp_path_factory.mktemp("folds")
+    folds.write(folder, [f"{number:03d}.png" for number in range(COUNT)], deal_folds(COUNT, 2))
     for fold in range(2):
         place = tiny_lmm.build("fast_vlm", folder / f"fold-{fold}" / "model")
         if fold:
@@ -45,6 +44,10 @@ def data(tmp_path_factory):
     return make_pictures(tmp_path_factory.mktemp("data") / "set", COUNT)
 
 
+def rated(data):
+    return read_table(data[1], data[0])
+
+
 def evaluate(data, out, cache, *more: str, method: str = "q-bench") -> int:
     return main(["evaluate", "--method", method, "--folds", str(cache), "--images", str(data[0]), "--scores",
                  str(data[1]), "--out", str(out), "--batch-size", "4", *more])
@@ -53,7 +56,7 @@ def evaluate(data, out, cache, *more: str, method: str = "q-bench") -> int:
 def alone(data, cache, fold: int) -> dict[str, float]:
     """Every picture's score by one fold's model."""
     method = load_method("q-bench", TransformersLMM(cache / f"fold-{fold}" / "model"))
-    return {item.name: method.assess(item.path).score for item in from_table(*data).items}
+    return {item.name: method.assess(item.path).score for item in rated(data)}
 
 
 def test_each_picture_is_scored_by_the_model_of_its_fold(data, cache, tmp_path):
@@ -62,7 +65,7 @@ def test_each_picture_is_scored_by_the_model_of_its_fold(data, cache, tmp_path):
     rows = load_run(out)
     assert len(rows) == COUNT
     expected = [alone(data, cache, fold) for fold in range(2)]
-    deal = dict(zip(sorted(row.image for row in rows), fold_of(COUNT, 2)))
+    deal = dict(zip(sorted(row.image for row in rows), deal_folds(COUNT, 2)))
     for row in rows:
         assert row.score == pytest.approx(expected[deal[row.image]][row.image], abs=1e-6)
         assert row.score != pytest.approx(expected[1 - deal[row.image]][row.image], abs=1e-3)
@@ -83,7 +86,7 @@ def test_each_picture_is_scored_by_the_model_of_its_fold(data, cache, tmp_path):
 
 
 def test_a_table_of_folds_is_followed_and_a_limit_raised_later_changes_nothing(data, cache, tmp_path):
-    names = [item.name for item in from_table(*data).items]
+    names = [item.name for item in rated(data)]
     other = tmp_path / "folds"
     other.mkdir()
     for fold in range(2):
@@ -107,6 +110,7 @@ def test_a_table_of_folds_is_followed_and_a_limit_raised_later_changes_nothing(d
 def test_other_weights_in_one_fold_are_another_run(data, cache, tmp_path, capsys):
     assert evaluate(data, tmp_path / "run", cache, "--limit", "4") == 0
     swapped = tmp_path / "swapped"
+    folds.write(swapped, rated(data).names, deal_folds(COUNT, 2))
     for fold in range(2):
         (swapped / f"fold-{fold}").mkdir(parents=True)
         (swapped / f"fold-{fold}" / "model").symlink_to(cache / f"fold-{1 - fold}" / "model")
@@ -114,17 +118,22 @@ def test_other_weights_in_one_fold_are_another_run(data, cache, tmp_path, capsys
     assert "lmm_revision was" in capsys.readouterr().err
 
 
-def test_students_are_folds_of_leaf(data, tmp_path):
+def test_students_are_folds_of_leaf_and_their_table_is_a_must(data, tmp_path, capsys):
     from methods.leaf.student import Student
 
     student = Student.load()
     for fold in range(2):
         student.head = dataclasses.replace(student.head, bias=student.head.bias - 0.2 * fold)
         student.save(tmp_path / "students" / f"fold-{fold}" / "student")
-    assert evaluate(data, tmp_path / "run", tmp_path / "students", "--limit", "6", "--option", "map=false",
-                    method="leaf") == 0
+    command = ("--limit", "6", "--option", "map=false")
+    assert evaluate(data, tmp_path / "run", tmp_path / "students", *command, method="leaf") == 2, \
+        "nobody knows which pictures the students were trained on"
+    assert "holds no folds.csv" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "predictions.csv").exists()
+    folds.write(tmp_path / "students", rated(data).names, deal_folds(COUNT, 2))
+    assert evaluate(data, tmp_path / "run", tmp_path / "students", *command, method="leaf") == 0
     first, second = (Student.load(tmp_path / "students" / f"fold-{fold}" / "student") for fold in range(2))
-    deal = dict(zip((item.name for item in from_table(*data).items), fold_of(COUNT, 2)))
+    deal = dict(zip((item.name for item in rated(data)), deal_folds(COUNT, 2)))
     for row in load_run(tmp_path / "run"):
         expected = float((second if deal[row.image] else first).predict([data[0] / row.image])[0])
         assert row.score == pytest.approx(expected, abs=1e-6)
@@ -133,12 +142,31 @@ def test_students_are_folds_of_leaf(data, tmp_path):
     assert source["training_set"] == "live-challenge-dev+kadid-10k"
 
 
-def test_batches_never_mix_folds(data):
-    items = folds.dealt(from_table(*data), data[0], 3).items
+def test_batches_never_mix_folds(data, tmp_path):
+    folds.write(tmp_path, rated(data).names, deal_folds(COUNT, 3))
+    items = folds.dealt(rated(data), tmp_path, 3)
     cut = batches(items, 4)
     assert all(len({item.fold for item in batch}) == 1 for batch in cut)
     assert sorted(item.name for batch in cut for item in batch) == sorted(item.name for item in items)
-    np.testing.assert_array_equal([item.fold for item in items], fold_of(COUNT, 3))
+    np.testing.assert_array_equal([item.fold for item in items], deal_folds(COUNT, 3))
+
+
+def test_folds_are_even_and_follow_the_seed():
+    fold = deal_folds(23, 5, seed=3)
+    assert sorted(np.bincount(fold)) == [4, 4, 5, 5, 5]
+    np.testing.assert_array_equal(fold, deal_folds(23, 5, seed=3))
+    assert (fold != deal_folds(23, 5, seed=4)).any()
+
+
+def test_parts_keep_contents_together_and_are_never_empty():
+    groups = [f"content {number // 3}" for number in range(30)]
+    part = deal_parts(groups, (6, 2, 2), seed=1)
+    assert np.bincount(part).tolist() == [18, 6, 6]
+    assert all(len(set(part[start : start + 3])) == 1 for start in range(0, 30, 3))
+    assert set(deal_parts(["a"] * 7 + ["b", "c"], (6, 2, 2))) == {0, 1, 2}
+    assert np.bincount(deal_parts([""] * 10, (3, 7))).tolist() == [3, 7]
+    with pytest.raises(InputError, match="2 contents cannot be dealt into 3 parts"):
+        deal_parts(["a", "a", "b"], (6, 2, 2))
 
 
 def test_what_is_no_folder_of_folds_is_a_sentence(data, cache, tmp_path, capsys):
@@ -157,13 +185,8 @@ def test_what_is_no_folder_of_folds_is_a_sentence(data, cache, tmp_path, capsys)
         (listed / f"fold-{fold}").symlink_to(cache / f"fold-{fold}")
     for text, sentence in (("image,fold\n000.png,0\n", "does not say without which fold '001.png'"),
                            ("image,fold\n000.png,2\n", "puts '000.png' into fold 2; there are folds 0 to 1"),
+                           ("image,fold\n000.png,0\n000.png,1\n", "names an image twice"),
                            ("image,part\n000.png,0\n", "needs the columns image and fold")):
         (listed / "folds.csv").write_text(text)
         assert evaluate(data, tmp_path / "run", listed) == 2
         assert sentence in capsys.readouterr().err
-    with data[1].open(newline="") as file:
-        lines = list(csv.reader(file))
-    table = tmp_path / "more.csv"
-    table.write_text("\n".join(",".join(line) for line in [*lines, ["gone.png", "2", "1"]]) + "\n")
-    assert evaluate((data[0], table), tmp_path / "run", cache) == 2
-    assert "'gone.png' has no file" in capsys.readouterr().err

@@ -8,9 +8,10 @@ import os
 import numpy as np
 import pytest
 
-from methods.iqarag.build import Labelled, build, unlabelled
+from methods.data import RatedPicture, RatedPictures
+from methods.iqarag.build import build, unrated
 from methods.iqarag.encoders import OwnEncoder
-from methods.iqarag.reference_set import ReferenceSet, Scale
+from methods.iqarag.reference_set import ReferenceSet
 
 from .conftest import BrightnessLMM, grey
 
@@ -24,13 +25,14 @@ def folder(tmp_path):
     return pictures
 
 
-def labelled(folder, count: int = 10) -> list[Labelled]:
-    return [Labelled(folder / f"{number}.png", 1 + 0.4 * number) for number in range(count)]
+def rated(folder, count: int = 10, low: float = 1) -> RatedPictures:
+    return RatedPictures(tuple(RatedPicture(f"{number}.png", folder / f"{number}.png", 1 + 0.4 * number)
+                               for number in range(count)), low, 5)
 
 
 def test_a_set_from_a_folder(folder, tmp_path, lmm):
     told = []
-    built = build(labelled(folder), tmp_path / "set", OwnEncoder(lmm), Scale(1, 5), batch=4, title="greys",
+    built = build(rated(folder), tmp_path / "set", OwnEncoder(lmm), batch=4, title="greys",
                   progress=lambda *so_far: told.append(so_far))
     assert built.problems == ()
     assert built.references.mos.tolist() == pytest.approx([0.1 * n for n in range(10)])
@@ -44,7 +46,7 @@ def test_a_set_from_a_folder(folder, tmp_path, lmm):
 
 
 def test_a_set_that_can_be_moved(folder, tmp_path, lmm):
-    build(labelled(folder), tmp_path / "set", OwnEncoder(lmm), Scale(1, 5), copy_images=True)
+    build(rated(folder), tmp_path / "set", OwnEncoder(lmm), copy_images=True)
     os.rename(tmp_path / "set", tmp_path / "elsewhere")
     for path in folder.iterdir():
         path.unlink()
@@ -56,25 +58,26 @@ def test_what_cannot_be_used_is_listed_and_the_rest_is_built(folder, tmp_path, l
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnonsense")
     (folder / "no-score.png").write_bytes((folder / "1.png").read_bytes())
     (folder / "copy.png").write_bytes((folder / "2.png").read_bytes())
-    items = [*labelled(folder, 4), Labelled(folder / "broken.png", 3), Labelled(folder / "copy.png", 2),
-             Labelled(folder / "4.png", 7), Labelled(folder / "5.png", float("nan")), Labelled(folder / "gone.png", 3)]
-    built = build(items, tmp_path / "set", OwnEncoder(lmm), Scale(1, 5), batch=3,
-                  problems=unlabelled(folder, items))
+    more = [RatedPicture("broken.png", folder / "broken.png", 3), RatedPicture("copy.png", folder / "copy.png", 2),
+            RatedPicture("gone.png", None, 3), RatedPicture("lost.png", folder / "lost.png", 3)]
+    pictures = RatedPictures((*rated(folder, 4), *more), 1, 5)
+    built = build(pictures, tmp_path / "set", OwnEncoder(lmm), batch=3, problems=unrated(folder, pictures))
     assert len(built.references) == 4
     reasons = {problem.image: problem.reason for problem in built.problems}
-    assert set(reasons) == {"broken.png", "copy.png", "4.png", "5.png", "gone.png", "no-score.png",
-                            "6.png", "7.png", "8.png", "9.png"}
+    assert set(reasons) == {"broken.png", "copy.png", "gone.png", "lost.png", "no-score.png",
+                            *(f"{number}.png" for number in range(4, 10))}
     assert reasons["copy.png"] == "It has the same pixels as 2.png."
-    assert reasons["4.png"] == "The score 7 is outside the scale 1 to 5."
     assert reasons["5.png"] == reasons["no-score.png"] == "It has no score."
+    assert reasons["gone.png"] == "There is no such image."
     assert all(reason.endswith(".") for reason in reasons.values())
     with (tmp_path / "set" / "problems.csv").open() as file:
         assert {row["image"]: row["problem"] for row in csv.DictReader(file)} == reasons
 
 
 def test_nothing_usable_is_an_error(folder, tmp_path, lmm):
-    with pytest.raises(ValueError, match=r"None of the 1 pictures.*outside the scale"):
-        build([Labelled(folder / "1.png", 9)], tmp_path / "set", OwnEncoder(lmm), Scale(1, 5))
+    (folder / "1.png").write_bytes(b"nonsense")
+    with pytest.raises(ValueError, match=r"None of the 1 pictures.*1\.png: The file is not a picture"):
+        build(rated(folder).subset([1]), tmp_path / "set", OwnEncoder(lmm))
     assert not (tmp_path / "set").exists()
 
 
@@ -100,12 +103,12 @@ class TestAfterAKill:
     @pytest.fixture
     def killed(self, folder, tmp_path):
         with pytest.raises(Killed):
-            build(labelled(folder), tmp_path / "set", Mortal(BrightnessLMM(), 3), Scale(1, 5), batch=3)
+            build(rated(folder), tmp_path / "set", Mortal(BrightnessLMM(), 3), batch=3)
         assert not (tmp_path / "set").exists()
         return tmp_path / "set"
 
     def test_finished_batches_are_not_encoded_again(self, folder, killed, lmm):
-        built = build(labelled(folder), killed, OwnEncoder(lmm), Scale(1, 5), batch=3)
+        built = build(rated(folder), killed, OwnEncoder(lmm), batch=3)
         assert lmm.embedded == 4
         np.testing.assert_allclose(built.references.features[:, 0], [20 * n / 255 for n in range(10)], rtol=1e-6)
         assert built.references.mos.tolist() == pytest.approx([0.1 * n for n in range(10)])
@@ -116,31 +119,31 @@ class TestAfterAKill:
             file.write(b"\x01" * 13)
         with (work / "batches.jsonl").open("ab") as file:
             file.write(b'{"width": 2, "rows": [{"numb')
-        built = build(labelled(folder), killed, OwnEncoder(lmm), Scale(1, 5), batch=3)
+        built = build(rated(folder), killed, OwnEncoder(lmm), batch=3)
         np.testing.assert_allclose(built.references.features[:, 0], [20 * n / 255 for n in range(10)], rtol=1e-6)
 
     def test_a_duplicate_of_a_finished_picture_is_still_known(self, folder, killed, lmm):
         # The plan holds the pictures' paths; their content may be examined in different runs.
         (folder / "9.png").write_bytes((folder / "0.png").read_bytes())
-        built = build(labelled(folder), killed, OwnEncoder(lmm), Scale(1, 5), batch=3)
+        built = build(rated(folder), killed, OwnEncoder(lmm), batch=3)
         assert [problem.reason for problem in built.problems] == ["It has the same pixels as 0.png."]
 
     def test_other_settings_do_not_mix(self, folder, killed, lmm):
         with pytest.raises(ValueError, match="unfinished build with other"):
-            build(labelled(folder), killed, OwnEncoder(lmm), Scale(0, 5), batch=3)
-        built = build(labelled(folder), killed, OwnEncoder(lmm), Scale(0, 5), batch=3, restart=True)
+            build(rated(folder, low=0), killed, OwnEncoder(lmm), batch=3)
+        built = build(rated(folder, low=0), killed, OwnEncoder(lmm), batch=3, restart=True)
         assert built.references.mos[0] == pytest.approx(0.2)
 
     def test_an_old_set_stays_until_the_new_one_is_whole(self, folder, tmp_path, lmm):
-        build(labelled(folder, 5), tmp_path / "set", OwnEncoder(lmm), Scale(1, 5))
+        build(rated(folder, 5), tmp_path / "set", OwnEncoder(lmm))
         with pytest.raises(Killed):
-            build(labelled(folder), tmp_path / "set", Mortal(lmm, 2), Scale(1, 5), batch=3)
+            build(rated(folder), tmp_path / "set", Mortal(lmm, 2), batch=3)
         assert len(ReferenceSet.load(tmp_path / "set")) == 5
-        build(labelled(folder), tmp_path / "set", OwnEncoder(lmm), Scale(1, 5), batch=3)
+        build(rated(folder), tmp_path / "set", OwnEncoder(lmm), batch=3)
         assert len(ReferenceSet.load(tmp_path / "set")) == 10
 
 
 def test_an_encoder_that_gives_nan_is_stopped(folder, tmp_path, lmm):
     lmm.embed = lambda images: np.full((len(images), 2), np.nan, np.float32)
     with pytest.raises(ValueError, match="NaN"):
-        build(labelled(folder), tmp_path / "set", OwnEncoder(lmm), Scale(1, 5))
+        build(rated(folder), tmp_path / "set", OwnEncoder(lmm))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from methods.agreement.metrics import srcc
-from methods.data.datasets import LayoutError
+from methods.data import DatasetError
 from methods.iqarag import experiments
 from methods.iqarag.__main__ import main
 from methods.iqarag.experiments import Run, find_data, split
@@ -163,11 +163,11 @@ def test_encoders_share_one_split(data, tmp_path, lmm):
 
 
 def test_data_that_is_not_there(tmp_path):
-    with pytest.raises(LayoutError, match="no folder"):
+    with pytest.raises(DatasetError, match="no folder"):
         find_data(str(tmp_path / "nothing"))
-    with pytest.raises(LayoutError, match=r"scores\.csv"):
+    with pytest.raises(DatasetError, match=r"scores\.csv"):
         find_data(str(tmp_path))
-    with pytest.raises(LayoutError, match="did you mean 'koniq-10k'"):
+    with pytest.raises(DatasetError, match="did you mean 'koniq-10k'"):
         find_data(f"koniq10k={tmp_path}")
 
 
@@ -179,7 +179,7 @@ class TestCommandLine:
 
     def test_build_info_and_encode(self, data, tmp_path, capsys):
         arguments = ["build", "--images", data[0], "--scores", f"{data[0]}/scores.csv", "--out", str(tmp_path / "set")]
-        assert main([*arguments, "--range", "0", "100", "--copy"]) == 0
+        assert main([*arguments, "--scale", "0", "100", "--copy"]) == 0
         assert "24 references" in capsys.readouterr().out
         assert main(["info", str(tmp_path / "set")]) == 0
         assert "24 references, VE features of 2 numbers" in capsys.readouterr().out

@@ -12,7 +12,7 @@ from methods.errors import InputError
 from methods.iqarag import index as indices
 from methods.iqarag import shelf
 from methods.iqarag.encoders import OwnEncoder
-from methods.iqarag.reference_set import FEATURES, MANIFEST, TABLE, ReferenceSet, Scale, content_hash
+from methods.iqarag.reference_set import FEATURES, MANIFEST, TABLE, ReferenceSet, content_hash
 from methods.iqarag.retrieval import ReferenceSet as FromRetrieval
 
 from .conftest import BrightnessLMM, grey
@@ -63,26 +63,6 @@ def test_the_hash_follows_from_pixels_and_size():
     assert content_hash(grey(7)) == content_hash(grey(7).copy())
     assert content_hash(grey(7)) != content_hash(grey(8))
     assert content_hash(grey(7, (24, 16))) != content_hash(grey(7, (16, 24)))
-
-
-@pytest.mark.parametrize(("scale", "score", "mos"), [
-    (Scale(1, 5), 1, 0), (Scale(1, 5), 5, 1), (Scale(1, 5), 3, 0.5), (Scale(0, 100, False), 0, 1),
-    (Scale(0, 100, False), 75, 0.25), (Scale(-10, 10), 0, 0.5), (Scale(), 1 + 1e-9, 1),
-])
-def test_any_scale_and_direction(scale, score, mos):
-    assert scale.to01(score) == pytest.approx(mos)
-
-
-@pytest.mark.parametrize("score", [0.9, 5.1, float("nan"), float("inf")])
-def test_a_score_off_the_scale_is_refused(score):
-    with pytest.raises(ValueError, match="outside the scale 1 to 5"):
-        Scale(1, 5).to01(score)
-
-
-@pytest.mark.parametrize("ends", [(1, 1), (5, 1), (0, float("inf"))])
-def test_a_scale_has_two_ends(ends):
-    with pytest.raises(ValueError, match="from a low to a higher"):
-        Scale(*ends)
 
 
 @pytest.mark.parametrize(("images", "mos", "sentence"), [

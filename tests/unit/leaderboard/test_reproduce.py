@@ -131,10 +131,11 @@ def test_a_table_of_opinions_is_enough_where_no_model_takes_part(tmp_path, capsy
     assert main(["reproduce", "q-debias-table-5", *data]) == 0
     reasons = {row["reason"] for row in table(capsys.readouterr().out) if row["dataset"] == "koniq-10k"}
     assert all("is a table without pictures" in reason for reason in reasons)
-    opinions.write_text("image,score\n1.png,3\n")
+    opinions.write_text("image,niceness\n1.png,3\n")
     assert main(["reproduce", "llm-iqa-table-1", *data]) == 0
     reasons = {row["reason"] for row in table(capsys.readouterr().out) if row["dataset"] == "koniq-10k"}
-    assert reasons == {"koniq.csv has no column mos; its columns are image, score."}
+    assert len(reasons) == 1
+    assert "its columns are image, niceness. Name one with --mos-column" in reasons.pop()
 
 
 def test_a_dataset_that_no_reader_knows_is_a_folder_with_a_table(tmp_path, monkeypatch):

@@ -250,7 +250,7 @@ def test_the_direction_and_scale_of_ratings_can_be_said(rated: tuple, tmp_path: 
     path.write_text("image,dmos\n" + "".join(f"{file.name},{1 + 4 * score:.3f}\n" for file, score in zip(*rated)))
     images = ["--images", str(rated[0][0].parent), "--mos", str(path), "--out", str(tmp_path / "x")]
     assert main(["calibrate", *images]) == 0
-    assert "lower is taken as better" in capsys.readouterr().err
+    assert "it is assumed that lower is better" in capsys.readouterr().err
     for command in ("calibrate", "train"):
         assert main([command, *images, "--no-lower-is-better", "--scale", "0", "10"]) == 0
         assert "lower" not in capsys.readouterr().err
@@ -280,10 +280,11 @@ def test_calibrate_and_predict(rated: tuple, table: Path, tmp_path: Path, capsys
     ("rows", "sentence"),
     [
         ("image,mos\nno.png,1\nnone.png,2\n", "None of the 2 names"),
-        ("image,mos\n0-GBLUR-1.png,NaN\n0-GBLUR-2.png,nan\n", "no row with both"),
+        ("image,mos\n0-GBLUR-1.png,NaN\n0-GBLUR-2.png,nan\n", "holds no score in column 'mos'"),
         ("image,mos\n" + "".join(f"0-GBLUR-{level}.png,3\n0-AWGN-{level}.png,3\n" for level in (1, 2, 4, 5)),
-         "All 8 opinion scores"),
-        ("image,mos\n0-GBLUR-1.png,1\n0-GBLUR-2.png,2\n0-GBLUR-4.png,3\n", "Only 3 rated pictures"),
+         "All 8 scores in wrong.csv are 3"),
+        ("image,mos\n0-GBLUR-1.png,1\n0-GBLUR-2.png,2\n0-GBLUR-4.png,3\n",
+         "rates 3 images that can be used; at least 5"),
     ],
 )
 def test_wrong_tables_get_one_sentence(rated: tuple, tmp_path: Path, capsys, rows: str, sentence: str) -> None:
@@ -304,7 +305,7 @@ def test_ratings_that_run_the_other_way_are_noticed(rated: tuple, features, stud
                                             for file, score in zip(rated[0], scores)))
     assert main(["calibrate", "--images", str(rated[0][0].parent), "--mos", str(path),
                  "--out", str(tmp_path / "x")]) == 0
-    assert "DMOS" in capsys.readouterr().err
+    assert "--lower-is-better" in capsys.readouterr().err
 
 
 def test_train_refuses_what_makes_no_sense(rated: tuple, tmp_path: Path, capsys) -> None:

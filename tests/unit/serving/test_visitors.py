@@ -61,7 +61,7 @@ def test_the_table_may_lie_in_the_zip_and_run_the_other_way(tmp_path, lmm):
     archive = zipped(tmp_path / "a.zip", {"a.png": png(10), "b.png": png(200), "s.csv": table})
     received = visitors.build_reference_set(lmm, archive, None, 1, 5)
     assert received.by_bin == (1, 0, 0, 0, 1)
-    assert any("lower is taken as better" in note for note in received.notes)
+    assert any("it is assumed that lower is better" in note for note in received.notes)
     assert visitors.build_reference_set(lmm, archive, None, 1, 5, lower_is_better=False).count == 2
 
 

@@ -35,7 +35,7 @@ def refused(capsys, tmp_path, *arguments):
     ("scores", "more", "said"),
     [
         ([3], [], "at least 2 are needed"),
-        ([3, 4], [], "a split needs at least 3"),
+        ([3, 4], [], "cannot be dealt into 3 parts"),
         ([3, 3, 3, 3], [], "never differ"),
         ([1, 2, 3, 4], ["--content", "("], "not a regular expression"),
         ([1, 2, 3, 4], ["--content", "^z"], "fits no picture's name"),
@@ -47,7 +47,7 @@ def test_data_that_cannot_be_used_is_one_sentence(table, tmp_path, capsys, score
 
 
 def test_a_table_that_is_not_there_is_one_sentence(tmp_path, capsys):
-    assert "no file none.csv" in refused(capsys, tmp_path, "--data", str(tmp_path / "none.csv"))
+    assert "There is no file" in refused(capsys, tmp_path, "--data", str(tmp_path / "none.csv"))
 
 
 def test_a_split_without_a_validation_part_is_refused(table, tmp_path, capsys):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from methods.errors import InputError
 from methods.visualquality_r1.thurstone import fidelity_reward
 from methods.visualquality_r1.training import data
 from methods.visualquality_r1.training.reward import (
@@ -38,9 +39,9 @@ def tables(tmp_path):
 
 def test_sets_keep_their_own_scale(tables):
     pictures = data.read_sets(tables, [None, None])
-    assert {picture.source for picture in pictures} == {"kadid", "spaq"}
-    assert max(picture.mos for picture in pictures if picture.source == "spaq") == 80
-    assert max(picture.mos for picture in pictures if picture.source == "kadid") == 4
+    assert {picture.dataset for picture in pictures} == {"kadid", "spaq"}
+    assert max(picture.mos for picture in pictures if picture.dataset == "spaq") == 80
+    assert max(picture.mos for picture in pictures if picture.dataset == "kadid") == 4
 
 
 def test_a_split_keeps_contents_together_and_round_trips(tables, tmp_path):
@@ -49,8 +50,8 @@ def test_a_split_keeps_contents_together_and_round_trips(tables, tmp_path):
     for source, contents in (("kadid", 4), ("spaq", 3)):
         of = {}
         for picture in pictures:
-            if picture.source == source:
-                of.setdefault(picture.content, set()).add(parts[source, picture.name])
+            if picture.dataset == source:
+                of.setdefault(picture.group, set()).add(parts[source, picture.name])
         assert len(of) == contents
         assert all(len(part) == 1 for part in of.values())
         assert set().union(*of.values()) == set(data.PARTS)
@@ -67,7 +68,7 @@ def test_a_part_is_written_as_tables_that_can_be_read_again(tables, tmp_path):
 
 
 def test_splits_are_six_to_two_to_two_and_follow_the_seed():
-    pictures = [data.RatedPicture(Path(f"{i}.png"), f"{i}.png", i, "a", f"{i}.png") for i in range(100)]
+    pictures = [data.RatedPicture(f"{i}.png", Path(f"{i}.png"), i, dataset="a") for i in range(100)]
     first, second = data.split_by_content(pictures, 0), data.split_by_content(pictures, 0)
     counts = {part: list(first.values()).count(part) for part in data.PARTS}
     assert counts == {"train": 60, "validation": 20, "test": 20}
@@ -155,14 +156,16 @@ def test_a_batch_decodes_each_picture_once(tables, monkeypatch):
     assert [image.getpixel((0, 0))[0] for image in rows["image"]] == [27, 27, 45, 27, 45]
 
 
-def test_what_a_table_lacks_is_said(tables, tmp_path):
+def test_what_a_table_lacks_is_refused_or_said(tables):
     table = tables[0]
     table.write_text(table.read_text() + "\nlost.png,3\n")
+    with pytest.raises(InputError, match=r"'lost\.png' in line 14"):
+        data.read_sets([table], [None])
     said = []
-    pictures = data.read_sets([table], [None], say=said.append)
+    pictures = data.read_sets([table], [None], say=said.append, allow_missing=True)
     assert len(pictures) == 12
-    assert len(said) == 1
-    assert "lost.png" in said[0]
+    assert "13 images named in column 'image'" in said[0]
+    assert "lost.png" in said[1]
 
 
 def draws():
