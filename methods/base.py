@@ -156,7 +156,7 @@ class Method(ABC):
     native_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     needs_lmm: ClassVar[bool] = True
     min_images: ClassVar[int] = 1
-    options: Any = Options()
+    options: Options = Options()
     lmms: tuple[LMM, ...] = ()
 
     def __init_subclass__(cls, **settings: Any) -> None:
