@@ -84,7 +84,7 @@ def _slugs(board: Board) -> Iterator[str]:
         yield f"datasets.csv, line {line}: the kind is one of {', '.join(schema.KINDS)}."
     known = set(board.datasets["slug"]) | schema.TRAINING_ONLY
     for column in ("related", "possibly_related"):
-        for index, text in board.datasets[column].items():
+        for index, text in zip(board.datasets.index, board.datasets[column]):
             for part in filter(None, text.split("+")):
                 if part not in known:
                     yield f"datasets.csv, line {index + 2}: {column} names {part!r}, which is no dataset."
@@ -106,7 +106,7 @@ def _results(frame: pd.DataFrame, file: str, key: tuple[str, ...], metrics: set[
         for line in _lines(frame, ~frame[column].isin(values)):
             yield f"{file}, line {line}: {column} {frame[column][line - 2]!r} is not known."
     trainable = set(board.datasets["slug"]) | schema.TRAINING_ONLY
-    for index, text in frame["training_set"].items():
+    for index, text in zip(frame.index, frame["training_set"]):
         unknown = [part for part in text.split("+") if text not in ("", "none") and part not in trainable]
         if unknown:
             yield f"{file}, line {index + 2}: the training set {unknown[0]!r} is not known."
@@ -152,7 +152,8 @@ def _ids(board: Board) -> Iterator[str]:
 
 
 def _recomputed(board: Board, submissions: Path) -> Iterator[str]:
-    for name, group in board.measured.groupby("run", sort=False):
+    for key, group in board.measured.groupby("run", sort=False):
+        name = str(key)
         if not measured.is_run_name(name):
             yield f"measured.csv: {name!r} is not a run name."
             continue

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import Any
 
 from leaderboard.schema import OUTSIDE_IQA, WHOLE, Board, label_sets, part_of
 from methods import files
@@ -175,7 +176,7 @@ def _key(record: Mapping) -> tuple[str, ...]:
     return tuple(record[name] for name in ("paper", "table", "method", "backbone", "variant", "training_set"))
 
 
-def _dataset(record: Mapping[str, str]) -> Dataset:
+def _dataset(record: Mapping[Any, str]) -> Dataset:
     return Dataset(record["slug"], record["name"], record["short"], record["kind"],
                    frozenset(filter(None, record["related"].split("+"))),
                    frozenset(filter(None, record["possibly_related"].split("+"))))
@@ -193,8 +194,9 @@ def _entry(key: tuple[str, ...], records: list[dict], known: dict[str, Dataset],
     for record in records:
         if math.isnan(record["value"]):
             continue
-        dataset = known.get(record["dataset"]) or Dataset(*[record["dataset"]] * 3, kind="")
-        cells.setdefault(record["metric"], {})[record["dataset"]] = _cell(record, dataset, training, known)
+        name = record["dataset"]
+        dataset = known.get(name) or Dataset(name, name, name, kind="")
+        cells.setdefault(record["metric"], {})[name] = _cell(record, dataset, training, known)
     own_passes, own_parameters = _number(first["lmm_passes"]), _number(first["parameters_billion"])
     return Entry(
         id=f"{slug(first['method'])}~{files.hash_joined([chr(31).join(key)])[:5]}",

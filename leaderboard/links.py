@@ -11,7 +11,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from leaderboard.entries import catalogue
@@ -147,13 +147,13 @@ def decode(link: str | Mapping[str, str], *, board: Board | None = None) -> Rest
     given.pop("tab", None)
     revision = given.pop("rev", "")
     known = _known(board)
-    changes: dict[str, object] = {}
+    changes: dict[str, Any] = {}
     for short, text in given.items():
         if short in _FIELDS:
             name = _FIELDS[short]
-            value = _value(name, text, known, notes)
-            if value is not None:
-                changes[name] = value
+            chosen = _value(name, text, known, notes)
+            if chosen is not None:
+                changes[name] = chosen
         elif not _FRAMEWORK.fullmatch(short):
             notes.append(f"{_shown(short)} is not part of a leaderboard link; it was ignored.")
     if revision:

@@ -81,7 +81,7 @@ def _cell(shown: Table, row: Row, name: str) -> str:
     if cell is None:
         return f'<td class="lb-none" aria-label="no result">{DASH}</td>'
     text = escape(text_of(cell, measured=row.entry.origin == MEASURED))
-    text = {1: f"<b>{text}</b>", 2: f"<u>{text}</u>"}.get(row.marks.get(name), text)
+    text = {1: f"<b>{text}</b>", 2: f"<u>{text}</u>"}.get(row.marks.get(name, 0), text)
     marks = marks_of(row, name)
     extra = f'<sup class="{"lb-q" if cell.doubtful else ""}">{escape(marks)}</sup>' if marks else ""
     return f'<td class="lb-num" data-about="{escape(_about_cell(shown, row, name, cell))}">{text}{extra}</td>'

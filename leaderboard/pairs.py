@@ -8,10 +8,10 @@ second row, Q-Debias prints the vanilla prompt, and here Q-Bench's prompt is the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from leaderboard.entries import catalogue
+from leaderboard.entries import Cell, catalogue
 from leaderboard.links import View
 from leaderboard.schema import Board
 from leaderboard.tables import Table, table
@@ -56,7 +56,7 @@ def pairs(board: Board, view: View) -> list[Pair]:
 
 
 def _from_results(shown: Table) -> Iterator[Pair]:
-    alone: dict[tuple, dict] = {}
+    alone: dict[tuple, Mapping[str, Cell]] = {}
     for row in shown.rows:
         entry = row.entry
         if WITHOUT.search(entry.variant):
@@ -89,7 +89,8 @@ def _from_ablations(board: Board, shown: Table, view: View) -> Iterator[Pair]:
         frame = frame[~frame["doubtful"]]
     known = catalogue(board).by_dataset
     wanted = {dataset.slug for dataset in shown.datasets}
-    for (paper, backbone, dataset), rows in frame.groupby(["paper", "backbone", "dataset"], sort=False):
+    for key, rows in frame.groupby(["paper", "backbone", "dataset"], sort=False):
+        paper, backbone, dataset = map(str, key)
         values = dict(zip(rows["setting"], rows["value"]))
         if dataset in wanted and len(values) == 2 and _wanted(view, rows["method"], backbone):
             method = rows.loc[rows["setting"] == "debias scheme", "method"].iloc[0]

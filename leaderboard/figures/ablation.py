@@ -61,7 +61,7 @@ def ablation(board: Board, name: str, narrow: bool = False) -> go.Figure:
     figure = new_figure(650 if narrow and not numbered else 470)
     lines = list(frame.groupby(groups, sort=False))
     for index, (key, rows) in enumerate(lines[:MOST_LINES]):
-        dataset, *rest = key
+        dataset, *rest = map(str, key)
         values = dict(zip(rows[axis], rows["value"]))
         label = " · ".join([short[dataset].short if dataset in short else dataset, *rest])
         x = [ticks[setting] for setting in settings if setting in values]

@@ -8,6 +8,7 @@ import datetime
 import io
 import shutil
 from pathlib import Path
+from typing import Any
 
 from leaderboard import measured, revisions
 from leaderboard.schema import DATA, MEASURED, SchemaError, load_board, read_text
@@ -54,7 +55,7 @@ def add(folder: Path, *, data: Path = DATA, submissions: Path | None = None, rep
     if result.name in set(before["run"]) and not replace:
         raise SchemaError(f"There is a result {result.name} already; say --replace to replace it.")
     kept = before[before["run"] != result.name]
-    lines = [*kept.to_dict("records"), *measured.rows(result)]
+    lines: list[dict[Any, Any]] = [*kept.to_dict("records"), *measured.rows(result)]
     _write(file, lines)
     target = submissions / result.name
     target.mkdir(parents=True, exist_ok=True)
@@ -65,7 +66,7 @@ def add(folder: Path, *, data: Path = DATA, submissions: Path | None = None, rep
     return result.name, revision
 
 
-def _write(file: Path, lines: list[dict[str, str]]) -> None:
+def _write(file: Path, lines: list[dict[Any, Any]]) -> None:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, MEASURED, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()

@@ -123,8 +123,8 @@ def _parsed(raw: bytes, path: Path) -> Iterator[Prediction]:
             if len(cells) != len(header):
                 raise ValueError
             row = {name: cells[place] for name, place in places.items()}
-            numbers = (_optional(row.get(name, "")) for name in ("score", "native_score", "seconds"))
-            prediction = Prediction(row["image"], float(row["mos"]), *numbers, row.get("error", ""))
+            score, native, seconds = (_optional(row.get(name, "")) for name in ("score", "native_score", "seconds"))
+            prediction = Prediction(row["image"], float(row["mos"]), score, native, seconds, row.get("error", ""))
         except ValueError:
             raise RunError(f"{path}, line {number} is not a row of predictions; delete that line and run again.") \
                 from None

@@ -161,7 +161,7 @@ def opened(stream: IO[bytes]) -> Iterator[Image.Image]:
         stream.seek(0)
         try:
             check_outline(name, stream)
-            picture = factory(stream, None)
+            picture = factory(stream, None)  # type: ignore[arg-type]  # as Image.open does for a stream
         except MetadataError as error:
             raise ImageError("The file holds far more metadata than a picture needs; save it again without.") from error
         except Exception as error:  # Pillow's readers raise whatever a damaged header leads them to.

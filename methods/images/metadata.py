@@ -70,7 +70,8 @@ def _guard_pillow() -> None:
             _check_exif(data)
         read_exif(self, data)
 
-    ImageFileDirectory_v2.load, Image.Exif.load = bounded_directory, bounded_exif
+    ImageFileDirectory_v2.load = bounded_directory  # type: ignore[method-assign, assignment]
+    Image.Exif.load = bounded_exif  # type: ignore[method-assign]
 
 
 def exif_fits(data: Any) -> bool:
@@ -258,8 +259,8 @@ def tiff_pages(stream: IO[bytes], most: int) -> int:
         head = stream.read(16)
         endian = "<" if head[:2] == b"II" else ">"
         big = head[2:4] in (b"+\0", b"\0+")
-        counter, entry, link = ("Q", 20, "Q") if big else ("H", 12, "L")
-        counter, link = struct.Struct(endian + counter), struct.Struct(endian + link)
+        entry = 20 if big else 12
+        counter, link = struct.Struct(endian + ("Q" if big else "H")), struct.Struct(endian + ("Q" if big else "L"))
         place = link.unpack_from(head, 8 if big else 4)[0]
         places: set[int] = set()
         while place and place not in places and len(places) < most:

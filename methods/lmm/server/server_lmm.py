@@ -41,7 +41,8 @@ _TEMPLATE = re.compile(r"alternat|template|system role|roles? must", re.IGNORECA
 _NEUTRAL = {"top_k": -1, "repetition_penalty": 1.0}
 """vLLM's settings beyond OpenAI's at the value that changes nothing. They are sent all the same, since a server fills
 what is left out from the model's generation_config.json."""
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class ServerLMM(LMM):
