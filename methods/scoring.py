@@ -81,8 +81,8 @@ def _batch(waiting: list[tuple[Item, Decoded | None, str]], assess: Assess,
                 assessments = iter(assess(images))
         except ModelUnavailable:
             raise
-        except Exception as error:  # One image may be at fault: each is tried by itself, and its row says so.
-            print(f"A batch of {len(images)} failed ({_sentence(error, sentences)}); scoring one by one.",
+        except Exception as failure:  # One image may be at fault: each is tried by itself, and its row says so.
+            print(f"A batch of {len(images)} failed ({_sentence(failure, sentences)}); scoring one by one.",
                   file=sys.stderr)
     for item, decoded, error in waiting:
         if decoded is None:
