@@ -86,14 +86,25 @@ def dealt(pictures: RatedPictures, folder: str | Path, count: int) -> RatedPictu
 
 
 def write(folder: str | Path, names: Sequence[str], folds: Sequence[int]) -> Path:
-    """Writes folds.csv and returns its path."""
+    """Writes folds.csv and returns its path.
+
+    Raises:
+        FoldError: a name is there twice, or the folder holds models that were trained under another deal.
+    """
     path = Path(folder) / TABLE
+    if len(set(names)) < len(names):
+        raise FoldError("Two rated images have the same name, so no table can say which fold each was left out with; "
+                        "rename one of them.")
     path.parent.mkdir(parents=True, exist_ok=True)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("image", "fold"))
     writer.writerows(zip(names, map(int, folds), strict=True))
-    files.replace(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    content = text.getvalue().encode("utf-8", "surrogateescape")
+    if path.is_file() and path.read_bytes() != content and any(path.parent.glob("fold-*/*")):
+        raise FoldError(f"{path.parent} holds models that were trained under another deal of the images; choose "
+                        "another folder, or remove its fold-0, fold-1 and so on.")
+    files.replace(path, content)
     return path
 
 

@@ -170,13 +170,13 @@ def save_folds(folder: Path, backbone: TowerBackbone, data: Material, opinions: 
     """Writes fold-0/student, fold-1/student ... and folds.csv, as `leaderboard.runs.folds` reads them."""
     count = len(opinions)
     fold = deal_folds(count, FOLDS, 0)
+    folds.write(folder, opinions.names, fold)
     for index in range(FOLDS):
         rows = np.flatnonzero(fold != index)
         head, penalty = data.fit(rows)
         card = {"name": "embedded", "scale": list(opinions.scale),
                 "training": {"penalty": penalty, "pictures": f"{len(rows)} of {count}: all but fold {index}"}}
         Student(backbone, head, card).save(folder / f"fold-{index}" / "student")
-    folds.write(folder, opinions.names, fold)
 
 
 def main(arguments: list[str] | None = None) -> int:

