@@ -19,7 +19,7 @@ from pathlib import Path
 
 import filelock
 
-from methods.errors import UserError
+from methods.errors import InputError, UserError
 
 
 class LockedError(UserError):
@@ -103,6 +103,21 @@ def recover(path: str | Path) -> bytes:
     if len(whole) < len(content):
         os.truncate(path, len(whole))
     return whole
+
+
+def decoded(content: bytes, path: str | Path) -> str:
+    """The text of a file, in UTF-8 with or without a byte order mark.
+
+    Args:
+        path: what to call the file.
+
+    Raises:
+        InputError: it is in another encoding, or no text.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not text in UTF-8; save it as UTF-8.") from error
 
 
 def whole_lines(content: bytes) -> bytes:

@@ -120,7 +120,7 @@ def split(count: int, ratio: str, seed: int, groups: Sequence[str] | None = None
         groups: [count]; pictures with the same name, other than "", stay together.
 
     Raises:
-        ValueError: the ratio is not two positive numbers, or one side would be empty.
+        InputError: the ratio is not two positive numbers, or one side would be empty.
     """
     try:
         references, tests = (float(part) for part in ratio.split(":"))
@@ -233,23 +233,23 @@ def measured(name: str, predictions: list[dict[str, Any]], samples: int = 1000) 
     return rows
 
 
-def pooled(files: Sequence[Path], samples: int = 1000) -> list[dict[str, Any]]:
+def pooled(paths: Sequence[Path], samples: int = 1000) -> list[dict[str, Any]]:
     """Rows as `perform` gives them, over the predictions of several runs together: the folds of a cross-validation.
 
     Raises:
-        ValueError: the files hold different conditions, or a picture twice.
+        InputError: the files hold different conditions, or a picture twice.
     """
     predictions: list[dict[str, Any]] = []
-    for path in files:
-        with path.open(newline="", encoding="utf-8") as file:
-            columns = next(csv.reader(file), [])
-        if predictions and columns != list(predictions[0]):
-            raise InputError(f"{path} holds other conditions than {files[0]}.")
-        predictions += _read(path, columns)
+    for path in paths:
+        if not (rows := _read(path)):
+            raise InputError(f"{path} holds no predictions; name the CSV of a finished part.")
+        if predictions and list(rows[0]) != list(predictions[0]):
+            raise InputError(f"{path} holds other conditions than {paths[0]}; pool the folds of one experiment.")
+        predictions += rows
     names = [row["image"] for row in predictions]
-    if not names or len(set(names)) != len(names):
-        raise InputError("Pooled predictions need every picture once; a picture is there twice, or none is.")
-    return measured(files[0].stem, predictions, samples)
+    if len(set(names)) != len(names):
+        raise InputError("Pooled predictions need every picture once, but one is there twice; name each part once.")
+    return measured(paths[0].stem, predictions, samples)
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
@@ -349,12 +349,17 @@ def _predictions(run: Run, part: Part) -> list[dict[str, Any]]:
     return [row for row in rows if row["image"] in wanted]
 
 
-def _read(path: Path, columns: list[str]) -> list[dict[str, Any]]:
-    content = files.recover(path)
-    reader = csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""))
-    if content and reader.fieldnames != columns:
+def _read(path: Path, columns: list[str] | None = None) -> list[dict[str, Any]]:
+    """The rows of a part's file; of those `columns`, where they are given."""
+    content = files.decoded(files.recover(path), path)
+    reader = csv.DictReader(io.StringIO(content, newline=""))
+    if content and columns is not None and reader.fieldnames != columns:
         raise InputError(f"{path} holds other conditions ({', '.join(reader.fieldnames or [])}); use another --out.")
-    return [{key: value if key == "image" else float(value) for key, value in row.items()} for row in reader]
+    try:
+        return [{key: value if key == "image" else float(value) for key, value in row.items()} for row in reader]
+    except (TypeError, ValueError) as error:  # a cell too many or too few, or one that is no number
+        raise InputError(f"Line {reader.line_num} of {path} is not a name and a number per condition; mend or remove "
+                         "it.") from error
 
 
 def _append(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:

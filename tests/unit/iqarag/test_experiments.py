@@ -7,6 +7,7 @@ import pytest
 
 from methods.agreement.metrics import srcc
 from methods.data import DatasetError
+from methods.errors import InputError
 from methods.iqarag import experiments
 from methods.iqarag.__main__ import main
 from methods.iqarag.experiments import Run, find_data, split
@@ -111,6 +112,19 @@ def test_folds_are_pooled(data, tmp_path, lmm):
     assert (plain["n"], with_["condition"]) == (24, "with")
     with pytest.raises(ValueError, match="every picture once"):
         experiments.pooled([files[0], files[0]])
+
+
+@pytest.mark.parametrize(("content", "said"), [
+    (None, "holds no predictions"), ("image,mos,without\n", "holds no predictions"),
+    ("image,mos,without\na.png,0.5\n", "Line 2 of .* is not a name and a number per condition"),
+    ("image,mos,without\na.png,0.5,good\n", "Line 2 of"), ("image,mos,without\na.png,0.5,0.5,0.5\n", "Line 2 of"),
+])
+def test_a_file_that_cannot_be_pooled_is_one_sentence(tmp_path, content, said):
+    path = tmp_path / "part.csv"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=said):
+        experiments.pooled([path])
 
 
 def test_other_conditions_do_not_mix(data, tmp_path, lmm):

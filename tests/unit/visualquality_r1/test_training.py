@@ -90,6 +90,9 @@ def test_a_split_that_does_not_fit_is_refused(tables, tmp_path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="not a split"):
         data.read_split(tmp_path / "other.csv", pictures)
+    (tmp_path / "latin.csv").write_bytes("set,image,part\nkadid,M\u00fcnchen.png,train\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"latin\.csv is not text in UTF-8; save it as UTF-8"):
+        data.read_split(tmp_path / "latin.csv", pictures)
 
 
 @pytest.mark.parametrize("pattern", ["(", "^nothing"])
