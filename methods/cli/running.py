@@ -78,7 +78,12 @@ def run(program: str, commands: Mapping[str, Command], words: Sequence[str], des
     command = commands[name]
     if command.commands:
         return run(f"{program} {name}", command.commands, rest, command.summary)
-    return guarded(f"{program} {name}", lambda: _run(f"{program} {name}", command, rest))
+    return run_one(f"{program} {name}", command, rest)
+
+
+def run_one(program: str, command: Command, words: Sequence[str]) -> int:
+    """Runs a command that stands alone and returns its exit status."""
+    return guarded(program, lambda: _run(program, command, words))
 
 
 def parser_of(program: str, command: Command, words: Sequence[str] = ()) -> tuple[Parser, ModuleType]:

@@ -1,4 +1,4 @@
-"""RL2R from the command line: `python -m methods.visualquality_r1.train --model M --data a.csv --data b.csv`.
+"""RL2R from the command line: `mean-opinion train --model M --data a.csv --data b.csv`.
 
 One process or many: `accelerate launch --config_file methods/visualquality_r1/configs/zero3.yaml -m
 methods.visualquality_r1.train ...` runs the same on several GPUs.
@@ -10,31 +10,23 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from methods import files
-from methods.errors import InputError, UserError
+from methods.cli.arguments import at_least
+from methods.cli.running import Command, run_one
+from methods.errors import InputError
 from methods.visualquality_r1.prompts import VARIANTS as WORDINGS
 from methods.visualquality_r1.thurstone import GAMMA, VARIANTS
 
 if TYPE_CHECKING:
     from methods.visualquality_r1.training.trainer import RL2RSettings
 
+COMMAND = Command("methods.visualquality_r1.train", "train an LMM to rank images by quality (RL2R)")
+
 NEEDS_TRL = "Training needs TRL; install it with: pip install -r requirements-train.txt"
-
-
-def at_least(lowest: float, kind: type = int) -> Callable[[str], float]:
-    """An argparse type: numbers of that kind, none below `lowest`."""
-    def number(text: str) -> float:
-        value = kind(text)
-        if not lowest <= value < float("inf"):
-            raise argparse.ArgumentTypeError(f"must be at least {lowest:g}, got {text}")
-        return value
-
-    number.__name__ = kind.__name__
-    return number
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -44,18 +36,14 @@ class Help(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if action.default in (None, False, -1) else super()._get_help_string(action)
 
 
-def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python -m methods.visualquality_r1.train", formatter_class=Help,
-        description="Train a vision-language model to rank pictures by quality: GRPO with VisualQuality-R1's fidelity "
-        "reward.",
-    )
-    made.add_argument("--model", default="Qwen/Qwen2.5-VL-7B-Instruct",
+def add_arguments(made: argparse.ArgumentParser) -> None:
+    made.formatter_class = Help
+    made.add_argument("--lmm", "--model", dest="model", default="Qwen/Qwen2.5-VL-7B-Instruct",
                       help="Hub id or checkpoint folder of a vision-language model, or 'embedded'")
-    made.add_argument("--data", action="append", required=True, type=Path, metavar="CSV",
+    made.add_argument("--scores", "--data", dest="data", action="append", required=True, type=Path, metavar="CSV",
                       help="table of image,mos; repeat for several sets, each on its own scale")
     made.add_argument("--images", action="append", type=Path, metavar="DIR",
-                      help="folder of a table's pictures, one for each --data; default: the table's own folder")
+                      help="folder of a table's pictures, one for each --scores; default: the table's own folder")
     made.add_argument("--out", type=Path, required=True, metavar="DIR", help="checkpoints, logs and the trained model")
     made.add_argument("--split", type=Path, metavar="CSV",
                       help="split to use; written there if it does not exist (default: OUT/split.csv)")
@@ -91,20 +79,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--freeze-vision", action="store_true", help="leave the vision tower as it is")
     made.add_argument("--no-gradient-checkpointing", action="store_true", help="faster, needs more memory")
     made.add_argument("--seed", type=int, default=0, help="of a new split, of the batches and of the answers")
-    return made
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Exit status 0 when trained, 2 for a usage or data error, said in one sentence."""
-    chosen = parser().parse_args(arguments)
-    try:
-        return train(chosen)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-
-
-def train(chosen: argparse.Namespace) -> int:
+def run(chosen: argparse.Namespace) -> int:
     """Reads the sets, splits them, trains or resumes, validates, and writes the model, its log and its curves."""
     from methods.torchvision_compat import ensure_torchvision
     from methods.visualquality_r1.training import data
@@ -115,10 +92,10 @@ def train(chosen: argparse.Namespace) -> int:
     try:
         from accelerate import PartialState
     except ImportError:
-        raise UserError(NEEDS_TRL) from None
+        raise InputError(NEEDS_TRL) from None
     folders = chosen.images or [None] * len(chosen.data)
     if len(folders) != len(chosen.data):
-        raise InputError(f"Give one --images for each --data; got {len(folders)} for {len(chosen.data)}.")
+        raise InputError(f"Give one --images for each --scores; got {len(folders)} for {len(chosen.data)}.")
     # Without a GPU, accelerate takes launched processes for single ones unless it is told.
     state = PartialState(cpu=not torch.accelerator.is_available())
     pictures = data.read_sets(chosen.data, folders, chosen.content, lambda note: state.print(f"note: {note}"))
@@ -140,7 +117,7 @@ def train(chosen: argparse.Namespace) -> int:
     try:
         import trl  # noqa: F401
     except ImportError:
-        raise UserError(NEEDS_TRL) from None
+        raise InputError(NEEDS_TRL) from None
     from methods.visualquality_r1.training.monitor import draw_curves, read_curve, spelled
     from methods.visualquality_r1.training.trainer import RL2RSettings, make_trainer
 
@@ -202,6 +179,12 @@ def _keep_settings(path: Path, model: str, settings: RL2RSettings, resuming: boo
             raise InputError(f"{path.parent} holds a run with {name} {before[name]}, not {now[name]}; give "
                              "the same settings to go on with it, or another --out.")
     files.replace(path, json.dumps(now, indent=2))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Trains and returns the exit status; the door for `accelerate launch -m`."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    return run_one("python -m methods.visualquality_r1.train", COMMAND, words)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from methods.cli.running import parser_of
 from methods.torchvision_compat import ensure_torchvision
 from methods.visualquality_r1 import train
 from methods.visualquality_r1.thurstone import VARIANTS
@@ -39,7 +40,7 @@ def refused(capsys, tmp_path, *arguments):
         ([3, 3, 3, 3], [], "never differ"),
         ([1, 2, 3, 4], ["--content", "("], "not a regular expression"),
         ([1, 2, 3, 4], ["--content", "^z"], "fits no picture's name"),
-        ([1, 2, 3, 4], ["--images", "a", "--images", "b"], "one --images for each --data"),
+        ([1, 2, 3, 4], ["--images", "a", "--images", "b"], "one --images for each --scores"),
     ],
 )
 def test_data_that_cannot_be_used_is_one_sentence(table, tmp_path, capsys, scores, more, said):
@@ -60,7 +61,7 @@ def test_a_split_without_a_validation_part_is_refused(table, tmp_path, capsys):
 @pytest.mark.parametrize("option", ["--generations", "--validate-every", "--gamma", "--lr"])
 def test_numbers_that_make_no_run_are_usage_errors(option, capsys):
     with pytest.raises(SystemExit) as stopped:
-        train.parser().parse_args(["--data", "a.csv", "--out", "o", option, "-1"])
+        parser_of("train", train.COMMAND)[0].parse_args(["--data", "a.csv", "--out", "o", option, "-1"])
     assert stopped.value.code == 2
     assert "must be at least" in capsys.readouterr().err
 
@@ -71,7 +72,7 @@ def test_the_variants_of_table_4_reach_the_reward(variant):
     pytest.importorskip("trl", reason="training needs requirements-train.txt")
     from methods.visualquality_r1.training.trainer import RL2RSettings
 
-    chosen = train.parser().parse_args(["--data", "a.csv", "--out", "o", "--reward", variant, "--batch", "4"])
+    chosen = parser_of("train", train.COMMAND)[0].parse_args(["--data", "a.csv", "--out", "o", "--reward", variant, "--batch", "4"])
     settings = train._settings(chosen, RL2RSettings)
     assert (settings.variant, settings.images, settings.generations, settings.beta) == (variant, 4, 6, 0.04)
 
