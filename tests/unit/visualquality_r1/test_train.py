@@ -28,7 +28,7 @@ def table(tmp_path):
 
 def refused(capsys, tmp_path, *arguments):
     assert train.main([*arguments, "--out", str(tmp_path / "out")]) == 2
-    (sentence,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error:"))
+    (sentence,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("python -m methods.visualquality_r1.train:"))
     return sentence
 
 
@@ -72,7 +72,8 @@ def test_the_variants_of_table_4_reach_the_reward(variant):
     pytest.importorskip("trl", reason="training needs requirements-train.txt")
     from methods.visualquality_r1.training.trainer import RL2RSettings
 
-    chosen = parser_of("train", train.COMMAND)[0].parse_args(["--data", "a.csv", "--out", "o", "--reward", variant, "--batch", "4"])
+    words = ["--scores", "a.csv", "--out", "o", "--reward", variant, "--batch", "4"]
+    chosen = parser_of("train", train.COMMAND)[0].parse_args(words)
     settings = train._settings(chosen, RL2RSettings)
     assert (settings.variant, settings.images, settings.generations, settings.beta) == (variant, 4, 6, 0.04)
 
