@@ -19,6 +19,8 @@ from methods.__main__ import COMMANDS as METHODS
 from methods.cli.running import DONE, REFUSED, Command, guarded, parser_of
 from methods.cli.running import run as run_command
 from methods.errors import suggestion
+from methods.iqarag.__main__ import COMMANDS as REFSET
+from methods.leaf.__main__ import COMMANDS as LEAF
 from methods.version import VERSION
 
 PROGRAM = "mean-opinion"
@@ -28,6 +30,9 @@ SHELLS = ("bash", "zsh", "tcsh")
 COMMANDS: dict[str, Command] = {
     **METHODS,
     **LEADERBOARD,
+    "refset": Command("", "build and inspect reference sets for IQARAG", REFSET),
+    "leaf": Command("", "teach, calibrate and use LEAF's students", LEAF),
+    "train": Command("methods.visualquality_r1.train", "train an LMM to rank images by quality (RL2R)"),
     "serve": Command("mean_opinion.serve", "serve the page"),
 }
 

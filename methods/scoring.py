@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from methods.base import Assessment
 from methods.errors import UserError
 from methods.images import Decoded, decode
 from methods.lmm.errors import ModelUnavailable
@@ -24,29 +23,29 @@ PIXELS_AT_ONCE = 32_000_000
 """A batch of full-size photos is cut short at so many pixels, so that memory does not grow with its size."""
 
 Item = TypeVar("Item")
-
-Assess = Callable[[Sequence[Decoded]], list[Assessment]]
-"""`Method.assess_batch`, or whatever stands before it."""
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Row(Generic[Item]):
+class Row(Generic[Item, Result]):
     """What became of one item: its assessment, or the sentence that says why there is none."""
 
     item: Item
-    assessment: Assessment | None
+    assessment: Result | None
     error: str = ""
 
 
-def score_rows(items: Iterable[Item], source: Callable[[Item], Any], assess: Assess, *, batch_size: int = 8,
-               sentences: tuple[type[Exception], ...] = (UserError,)) -> Iterator[Row[Item]]:
+def score_rows(items: Iterable[Item], source: Callable[[Item], Any],
+               assess: Callable[[Sequence[Decoded]], Sequence[Result]], *, batch_size: int = 8,
+               sentences: tuple[type[Exception], ...] = (UserError,)) -> Iterator[Row[Item, Result]]:
     """One row per item, in order.
 
     Args:
         items: what to score.
         source: gives what `methods.images.decode` takes; it may raise a `UserError`, which becomes the row's error.
-        assess: scores a batch. What libraries print to stdout meanwhile goes to stderr, since rows may go to stdout;
-            only in the main thread, because stdout belongs to the whole process.
+        assess: scores a batch, one result per image: `Method.assess_batch`, or whatever stands before it. What
+            libraries print to stdout meanwhile goes to stderr, since rows may go to stdout; only in the main thread,
+            because stdout belongs to the whole process.
         batch_size: at most so many images are handed over at once.
         sentences: exceptions whose text is meant for a user. Any other one is named by its kind in its row, with the
             traceback on stderr.
@@ -71,10 +70,10 @@ def score_rows(items: Iterable[Item], source: Callable[[Item], Any], assess: Ass
     yield from _batch(waiting, assess, sentences)
 
 
-def _batch(waiting: list[tuple[Item, Decoded | None, str]], assess: Assess,
-           sentences: tuple[type[Exception], ...]) -> Iterator[Row[Item]]:
+def _batch(waiting: list[tuple[Item, Decoded | None, str]], assess: Callable[[Sequence[Decoded]], Sequence[Result]],
+           sentences: tuple[type[Exception], ...]) -> Iterator[Row[Item, Result]]:
     images = [decoded for _, decoded, _ in waiting if decoded is not None]
-    assessments: Iterator[Assessment] | None = None
+    assessments: Iterator[Result] | None = None
     if len(images) > 1:
         try:
             with _stdout_to_stderr():
@@ -93,7 +92,8 @@ def _batch(waiting: list[tuple[Item, Decoded | None, str]], assess: Assess,
             yield _alone(item, decoded, assess, sentences)
 
 
-def _alone(item: Item, decoded: Decoded, assess: Assess, sentences: tuple[type[Exception], ...]) -> Row[Item]:
+def _alone(item: Item, decoded: Decoded, assess: Callable[[Sequence[Decoded]], Sequence[Result]],
+           sentences: tuple[type[Exception], ...]) -> Row[Item, Result]:
     try:
         with _stdout_to_stderr():
             return Row(item, assess([decoded])[0])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard.runs.folder import Prediction
-from methods.base import Method, json_safe, load_method
+from methods.base import Assessment, Method, json_safe, load_method
 from methods.data import RatedPicture
 from methods.errors import InputError
 from methods.lmm.base import LMM
@@ -96,7 +96,7 @@ def _file(picture: RatedPicture) -> Path:
     return picture.path
 
 
-def _prediction(picture: RatedPicture, row: Row[RatedPicture]) -> Prediction:
+def _prediction(picture: RatedPicture, row: Row[RatedPicture, Assessment]) -> Prediction:
     if row.assessment is None:
         return Prediction(picture.name, picture.mos, None, None, None, row.error or "It failed without a message.")
     one = row.assessment

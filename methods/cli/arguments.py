@@ -83,13 +83,18 @@ def option_values(kind: type[Method], pairs: Sequence[str], seed: int | None = N
     return options
 
 
-def add_rated(parser: argparse.ArgumentParser, *, dataset: bool = True, required: bool = False) -> None:
-    """Where rated images come from: a folder and a table, or (with `dataset`) a dataset as it is distributed."""
+def add_rated(parser: argparse.ArgumentParser, *, dataset: bool = True, images: bool = False, scores: bool = False
+              ) -> None:
+    """Where rated images come from: a folder and a table, or (with `dataset`) a dataset as it is distributed.
+
+    Args:
+        images, scores: whether these two must be given.
+    """
     either = "either --images and --scores, or --dataset and --root" if dataset else None
     group = parser.add_argument_group("images and opinions", either)
-    group.add_argument("--images", type=Path, metavar="DIR", required=required,
+    group.add_argument("--images", type=Path, metavar="DIR", required=images,
                        help="folder of images, searched with its subfolders")
-    group.add_argument("--scores", "--mos", type=Path, metavar="TABLE", required=required,
+    group.add_argument("--scores", "--mos", type=Path, metavar="TABLE", required=scores,
                        help="CSV or spreadsheet with a row per image: image,mos[,std]")
     group.add_argument("--name-column", "--image-column", metavar="NAME", help="column of the image names, where "
                                                                                "more than one could be meant")
@@ -124,7 +129,12 @@ def read_rated(arguments: argparse.Namespace) -> RatedPictures:
         return read_dataset(dataset, root, split, allow_missing=arguments.allow_missing)
     if arguments.images is None or arguments.scores is None:
         raise InputError("Name the images: --images DIR --scores TABLE, or --dataset SLUG --root DIR.")
-    return read_table(
-        arguments.scores, arguments.images, dataset=dataset, split=split, name_column=arguments.name_column,
-        mos_column=arguments.mos_column, scale=tuple(arguments.scale) if arguments.scale else None,
-        lower_is_better=arguments.lower_is_better, allow_missing=arguments.allow_missing, allow_constant=True)
+    return read_table(arguments.scores, arguments.images, dataset=dataset, split=split, allow_constant=True,
+                      **table_options(arguments))
+
+
+def table_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """How the table of `add_rated` is to be read, as `methods.data.read_table` takes it."""
+    return {"name_column": arguments.name_column, "mos_column": arguments.mos_column,
+            "scale": tuple(arguments.scale) if arguments.scale else None,
+            "lower_is_better": arguments.lower_is_better, "allow_missing": arguments.allow_missing}

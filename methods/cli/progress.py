@@ -54,3 +54,13 @@ def steps(what: str, unit: str = "images") -> Callable[[int, int], None]:
             bar = None
 
     return tell
+
+
+def stages(prefix: str = "", unit: str = "images") -> Callable[[str, int, int], None]:
+    """A callback for (what, done, total): a counter for each stage of a longer work."""
+    by_name: dict[str, Callable[[int, int], None]] = {}
+
+    def tell(what: str, done: int, total: int) -> None:
+        by_name.setdefault(what, steps(f"{prefix}{what}: ", unit))(done, total)
+
+    return tell

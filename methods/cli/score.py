@@ -25,7 +25,7 @@ from methods.errors import InputError
 from methods.images import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
-    from methods.base import Method
+    from methods.base import Assessment, Method
     from methods.scoring import Row
 
 COLUMNS = ("path", "score", "native_score", "seconds", "error")
@@ -77,7 +77,7 @@ class Place:
     error: str = ""
 
 
-def cells(row: Row[Place]) -> tuple[str, ...]:
+def cells(row: Row[Place, Assessment]) -> tuple[str, ...]:
     """As in `COLUMNS`; numbers with six decimals, empty where the image failed."""
     if row.assessment is None:
         return (row.item.path, "", "", "", row.error)
@@ -85,7 +85,7 @@ def cells(row: Row[Place]) -> tuple[str, ...]:
     return (row.item.path, *(f"{number:.6f}" for number in numbers), "")
 
 
-def record(row: Row[Place]) -> dict[str, Any]:
+def record(row: Row[Place, Assessment]) -> dict[str, Any]:
     """The whole assessment, JSON-safe, with path and error; score and the like are None where it failed."""
     if row.assessment is None:
         return {"path": row.item.path, "score": None, "native_score": None, "seconds": None, "error": row.error}
@@ -158,14 +158,14 @@ def _source(place: Place) -> str:
 
 
 @contextlib.contextmanager
-def _writer(form: str, out: TextIO) -> Iterator[Callable[[Row[Place]], None]]:
+def _writer(form: str, out: TextIO) -> Iterator[Callable[[Row[Place, Assessment]], None]]:
     """A function that writes one row and flushes it."""
     if form == "csv":
         table = csv.writer(out, lineterminator="\n")
         table.writerow(COLUMNS)
         out.flush()
 
-        def write_csv(row: Row[Place]) -> None:
+        def write_csv(row: Row[Place, Assessment]) -> None:
             with _in_one_piece():
                 table.writerow(cells(row))
                 out.flush()
@@ -174,7 +174,7 @@ def _writer(form: str, out: TextIO) -> Iterator[Callable[[Row[Place]], None]]:
         return
     separator = "["
 
-    def write_json(row: Row[Place]) -> None:
+    def write_json(row: Row[Place, Assessment]) -> None:
         nonlocal separator
         with _in_one_piece():
             out.write(f"{separator}\n{json.dumps(record(row), allow_nan=False)}")

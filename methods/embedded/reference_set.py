@@ -2,13 +2,17 @@
 
 Human ratings of photographs that may be passed on freely are rare, so the set borrows its opinions: KADID-10k's mean
 human score of each distortion type and level stands for the score of any photograph degraded that way. That is coarse,
-and the set says so; a set of real ratings is one command away (`python -m methods.iqarag build`).
+and the set says so; a set of real ratings is one command away (`mean-opinion refset build`).
 """
 
 from __future__ import annotations
 
+import argparse
+import shutil
+import sys
+import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,8 +127,9 @@ def sources_page() -> str:
     rows = "\n".join(f"| `{source.name}` | {source.what} | {source.licence} | {source.origin} |" for source in SOURCES)
     return f"""# Reference pictures
 
-Made by `python -m methods.iqarag ship` from photographs that scikit-image carries in `skimage.data`. Licences are those
-that scikit-image's documentation states for each photograph; all may be used, changed and passed on by anyone.
+Made by `python -m methods.embedded.reference_set` from photographs that scikit-image carries in `skimage.data`.
+Licences are those that scikit-image's documentation states for each photograph; all may be used, changed and passed on
+by anyone.
 
 | photograph | shows | licence | from |
 |---|---|---|---|
@@ -138,3 +143,30 @@ photographs, rescaled from 1..5 to [0, 1]. An undamaged photograph gets the best
 rated these very pictures. Source of the means: H. Lin, V. Hosu, D. Saupe, "KADID-10k: A Large-scale Artificially
 Distorted IQA Database", QoMEX 2019.
 """
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Makes the set that ships, with the features of the embedded LMM unless another encoder is named."""
+    from methods.cli.progress import steps
+    from methods.iqarag.build import build
+    from methods.iqarag.commands import add_encoder, chosen_encoder
+    from methods.iqarag.shelf import SHIPPED_FOLDER
+
+    parser = argparse.ArgumentParser("python -m methods.embedded.reference_set", description=main.__doc__)
+    parser.add_argument("--out", type=Path, default=SHIPPED_FOLDER, metavar="DIR", help="folder of the set")
+    add_encoder(parser)
+    arguments = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as scratch:
+        pictures = make_pictures(Path(scratch) / "pictures")
+        work = Path(scratch) / "set"
+        build(pictures, work, chosen_encoder(arguments), title=TITLE, copy_images=True, progress=steps("Encoded: "))
+        (work / "SOURCES.md").write_text(sources_page(), encoding="utf-8")
+        (work / "problems.csv").unlink()
+        shutil.rmtree(arguments.out, ignore_errors=True)
+        shutil.copytree(work, arguments.out)
+    print(f"{len(pictures)} references in {arguments.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

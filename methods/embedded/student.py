@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,12 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from methods.agreement import metrics as stats
+from methods.cli.progress import steps
 from methods.data import RatedPictures, deal_folds, folds, read_table
 from methods.images import decode
 from methods.kadid.distortions import DISTORTIONS, LEVELS, distort, level_mos
 from methods.leaf.backbones import TowerBackbone
 from methods.leaf.heads import Contrasts, Head, fit_ridge
-from methods.leaf.shell import tell
 from methods.leaf.student import EMBEDDED, Student
 
 TAPS, NARROW = (3, 10, 11, 12, 13, 14), (11, 12, 13, 14)
@@ -91,21 +90,22 @@ def material(backbone: TowerBackbone, opinions: RatedPictures) -> Material:
                for name, level in zip(DAMAGES, row, strict=True)]
               for number, (picture, row) in enumerate(zip(pictures, levels, strict=True))]
     mirrored: list[Image.Image] = [ImageOps.mirror(picture) for picture in pictures]
-    shown = np.stack([backbone.features(pictures, partial(tell, "Features of pictures")),
-                      backbone.features(mirrored, partial(tell, "Features of mirror images"))])
-    damaged = backbone.features([copy for row in copies for copy in row], partial(tell, "Features of damaged copies"))
+    shown = np.stack([backbone.features(pictures, steps("Features of pictures: ")),
+                      backbone.features(mirrored, steps("Features of mirror images: "))])
+    damaged = backbone.features([copy for row in copies for copy in row], steps("Features of damaged copies: "))
     return Material(shown, damaged.reshape(len(pictures), len(DAMAGES), -1), kept, opinions.mos01)
 
 
 def cross_validate(data: Material, repeats: int = REPEATS) -> np.ndarray:
     """Predictions of left-out pictures, float64 [repeats, n]."""
     predicted = np.empty((repeats, len(data.mos)))
+    tell = steps("Cross-validation: ", unit="repeats")
     for repeat in range(repeats):
         fold = deal_folds(len(data.mos), FOLDS, repeat)
         for index in range(FOLDS):
             head, _ = data.fit(np.flatnonzero(fold != index))
             predicted[repeat, fold == index] = head(data.shown[0, fold == index])
-        tell("Cross-validation", repeat + 1, repeats)
+        tell(repeat + 1, repeats)
     return predicted
 
 

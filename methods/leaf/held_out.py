@@ -1,9 +1,9 @@
 """What a teacher saves in labels, where it was trained on some of the rated pictures: one teacher a fold.
 
-    python -m methods.leaf budget --folds DIR --images DIR --mos ratings.csv --out runs/budget
+    mean-opinion leaf budget --folds DIR --images DIR --scores ratings.csv --out runs/budget
 
 A teacher that has seen a picture's opinion score has nothing to prove on it. DIR holds a teacher a fold, as
-`python -m leaderboard evaluate --folds` reads them; each judges only the pictures that it was trained without, and
+`mean-opinion evaluate --folds` reads them; each judges only the pictures that it was trained without, and
 students learn and are tested within the pictures of one fold. Judgements are kept in the output folder as they come,
 so the same command goes on after a kill.
 """
@@ -16,19 +16,19 @@ from pathlib import Path
 
 import numpy as np
 
-from methods.data import folds, read_table
+from methods.cli.arguments import add_rated, read_rated
+from methods.cli.progress import stages, steps
+from methods.data import folds
 from methods.errors import InputError
 from methods.leaf.figures import write
 from methods.leaf.report import label_budget
-from methods.leaf.shell import tell
 from methods.leaf.teacher import Judgements, judge
 from methods.leaf.train import print_gains
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--folds", type=Path, required=True, help="folder with fold-0, fold-1 ...: a teacher each")
-    command.add_argument("--images", type=Path, required=True, help="folder of the rated pictures")
-    command.add_argument("--mos", type=Path, required=True, help="CSV of ratings")
+    add_rated(command, dataset=False, images=True, scores=True)
     command.add_argument("--only", type=int, nargs="+", metavar="FOLD", help="report on the pictures of these folds")
     command.add_argument("--pairs", type=int, default=4, help="comparisons a picture takes part in, on average")
     command.add_argument("--alpha", type=float, default=1.0, help="weight of the pair-wise judgements")
@@ -38,15 +38,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Judges, measures and writes label-budget.csv and label-budget.svg; returns 0.
-
-    Raises:
-        ValueError, RuntimeError: one plain sentence each.
     """
     from methods.agreement import metrics as stats
     from methods.leaf.student import Student
     from methods.lmm.loading import load_lmm
 
-    opinions = read_table(chosen.mos, chosen.images, minimum=2)
+    opinions = read_rated(chosen)
     teachers = folds.members(chosen.folds, "q-bench")
     fold = np.array([picture.fold for picture in folds.dealt(opinions, chosen.folds, len(teachers))])
     asked = chosen.only if chosen.only is not None else range(len(teachers))
@@ -56,18 +53,16 @@ def run(chosen: argparse.Namespace) -> int:
     for index in asked:
         own = np.flatnonzero(fold == index)
         judged = judge(load_lmm(str(teachers[index])), opinions.subset(own).paths, per_picture=chosen.pairs,
-                       cache=chosen.out / f"fold-{index}.jsonl",
-                       progress=lambda what, done, total, index=index: tell(f"Fold {index}, {what}", done, total))
+                       cache=chosen.out / f"fold-{index}.jsonl", progress=stages(f"Fold {index}, "))
         print(f"Fold {index}: the teacher has SRCC {stats.srcc(judged.scores, opinions.mos01[own]):.3f} on "
               f"{len(own)} pictures that it was trained without, and is right about "
               f"{agreement(judged, opinions.mos01[own]):.0%} of {len(judged.pairs)} pairs.")
         rows.append(own)
         said.append(judged)
     order = np.concatenate(rows)
-    features = Student.load().features(opinions.subset(order).paths,
-                                       lambda done, total: tell("Features", done, total))
+    features = Student.load().features(opinions.subset(order).paths, steps("Features: "))
     curve = label_budget(features, opinions.mos01[order], together(said), pools=fold[order], seeds=chosen.seeds,
-                         alpha=chosen.alpha, progress=lambda done, total: tell("Report", done, total))
+                         alpha=chosen.alpha, progress=steps("Report: ", unit="parts"))
     for path in write(curve, chosen.out):
         print(f"Report: {path}")
     print_gains(curve)

@@ -1,7 +1,7 @@
-"""Has a teacher label a folder of pictures, for any number of students to learn from.
+"""`mean-opinion leaf label`: a teacher labels a folder of images, for any number of students to learn from.
 
-    python -m methods.leaf label --teacher embedded --images DIR --out LABELS
-    python -m methods.leaf train --judgements LABELS/judgements.jsonl --images DIR --mos ratings.csv
+    mean-opinion leaf label --teacher embedded --images DIR --out LABELS
+    mean-opinion leaf train --judgements LABELS/judgements.jsonl --images DIR --scores ratings.csv
 
 The teacher may live on a machine with a GPU and the student be trained elsewhere: a picture is known by its content.
 Besides the cache that training reads, two tables say the same for people and spreadsheets.
@@ -14,7 +14,9 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from methods.leaf.shell import DONE, tell, usable_pictures
+from methods.cli.progress import stages
+from methods.cli.running import DONE
+from methods.leaf.ratings import usable_images
 from methods.leaf.teacher import Judgements, judge
 from methods.levels import FIVE_LEVELS
 
@@ -22,24 +24,23 @@ CACHE, PICTURES, PAIRS = "judgements.jsonl", "pictures.csv", "comparisons.csv"
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--images", type=Path, required=True, help="folder of pictures, with its subfolders")
+    command.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of images, with subfolders")
     command.add_argument("--teacher", default="embedded", help="embedded, a Hub id, a folder or server:URL#model")
     command.add_argument("--pairs", type=int, default=4, help="comparisons a picture takes part in, on average")
-    command.add_argument("--seed", type=int, default=0, help="of the choice of pairs")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="of the choice of pairs")
     command.add_argument("--out", type=Path, required=True, help="folder of the judgements; run again to go on")
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Judges what the output folder does not hold yet and writes the tables. Returns 0.
 
-    Raises:
-        ValueError, RuntimeError: one plain sentence each; what was judged until then is kept.
+    What was judged until a failure is kept.
     """
     from methods.lmm.loading import load_lmm
 
-    pictures = usable_pictures(chosen.images)
+    pictures = usable_images(chosen.images)
     said = judge(load_lmm(chosen.teacher), pictures, per_picture=chosen.pairs, seed=chosen.seed,
-                 cache=chosen.out / CACHE, progress=lambda what, done, total: tell(f"Teacher: {what}", done, total))
+                 cache=chosen.out / CACHE, progress=stages("Teacher: "))
     for path in write_tables(said, [path.relative_to(chosen.images).as_posix() for path in pictures], chosen.out):
         print(f"Written: {path}")
     print(f"{said.teacher} judged {len(pictures)} pictures and compared {len(said.pairs)} pairs in both orders; "

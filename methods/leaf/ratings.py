@@ -7,11 +7,13 @@ to learn from.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+import sys
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from methods.data import RatedPictures, TableError, read_table
+from methods.data import RatedPictures, TableError, find_images, read_table
+from methods.errors import InputError
 from methods.images import ImageError, decode
 
 FEWEST_LABELS = 5
@@ -50,3 +52,28 @@ def read_ratings(table: str | Path, images: str | Path | Iterable[str | Path], *
         raise TableError(f"All {len(kept)} opinion scores in {name} whose pictures can be read are {kept[0].mos:g}; "
                          "ratings that never differ hold nothing to learn from.")
     return kept
+
+
+def usable_images(folder: Path, known_good: Collection[Path] = (), notes: Collection[str] = ()) -> list[Path]:
+    """The images of a folder that can be read; the others are named on stderr.
+
+    Args:
+        known_good: those that need not be tried.
+        notes: sentences that have been said already.
+
+    Raises:
+        InputError: there is no such folder, or fewer than two are left.
+    """
+    usable, known_good = [], set(known_good)
+    for path in find_images(folder):
+        try:
+            if path not in known_good:
+                decode(path)
+            usable.append(path)
+        except ImageError as error:
+            sentence = f"{path.name} is left out: {error}"
+            if sentence not in notes:
+                print(sentence, file=sys.stderr)
+    if len(usable) < 2:
+        raise InputError(f"The folder {folder} holds fewer than two usable images; add some.")
+    return usable

@@ -1,9 +1,9 @@
-"""Trains a student: the teacher labels, the student distils, a few human ratings calibrate.
+"""`mean-opinion leaf train`, a student: the teacher labels, the student distils, a few human ratings calibrate.
 
-    python -m methods.leaf.train --teacher embedded --images DIR --mos ratings.csv --budget 0.1 --out runs/student
+    mean-opinion leaf train --teacher embedded --images DIR --scores ratings.csv --budget 0.1 --out runs/student
 
-Without --mos the student keeps the teacher's scale; without --teacher it learns from the ratings alone. Judgements are
-cached in the output folder as they come, so the same command goes on after a kill; --judgements takes those that
+Without --scores the student keeps the teacher's scale; without --teacher it learns from the opinions alone. Judgements
+are cached in the output folder as they come, so the same command goes on after a kill; --judgements takes those that
 `label` has made, and then needs no teacher. --report adds the label-budget curve.
 """
 
@@ -12,74 +12,55 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from methods.cli.arguments import add_rated, at_least, table_options
+from methods.cli.progress import stages, steps
+from methods.cli.running import DONE
 from methods.data import RatedPictures
 from methods.errors import InputError
-from methods.leaf.ratings import FEWEST_LABELS, read_ratings
-from methods.leaf.shell import DONE, plainly, tell, usable_pictures
+from methods.leaf.ratings import FEWEST_LABELS, read_ratings, usable_images
 
 
-def parser() -> argparse.ArgumentParser:
-    command = argparse.ArgumentParser(prog="python -m methods.leaf train", description=__doc__.split("\n")[0])
-    command.add_argument("--images", type=Path, required=True, help="folder of pictures; unrated ones are used as well")
-    command.add_argument("--teacher", help="LMM that labels them: embedded, a Hub id, a folder or server:URL#model")
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--teacher", help="LMM that labels the images, rated or not: embedded, a Hub id, a folder or "
+                                           "server:URL#model")
     command.add_argument("--judgements", type=Path, metavar="FILE",
                          help="judgements.jsonl to take and add to; without --teacher, all that is taken")
-    command.add_argument("--mos", type=Path, help="CSV of ratings")
-    command.add_argument("--budget", type=float, default=1.0, help="share of the ratings to use, 0 to 1")
-    command.add_argument("--backbone", default="embedded",
+    add_rated(command, dataset=False, images=True)
+    command.add_argument("--budget", type=float, default=1.0, metavar="SHARE", help="of the opinions to use, 0 to 1 "
+                                                                                    "(1)")
+    command.add_argument("--backbone", default="embedded", metavar="NAME",
                          help="embedded, a vision model's Hub id or folder, or timm:NAME")
-    command.add_argument("--pairs", type=int, default=4, help="comparisons a picture takes part in, on average")
-    command.add_argument("--alpha", type=float, default=1.0, help="weight of the pair-wise judgements")
-    add_rating_arguments(command)
-    command.add_argument("--seed", type=int, default=0, help="of the pairs and of the ratings drawn")
+    command.add_argument("--pairs", type=at_least(0), default=4, metavar="N",
+                         help="comparisons per image, on average (4)")
+    command.add_argument("--alpha", type=at_least(0, float), default=1.0, metavar="X",
+                         help="weight of the pair-wise judgements (1)")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="of the pairs and of the opinions drawn (0)")
     command.add_argument("--report", action="store_true", help="also measure SRCC and PLCC against the label budget")
-    command.add_argument("--seeds", type=int, default=5, help="repetitions of the report")
-    command.add_argument("--out", type=Path, default=Path("runs/leaf-student"), help="folder of the student")
-    return command
-
-
-def add_rating_arguments(command: argparse.ArgumentParser) -> None:
-    """How to read the ratings, where they do not say it themselves."""
-    command.add_argument("--lower-is-better", action=argparse.BooleanOptionalAction,
-                         help="the ratings are DMOS, or are not; by default a column named DMOS is taken so")
-    command.add_argument("--scale", type=float, nargs=2, metavar=("LOW", "HIGH"),
-                         help="lowest and highest possible rating; by default the usual scale that holds all of them")
-    command.add_argument("--name-column", metavar="NAME", help="column of the images' names, by title or number")
-    command.add_argument("--mos-column", metavar="NAME", help="column of the ratings, likewise")
-    command.add_argument("--allow-missing", action="store_true", help="go on where images of the table are not there")
-
-
-def rating_options(chosen: argparse.Namespace) -> dict[str, Any]:
-    """What `add_rating_arguments` asked for, as `read_table` takes it."""
-    return {"scale": tuple(chosen.scale) if chosen.scale else None, "lower_is_better": chosen.lower_is_better,
-            "name_column": chosen.name_column, "mos_column": chosen.mos_column, "allow_missing": chosen.allow_missing}
+    command.add_argument("--seeds", type=at_least(1), default=5, metavar="N", help="repetitions of the report (5)")
+    command.add_argument("--out", type=Path, default=Path("runs/leaf-student"), metavar="DIR",
+                         help="folder of the student (runs/leaf-student)")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Does what `parser` describes; prints what came out. Returns 0.
-
-    Raises:
-        ValueError, RuntimeError: one plain sentence each; `main` prints it.
-    """
+    """Teaches, calibrates and saves a student; prints what came out. Returns 0."""
     from methods.leaf.heads import fit_ridge
     from methods.leaf.student import Student
 
     if not 0 <= chosen.budget <= 1:
-        raise ValueError(f"The budget is a share between 0 and 1; got {chosen.budget}.")
-    if not chosen.teacher and not chosen.judgements and not chosen.mos:
-        raise ValueError("There is nothing to learn from; give --teacher, --judgements or --mos.")
+        raise InputError(f"The budget is a share between 0 and 1; got {chosen.budget}.")
+    if not chosen.teacher and not chosen.judgements and not chosen.scores:
+        raise InputError("There is nothing to learn from; give --teacher, --judgements or --scores.")
     opinions = _opinions(chosen)
     labels = _drawn(opinions, chosen)
     taught = bool(chosen.teacher or chosen.judgements)
     if not taught and len(labels) < FEWEST_LABELS:
-        raise ValueError(f"A student without a teacher needs at least {FEWEST_LABELS} ratings, and --budget "
+        raise InputError(f"A student without a teacher needs at least {FEWEST_LABELS} ratings, and --budget "
                          f"{chosen.budget:g} leaves {len(labels)}; raise it.")
     # Known to be good: `read_ratings` has read them.
-    pictures = usable_pictures(chosen.images, *((opinions.paths, opinions.notes) if opinions is not None else ()))
+    pictures = usable_images(chosen.images, *((opinions.paths, opinions.notes) if opinions is not None else ()))
     backbone = _backbone(chosen.backbone)  # before the teacher: a wrong name should be told at once
     judgements = _judgements(chosen, pictures) if taught else None
     features = _features(backbone, pictures, chosen)
@@ -114,11 +95,11 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _opinions(chosen: argparse.Namespace) -> RatedPictures | None:
-    if chosen.mos is None:
+    if chosen.scores is None:
         if chosen.report:
-            raise InputError("A report needs ratings; give --mos.")
+            raise InputError("A report needs ratings; give --scores.")
         return None
-    opinions = read_ratings(chosen.mos, chosen.images, minimum=2, **rating_options(chosen))
+    opinions = read_ratings(chosen.scores, chosen.images, minimum=2, **table_options(chosen))
     for note in opinions.notes:
         print(note, file=sys.stderr)
     if chosen.report:
@@ -138,7 +119,7 @@ def _judgements(chosen: argparse.Namespace, pictures: list[Path]):
 
     return judge(load_lmm(chosen.teacher), pictures, per_picture=chosen.pairs, seed=chosen.seed,
                  cache=chosen.judgements or chosen.out / "judgements.jsonl",
-                 progress=lambda what, done, total: tell(f"Teacher: {what}", done, total))
+                 progress=stages("Teacher: "))
 
 
 def _backbone(name: str):
@@ -149,7 +130,7 @@ def _backbone(name: str):
 
 
 def _features(backbone, pictures: list[Path], chosen: argparse.Namespace) -> np.ndarray:
-    return backbone.features(pictures, lambda done, total: tell("Features", done, total))
+    return backbone.features(pictures, steps("Features: "))
 
 
 def _drawn(opinions: RatedPictures | None, chosen: argparse.Namespace) -> np.ndarray:
@@ -175,7 +156,7 @@ def _report(chosen: argparse.Namespace, features: np.ndarray, opinions: RatedPic
     if judgements is not None:
         judgements = judgements.subset([position[path] for path in opinions.paths])
     curve = report.label_budget(features, opinions.mos01, judgements, seeds=chosen.seeds, alpha=chosen.alpha,
-                                progress=lambda done, total: tell("Report", done, total))
+                                progress=steps("Report: ", unit="parts"))
     for path in figures.write(curve, chosen.out):
         print(f"Report: {path}")
     print_gains(curve)
@@ -186,12 +167,3 @@ def print_gains(curve) -> None:
     for gain in curve.gains:
         print(f"At {gain.budget:.0%} of the labels the teacher adds {gain.value:+.3f} SRCC "
               f"[{gain.low:+.3f}, {gain.high:+.3f}].")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Exit 0 done, 2 with one sentence on stderr, 130 interrupted."""
-    return plainly(run, parser().parse_args(arguments))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -78,7 +78,8 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     made.add_argument("--save-every", type=at_least(1), default=50, metavar="STEPS", help="checkpoints")
     made.add_argument("--freeze-vision", action="store_true", help="leave the vision tower as it is")
     made.add_argument("--no-gradient-checkpointing", action="store_true", help="faster, needs more memory")
-    made.add_argument("--seed", type=int, default=0, help="of a new split, of the batches and of the answers")
+    made.add_argument("--seed", type=int, default=0, metavar="N",
+                      help="of a new split, of the batches and of the answers")
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -28,7 +28,8 @@ def table(tmp_path):
 
 def refused(capsys, tmp_path, *arguments):
     assert train.main([*arguments, "--out", str(tmp_path / "out")]) == 2
-    (sentence,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("python -m methods.visualquality_r1.train:"))
+    program = "python -m methods.visualquality_r1.train:"
+    (sentence,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith(program))
     return sentence
 
 

@@ -1,0 +1,149 @@
+"""The command `mean-opinion`: one runner, one meaning of a flag, one way to fail."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mean_opinion import cli
+from methods.cli import running
+from methods.cli.running import Command, guarded, parser_of, run
+from methods.errors import InputError
+from methods.lmm.errors import ModelUnavailable
+
+
+def every(commands: Mapping[str, Command], program: str = cli.PROGRAM) -> Iterator[tuple[str, Command]]:
+    for name, command in commands.items():
+        if command.commands:
+            yield from every(command.commands, f"{program} {name}")
+        else:
+            yield f"{program} {name}", command
+
+
+EVERY = dict(every(cli.COMMANDS))
+
+
+def flags_of(command: Command) -> dict[str, argparse.Action]:
+    parser, _ = parser_of("x", command)
+    return {flag: action for action in parser._actions for flag in action.option_strings}
+
+
+def test_every_command_of_the_project_is_there():
+    wanted = "score list evaluate compare reproduce table export cite add check refset leaf train serve"
+    assert list(cli.COMMANDS) == wanted.split()
+    assert {"label", "train", "calibrate", "predict", "budget"} == set(cli.COMMANDS["leaf"].commands)
+    assert {"build", "info"} <= set(cli.COMMANDS["refset"].commands)
+
+
+@pytest.mark.parametrize("program", EVERY)
+def test_every_command_explains_itself(program: str, capsys):
+    words = [*program.split()[1:], "--help"]
+    assert cli.main(words) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"usage: {program} ")
+    assert EVERY[program].summary.lower() in " ".join(printed.lower().split())
+
+
+def test_a_flag_means_the_same_wherever_it_is():
+    """One destination, one kind of value and one number of values for each flag, over all commands."""
+    meanings: dict[str, set[tuple]] = {}
+    for program, command in EVERY.items():
+        for flag, action in flags_of(command).items():
+            if flag in ("--images", "--name-column", "--mos-column", "--scale", "--lower-is-better", "--allow-missing",
+                        "--dataset", "--root", "--split", "--seed", "--option", "--method"):
+                if program == "mean-opinion train" and flag in ("--images", "--split"):
+                    continue  # several tables are trained on at once, and the split is a file that is written
+                meanings.setdefault(flag, set()).add((action.dest, action.nargs, action.metavar))
+    assert all(len(kinds) == 1 for kinds in meanings.values()), meanings
+    tables = [program for program, command in EVERY.items() if "--scores" in flags_of(command)]
+    assert {"mean-opinion evaluate", "mean-opinion refset build", "mean-opinion leaf train", "mean-opinion train",
+            "mean-opinion leaf calibrate", "mean-opinion leaf budget"} == set(tables)
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["scor"], "There is no command 'scor'; did you mean 'score'?"),
+    (["leaf", "calibrat"], "There is no command 'calibrat'; did you mean 'calibrate'?"),
+    (["check", "--dta", "x"], "There is no flag --dta; did you mean '--data'?"),
+    (["score", "x", "--method", "leef"], "There is no method 'leef'; did you mean 'leaf'?"),
+    (["score", "x", "--method", "leaf", "--lmm", "embedded"], "brings its own network; leave lmm out."),
+    (["evaluate", "--method", "leaf", "--out", "x"], "Name the images: --images DIR --scores TABLE"),
+    (["table", "--data", "nowhere"], "There is no"),
+    (["--print-completion", "fish"], "There is no completion for 'fish'"),
+])
+def test_what_cannot_be_done_is_exit_status_2_and_one_sentence(words, said, capsys):
+    assert cli.main(words) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+
+
+def test_nothing_to_do_prints_the_commands_and_is_a_usage_error(capsys):
+    assert cli.main([]) == 2
+    assert "calibrat" not in capsys.readouterr().out
+    assert cli.main(["--help"]) == 0
+    assert "reproduce" in capsys.readouterr().out
+
+
+def fails_with(monkeypatch, error: BaseException) -> int:
+    def work(arguments: argparse.Namespace) -> int:
+        raise error
+
+    module = SimpleNamespace(add_arguments=lambda parser: None, run=work)
+    monkeypatch.setattr(running.importlib, "import_module", lambda name: module)
+    return run("program", {"do": Command("somewhere", "does it")}, ["do"])
+
+
+def test_a_sentence_for_a_user_is_one_line_and_nothing_else(monkeypatch, capsys):
+    assert fails_with(monkeypatch, InputError("The table\nhas no rows; add some.")) == 2
+    assert capsys.readouterr().err == "program do: The table has no rows; add some.\n"
+
+
+def test_a_lost_model_leaves_work_to_go_on_with(monkeypatch, capsys):
+    assert fails_with(monkeypatch, ModelUnavailable("The server is gone; start it again.")) == 1
+    assert capsys.readouterr().err == "program do: The server is gone; start it again.\n"
+
+
+def test_ctrl_c_is_130(monkeypatch, capsys):
+    assert fails_with(monkeypatch, KeyboardInterrupt()) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_defect_keeps_its_traceback():
+    with pytest.raises(ValueError, match="could not be broadcast"):
+        guarded("program", lambda: np.add(np.zeros(2), np.zeros(3)))
+    with pytest.raises(RuntimeError, match="inner"):
+        guarded("program", lambda: (_ for _ in ()).throw(RuntimeError("inner")))
+
+
+def test_the_file_system_speaks_without_numbers(tmp_path, capsys):
+    for work, said in (((tmp_path / "none").read_bytes, f"There is no {tmp_path / 'none'}; check the path."),
+                       (tmp_path.read_bytes, f"{tmp_path} is a folder; name a file."),
+                       ((tmp_path / "x").rmdir, f"There is no {tmp_path / 'x'}; check the path.")):
+        assert guarded("program", work) == 2
+        assert capsys.readouterr().err == f"program: {said}\n"
+    with pytest.raises(OSError, match="the cable"):
+        guarded("program", lambda: (_ for _ in ()).throw(OSError("the cable")))
+
+
+@pytest.mark.parametrize("shell", cli.SHELLS)
+def test_shells_complete_the_commands_and_their_flags(shell, capsys):
+    assert cli.main(["--print-completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert "calibrate" in script
+    assert "mos-column" in script
+
+
+@pytest.mark.parametrize("words", [["--version"], ["table", "--help"], ["evaluate", "--help"],
+                                   ["leaf", "train", "--help"]])
+def test_help_and_tables_wait_for_no_heavy_library(words):
+    code = ("import sys; from mean_opinion.cli import main; main(sys.argv[1:]); "
+            "print([name for name in ('torch', 'transformers', 'gradio', 'ray') if name in sys.modules], "
+            "file=sys.stderr)")
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
