@@ -1,4 +1,4 @@
-"""`python -m leaderboard check`: validates the data and recomputes every measured result from its predictions.
+"""`mean-opinion check`: validates the data and recomputes every measured result from its predictions.
 
 Checked are columns, unique keys, slugs, ranges, sources, BibTeX, entry ids, the data revision, and that each measured
 row equals what its stored predictions give. Exit status 1 where anything is wrong, with one line a problem.
@@ -62,7 +62,7 @@ def check(data: Path = DATA, submissions: Path = SUBMISSIONS) -> Iterator[str]:
     recorded = board.revisions["digest"].iloc[-1] if len(board.revisions) else ""
     if recorded != revisions.digest(data):
         yield ("The data has changed since the last revision; record it with "
-               "`python -m leaderboard check --record 'what changed'`.")
+               "`mean-opinion check --record 'what changed'`.")
 
 
 def _columns(data: Path) -> Iterator[str]:

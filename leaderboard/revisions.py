@@ -1,7 +1,7 @@
 """Data revisions: which state of the data a link or a citation was made with.
 
 A revision is a line of revisions.csv with a digest of all other tables. Data that was edited without a new line
-fails `python -m leaderboard check`, which names the command that records one.
+fails `mean-opinion check`, which names the command that records one.
 """
 
 from __future__ import annotations

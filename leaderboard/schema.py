@@ -15,7 +15,7 @@ metrics.json of a run:
                     "lmm_revision": "0f3a...",   or null
                     "dataset": "live-challenge", slug in data/datasets.csv
                     "split": "test",             which part of it; "all" for the whole
-                    "command": "python -m leaderboard evaluate ...",
+                    "command": "mean-opinion evaluate ...",
                     "commit": "e45be4c...",      of this repository
                     "seed": 0,
                     "date": "2026-01-31",        ISO, with or without time

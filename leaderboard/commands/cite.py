@@ -1,4 +1,4 @@
-"""`python -m leaderboard cite`: the BibTeX of a view on stdout."""
+"""`mean-opinion cite`: the BibTeX of a view on stdout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m leaderboard export --out FOLDER`: table, figure and citations of a view as files."""
+"""`mean-opinion export --out FOLDER`: table, figure and citations of a view as files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m leaderboard table`: the table of a view on stdout."""
+"""`mean-opinion table`: the table of a view on stdout."""
 
 from __future__ import annotations
 

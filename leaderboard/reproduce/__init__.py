@@ -1,7 +1,7 @@
 """`mean-opinion reproduce TABLE`: runs a table of a paper as far as its data and models are here.
 
-    python -m leaderboard reproduce                       lists the tables
-    python -m leaderboard reproduce q-debias-table-1 --data koniq-10k=DIR --lmm server:URL#mPLUG/mPLUG-Owl3-7B-240728
+    mean-opinion reproduce                       lists the tables
+    mean-opinion reproduce q-debias-table-1 --data koniq-10k=DIR --lmm server:URL#mPLUG/mPLUG-Owl3-7B-240728
 
 Ours is printed beside the paper's, with the interval and the number of pictures; why a cell is empty is said below.
 """

@@ -145,7 +145,7 @@ class Reproduction:
         with RunFolder(folder) as opened:
             return Evaluation(opened, pictures, limit=self.limit).perform(
                 row.method, self._model(row), {**row.options, "seed": self.seed},
-                command=f"python -m leaderboard reproduce {self.manifest.name}")
+                command=f"mean-opinion reproduce {self.manifest.name}")
 
     def _pictures(self, dataset: str, split: str = "all") -> RatedPictures:
         if dataset in LAYOUTS:

@@ -1,4 +1,4 @@
-"""`python -m leaderboard add RUN`: appends a finished run to the measured results, after validation."""
+"""`mean-opinion add RUN`: appends a finished run to the measured results, after validation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m leaderboard compare RUN_A RUN_B`: how far two runs differ on the pictures that both scored.
+"""`mean-opinion compare RUN_A RUN_B`: how far two runs differ on the pictures that both scored.
 
 The difference of two correlations has an interval of its own: both runs are measured on the same resamples of the same
 pictures, so what is hard for both cancels. Two separate intervals that overlap say little.

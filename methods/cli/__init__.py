@@ -1,1 +1,1 @@
-"""The parts of `python -m methods`: a method's options as flags, scoring many files, and the list."""
+"""The parts of the command: how it runs, shared arguments, a method's options as flags, scoring, the list, progress."""

@@ -9,7 +9,7 @@ KADID-10k's raters say of such damages. Camera photos alone hardly show what noi
 
 The card holds repeated five-fold cross-validation in which a picture, its mirror image and its damaged copies are
 always in the same part, and penalty and link are chosen within the training part. `--folds DIR` also keeps the students
-of one such cross-validation, for `python -m leaderboard evaluate --method leaf --folds DIR`.
+of one such cross-validation, for `mean-opinion evaluate --method leaf --folds DIR`.
 """
 
 from __future__ import annotations

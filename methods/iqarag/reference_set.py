@@ -267,7 +267,7 @@ class ReferenceSet:
             with (folder / TABLE).open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise InputError(f"{folder} holds no reference set; build one with `python -m methods.iqarag build`."
+            raise InputError(f"{folder} holds no reference set; build one with `mean-opinion refset build`."
                              ) from error
         except (json.JSONDecodeError, UnicodeDecodeError, csv.Error) as error:
             raise _damaged(folder) from error

@@ -44,7 +44,7 @@ def open_set(name: str | Path | ReferenceSet) -> ReferenceSet:
     folder = SHIPPED_FOLDER if name == SHIPPED else Path(name).expanduser()
     manifest = folder / MANIFEST
     if not manifest.is_file():
-        raise InputError(f"{folder} holds no reference set; build one with `python -m methods.iqarag build`, "
+        raise InputError(f"{folder} holds no reference set; build one with `mean-opinion refset build`, "
                          f"or use {SHIPPED!r}.")
     key = (str(folder.resolve()), manifest.stat().st_mtime_ns)
     return _kept(key, lambda: ReferenceSet.load(folder))

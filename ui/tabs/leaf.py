@@ -186,7 +186,7 @@ def calibrated_markdown(made: visitors.Calibrated) -> str:
         lines.append(f"- The student as it ships has SRCC {made.before_srcc:.3f} with your ratings.")
     lines += [f"- {html.escape(note)}" for note in made.notes]
     lines.append("- It is chosen above now. To keep it, download and unpack it, and score any folder with "
-                 "`python -m methods.leaf predict PHOTOS --student FOLDER`.")
+                 "`mean-opinion leaf predict PHOTOS --student FOLDER`.")
     return "\n".join([lines[0], "", *lines[1:]])
 
 

@@ -118,7 +118,7 @@ def part_of(pictures: Sequence[RatedPicture], parts: dict[tuple[str, str], str],
 
 
 def write_tables(pictures: Sequence[RatedPicture], folder: Path, part: str) -> list[Path]:
-    """Writes a part's opinions as one table image,mos a set, `PART-SET.csv`, for `python -m leaderboard evaluate`."""
+    """Writes a part's opinions as one table image,mos a set, `PART-SET.csv`, for `mean-opinion evaluate`."""
     paths = []
     for source in dict.fromkeys(picture.dataset for picture in pictures):
         paths.append(folder / f"{part}-{source.replace('/', '-')}.csv")

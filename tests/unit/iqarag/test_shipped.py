@@ -52,7 +52,7 @@ def test_no_recipe_leaves_a_photograph_as_it_was():
 class TestOnDisk:
     @pytest.fixture
     def folder(self):
-        assert shelf.SHIPPED_FOLDER.is_dir(), "run `python -m methods.iqarag ship`"
+        assert shelf.SHIPPED_FOLDER.is_dir(), "run `python -m methods.embedded.reference_set`"
         return shelf.SHIPPED_FOLDER
 
     def test_it_is_small_and_whole(self, folder):

@@ -45,7 +45,7 @@ def make_run(folder, *, n=40, seed=0, failed=1, **provenance):
     metrics = {name: one.to_dict() for name, one in stats.summary(score, mos).items()}
     metrics["provenance"] = {
         "method": "q-bench", "options": {"temperature": 1.0}, "lmm": "embedded", "lmm_revision": "abc123",
-        "dataset": "live-challenge-dev", "split": "all", "command": "python -m leaderboard evaluate ...",
+        "dataset": "live-challenge-dev", "split": "all", "command": "mean-opinion evaluate ...",
         "commit": "e45be4c", "seed": 0, "date": "2026-01-31", "n_images": n + failed, "n_failed": failed,
         "versions": {"python": "3.11"}, "training_set": "live-challenge-dev", **provenance}
     (folder / "metrics.json").write_text(json.dumps(metrics))

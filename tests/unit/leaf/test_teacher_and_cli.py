@@ -273,7 +273,7 @@ def test_calibrate_and_predict(rated: tuple, table: Path, tmp_path: Path, capsys
     empty = tmp_path / "empty"
     empty.mkdir()
     assert main(["predict", str(empty)]) == 2
-    assert "There are no pictures" in capsys.readouterr().err
+    assert "There are no images" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
