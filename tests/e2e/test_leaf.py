@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from methods.leaf.student import Student
+from tests.e2e.steps import expect_no_sideways_scrolling, open_tab, sentence
 from tests.rated_pictures import draw
 from ui.components import EXAMPLES
 
@@ -25,12 +26,7 @@ def rated(tmp_path_factory):
 
 
 def open_leaf(page):
-    tab = page.get_by_role("tab", name="LEAF", exact=True).first
-    if tab.is_visible():
-        tab.click()
-    else:
-        page.locator(".overflow-menu button").first.click()
-        page.locator(".overflow-dropdown button", has_text="LEAF").click()
+    open_tab(page, "LEAF")
     expect(page.locator("#leaf-run")).to_be_visible()
 
 
@@ -68,19 +64,6 @@ def give_table(page, text: str, name: str = "ratings.csv"):
     page.click("#leaf-make")
 
 
-def sentence(page) -> str:
-    """What the page complained of: one plain sentence, which is closed again."""
-    toast = page.locator(".toast-body")
-    expect(toast).to_have_count(1)
-    said = toast.inner_text().strip().splitlines()[-1]  # below the title and the cross
-    page.locator(".toast-close").click()
-    expect(toast).to_have_count(0)
-    assert re.search(r"[.!]$", said), said
-    assert "Traceback" not in said
-    assert "Something went wrong" not in said
-    return said
-
-
 @pytest.mark.parametrize(("theme", "size"), [("light", "desktop"), ("dark", "phone")])
 def test_a_photo_gets_score_standing_and_map(open_page, screenshot, theme, size):
     page = open_page(theme, size)
@@ -100,7 +83,7 @@ def test_a_photo_gets_score_standing_and_map(open_page, screenshot, theme, size)
     assert (worst, best) == pytest.approx((local.min(), local.max()), abs=0.2)
     for said in (f"{worst:g} worst part", f"{best:g} best part", "on 0 to 100"):
         expect(quality_map).to_contain_text(said)
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    expect_no_sideways_scrolling(page)
     screenshot(page, f"leaf-{size}-{theme}", full_page=True)
 
 

@@ -1,71 +1,18 @@
-"""The leaderboard tab in a real browser: links restore it, malformed ones say so, sorting, sources and copying work."""
+"""The leaderboard tab in a browser: links restore it, malformed ones say so, sorting, sources and copying work."""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-pytestmark = pytest.mark.e2e
-PATIENCE = 120_000
-"""Milliseconds to wait for something that has to come; a machine with other work takes many times its usual time."""
-
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+from tests.e2e.steps import expect_no_sideways_scrolling, open_tab
 
 
-@pytest.fixture(scope="module")
-def address():
-    import gradio as gr
-
-    from ui.tabs.leaderboard import tab as leaderboard
-    from ui.theme import STYLE, theme
-
-    with gr.Blocks(analytics_enabled=False) as page, gr.Tabs():
-        with gr.Tab("First", id="first"):
-            gr.Markdown("Another tab")
-        with gr.Tab(leaderboard.TITLE, id="leaderboard"):
-            leaderboard.build(page)
-    _, url, _ = page.launch(server_name="127.0.0.1", server_port=None, prevent_thread_lock=True, quiet=True,
-                            ssr_mode=False, theme=theme(), css_paths=[STYLE] if STYLE.is_file() else None)
-    yield url
-    page.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here (set CHROMIUM to one)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        found = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
-@pytest.fixture(autouse=True)
-def closed_pages(browser):
-    """A page that is left open goes on asking the server and drawing."""
-    yield
-    for context in browser.contexts:
-        context.close()
-
-
-def blank(browser, width=1280, height=900):
-    page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(PATIENCE)
-    page.complaints = []
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    return page
-
-
-def opened(browser, address, query, width=1280, height=900):
+def opened(open_page, query, size="desktop", theme="light"):
     """The page once it shows what its link says: the figure comes with the restored controls and table."""
-    page = blank(browser, width, height)
-    page.goto(address + query)
+    page = open_page(theme, size, f"/{query}")
     page.locator("#leaderboard-figure .main-svg").first.wait_for()
     page.wait_for_selector("#leaderboard-table table.lb")
     return page
@@ -75,15 +22,22 @@ def rows(page) -> list[str]:
     return page.locator("#leaderboard-table tbody tr").all_inner_texts()
 
 
-def link_of(page) -> str:
-    """What 'Copy link' offers, once it is a whole address."""
-    box = "document.querySelector('#leaderboard-link textarea, #leaderboard-link input')"
-    page.wait_for_function(f"() => {box}?.value.startsWith('http')")
-    return page.evaluate(f"{box}.value")
+def copied_link(page, part: str = "") -> str:
+    """What 'Copy link' offers, once it is a whole address that holds `part`. The page answers in order, so whatever it
+    asked the server for before has been asked by then."""
+    page.get_by_role("button", name="Copy link").click()
+    return page.wait_for_function("""(part) => {
+      const link = document.querySelector('#leaderboard-link textarea, #leaderboard-link input')?.value ?? '';
+      return link.startsWith('http') && link.includes(part) && link;
+    }""", arg=part).json_value()
 
 
 def expect_caption(page, text):
     page.locator("#leaderboard-table caption", has_text=text).wait_for()
+
+
+FETCHED = """() => performance.getEntriesByType('resource').some(
+  (entry) => entry.name.includes('PlotlyPlot') && entry.responseEnd > 0)"""
 
 
 def count(query="") -> str:
@@ -96,29 +50,26 @@ def count(query="") -> str:
     return f"{len(table(board, decode(query, board=board).view).rows)} of {len(table(board, View()).rows)} rows"
 
 
-def test_a_link_opens_the_same_table_again(browser, address):
+def test_a_link_opens_the_same_table_again(open_page):
     link = "?tab=leaderboard&metric=plcc&d=koniq-10k,live-challenge,spaq&m=iqarag,q-debias&sort=spaq&fig=heat"
     shown = f"{count(link)}, PLCC"
-    page = opened(browser, address, link)
+    page = opened(open_page, link)
     expect_caption(page, shown)
     assert 10 <= len(rows(page)) < 20
     before = rows(page)
     assert page.locator("#leaderboard-table thead th[aria-sort]").inner_text().startswith("SPAQ")
-    page.get_by_role("button", name="Copy link").click()
-    copied = link_of(page)
+    copied = copied_link(page)
     assert "metric=plcc" in copied
     assert "fig=heat" in copied
-    again = opened(browser, address, "?" + urlsplit(copied).query)
+    again = opened(open_page, "?" + urlsplit(copied).query)
     expect_caption(again, shown)
     assert rows(again) == before
-    assert page.complaints == again.complaints == []
 
 
-def test_copying_a_link_leaves_the_figure_whole(browser, address):
-    page = opened(browser, address, "?tab=leaderboard&fig=heat&d=spaq")
+def test_copying_a_link_leaves_the_figure_whole(open_page):
+    page = opened(open_page, "?tab=leaderboard&fig=heat&d=spaq")
     page.locator("#leaderboard-figure .cbfill").first.wait_for()
-    page.get_by_role("button", name="Copy link").click()
-    assert "fig=heat" in link_of(page)
+    copied_link(page, "fig=heat")
     # The scale is filled with a gradient and the fields are clipped, both named by the page's address.
     named = page.evaluate("""() => [...document.querySelectorAll('#leaderboard-figure *')].flatMap((part) =>
       ['fill', 'clip-path'].map((name) => getComputedStyle(part).getPropertyValue(name)))
@@ -127,40 +78,40 @@ def test_copying_a_link_leaves_the_figure_whole(browser, address):
     assert {urljoin(page.url, name) for name in named} == {page.url}
 
 
-def test_a_malformed_link_gives_the_default_view_with_a_sentence(browser, address):
-    page = opened(browser, address, "?tab=leaderboard&d=%FF%00nothing&metric=<b>&rev=77")
+def test_a_malformed_link_gives_the_default_view_with_a_sentence(open_page):
+    page = opened(open_page, "?tab=leaderboard&d=%FF%00nothing&metric=<b>&rev=77")
     expect_caption(page, f"{count()}, SRCC")
     notes = page.locator(".lb-notes").first
     notes.get_by_text("it was ignored").first.wait_for()
     text = notes.inner_text()
     assert "There is no metric '<b>' here" in text
     assert "There is no data revision '77' here" in text
-    assert page.complaints == []
 
 
-def test_without_a_link_the_first_tab_stays(browser, address):
-    page = blank(browser)
-    page.goto(address)
-    page.get_by_text("Another tab").wait_for()
-    page.get_by_role("tab", name="Leaderboard").click()
+def test_without_a_link_the_first_tab_stays(open_page):
+    page = open_page()
+    page.wait_for_selector("#score-run")
+    open_tab(page, "Leaderboard")
     page.wait_for_selector("#leaderboard-table table.lb")
     assert count().startswith(f"{len(rows(page))} of")
 
 
 @pytest.mark.parametrize("query", ["", "?tab=leaderboard"])
-def test_the_figures_script_comes_ahead_and_once(browser, address, query):
-    page = blank(browser)
+def test_the_figures_script_comes_ahead_and_once(open_page, query):
     asked = []
-    page.on("request", lambda request: asked.append(request.url) if "PlotlyPlot" in request.url else None)
-    with page.expect_response(lambda answer: "PlotlyPlot" in answer.url and answer.ok):
-        page.goto(address + query)  # no figure is in sight yet where the link names no tab
-    page.get_by_role("tab", name="Leaderboard").click()
+
+    def listen(page):
+        page.on("request", lambda request: asked.append(request.url) if "PlotlyPlot" in request.url else None)
+
+    page = open_page(path=f"/{query}", before=listen)
+    page.wait_for_function(FETCHED)  # no figure is in sight yet where the link names no tab
+    open_tab(page, "Leaderboard")
     page.locator("#leaderboard-figure .main-svg").first.wait_for()
     assert len(asked) == 1, "what was fetched ahead is what the figure uses"
 
 
-def test_headers_sort_by_number_in_both_directions(browser, address):
-    page = opened(browser, address, "?tab=leaderboard&from=q-debias")
+def test_headers_sort_by_number_in_both_directions(open_page):
+    page = opened(open_page, "?tab=leaderboard&from=q-debias")
     expect_caption(page, count("?tab=leaderboard&from=q-debias"))
     column = page.locator("#leaderboard-table thead button[data-sort=siqad]")
     for direction in ("descending", "ascending"):
@@ -174,10 +125,10 @@ def test_headers_sort_by_number_in_both_directions(browser, address):
         assert cells[len(numbers):] == ["–"] * (len(cells) - len(numbers))
 
 
-def test_filters_change_the_table_and_sources_show(browser, address):
-    page = opened(browser, address, "?tab=leaderboard&q=Q-Debias")
+def test_filters_change_the_table_and_sources_show(open_page):
+    page = opened(open_page, "?tab=leaderboard&q=Q-Debias")
     expect_caption(page, count("?tab=leaderboard&q=Q-Debias"))
-    page.wait_for_timeout(500)
+    copied_link(page)
     search = page.get_by_label("Search").first
     search.click()
     page.keyboard.press("End")
@@ -193,25 +144,25 @@ def test_filters_change_the_table_and_sources_show(browser, address):
     page.get_by_text("pan2024qdebias").first.wait_for()
 
 
-def test_a_filter_asks_the_server_once(browser, address):
-    page = opened(browser, address, "?tab=leaderboard")
+def test_a_filter_asks_the_server_once(open_page):
+    page = opened(open_page, "?tab=leaderboard")
     expect_caption(page, "SRCC")
+    copied_link(page)  # and with it what the page asks of its own accord when it opens
     asked = []
-    page.on("request", lambda request: asked.append(request.url) if "queue/join" in request.url else None)
-    page.wait_for_timeout(1000)
-    while asked:  # what the page asks of its own accord when it opens
-        asked.clear()
-        page.wait_for_timeout(1000)
+    page.on("request", lambda request: asked.append(request.post_data_json["fn_index"])
+            if "queue/join" in request.url else None)
     page.get_by_label("Training-free").click()
     expect_caption(page, count("?tab=leaderboard&training=free"))
-    page.wait_for_timeout(1500)
+    copied_link(page, "training=free")
+    copying = asked.pop()
     assert len(asked) == 2, "one request for the table and one for the figure"
+    assert copying not in asked
 
 
-def test_the_method_stays_in_sight_on_a_phone(browser, address):
-    page = opened(browser, address, "?tab=leaderboard", width=390, height=844)
+def test_the_method_stays_in_sight_on_a_phone(open_page):
+    page = opened(open_page, "?tab=leaderboard", "phone")
     expect_caption(page, "SRCC")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    expect_no_sideways_scrolling(page)
     name = page.locator("#leaderboard-table tbody th").first
     before = name.bounding_box()["x"]
     page.evaluate("document.querySelector('#leaderboard-table .lb-scroll').scrollLeft = 400")
@@ -222,57 +173,54 @@ def test_the_method_stays_in_sight_on_a_phone(browser, address):
     ("LaTeX", "tex", b"% Needs"), ("CSV", "csv", b"position,"), ("BibTeX", "bib", b"% Datasets in view"),
     ("Figure as PDF", "pdf", b"%PDF"),
 ])
-def test_what_is_shown_is_exported(browser, address, choice, ending, start):
-    page = opened(browser, address, "?tab=leaderboard&from=q-debias&d=spaq,koniq-10k")
+def test_what_is_shown_is_exported(open_page, app_url, choice, ending, start):
+    page = opened(open_page, "?tab=leaderboard&from=q-debias&d=spaq,koniq-10k")
     expect_caption(page, "rows, SRCC")
     page.locator("#leaderboard-format input").click()
     page.get_by_role("option", name=choice, exact=True).click()
     page.get_by_role("button", name="Export").click()
     link = page.locator(f"#leaderboard-file a[href$='.{ending}']").first
     link.wait_for()
-    content = page.request.get(urljoin(address, link.get_attribute("href"))).body()
+    content = page.request.get(urljoin(app_url, link.get_attribute("href"))).body()
     assert content.startswith(start)
     if ending == "tex":
-        assert rf"% {address}?tab=leaderboard&d=koniq-10k,spaq&from=q-debias".encode() in content
+        assert rf"% {app_url}/?tab=leaderboard&d=koniq-10k,spaq&from=q-debias".encode() in content
         assert rb"\textbf{0.838}" in content
     if ending == "csv":
         assert len(content.decode().splitlines()) == len(rows(page)) + 1
-    assert page.complaints == []
 
 
-def test_reset_goes_back_to_the_default_view(browser, address):
-    page = opened(browser, address, "?tab=leaderboard&q=spatter&metric=plcc&d=siqad&rev=nowhere")
+def test_reset_goes_back_to_the_default_view(open_page):
+    page = opened(open_page, "?tab=leaderboard&q=spatter&metric=plcc&d=siqad&rev=nowhere")
     expect_caption(page, f"{count('?tab=leaderboard&q=spatter&metric=plcc&d=siqad')}, PLCC")
     page.locator(".lb-notes").first.wait_for()
     page.get_by_role("button", name="Reset", exact=True).click()
     expect_caption(page, f"{count()}, SRCC")
-    page.wait_for_timeout(1000)
+    assert urlsplit(copied_link(page)).query.startswith("tab=leaderboard&rev=")
     assert count().startswith(f"{len(rows(page))} of"), "emptying the search box is no change of its own"
     assert page.get_by_label("Search").first.input_value() == ""
     assert page.locator(".lb-notes").first.is_hidden()
-    page.get_by_role("button", name="Copy link").click()
-    assert urlsplit(link_of(page)).query.startswith("tab=leaderboard&rev=")
 
 
-def test_a_link_of_an_old_revision_says_so(browser, address):
-    page = opened(browser, address, "?tab=leaderboard&d=spaq&rev=1")
+def test_a_link_of_an_old_revision_says_so(open_page):
+    page = opened(open_page, "?tab=leaderboard&d=spaq&rev=1")
     note = page.locator(".lb-notes").first
     note.get_by_text("was made with data revision 1 of").wait_for()
     assert "you see revision" in note.inner_text()
     expect_caption(page, "rows, SRCC. Ranks are over SPAQ")
 
 
-def test_a_citation_names_the_view(browser, address):
-    page = opened(browser, address, "?tab=leaderboard&m=leaf")
+def test_a_citation_names_the_view(open_page, app_url):
+    page = opened(open_page, "?tab=leaderboard&m=leaf")
     expect_caption(page, "rows, SRCC")
     page.get_by_role("button", name="Cite").click()
     page.get_by_text("li2026decoupling").first.wait_for()
-    assert f"{address}?tab=leaderboard&m=leaf" in page.locator(".cm-content").first.inner_text()
+    assert f"{app_url}/?tab=leaderboard&m=leaf" in page.locator(".cm-content").first.inner_text()
 
 
 @pytest.mark.parametrize("figure", ["dots", "cost", "pairs", "ablation"])
-def test_figures_fit_a_phone(browser, address, figure):
-    page = opened(browser, address, f"?tab=leaderboard&fig={figure}", width=390, height=844)
+def test_figures_fit_a_phone(open_page, figure):
+    page = opened(open_page, f"?tab=leaderboard&fig={figure}", "phone")
     drawing = page.locator("#leaderboard-figure .main-svg").first
     drawing.wait_for()
     # The figure takes the width of its place in a step after its first; the axis keeps its numbers all along.

@@ -1,0 +1,56 @@
+"""What a visitor does and reads on any tab. Every step waits for what it needs, never for a time."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page, TimeoutError, expect
+
+
+def open_tab(page: Page, name: str) -> None:
+    """Opens a tab, out of the menu that a narrow page folds it into where necessary.
+
+    The page measures its tabs after it has drawn them, so that one may move into the menu under the pointer.
+    """
+    tab = page.locator(".rooms").first.get_by_role("tab", name=name, exact=True).first
+    menu = page.locator(".overflow-menu button").first
+    while True:
+        expect(tab.or_(menu).first).to_be_attached()
+        try:
+            if tab.is_visible():
+                tab.click(timeout=3000)
+            else:
+                menu.click(timeout=3000)
+                page.locator(".overflow-dropdown button", has_text=name).click(timeout=3000)
+            return
+        except TimeoutError:
+            continue
+
+
+def sentence(page: Page) -> str:
+    """What the page complained of: one plain sentence, which is closed again."""
+    # Read in one step, because the box goes by itself after a while.
+    text = page.wait_for_function("""() => {
+      const boxes = document.querySelectorAll('.toast-body');
+      return boxes.length === 1 && boxes[0].innerText.trim();
+    }""").json_value()
+    page.evaluate("document.querySelector('.toast-close')?.click()")
+    expect(page.locator(".toast-body")).to_have_count(0)
+    said = text.splitlines()[-1].strip()  # below the title and the cross
+    assert re.search(r"[.!]$", said), said
+    assert "Traceback" not in said
+    assert "Something went wrong" not in said
+    return said
+
+
+def expect_no_sideways_scrolling(page: Page) -> None:
+    """Figures take the width of their place in a step after their first."""
+    page.wait_for_function("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def expect_figure_without_background(page: Page, place: str) -> None:
+    """A plotly figure inside `place` shows the page behind it, light or dark."""
+    drawing = page.locator(f"{place} .main-svg").first
+    expect(drawing).to_be_visible()
+    background = drawing.evaluate("node => getComputedStyle(node).backgroundColor")
+    assert background in ("rgba(0, 0, 0, 0)", "transparent")
