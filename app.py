@@ -21,8 +21,7 @@ from ui.theme import STYLE, theme
 TABS = ("score", "iqarag", "llm_iqa", "visualquality_r1", "leaf", "q_debias", "compare", "leaderboard", "api", "about")
 """Modules of ui/tabs in the order of their tabs."""
 
-KEEP_UPLOADS = 3600
-"""Seconds after which uploaded and generated files are deleted."""
+KEEP_UPLOADS = 3600  # seconds after which uploaded and generated files are deleted
 
 
 def build() -> gr.Blocks:
@@ -49,12 +48,10 @@ def launch_settings() -> dict:
 if __name__ == "__main__":
     gpu.preload()
     page = build()
+    host = os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if models.ON_SPACE else "127.0.0.1")
+    port = int(os.environ.get("GRADIO_SERVER_PORT", os.environ.get("PORT", 7860)))
     try:
-        page.launch(
-            server_name=os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if models.ON_SPACE else "127.0.0.1"),
-            server_port=int(os.environ.get("GRADIO_SERVER_PORT", os.environ.get("PORT", 7860))),
-            prevent_thread_lock=True, **launch_settings(),
-        )
+        page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch_settings())
     except OSError as error:  # the port is taken; Gradio's sentence says what to do
         raise SystemExit(str(error)) from None
     keep_tools(page)

@@ -110,7 +110,7 @@ def test_a_student_of_ones_own_is_measured_used_and_downloaded(open_page, screen
     # The photo on the page is scored again by the new student, which is also the one that is downloaded.
     expect(page.get_by_label("Mine", exact=True)).to_be_checked()
     own = shown_score(page, "1 to 5")
-    expect(page.locator("#leaf-standing")).to_contain_text("of the 23 pictures you rated")
+    expect(page.locator("#leaf-standing")).to_contain_text("of the 23 photos you rated")
     with page.expect_download() as download:
         page.locator("#leaf-keep").click()
     archive = zipfile.ZipFile(io.BytesIO(download.value.path().read_bytes()))
@@ -160,7 +160,7 @@ def test_wrong_tables_are_a_sentence_each_and_cost_nothing(open_page, screenshot
     expect(page.get_by_label("Mine", exact=True)).to_be_checked()
     add_photo(page)
     score(page)
-    expect(page.locator("#leaf-standing")).to_contain_text("of the 24 pictures you rated")
+    expect(page.locator("#leaf-standing")).to_contain_text("of the 24 photos you rated")
 
 
 def test_nothing_to_calibrate_with_is_one_sentence(open_page):
@@ -172,4 +172,4 @@ def test_nothing_to_calibrate_with_is_one_sentence(open_page):
     assert sentence(page) == "Calibrate your student first."
     page.locator("#leaf-calibrate button.label-wrap").click()
     page.click("#leaf-make")
-    assert sentence(page) == "Add rated pictures first."
+    assert sentence(page) == "Add rated photos first."

@@ -39,7 +39,7 @@ def test_every_region_is_drawn_with_its_score_and_weight(evidence):
     left, rest = drawn_regions(evidence, "argmax")
     assert (left.label, rest.label) == ("6", "2")
     assert left.caption == "region 1, 50% of the weight"
-    assert rest.caption == "rest of the picture, 50% of the weight"
+    assert rest.caption == "rest of the photo, 50% of the weight"
     shown = regions_html(evidence)
     assert shown.count('class="region-card ') == 2
     assert 'tabindex="0"' in shown

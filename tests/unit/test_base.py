@@ -163,8 +163,13 @@ def test_an_assessment_tells_what_it_was_made_with():
     assert result.image_notes == ("Rotated.",)
     assert result.native_range == (0.0, 5.0)
     assert result.native_score == 5.0
-    assert result.seconds >= 0
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["evidence"] == {"size": [4, 3]}
+
+
+def test_a_batch_shares_its_time_equally(monkeypatch):
+    times = iter([10.0, 13.0])
+    monkeypatch.setattr("methods.base.time.perf_counter", lambda: next(times))
+    assert [result.seconds for result in Mean(FakeLMM()).assess_batch([grey(1), grey(2)])] == [1.5, 1.5]
 
 
 def test_options_of_a_call_do_not_stick():

@@ -266,6 +266,7 @@ def test_a_reader_that_leaves_early_is_no_traceback(folder: Path):
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_finished_rows(folder: Path, form: str):
     # Long enough a picture for a busy machine to send the signal before the last one is done.
     process = start(folder, 2.0, "--batch-size", "1", "--format", form)

@@ -175,13 +175,13 @@ def _about_orders(comparison: Comparison) -> str:
     found = agreements(comparison)
     pairs, same = sum(one.pairs for one in found), sum(one.same for one in found)
     if not pairs:
-        return "The systems scored no two pictures differently, so there is no order to agree on."
+        return "The systems scored no two photos differently, so there is no order to agree on."
     names = [system.title for system in comparison.systems]
     if same == pairs:
         who = "Both systems" if len(names) == 2 else f"All {len(names)} systems"
-        return f"{who} put every pair of pictures in the same order."
-    start = ("The two systems put the pictures in opposite orders" if pairs == 1 else
-             f"Taken two by two, the systems put {same} of {pairs} pairs of pictures in the same order")
+        return f"{who} put every pair of photos in the same order."
+    start = ("The two systems put the photos in opposite orders" if pairs == 1 else
+             f"Taken two by two, the systems put {same} of {pairs} pairs of photos in the same order")
     worst = min((one for one in found if one.pairs), key=lambda one: (one.share, -one.pairs))
     text = f"{start}."
     if len(found) > 1:

@@ -127,7 +127,7 @@ def agreement_matrix(comparison: Comparison) -> go.Figure | None:
         colorscale=HEAT, textfont={"color": "#ffffff"},
         hovertemplate="%{y} and %{x}: %{text} pairs in the same order<extra></extra>",
     ))
-    themed(figure, height=130 + 36 * size, title="Pairs of pictures in the same order")
+    themed(figure, height=130 + 36 * size, title="Pairs of photos in the same order")
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(showgrid=False)
     return figure

@@ -46,12 +46,12 @@ def plan(paths: Sequence[str], methods: Sequence[str], lmms: Sequence[str] = (),
     if not methods:
         raise InputError("Choose at least one method.")
     if len(paths) > MOST_PICTURES:
-        raise InputError(f"A comparison takes up to {MOST_PICTURES} pictures; there are {len(paths)}. Score more of "
+        raise InputError(f"A comparison takes up to {MOST_PICTURES} photos; there are {len(paths)}. Score more of "
                          "them in the folder mode.")
     systems = _systems(methods, lmms, options or {})
     if len(paths) * len(systems) > MOST_CELLS:
         raise InputError(f"This would take {len(paths) * len(systems)} scores, and {MOST_CELLS} are the most at once; "
-                         "leave out some pictures, methods or models.")
+                         "leave out some photos, methods or models.")
     return Comparison(_pictures(paths), systems, versions=versions(),
                       created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
 

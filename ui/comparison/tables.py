@@ -29,7 +29,7 @@ def to_html(comparison: Comparison, running: tuple[int, int] | None = None, thum
         body = _list(comparison, rows, running, "System", ())
     elif len(comparison.systems) == 1:
         rows = [(picture.name, (index, 0)) for index, picture in enumerate(comparison.pictures)]
-        body = _list(comparison, rows, running, "Picture", thumbnails)
+        body = _list(comparison, rows, running, "Photo", thumbnails)
     else:
         body = _grid(comparison, running, thumbnails)
     alone = _about(comparison, thumbnails) if len(comparison.pictures) == 1 else ""
@@ -106,7 +106,7 @@ def _grid(comparison: Comparison, running: tuple[int, int] | None, thumbnails: S
     seconds = [sum(cell.seconds for cell in comparison.scored if cell.system == system)
                for system in range(len(comparison.systems))]
     foot = "".join(f'<td class="number soft">{value:.2f} s</td>' for value in seconds)
-    return (f'<thead><tr><th>Picture</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
+    return (f'<thead><tr><th>Photo</th>{head}</tr></thead><tbody>{"".join(lines)}</tbody>'
             f'<tfoot><tr><th scope="row">Time</th>{foot}</tr></tfoot>')
 
 

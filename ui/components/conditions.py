@@ -76,7 +76,7 @@ def conditions_figure(evidence: DebiasEvidence) -> str:
     rows = [_row("Asked alone", evidence.query, lines, _dot(alone, "alone"), alone)]
     rows += [_condition_row(evidence, condition, lines) for condition in evidence.conditions]
     rows.append(_row("Weighed together", None, lines, _dot(together, "together"), together, share="100%", kind="sum"))
-    spoken = (f"Probability of good: {alone:.2f} for the picture alone, {together:.2f} on the condition that its "
+    spoken = (f"Probability of good: {alone:.2f} for the photo alone, {together:.2f} on the condition that its "
               f"degraded copies are poor")
     return (
         f'<figure class="conditions" style="--alone:{SECOND};--together:{ACCENT};--dot:{DOT}" '

@@ -78,7 +78,7 @@ def image_notes(notes: tuple[str, ...]) -> str:
     """What was changed when the picture was read; Markdown, empty if nothing was."""
     if not notes:
         return ""
-    return "**Changed in your picture:** " + " ".join(note.rstrip(".") + "." for note in notes)
+    return "**Changed in your photo:** " + " ".join(note.rstrip(".") + "." for note in notes)
 
 
 def cost_line(assessment: Assessment, passes: float | None = None) -> str:

@@ -35,8 +35,8 @@ LANE = {"concurrency_id": "models", "concurrency_limit": 16}
 """Pass to every event that uses a model: `button.click(..., **gpu.LANE)`. The limit bounds how many visitors wait in
 this process; which one runs is decided by `FairQueue`, picture by picture, so that a folder never blocks a photo."""
 
-LONG_LANE = {"concurrency_id": "many pictures", "concurrency_limit": 8}
-"""For events that score many pictures one by one, each with `assess(..., one_of_many=True)`: with places of their own
+LONG_LANE = {"concurrency_id": "many photos", "concurrency_limit": 8}
+"""For events that score many photos one by one, each with `assess(..., one_of_many=True)`: with places of their own
 in this process, any number of them leaves the places of `LANE` free."""
 
 LONGEST_WAIT = float(os.environ.get("MEAN_OPINION_LONGEST_WAIT", 300))
@@ -46,7 +46,7 @@ LONGEST_RUN = float(os.environ.get("MEAN_OPINION_LONGEST_RUN", 600))
 ZERO_GPU_SECONDS = 120
 """ZeroGPU refuses longer calls from visitors who are not signed in."""
 
-SECONDS_A_PASS = 0.5
+SECONDS_PER_PASS = 0.5
 """One LMM prompt with pictures on ZeroGPU's H200 slice, generously; it only sizes the time that is asked for."""
 
 _queue = FairQueue(slots=4 if models.ON_ZERO_GPU else 1)
@@ -119,7 +119,7 @@ def assess(
     _prepare(ready, progress)
     passes = _cost(method, options or {}) * len(images)
     arguments = {"method": ready, "images": list(images), "options": dict(options or {})}
-    job = _Job(_assess, arguments, seconds=15 + SECONDS_A_PASS * passes, yields=one_of_many)
+    job = _Job(_assess, arguments, seconds=15 + SECONDS_PER_PASS * passes, yields=one_of_many)
     return _finish(job, progress)
 
 
@@ -169,7 +169,7 @@ def _run(job: _Job, progress: gr.Progress | None) -> Iterator[Any]:
         _tell(progress, f"Waiting for {ahead} before you")
 
     with _queue.turn(LONGEST_WAIT, on_wait=on_wait, yields=job.yields):
-        _tell(progress, "Looking at the picture")
+        _tell(progress, "Looking at the photo")
         deadline = time.monotonic() + LONGEST_RUN
         for value in _on_gpu(job):
             yield value

@@ -118,7 +118,7 @@ def unpack(path: str | Path, folder: Path, limits: Limits | None = None) -> Path
             target = _target(folder, name)
             pictures += suffix in PICTURE_SUFFIXES
             if pictures > limits.pictures:
-                raise InputError(f"The zip holds more than {limits.pictures} pictures; choose fewer.")
+                raise InputError(f"The zip holds more than {limits.pictures} photos; choose fewer.")
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("wb") as file:
                 for chunk in _chunks(archive, info, limits.bytes_per_file, _clean(target.name)):
@@ -130,7 +130,7 @@ def unpack(path: str | Path, folder: Path, limits: Limits | None = None) -> Path
             if suffix in TABLE_SUFFIXES:
                 tables.append(target)
     if not pictures:
-        raise InputError("The zip holds no pictures.")
+        raise InputError("The zip holds no photos.")
     named = [table for table in tables if table.suffix.lower() == ".csv"] or tables
     return named[0] if len(named) == 1 else None
 
@@ -265,7 +265,7 @@ def _target(folder: Path, name: str) -> Path:
     """Where a member may be written: always below the folder."""
     parts = [part for part in PurePosixPath(name).parts if part not in ("/", ".", "..") and not part.endswith(":")]
     if not parts or len(parts) > 12 or any(len(part.encode()) > 200 for part in parts):
-        raise InputError(f"A file in the zip has too long a path ({_clean(name)}); pack the pictures without their "
+        raise InputError(f"A file in the zip has too long a path ({_clean(name)}); pack the photos without their "
                          "folders.")
     target = folder.joinpath(*parts)
     if target.exists() or not target.resolve().is_relative_to(folder.resolve()):

@@ -91,7 +91,7 @@ class Store:
             entry = (known or entry).with_owner(hashed(token))
             content = pack(entry)
             if len(content) > self.max_bytes:
-                raise ShareError("This comparison is larger than the whole store; share fewer pictures.")
+                raise ShareError("This comparison is larger than the whole store; share fewer photos.")
             self._make_room(len(content), keep=name)
             try:
                 self._write(name, content, entry.created)

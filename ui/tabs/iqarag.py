@@ -96,9 +96,9 @@ def build(page: gr.Blocks) -> None:
     def receive(packed: str | None, table: str | None, ends: str, way: str, name: str | None, previous: str | None,
                 progress: gr.Progress = gr.Progress()) -> tuple[str, str, str]:
         low, high = scale_of(ends)
-        archive_path = uploaded(required(packed, "a zip of pictures"))
+        archive_path = uploaded(required(packed, "a zip of photos"))
         if Path(archive_path).stat().st_size > Limits.bytes:
-            raise gr.Error(f"The zip is larger than {Limits.bytes >> 20} MB; choose fewer or smaller pictures.",
+            raise gr.Error(f"The zip is larger than {Limits.bytes >> 20} MB; choose fewer or smaller photos.",
                            print_exception=False)
         received = gpu.call(
             "ui.serving.visitors:build_reference_set", seconds=SECONDS_TO_BUILD, progress=progress, lmm=gpu.Model(name),
@@ -118,9 +118,9 @@ def build(page: gr.Blocks) -> None:
 
 
 def _own_set_inputs() -> tuple[Any, ...]:
-    gr.Markdown(f"A zip of up to {visitors.MOST_PICTURES} pictures and a CSV with the columns `image` and `mos`. They "
+    gr.Markdown(f"A zip of up to {visitors.MOST_PICTURES} photos and a CSV with the columns `image` and `mos`. They "
                 f"are deleted when you leave, after {visitors.LIFETIME_SECONDS // 60} minutes at the latest.")
-    archive = gr.File(label="Pictures (zip)", file_types=[".zip"], height=110)
+    archive = gr.File(label="Photos (zip)", file_types=[".zip"], height=110)
     scores = gr.File(label="Opinions (CSV); may also lie in the zip", file_types=[".csv", ".tsv", ".txt"], height=110)
     scale = gr.Dropdown([GUESS, "0 to 1", "1 to 5", "0 to 5", "1 to 10", "0 to 100"], value=GUESS,
                         label="Scale of the opinions", info="Or type your own, such as 1 to 9",

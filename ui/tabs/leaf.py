@@ -56,12 +56,12 @@ def build(page: gr.Blocks) -> None:
             standing = gr.HTML(elem_id="leaf-standing", padding=False)
             where = gr.HTML(elem_id="leaf-map", padding=False)
     with gr.Accordion("Calibrate to your ratings", open=False, elem_id="leaf-calibrate"):
-        gr.Markdown(f"{FEWEST_LABELS} to {visitors.MOST_PICTURES} pictures and a CSV with the columns `image` and "
-                    "`mos`; 30 or more make it worth while. The pictures are not kept; the student is deleted when you "
+        gr.Markdown(f"{FEWEST_LABELS} to {visitors.MOST_PICTURES} photos and a CSV with the columns `image` and "
+                    "`mos`; 30 or more make it worth while. The photos are not kept; the student is deleted when you "
                     f"leave, after {visitors.LIFETIME_SECONDS // 60} minutes at the latest.")
         with gr.Row():
             with gr.Column(min_width=280):
-                photos = pictures_input("Rated pictures", elem_id="leaf-photos")
+                photos = pictures_input("Rated photos", elem_id="leaf-photos")
                 table = gr.File(label="Ratings (CSV)", file_types=[".csv", ".tsv", ".txt"], height=110,
                                 elem_id="leaf-table")
             with gr.Column(min_width=280):
@@ -96,7 +96,7 @@ def build(page: gr.Blocks) -> None:
     def calibrate(files: list[str] | None, ratings: str | None, ends: str, way: str, previous: str | None,
                   progress: gr.Progress = gr.Progress()) -> list[Any]:
         low, high = scale_of(ends)
-        pictures = [uploaded(path) for path in required(files, "rated pictures")]
+        pictures = [uploaded(path) for path in required(files, "rated photos")]
         made = gpu.call(
             "ui.serving.visitors:calibrate_student", seconds=SECONDS_TO_CALIBRATE, progress=progress, pictures=pictures,
             table=uploaded(required(ratings, "a CSV of ratings")),

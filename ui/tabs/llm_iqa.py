@@ -31,7 +31,7 @@ READINGS = [("likeliest digit (paper)", "argmax"), ("expectation over digits", "
 
 def build(page: gr.Blocks) -> None:
     """Draws the tab; called inside its `gr.Tab`."""
-    gr.Markdown("The model reads a written standard, gives one digit to the whole picture and one to each segment; "
+    gr.Markdown("The model reads a written standard, gives one digit to the whole photo and one to each segment; "
                 "segments count by area. [Paper](https://openreview.net/forum?id=raBRIPsdVb)",
                 elem_classes="tab-intro")
     evidence = gr.State(None)
@@ -48,7 +48,7 @@ def build(page: gr.Blocks) -> None:
             regions = gr.HTML(elem_classes="result-regions")
             with gr.Row(visible=False) as controls:
                 lam = gr.Slider(0, 5, value=LLMIQA.options.lam, step=0.1, label="Lambda",
-                                info="What the regions count beside the whole picture.", min_width=220)
+                                info="What the regions count beside the whole photo.", min_width=220)
                 reading = gr.Radio(READINGS, value=LLMIQA.options.reading, label="Reading", min_width=220)
             with gr.Row(visible=False) as weighting:
                 weights = [gr.Slider(0, 1, value=1, step=0.05, visible=False, min_width=160)
@@ -136,7 +136,7 @@ def drawn_regions(evidence: LLMIQAEvidence, reading: str) -> list[DrawnRegion]:
     drawn = []
     for index, region in enumerate(evidence.regions):
         score = sum(lmm.regions[index].read(reading) for lmm in evidence.lmms) / len(evidence.lmms)
-        kind = "rest of the picture" if region.complement and len(evidence.regions) > 1 else f"region {index + 1}"
+        kind = "rest of the photo" if region.complement and len(evidence.regions) > 1 else f"region {index + 1}"
         drawn.append(DrawnRegion(
             outline=region.outline, anchor=region.anchor, label=f"{score:.2f}".rstrip("0").rstrip("."),
             caption=f"{kind}, {region.weight:.0%} of the weight", quality=(score - 1) / (evidence.k - 1),

@@ -108,7 +108,7 @@ def asked_markdown(evidence: DebiasEvidence) -> str:
     titles = {
         "vanilla": "Once, the photo alone",
         "condition": f"{times} times, a degraded copy first, then the photo",
-        "similarity": f"{times} times, the same two pictures",
+        "similarity": f"{times} times, the same two photos",
     }
     return "\n\n".join(f"**{title}**\n```text\n{evidence.transcripts[name]}\n```" for name, title in titles.items())
 

@@ -85,9 +85,9 @@ def test_one_system_several_pictures_in_a_sentence():
 
 
 def test_a_grid_in_a_sentence():
-    assert verdict(compared([[0.9, 0.8], [0.1, 0.2]])) == "Both systems put every pair of pictures in the same order."
+    assert verdict(compared([[0.9, 0.8], [0.1, 0.2]])) == "Both systems put every pair of photos in the same order."
     said = verdict(compared([[0.9, 0.1, 0.9], [0.5, 0.5, 0.5], [0.1, 0.9, 0.2]]))
-    assert "3 of 9 pairs of pictures in the same order" in said
+    assert "3 of 9 pairs of photos in the same order" in said
     assert "agree least (0 of 3)" in said
     assert "They differ most about photo 0" in said
     assert "1st of 3" in said

@@ -85,6 +85,7 @@ def test_each_picture_is_scored_by_the_model_of_its_fold(data, cache, tmp_path):
     assert record["training_free"] == "false"
 
 
+@pytest.mark.slow
 def test_a_table_of_folds_is_followed_and_a_limit_raised_later_changes_nothing(data, cache, tmp_path):
     names = [item.name for item in rated(data)]
     other = tmp_path / "folds"

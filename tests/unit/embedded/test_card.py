@@ -63,6 +63,7 @@ def test_water_takes_red_first():
     assert (grey == 200).all()
 
 
+@pytest.mark.slow
 def test_limits_are_measured_on_every_kind(tmp_path):
     from methods.lmm.loading import load_lmm
 

@@ -76,6 +76,7 @@ def test_the_same_picture_gets_the_same_score(lmm, photo):
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_scores_fall_with_the_strength_of_a_flaw(lmm):
     import skimage.data
 

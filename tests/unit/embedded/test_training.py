@@ -266,6 +266,7 @@ def test_the_learning_rate_has_one_arc_for_each_part():
     assert rates[-1] == pytest.approx(0.01 * decoder.SECOND_RATE, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_curve_over_photos_uses_only_other_folds_and_rises(shots, means, tmp_path):
     fold = np.array([shot.group % 2 if shot.role == "opinion" else -1 for shot in shots])
     material = pipeline.Material(shots, means[:, None].astype(np.float16), means, None, fold, None)

@@ -200,6 +200,7 @@ class TestCommandLine:
         assert main(["encode", str(tmp_path / "set"), "--out", str(tmp_path / "second")]) == 0
         assert main(["info", str(tmp_path / "second")]) == 0
 
+    @pytest.mark.slow
     def test_an_experiment(self, data, tmp_path, capsys):
         assert main(["experiment", "ratios", "--data", data[0], "--ratio", "1:1", "--out", str(tmp_path / "o"),
                      "--option", "K=8", "--option", "order=worst first"]) == 0

@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.unit.leaderboard.test_evaluate import make_pictures
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -33,6 +35,7 @@ def start(data, out, **environment: str) -> subprocess.Popen:
                             env={**os.environ, "OMP_NUM_THREADS": "1", **environment})
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_ten_times_equals_one_that_is_not(tmp_path):
     data = make_pictures(tmp_path / "set", 120)
     (data[0] / "017.png").write_bytes(b"broken")

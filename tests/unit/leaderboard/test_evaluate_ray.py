@@ -43,6 +43,7 @@ def kill_an_actor(out, killed: list[int], done: threading.Event) -> None:
                 return
 
 
+@pytest.mark.slow
 def test_two_actors_of_which_one_is_killed_give_the_predictions_of_one_process(tmp_path, checkpoint, monkeypatch):
     pytest.importorskip("ray", reason="Ray is not installed (pip install -r requirements-ray.txt)")
     pytest.importorskip("psutil", reason="finding Ray's processes needs psutil")

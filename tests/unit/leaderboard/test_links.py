@@ -38,6 +38,7 @@ VIEWS = st.builds(
 @given(VIEWS)
 @example(View(search="a,b&c=d#e?f%20+ †"))
 @example(View(search="\ud800 lone"))
+@pytest.mark.slow
 def test_a_link_restores_its_view_exactly(view):
     link = encode(view, board=BOARD, base="https://example.org/app/")
     assert decode(link, board=BOARD) == (view, (), BOARD.revision)

@@ -44,6 +44,7 @@ def test_doubts_travel_with_their_cells(board):
     assert "0.326" in cell["note"].iloc[0]
 
 
+@pytest.mark.slow
 def test_the_data_passes_its_own_check(capsys):
     assert list(check.check()) == []
     assert main(["check"]) == 0

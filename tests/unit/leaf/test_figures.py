@@ -77,4 +77,6 @@ def test_without_a_teacher_there_is_nothing_to_compare(report: Report) -> None:
     assert "adds" not in figure
     assert "paired" not in figure
     nothing = dataclasses.replace(alone, points=alone.points[:1])
-    assert drawn(nothing) is not None
+    # A point without a student has neither marker nor interval.
+    for one, intervals in ((alone, 4), (nothing, 0)):
+        assert sum("-bar-" in (part.get("id") or "") for part in drawn(one).iter(f"{SVG}g")) == intervals

@@ -120,6 +120,7 @@ def test_a_teacher_without_an_opinion_is_refused() -> None:
         distil(features, same)
 
 
+@pytest.mark.slow
 def test_the_report_shows_what_a_good_teacher_adds(tmp_path) -> None:
     features, quality = made(100)
     curve = report.label_budget(features, quality, judged(quality), budgets=(0.0, 0.1, 1.0), seeds=2)

@@ -40,6 +40,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_each_teacher_judges_its_own_fold_and_a_second_run_asks_nothing(data: Path, tmp_path, monkeypatch, capsys):
     asked: list[tuple[str, SharpnessLMM]] = []
 
@@ -70,6 +71,7 @@ def test_each_teacher_judges_its_own_fold_and_a_second_run_asks_nothing(data: Pa
     assert "There is no fold 5" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_students_of_one_pool_never_see_another() -> None:
     features, quality = made(60)
     pools = np.repeat([0, 1], 30)

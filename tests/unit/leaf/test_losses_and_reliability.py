@@ -22,9 +22,12 @@ def test_pairwise_reliability_needs_decision_and_agreement() -> None:
     assert reliability.preference(forward, backward) == pytest.approx([1.0, 0.5, 0.5, 0.8])
 
 
-@pytest.mark.parametrize("rows", [[0.5, 0.6], [1.2, -0.2], [float("nan"), 1.0], [1.0]])
-def test_what_is_no_distribution_is_refused(rows: list) -> None:
-    with pytest.raises(ValueError, match=r"."):
+@pytest.mark.parametrize(("rows", "said"), [
+    ([0.5, 0.6], "must sum to 1"), ([1.2, -0.2], r"lies in \[0, 1\]"), ([float("nan"), 1.0], r"lies in \[0, 1\]"),
+    ([1.0], "at least two levels"),
+])
+def test_what_is_no_distribution_is_refused(rows: list, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
         reliability.pointwise(np.array(rows))
 
 

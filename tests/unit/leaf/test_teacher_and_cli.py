@@ -166,6 +166,7 @@ def table(rated: tuple, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_train_distils_calibrates_and_reports(rated: tuple, table: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setattr("methods.lmm.loading.load_lmm", lambda name: SharpnessLMM())
     out = tmp_path / "student"
@@ -185,6 +186,7 @@ def test_train_distils_calibrates_and_reports(rated: tuple, table: Path, tmp_pat
     assert 1 <= float(row["mos"]) <= 5
 
 
+@pytest.mark.slow
 def test_label_once_and_train_elsewhere(rated: tuple, table: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     asked = []
 
@@ -245,6 +247,7 @@ def test_a_damaged_rated_picture_is_left_out_and_named(rated: tuple, table: Path
     assert "3 of the 24 rated pictures of ratings.csv can be read and at least 5 are needed" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_direction_and_scale_of_ratings_can_be_said(rated: tuple, tmp_path: Path, capsys) -> None:
     path = tmp_path / "ratings.csv"
     path.write_text("image,dmos\n" + "".join(f"{file.name},{1 + 4 * score:.3f}\n" for file, score in zip(*rated)))

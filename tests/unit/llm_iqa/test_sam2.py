@@ -32,6 +32,7 @@ def segmenter():
                          points_per_side=3)
 
 
+@pytest.mark.slow
 def test_masks_fit_the_picture_and_become_regions(segmenter):
     pixels = np.random.default_rng(1).integers(0, 256, (120, 200, 3), dtype=np.uint8)
     image = Image.fromarray(pixels)
@@ -46,6 +47,7 @@ def test_masks_fit_the_picture_and_become_regions(segmenter):
     assert (~covered).sum() < 1000
 
 
+@pytest.mark.slow
 def test_the_same_picture_gives_the_same_masks(segmenter):
     image = Image.fromarray(np.random.default_rng(2).integers(0, 256, (96, 96, 3), dtype=np.uint8))
     first, second = segmenter.masks(image), segmenter.masks(image)

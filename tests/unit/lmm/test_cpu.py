@@ -81,6 +81,7 @@ def test_pictures_side_by_side_score_as_alone(three_cores, pictures):
     assert together == pytest.approx([student.predict([picture])[0] for picture in several], abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_convolutional_tower_encodes_side_by_side_what_it_encodes_alone(three_cores, pictures):
     lmm = load_lmm("embedded", vision_cache_bytes=0)
     lmm.vision.clear()

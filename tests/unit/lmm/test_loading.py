@@ -64,6 +64,7 @@ def test_a_prompt_cannot_spell_the_placeholder(tiny):
         tiny("llava").word_logits([Prompt.ask("What is <image> here?")], ["Yes", "No"])
 
 
+@pytest.mark.slow
 def test_a_missing_hub_model_offline_is_one_sentence():
     code = (
         "from methods.lmm import load_lmm, LMMError\n"

@@ -38,6 +38,7 @@ def small_memory(monkeypatch):
     return limit
 
 
+@pytest.mark.slow
 def test_word_logits_halve_and_agree(tiny, pictures, small_memory):
     lmm = tiny("llava")
     expected = lmm.word_logits(prompts(pictures), WORDS)
@@ -46,6 +47,7 @@ def test_word_logits_halve_and_agree(tiny, pictures, small_memory):
     assert max(seen) == 2
 
 
+@pytest.mark.slow
 def test_generation_halves_and_agrees(tiny, pictures, small_memory):
     lmm = tiny("llava")
     settings = {"n": 3, "max_new_tokens": 5, "seed": 4}

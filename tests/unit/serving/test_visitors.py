@@ -69,7 +69,7 @@ def test_what_is_no_zip(tmp_path, lmm):
     (tmp_path / "no.zip").write_bytes(b"hello")
     with pytest.raises(ValueError, match="not a zip"):
         visitors.build_reference_set(lmm, str(tmp_path / "no.zip"), None)
-    with pytest.raises(ValueError, match="no pictures"):
+    with pytest.raises(ValueError, match="no photos"):
         visitors.build_reference_set(lmm, zipped(tmp_path / "e.zip", {"a.txt": b"x"}), None)
     with pytest.raises(ValueError, match="Add a CSV"):
         visitors.build_reference_set(lmm, zipped(tmp_path / "p.zip", {"a.png": png(1)}), None)

@@ -38,7 +38,7 @@ def test_a_link_becomes_a_plain_file(tmp_path):
 
 @pytest.mark.parametrize(("limits", "sentence"), [
     (Limits(bytes_per_file=1 << 20), "more than 1 MB"), (Limits(bytes=2 << 20), "more than 2 MB"),
-    (Limits(pictures=2), "more than 2 pictures"),
+    (Limits(pictures=2), "more than 2 photos"),
 ])
 def test_a_bomb_is_stopped_by_what_comes_out(tmp_path, limits, sentence):
     archive = zipped(tmp_path / "bomb.zip", {f"{n}.png": bytes(1_500_000) for n in range(3)})
@@ -102,7 +102,7 @@ def test_broken_names_are_refused_in_a_sentence(tmp_path, entries, flag, sentenc
 @pytest.mark.parametrize("name", ["deep/" * 20 + "x.png", "x" * 250 + ".png", "../..", "/.png"])
 def test_paths_that_cannot_be_written_are_refused(tmp_path, name):
     archive = zipped(tmp_path / "long.zip", {name: png(3)})
-    with pytest.raises(InputError, match=r"too long a path|no pictures"):
+    with pytest.raises(InputError, match=r"too long a path|no photos"):
         unpack(archive, tmp_path / "out")
 
 

@@ -75,6 +75,7 @@ def run(material, out, stop=None):
     return trainer, rewards.batches
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_one_that_never_stopped(material, tmp_path):
     whole, batches = run(material, tmp_path / "whole")
     assert len(batches) == STEPS

@@ -234,6 +234,7 @@ state.destroy_process_group()
 """
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model_and_reward_as_one(tmp_path):
     """Under the README's launcher, without a GPU and without being told so by the environment."""
     pytest.importorskip("trl", reason="training needs requirements-train.txt")

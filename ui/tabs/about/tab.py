@@ -46,7 +46,7 @@ def build(page: gr.Blocks) -> None:
     """Draws the tab; nothing in it needs a model."""
     with gr.Column(elem_classes="about"):
         gr.Markdown(
-            "## What this is\n\nNo-reference image quality assessment asks how good a picture looks without having "
+            "## What this is\n\nNo-reference image quality assessment asks how good a photo looks without having "
             "the original to compare with. Large multimodal models answer well if they are asked well, and these "
             "papers differ in how they ask. Each method runs here on any of the models, shows its evidence, and is "
             "scored against human opinions in one leaderboard."
@@ -101,7 +101,7 @@ def privacy(kept: Settings) -> str:
         return f"{text}\n\nSharing comparisons is switched off on this page."
     where = f"on this machine and in the Hub dataset {html.escape(kept.repo)}" if kept.repo else "on this machine"
     return (f"{text}\n\nThe one exception is a comparison that you share with the button in the Compare tab: copies of "
-            f"its pictures, without metadata, and its results are then kept {where} for {kept.days} days, or less if "
+            f"its photos, without metadata, and its results are then kept {where} for {kept.days} days, or less if "
             "space runs out, for everybody who has the link. You are given a second link that deletes them at once; of "
             "that link only a hash is kept.")
 

@@ -27,12 +27,12 @@ from ui.tabs.api.snippets import ENDPOINTS, snippets
 TITLE = "API"
 
 INTRO = """
-Everything this page does can be called: from Python with `gradio_client`, from any language over HTTP, and by language
-models as MCP tools. Replace `photo.jpg` by a picture of yours; the snippets need nothing else.
+You can call this page from Python with `gradio_client`, from any language over HTTP, and from an assistant as MCP
+tools. To run a snippet, put a photo of yours beside it as `photo.jpg`; it needs nothing else.
 
-Scores lie between 0 and 1, higher is better. `options` changes a method's defaults by name; `lmm` names a model of this
-page's list; the same picture, options and seed give the same score. Long calls wait in the page's queue behind nobody
-but earlier requests. Errors are one plain sentence.
+Scores lie between 0 and 1; higher is better. `options` changes a method's defaults by name, and `lmm` is the name of a
+model in the list below. The same photo, options and seed give the same score. Calls are answered in the order in which
+they come. What cannot be answered is refused in one plain sentence.
 """
 HERE = "() => location.origin + location.pathname.replace(/\\/$/, '')"
 ADDRESS = re.compile(r"https?://[A-Za-z0-9.:\[\]_~/%-]{1,200}")

@@ -26,7 +26,7 @@ from ui.serving.zips import MOST_FILES, Member, contents
 if TYPE_CHECKING:
     from methods.base import Assessment
 
-COLUMNS = ("Picture", "Score", "Level", "Spread", "Native", "Seconds", "Problem")
+COLUMNS = ("Photo", "Score", "Level", "Spread", "Native", "Seconds", "Problem")
 CSV_COLUMNS = ("path", "score", "native_score", "spread_low", "spread_high", "seconds", "method", "lmm", "seed",
                "error")
 SECONDS_BETWEEN = 0.4
@@ -88,7 +88,7 @@ def build() -> Folder:
                 button = gr.Button("Score them all", variant="primary", elem_id="folder-run")
                 stop = gr.Button("Stop", variant="stop", elem_id="folder-stop")
         with gr.Column(scale=7, min_width=320):
-            status = gr.Markdown("Every picture becomes a row. Files that cannot be read get a sentence instead of a "
+            status = gr.Markdown("Every photo becomes a row. Files that cannot be read get a sentence instead of a "
                                  "score, and the rest goes on.", elem_id="folder-status")
             table = gr.Dataframe(headers=list(COLUMNS), interactive=False, visible=False, wrap=True, max_height=560,
                                  datatype=["str", "number", "str", "number", "number", "number", "str"],
@@ -105,7 +105,7 @@ def wire(folder: Folder, forms: Forms) -> None:
     @plain_errors
     def score_all(files: list[str] | None, method: str, lmm: str | None, *values: Any,
                   progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:
-        required(files, "a zip or some pictures")
+        required(files, "a zip or some photos")
         options = changed_options(forms, values)[method]
         members = contents([uploaded(path) for path in files])
         rows: list[Row] = []

@@ -142,7 +142,7 @@ def figure_controls(board: Board) -> dict[str, gr.components.Component]:
     choices = [(f"{row.paper}, {row.table}: {row.ablation}", ablation_slug(row.paper, row.table))
                for row in frame.itertuples()]
     figure = gr.Radio(FIGURE_NAMES, value="dots", label="Figure")
-    axis = gr.Radio([("parameters", "parameters"), ("LMM passes a picture", "passes")], value="parameters",
+    axis = gr.Radio([("parameters", "parameters"), ("LMM passes per photo", "passes")], value="parameters",
                     label="Cost as", visible=False)
     ablation = gr.Dropdown(choices, value=None, label="Ablation", visible=False)
     return {"figure": figure, "axis": axis, "ablation": ablation}
