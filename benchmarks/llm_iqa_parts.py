@@ -34,7 +34,7 @@ def held_out(table: Path, images: Path, cache: Path, limit: int | None) -> Itera
     """
     from methods.lmm.transformers_lmm import TransformersLMM
 
-    models = members(cache, "llm-iqa")
+    models = members(cache)
     pictures = dealt(read_table(table, images), cache, len(models))
     for fold, model in enumerate(models):
         method = load_method("llm-iqa", lmm=TransformersLMM(model))

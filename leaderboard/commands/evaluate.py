@@ -8,8 +8,10 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -67,8 +69,11 @@ def run(args: argparse.Namespace) -> int:
     from leaderboard.runs.folder import RunFolder
     from methods.data import folds
 
-    members = folds.members(args.folds, args.method) if args.folds else ()
-    if members:
+    members: tuple[Path, ...] = ()
+    if args.folds:
+        if not kind.needs_lmm and "student" not in inspect.signature(kind).parameters:
+            raise InputError(f"{kind.title} has no model that could be trained without a part; leave --folds out.")
+        members = folds.members(args.folds, students=not kind.needs_lmm)
         pictures = folds.dealt(pictures, args.folds, len(members))
     for note in pictures.notes:
         print(note, file=sys.stderr)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import inspect
 import io
 import re
 from collections.abc import Sequence
@@ -24,24 +23,22 @@ from methods.data.pictures import RatedPictures
 from methods.errors import InputError
 
 TABLE = "folds.csv"
-_MODEL, _STUDENT = "model", "student"
 
 
 class FoldError(InputError):
     """The folder of folds cannot be used; one sentence says what is missing."""
 
 
-def members(folder: str | Path, method: str) -> tuple[Path, ...]:
+def members(folder: str | Path, *, students: bool = False) -> tuple[Path, ...]:
     """The folder of each fold's model, fold 0 first.
 
-    Raises:
-        FoldError: there are fewer than two, one is missing in between, or the method cannot take them.
-    """
-    from methods.base import method_class
+    Args:
+        folder: as the module's docstring describes it.
+        students: the models are LEAF's students, not checkpoints of an LMM.
 
-    kind = method_class(method)
-    if not kind.needs_lmm and _STUDENT not in inspect.signature(kind).parameters:
-        raise FoldError(f"{kind.title} has no model that could be trained without a part; leave --folds out.")
+    Raises:
+        FoldError: there are fewer than two, or one is missing in between.
+    """
     folder = Path(folder).expanduser()
     numbers = {int(path.name.removeprefix("fold-")): path for path in folder.glob("fold-*")
                if re.fullmatch(r"fold-\d+", path.name) and path.is_dir()}
@@ -50,16 +47,15 @@ def members(folder: str | Path, method: str) -> tuple[Path, ...]:
     absent = next((number for number in range(len(numbers)) if number not in numbers), None)
     if absent is not None:
         raise FoldError(f"{folder} lacks fold-{absent}; its folds are {', '.join(map(str, sorted(numbers)))}.")
-    inner = _MODEL if kind.needs_lmm else _STUDENT
-    wanted = "config.json" if kind.needs_lmm else "card.json"
-    found = []
+    inner, wanted = ("student", "card.json") if students else ("model", "config.json")
+    models = []
     for number in range(len(numbers)):
         places = (numbers[number] / inner, numbers[number])
         place = next((place for place in places if (place / wanted).is_file()), None)
         if place is None:
             raise FoldError(f"{numbers[number]} holds no {inner}/{wanted}; train that fold first.")
-        found.append(place)
-    return tuple(found)
+        models.append(place)
+    return tuple(models)
 
 
 def dealt(pictures: RatedPictures, folder: str | Path, count: int) -> RatedPictures:

@@ -44,7 +44,7 @@ def run(chosen: argparse.Namespace) -> int:
     from methods.lmm.loading import load_lmm
 
     opinions = read_rated(chosen)
-    teachers = folds.members(chosen.folds, "q-bench")
+    teachers = folds.members(chosen.folds)
     fold = np.array([picture.fold for picture in folds.dealt(opinions, chosen.folds, len(teachers))])
     asked = chosen.only if chosen.only is not None else range(len(teachers))
     if absent := sorted(set(asked) - set(range(len(teachers)))):
