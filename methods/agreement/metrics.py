@@ -58,6 +58,10 @@ class Estimate:
     n: int
     note: str = ""
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
     def to_dict(self) -> dict[str, Any]:
         """As metrics.json holds it; `note` only where there is one."""
         return {key: item for key, item in asdict(self).items() if key != "note" or item}

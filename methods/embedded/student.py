@@ -26,7 +26,7 @@ from PIL import Image, ImageOps
 from methods.agreement import metrics as stats
 from methods.cli.progress import steps
 from methods.data import RatedPictures, deal_folds, folds, read_table
-from methods.images import decode
+from methods.images import content_hash, decode
 from methods.kadid.distortions import DISTORTIONS, LEVELS, distort, level_mos
 from methods.leaf.backbones import TowerBackbone
 from methods.leaf.heads import Contrasts, Head, fit_ridge
@@ -163,12 +163,17 @@ def train(weights: Path, opinions: RatedPictures, fold_folder: Path | None = Non
                                      np.linspace(0, 1, _QUANTILES)).round(4).tolist(),
         },
     }
-    return Student(backbone, head, card)
+    return Student(backbone, head, card, contents(opinions))
+
+
+def contents(opinions: RatedPictures) -> list[str]:
+    """`content_hash` of each rated image, by which a student knows what it was trained on."""
+    return [content_hash(decode(path).image) for path in opinions.paths]
 
 
 def save_folds(folder: Path, backbone: TowerBackbone, data: Material, opinions: RatedPictures) -> None:
     """Writes fold-0/student, fold-1/student ... and folds.csv, as `leaderboard.runs.folds` reads them."""
-    count = len(opinions)
+    count, hashes = len(opinions), np.array(contents(opinions))
     fold = deal_folds(count, FOLDS, 0)
     folds.write(folder, opinions.names, fold)
     for index in range(FOLDS):
@@ -176,7 +181,12 @@ def save_folds(folder: Path, backbone: TowerBackbone, data: Material, opinions: 
         head, penalty = data.fit(rows)
         card = {"name": "embedded", "scale": list(opinions.scale),
                 "training": {"penalty": penalty, "pictures": f"{len(rows)} of {count}: all but fold {index}"}}
+<<<<<<< HEAD
         Student(backbone, head, card).save(folder / f"fold-{index}" / "student")
+=======
+        Student(backbone, head, card, hashes[rows]).save(folder / f"fold-{index}" / "student")
+    folds.write(folder, opinions.names, fold)
+>>>>>>> abacd76 (A student knows by their pixels the images that it was trained on, and certifies nothing on them; the contents of a run's images)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -22,7 +22,7 @@ from PIL import Image
 
 from methods import files
 from methods.errors import InputError
-from methods.images import decode
+from methods.images import content_hash, decode
 from methods.iqarag import index as indices
 from methods.iqarag.encoders import Encoder
 
@@ -50,11 +50,6 @@ class Neighbours:
     indices: np.ndarray
     distances: np.ndarray
     itself: bool = False
-
-
-def content_hash(image: Image.Image) -> str:
-    """32 hexadecimal digits that follow from the pixels alone, so that a renamed or re-saved copy is recognised."""
-    return files.hash_joined((f"{image.width}x{image.height}", image.convert("RGB").tobytes()))[:32]
 
 
 def thumbnail(image: Image.Image) -> Image.Image:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,19 @@ from methods import files
 from methods.agreement.logistic import Logistic4
 from methods.data import deal_folds, usual_scale
 from methods.errors import InputError
+from methods.images import content_hash, decode
 from methods.leaf.backbones import Backbone, Progress, digest, load_backbone
 from methods.leaf.heads import Head, fit_ridge
 from methods.leaf.ratings import FEWEST_LABELS
 
 EMBEDDED = FOLDER / "embedded-student"
-_WEIGHTS, _CARD = "student.safetensors", "card.json"
+_WEIGHTS, _CARD, _TRAINED_ON = "student.safetensors", "card.json", "trained-on.txt"
+_DIGITS = 12  # of a content hash: among ten thousand images, two agree by chance once in five million times.
 _FORMAT, _READS = 2, (1, 2)  # format 1 had no link
+
+
+FEWEST_MEASURED = 8
+"""Below so many ratings a cross-validation says nothing."""
 
 
 class StudentError(InputError):
@@ -40,14 +46,16 @@ class Calibration:
 
     Attributes:
         n: ratings used.
-        srcc, plcc, rmse: over labels predicted from the others by k-fold cross-validation, the penalty chosen within
-            each training part; RMSE on the scale [0, 1]. None below 8 ratings.
-        srcc_interval, plcc_interval: 95 %, bootstrap over pictures.
-        before_srcc: rank correlation of the student as it was before.
-        predicted: float64 [n], the cross-validated predictions.
+        trained_on: how many of their images the student had been trained on before. Nothing can be measured on those.
+        srcc, plcc, rmse: of the other images, over labels predicted from the rest by k-fold cross-validation, the
+            penalty chosen within each training part; RMSE on the scale [0, 1]. None below 8 other images.
+        srcc_interval, plcc_interval: 95 %, bootstrap over images.
+        before_srcc: rank correlation of the student as it was before, over the other images.
+        predicted: float64 [n], the cross-validated predictions; NaN where the student had been trained on the image.
     """
 
     n: int
+    trained_on: int = 0
     srcc: float | None = None
     plcc: float | None = None
     rmse: float | None = None
@@ -55,6 +63,19 @@ class Calibration:
     plcc_interval: tuple[float, float] | None = None
     before_srcc: float | None = None
     predicted: np.ndarray | None = field(default=None, repr=False)
+
+    @property
+    def caveat(self) -> str:
+        """One sentence where nothing, or less than all, is certified; else ""."""
+        if self.trained_on and self.srcc is None:
+            return (f"The student was trained on {self.trained_on} of these {self.n} images, so how good it is on new "
+                    "ones cannot be said from them; rate images that it has not been trained on.")
+        if self.trained_on:
+            return (f"The student was trained on {self.trained_on} of these {self.n} images; its accuracy is measured "
+                    "on the others.")
+        if self.n < FEWEST_MEASURED:
+            return f"{self.n} ratings are too few to say how good the student is; {FEWEST_MEASURED} or more are needed."
+        return "" if self.srcc is not None else "The student gives all images the same score; it has learnt nothing."
 
 
 class Student:
@@ -65,15 +86,18 @@ class Student:
         head: turns features into scores in [0, 1].
         card: JSON-safe facts: what it was trained on, how well it does, the scale of its ratings, and the scores of a
             reference population.
+        trained_on: `content_hash` of the images whose ratings it has learnt from.
 
     Attributes:
         calibration: of the last `calibrate`, else None.
     """
 
-    def __init__(self, backbone: Backbone, head: Head, card: dict[str, Any] | None = None) -> None:
+    def __init__(self, backbone: Backbone, head: Head, card: dict[str, Any] | None = None,
+                 trained_on: Iterable[str] = ()) -> None:
         self.backbone = backbone
         self.head = head
         self.card = dict(card or {})
+        self.trained_on = frozenset(content[:_DIGITS] for content in trained_on)
         self.calibration: Calibration | None = None
 
     @property
@@ -131,12 +155,13 @@ class Student:
         """Fits the student to ratings, in place, and returns it. The backbone stays as it is.
 
         Args:
-            images: the rated pictures, or None with `features`.
-            mos: float [n], one a picture; higher is better.
+            images: the rated images. With `features` they may be None, and then nobody can tell whether the student was
+                trained on them.
+            mos: float [n], one per image; higher is better.
             scale: lowest and highest possible rating. Where it is left out, ratings within [0, 1] are taken as they
                 are and others are laid between the lowest and highest of the usual scale that holds them.
             folds: of the cross-validation that fills `calibration`.
-            from_scratch: forget what the student knew of quality and keep only what it sees.
+            from_scratch: forget what the student knew of quality, and with it the images that it was trained on.
             seed: of the folds.
 
         Raises:
@@ -163,11 +188,18 @@ class Student:
             features = self.features(images, progress)
         target = (mos - low) / (high - low)
         prior = None if from_scratch else self.head
+        contents = np.array([content_hash(decode(image).image)[:_DIGITS] for image in images or ()], dtype=str)
+        known = np.zeros(len(mos), dtype=bool)
+        if from_scratch:
+            self.trained_on = frozenset()
+        elif len(contents):
+            known = np.isin(contents, list(self.trained_on))
         origin = {} if from_scratch else {"from": f"{self.name}@{self.revision}"}
         before = self.predict(features=features)
         fit = fit_ridge(features, target, prior=prior)
         self.head = fit.linked(target)
-        self.calibration = _cross_validated(features, target, prior, before, folds, seed)
+        self.calibration = _cross_validated(features, target, prior, before, folds, seed, known)
+        self.trained_on |= set(contents.tolist())
         self.card = {**self.card, "scale": [float(low), float(high)],
                      "calibrated": {**origin, "ratings": len(mos), "penalty": fit.penalty,
                                     **_summary(self.calibration)}}
@@ -183,7 +215,7 @@ class Student:
         return float(np.interp(score, quantiles, np.linspace(0, 100, len(quantiles))))
 
     def save(self, folder: str | Path) -> Path:
-        """Writes student.safetensors (tower in half precision, head in single) and card.json into a folder."""
+        """Writes student.safetensors (tower in half precision, head in single), card.json and trained-on.txt."""
         import torch
         from safetensors.torch import save_file
 
@@ -196,6 +228,10 @@ class Student:
         card = {**self.card, "format": _FORMAT, "backbone": self.backbone.config(), "features": self.backbone.width,
                 "revision": digest({name: tensor.float() for name, tensor in tensors.items()})}
         files.replace(folder / _CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+        if self.trained_on:
+            files.replace(folder / _TRAINED_ON, "".join(f"{content}\n" for content in sorted(self.trained_on)))
+        else:
+            (folder / _TRAINED_ON).unlink(missing_ok=True)
         return folder
 
     @classmethod
@@ -213,6 +249,8 @@ class Student:
         try:
             card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
             tensors = load_file(str(folder / _WEIGHTS))
+            # Students of earlier versions have no such file: what they were trained on is not known.
+            trained_on = (folder / _TRAINED_ON).read_text("utf-8").split() if (folder / _TRAINED_ON).exists() else []
         except FileNotFoundError as error:
             raise StudentError(f"{folder.name or folder} holds no student: {Path(error.filename).name} is missing."
                                if error.filename else f"{folder.name or folder} holds no student.") from None
@@ -232,7 +270,7 @@ class Student:
                                                     if name.startswith("backbone.")})
         if backbone.width != len(head.weight):
             raise StudentError(f"The head of the student in {folder.name or folder} does not fit its backbone.")
-        return cls(backbone, head, card)
+        return cls(backbone, head, card, trained_on)
 
     def _tensors(self) -> dict[str, Any]:
         import torch
@@ -248,24 +286,25 @@ class Student:
 
 
 def _cross_validated(features: np.ndarray, target: np.ndarray, prior: Head | None, before: np.ndarray, folds: int,
-                     seed: int) -> Calibration:
+                     seed: int, known: np.ndarray) -> Calibration:
     from methods.agreement import metrics as stats
 
-    count = len(target)
-    if count < 8:
-        return Calibration(n=count)
+    count, fresh = len(target), ~known
+    if fresh.sum() < FEWEST_MEASURED:
+        return Calibration(count, int(known.sum()))
     fold = deal_folds(count, min(folds, count), seed)
     predicted = np.empty(count)
     for index in range(fold.max() + 1):
         train, test = fold != index, fold == index
         head = fit_ridge(features[train], target[train], prior=prior).linked(target[train])
         predicted[test] = head(features[test])
+    truth = target[fresh]
+    after = stats.summary(predicted[fresh], truth, metrics=("srcc", "plcc"))
+    srcc, plcc = after["srcc"], after["plcc"]
     return Calibration(
-        n=count,
-        srcc=stats.srcc(predicted, target), plcc=stats.plcc(predicted, target), rmse=stats.rmse(predicted, target),
-        srcc_interval=tuple(stats.bootstrap_ci(predicted, target, "srcc")),
-        plcc_interval=tuple(stats.bootstrap_ci(predicted, target, "plcc")),
-        before_srcc=stats.srcc(before, target) if np.ptp(before) > 0 else None, predicted=predicted,
+        count, int(known.sum()), srcc.value, plcc.value, stats.rmse(predicted[fresh], truth), srcc.interval,
+        plcc.interval, stats.summary(before[fresh], truth, metrics=("srcc",))["srcc"].value,
+        np.where(known, np.nan, predicted),
     )
 
 

@@ -83,8 +83,8 @@ def run(chosen: argparse.Namespace) -> int:
         print(f"A budget of {chosen.budget:g} leaves too few ratings to calibrate with ({len(labels)}; at least "
               f"{FEWEST_LABELS} are needed), so the student keeps what the teacher said.", file=sys.stderr)
     elif len(labels):
-        student.calibrate(None, opinions.mos01[labels], features=features[rows], scale=(0.0, 1.0),
-                          from_scratch=judgements is None, seed=chosen.seed)
+        student.calibrate([opinions.paths[label] for label in labels], opinions.mos01[labels], features=features[rows],
+                          scale=(0.0, 1.0), from_scratch=judgements is None, seed=chosen.seed)
         student.card["scale"] = list(opinions.scale)  # the file's, not the share of it that calibration saw
         print_calibration(student)
     student.save(chosen.out)
@@ -141,13 +141,16 @@ def _drawn(opinions: RatedPictures | None, chosen: argparse.Namespace) -> np.nda
 
 
 def print_calibration(student) -> None:
-    """The cross-validated accuracy of a calibrated student, if there were ratings enough for one."""
-    seen = student.calibration
-    if seen is None or seen.srcc is None:
+    """The cross-validated accuracy of a calibrated student, as far as it can be said."""
+    fit = student.calibration
+    if fit is None:
         return
-    print(f"Cross-validated on {seen.n} ratings: SRCC {seen.srcc:.3f} [{seen.srcc_interval[0]:.3f}, "
-          f"{seen.srcc_interval[1]:.3f}], PLCC {seen.plcc:.3f} [{seen.plcc_interval[0]:.3f}, "
-          f"{seen.plcc_interval[1]:.3f}].")
+    if fit.caveat:
+        print(fit.caveat)
+    if fit.srcc is not None:
+        print(f"Cross-validated on {fit.n - fit.trained_on} ratings: SRCC {fit.srcc:.3f} [{fit.srcc_interval[0]:.3f}, "
+              f"{fit.srcc_interval[1]:.3f}], PLCC {fit.plcc:.3f} [{fit.plcc_interval[0]:.3f}, "
+              f"{fit.plcc_interval[1]:.3f}].")
 
 
 def _report(chosen: argparse.Namespace, features: np.ndarray, opinions: RatedPictures, judgements, position) -> None:

@@ -144,12 +144,13 @@ class Calibrated:
         folder: of the student, for `assess_with_student`.
         archive: the same as a zip, to keep.
         count: ratings used.
-        srcc, plcc: cross-validated, None below 8 ratings.
+        srcc, plcc: cross-validated on photos that the student was not trained on, None below 8 of them.
         srcc_interval, plcc_interval: 95 %.
         before_srcc: rank correlation of the embedded student with the ratings, None where it is undefined.
         predicted, rated: the cross-validated predictions and the ratings in [0, 1], for a figure.
         scale: lowest and highest rating, so that 0 and 1 above can be shown in the visitor's units.
         notes: what was mended or assumed, and a warning where the ratings seem to run the other way.
+        caveat: one sentence where the accuracy cannot be said, or not for all photos; else "".
     """
 
     folder: str
@@ -164,6 +165,7 @@ class Calibrated:
     rated: tuple[float, ...]
     notes: tuple[str, ...]
     scale: tuple[float, float] = (0.0, 1.0)
+    caveat: str = ""
 
 
 def calibrate_student(pictures: Sequence[str], table: str, *, scale: tuple[float, float] | None = None,
@@ -190,21 +192,22 @@ def calibrate_student(pictures: Sequence[str], table: str, *, scale: tuple[float
     features = student.features(opinions.paths)
     question = direction_question(opinions.mos01, student.predict(features=features),
                                   lower_is_better=opinions.lower_is_better)
-    student.calibrate(None, opinions.mos01, features=features, scale=(0.0, 1.0))
+    student.calibrate(opinions.paths, opinions.mos01, features=features, scale=(0.0, 1.0))
     student.card |= {"name": "your student", "scale": list(opinions.scale)}
     fit = student.calibration
-    predicted = np.clip(fit.predicted, 0, 1) if fit.predicted is not None else np.zeros(0)
+    measured = np.isfinite(fit.predicted) if fit.predicted is not None else np.zeros(fit.n, dtype=bool)
+    predicted = np.clip(fit.predicted[measured], 0, 1) if fit.predicted is not None else np.zeros(0)
     if len(predicted):
         # Where a photo stands among the visitor's own, by scores that the student gave them without having seen them.
-        student.card["population"] = {"name": f"the {fit.n} photos you rated",
+        student.card["population"] = {"name": f"the {len(predicted)} photos you rated",
                                       "quantiles": np.quantile(predicted, np.linspace(0, 1, 101)).round(4).tolist()}
     with make() as folder:
         saved = student.save(folder / "student")
         archive = shutil.make_archive(str(folder / "calibrated-student"), "zip", saved)
     return Calibrated(
         str(saved), archive, fit.n, fit.srcc, fit.plcc, fit.srcc_interval, fit.plcc_interval, fit.before_srcc,
-        tuple(predicted.tolist()), tuple(opinions.mos01.tolist()), (*opinions.notes, *([question] if question else [])),
-        opinions.scale,
+        tuple(predicted.tolist()), tuple(opinions.mos01[measured].tolist()),
+        (*opinions.notes, *([question] if question else [])), opinions.scale, fit.caveat,
     )
 
 

@@ -180,8 +180,8 @@ def calibrated_markdown(made: visitors.Calibrated) -> str:
         lines[0] += (f" On ratings it had not seen: SRCC **{made.srcc:.3f}** [{made.srcc_interval[0]:.3f}, "
                      f"{made.srcc_interval[1]:.3f}], PLCC **{made.plcc:.3f}** [{made.plcc_interval[0]:.3f}, "
                      f"{made.plcc_interval[1]:.3f}] (five-fold cross-validation, 95 % intervals).")
-    else:
-        lines[0] += " Too few to say how good it is: 8 or more are needed for that."
+    if made.caveat:
+        lines[0] += " " + html.escape(made.caveat)
     if made.before_srcc is not None:
         lines.append(f"- The student as it ships has SRCC {made.before_srcc:.3f} with your ratings.")
     lines += [f"- {html.escape(note)}" for note in made.notes]

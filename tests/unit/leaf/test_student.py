@@ -98,6 +98,48 @@ def test_a_saved_student_is_the_same_student(rated: tuple, features: np.ndarray,
     assert own.card.get("population") is None
 
 
+def test_images_that_a_student_was_trained_on_certify_nothing(rated: tuple, features: np.ndarray, tmp_path: Path
+                                                              ) -> None:
+    own = Student.load().calibrate(rated[0], rated[1], features=features)
+    assert own.calibration.trained_on == 0
+    assert own.calibration.caveat == ""
+    own.save(tmp_path / "own")
+    again = Student.load(tmp_path / "own").calibrate(rated[0], rated[1], features=features)
+    assert again.calibration.trained_on == again.calibration.n == 24
+    assert again.calibration.srcc is again.calibration.before_srcc is again.calibration.srcc_interval is None
+    assert "trained on 24 of these 24 images" in again.calibration.caveat
+    # Known by the pixels: another name and another format are the same image.
+    copies = []
+    for number, path in enumerate(rated[0]):
+        copies.append(tmp_path / f"copy-{number}.bmp")
+        Image.open(path).convert("RGB").save(copies[-1])
+    assert Student.load(tmp_path / "own").calibrate(copies, rated[1]).calibration.trained_on == 24
+    # Forgotten with what was learnt.
+    scratch = Student.load(tmp_path / "own").calibrate(rated[0], rated[1], features=features, from_scratch=True)
+    assert scratch.calibration.trained_on == 0
+    assert scratch.calibration.srcc is not None
+
+
+def test_accuracy_is_measured_on_the_images_that_are_new(rated: tuple, features: np.ndarray) -> None:
+    own = Student.load().calibrate(rated[0][:10], rated[1][:10], features=features[:10])
+    own.calibrate(rated[0], rated[1], features=features)
+    fit = own.calibration
+    assert (fit.n, fit.trained_on) == (24, 10)
+    assert "trained on 10 of these 24 images; its accuracy is measured on the others" in fit.caveat
+    assert np.isnan(fit.predicted[:10]).all()
+    assert fit.srcc == pytest.approx(stats.srcc(fit.predicted[10:], rated[1][10:]))
+
+
+def test_the_student_that_ships_knows_what_it_was_trained_on(shared_data: Path) -> None:
+    own = Student.load()
+    assert len(own.trained_on) == own.card["measured"]["srcc"]["n"]
+    folder = shared_data / "live-challenge-dev" / "images"
+    photos = sorted(folder.iterdir())[:12]
+    own.calibrate(photos, np.linspace(0, 1, 12))
+    assert own.calibration.trained_on == 12
+    assert own.calibration.srcc is None
+
+
 def test_a_link_is_saved_and_older_students_have_none(student: Student, features: np.ndarray, tmp_path: Path) -> None:
     link = Logistic4(upper=0.9, lower=0.1, midpoint=0.5, slope=0.1)
     own = Student(student.backbone, replace(student.head, link=link), student.card)

@@ -326,6 +326,17 @@ def test_train_refuses_what_makes_no_sense(rated: tuple, tmp_path: Path, capsys)
     assert not (tmp_path / "x").exists()
 
 
+def test_calibrating_again_on_the_same_images_says_so(rated: tuple, table: Path, tmp_path: Path, capsys) -> None:
+    own, again = tmp_path / "own", tmp_path / "again"
+    command = ["calibrate", "--images", str(rated[0][0].parent), "--mos", str(table)]
+    assert main([*command, "--out", str(own)]) == 0
+    assert "Cross-validated on 24 ratings" in capsys.readouterr().out
+    assert main([*command, "--student", str(own), "--out", str(again)]) == 0
+    told = capsys.readouterr().out
+    assert "The student was trained on 24 of these 24 images" in told
+    assert "SRCC" not in told
+
+
 def test_a_visitors_student_comes_as_a_zip_and_is_deleted(rated: tuple, table: Path) -> None:
     made = visitors.calibrate_student([str(path) for path in rated[0]], str(table))
     assert made.count == 24
