@@ -10,8 +10,9 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from leaderboard.entries import slug
@@ -29,27 +30,45 @@ _TRAINING_FREE = {"q-bench", "iqarag", "llm-iqa", "q-debias"}
 
 @dataclass(frozen=True)
 class Run:
-    """A validated run: `estimates` are recomputed, `predictions` hold the rows that have a score."""
+    """A validated run.
+
+    Attributes:
+        estimates: recomputed from the predictions.
+        predictions: the rows that have a score: image (text), mos and score (float).
+        images: names of all images, failed ones included, in the order of the file.
+    """
 
     name: str
     provenance: dict[str, Any]
     estimates: dict[str, stats.Estimate]
     predictions: pd.DataFrame
-    n_failed: int
+    images: tuple[str, ...]
+
+    @property
+    def n_failed(self) -> int:
+        return len(self.images) - len(self.predictions)
+
+
+class Predictions(NamedTuple):
+    """A predictions file: `scored` has image (text), mos and score (float); `images` the names of all rows."""
+
+    scored: pd.DataFrame
+    images: tuple[str, ...]
 
 
 def read(folder: Path) -> Run:
-    """Reads and validates a run folder with metrics.json and predictions.csv.
+    """Reads and validates a run folder with metrics.json and predictions.csv; its predictions.csv names it too.
 
     Raises:
         SchemaError: a file is missing or not as documented in `schema`, or a claim differs from the recomputed value;
             the sentence lists every problem.
     """
+    folder = folder.parent if folder.is_file() else folder
     metrics = _json(folder / "metrics.json")
     problems = check_metrics(metrics)
     if problems:
         raise SchemaError(f"{folder.name}/metrics.json cannot be added: {' '.join(problems)}")
-    scored, n_failed = predictions(folder / "predictions.csv")
+    scored, images = predictions(folder / "predictions.csv")
     # As `evaluate` takes them: a bootstrap depends on the order, which in the file is that in which rows were done.
     scored = scored.sort_values("image", ignore_index=True)
     provenance = metrics["provenance"]
@@ -57,16 +76,16 @@ def read(folder: Path) -> Run:
     estimates = stats.summary(scored["score"], scored["mos"], seed=_bootstrap_seed(metrics, scored, seed))
     wrong = [problem for name in RUN_METRICS for problem in _difference(name, metrics[name], estimates[name])]
     counted = provenance["n_images"], provenance["n_failed"]
-    if counted != (len(scored) + n_failed, n_failed):
+    if counted != (len(images), len(images) - len(scored)):
         wrong.append(f"provenance counts {counted[0]} images and {counted[1]} failed ones, predictions.csv has "
-                     f"{len(scored) + n_failed} and {n_failed}.")
+                     f"{len(images)} and {len(images) - len(scored)}.")
     if wrong:
         raise SchemaError(f"{folder.name} contradicts its own predictions: {' '.join(wrong)}")
-    return Run(run_name(provenance), provenance, estimates, scored, n_failed)
+    return Run(run_name(provenance), provenance, estimates, scored, images)
 
 
-def predictions(path: Path) -> tuple[pd.DataFrame, int]:
-    """The scored rows of a predictions file as image (text), mos and score (float), and the number of failed rows.
+def predictions(path: Path) -> Predictions:
+    """The scored rows of a predictions file and the names of all its images.
 
     Raises:
         SchemaError: missing, lacking columns, a repeated image, or a number that is none.
@@ -82,12 +101,13 @@ def predictions(path: Path) -> tuple[pd.DataFrame, int]:
     scored = frame.loc[~failed, list(PREDICTIONS)].copy()
     for column in ("mos", "score"):
         numbers = pd.to_numeric(scored[column], errors="coerce")
-        if numbers.isna().any():
-            line = scored.index[numbers.isna()][0] + 2
+        wrong = ~np.isfinite(numbers)
+        if wrong.any():
+            line = scored.index[wrong][0] + 2
             raise SchemaError(f"{path.name}, line {line}: {column} is {scored.loc[line - 2, column]!r}, which is not a "
                               "number; a failed image says why in the column error.")
         scored[column] = numbers.astype(float)
-    return scored.reset_index(drop=True), int(failed.sum())
+    return Predictions(scored.reset_index(drop=True), tuple(frame["image"]))
 
 
 def run_name(provenance: dict[str, Any]) -> str:
@@ -128,6 +148,8 @@ def _protocol(p: dict[str, Any]) -> str:
     split = f"split {p['split']}" if p.get("split") else "whole set"
     if p.get("folds"):
         split += f"; every picture scored by the one of {p['folds']} models that was trained without it"
+    if p.get("label_sets"):
+        split += f"; reads labels of {p['label_sets']}"
     return (f"{split}; raw PLCC; RMSE after the logistic fit, in units of the opinions; "
             f"{stats.SAMPLES} bootstrap samples")
 

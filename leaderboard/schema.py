@@ -23,9 +23,10 @@ metrics.json of a run:
                     "versions": {"python": "3.11.9", ...}}}
 
 Optional keys of provenance: `variant` (a short name for these options), `training_set` (dataset slugs joined with
-"+", or "none"), `training_free` (true or false), `lmm_passes` (passes a picture), `parameters_billion` and `folds`
-(models that were trained each without a part of the set, so that every picture was a new one to its model). A metric
-that is undefined has null for value, low and high, and a `note` that says why.
+"+", or "none" where none is known), `label_sets` (slugs of sets whose opinions are read for a score, as references
+are), `training_free` (true or false), `lmm_passes` (passes per image), `parameters_billion` and `folds` (models that
+were trained each without a part of the set, so that every image was a new one to its model). A metric that is
+undefined has null for value, low and high, and a `note` that says why.
 
 predictions.csv of a run: at least `image,mos,score`; a row whose `error` is filled has no score and counts as failed.
 """
@@ -57,7 +58,7 @@ MEASURED = ("run", "method", "backbone", "variant", "training_free", "training_s
             "value", "low", "high", "n", "n_failed", "protocol", "note", "options", "lmm", "lmm_revision", "seed",
             "commit", "date", "command", "versions", "lmm_passes", "parameters_billion")
 DATASETS = ("slug", "name", "short", "kind", "related", "possibly_related", "n_images", "mos_range",
-            "higher_is_better", "reference", "notes")
+            "higher_is_better", "reference", "notes", "names")
 PAPERS = ("slug", "title", "authors", "year", "arxiv", "code_url", "bibtex")
 MODELS = ("backbone", "parameters_billion", "source")
 COSTS = ("method", "lmm_passes", "source")
@@ -66,7 +67,7 @@ REVISIONS = ("revision", "date", "digest", "published", "ablations", "measured",
 COLUMNS = {"published": PUBLISHED, "ablations": ABLATIONS, "measured": MEASURED, "datasets": DATASETS,
            "papers": PAPERS, "models": MODELS, "costs": COSTS, "revisions": REVISIONS}
 
-OPTIONAL = frozenset({"note", "short", "related", "possibly_related"})
+OPTIONAL = frozenset({"note", "short", "related", "possibly_related", "names"})
 """Columns that `load` fills where a file lacks them."""
 
 METRICS = {
@@ -193,7 +194,7 @@ def read_text(path: Path) -> pd.DataFrame:
         SchemaError: missing or not CSV.
     """
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except FileNotFoundError:
         raise SchemaError(f"There is no file {path}; name a CSV or a folder of leaderboard data.") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:

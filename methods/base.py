@@ -80,6 +80,8 @@ class Assessment:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.score) and 0.0 <= self.score <= 1.0):
             raise ValueError(f"A score lies in [0, 1]; got {self.score}.")
+        if not math.isfinite(self.native_score):
+            raise ValueError(f"A native score is a finite number; got {self.native_score}.")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-safe: arrays become lists, pictures become their size, NaN and infinity become None."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard import measured, revisions
+from leaderboard.claims import check_claims
 from leaderboard.schema import DATA, MEASURED, SchemaError, load_board, read_text
 from methods import files
 
@@ -18,7 +19,8 @@ SUBMISSIONS = DATA.parent / "submissions"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, help="a run folder with metrics.json and predictions.csv")
+    parser.add_argument("run", type=Path,
+                        help="a run folder with metrics.json and predictions.csv, or its predictions.csv")
     parser.add_argument("--replace", action="store_true", help="replace an earlier result of the same name")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of leaderboard data")
     parser.add_argument("--submissions", type=Path, default=None,
@@ -38,7 +40,8 @@ def add(folder: Path, *, data: Path = DATA, submissions: Path | None = None, rep
         The run's name and the new data revision.
 
     Raises:
-        SchemaError: the run is not valid, its dataset is unknown, or a run of this name is there already.
+        SchemaError: the run is not valid, its dataset is unknown or is not what was scored, or a run of this name is
+            there already.
     """
     submissions = submissions or (SUBMISSIONS if data == DATA else data.parent / "submissions")
     result = measured.read(folder)
@@ -50,6 +53,8 @@ def add(folder: Path, *, data: Path = DATA, submissions: Path | None = None, rep
         known = list(board.datasets["slug"])
         raise SchemaError(f"There is no dataset {dataset!r} in datasets.csv{suggestion(dataset, known)} "
                           "A new dataset needs a line there first.")
+    folder = folder.parent if folder.is_file() else folder
+    check_claims(result, board, submissions)
     file = data / "measured.csv"
     before = read_text(file)
     if result.name in set(before["run"]) and not replace:

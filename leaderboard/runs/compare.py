@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from leaderboard.runs.contents import read_contents
 from leaderboard.runs.folder import METRICS, SETTINGS, Prediction, read_predictions
 from methods.errors import InputError
 
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    same_images(args.run_a, args.run_b)
     names = _name(args.run_a), _name(args.run_b)
     comparison = compare(read_predictions(args.run_a), read_predictions(args.run_b), names=names, metrics=args.metric,
                          samples=args.samples, seed=args.seed)
@@ -110,6 +112,19 @@ def compare(a: Sequence[Prediction], b: Sequence[Prediction], *, names: tuple[st
         except ValueError as error:
             differences[name] = str(error)
     return Comparison(*names, differences, len(shared), len(first) - len(shared), len(second) - len(shared))
+
+
+def same_images(a: str | Path, b: str | Path) -> None:
+    """Checks that two runs scored the same files, as far as their folders know it.
+
+    Raises:
+        InputError: an image of one name has another content in each run.
+    """
+    first, second = (read_contents(path if Path(path).is_dir() else Path(path).parent) for path in (a, b))
+    other = [name for name in sorted(first.keys() & second.keys()) if first[name].hash != second[name].hash]
+    if other:
+        have = "1 shared image has" if len(other) == 1 else f"{len(other)} shared images have"
+        raise InputError(f"{have} another content in each run, {other[0]!r} first; compare runs on the same images.")
 
 
 def same_opinion(a: float, b: float) -> bool:

@@ -1,7 +1,8 @@
 """One run: what is still to score, the scoring, the metrics and their provenance.
 
 predictions.csv grows by whole rows; the same run goes on after a kill. Rows with an error are kept as they are, because
-most images that fail once fail again; `retry_failed` takes them out and scores their images anew.
+most images that fail once fail again; `retry_failed` takes them out and scores their images anew. A run belongs to its
+method, options, model, pixel limit and opinions (run.json) and to the content of its images (contents.csv).
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leaderboard.runs import folder as run_folder
 from leaderboard.runs import provenance
-from leaderboard.runs.folder import Prediction, RunError, RunFolder
+from leaderboard.runs.contents import Contents
+from leaderboard.runs.folder import Prediction, RunError, RunFolder, read_predictions
 from methods.cli.progress import progress
 from methods.data import RatedPicture, RatedPictures, direction_question
 
@@ -37,7 +38,7 @@ class Evaluation:
         retry_failed: score the pictures again whose row has an error.
 
     Raises:
-        RunError: the folder belongs to another run.
+        RunError: the folder belongs to another run, or its images had another content when they were scored.
     """
 
     def __init__(self, folder: RunFolder, pictures: RatedPictures, *, limit: int | None = None, batch_size: int = BATCH,
@@ -53,6 +54,12 @@ class Evaluation:
         if strange is not None:
             raise RunError(f"{folder.predictions} has a row for {strange!r}, which is not among the pictures of this "
                            "run; choose another --out.")
+        self.paths = {item.name: item.path for item in pictures.items}
+        self.contents = Contents(folder.path)
+        unknown = self.contents.check({name: self.paths[name] for name, row in self.rows.items() if not row.error})
+        if unknown:
+            print(f"{unknown} images of this run were scored before contents were recorded: whether these files are "
+                  "the ones that were scored is not known.", file=sys.stderr)
 
     @property
     def pending(self) -> list[tuple[RatedPicture, ...]]:
@@ -103,6 +110,7 @@ class Evaluation:
                     checked = pinned = identity
                 known = about
                 fresh = [row for row in rows if row.image not in self.rows]
+                self.contents.record({row.image: self.paths[row.image] for row in fresh if not row.error})
                 self.folder.append(fresh)
                 self.rows |= {row.image: row for row in fresh}
                 failed += sum(bool(row.error) for row in fresh)
@@ -134,9 +142,9 @@ class Evaluation:
         """metrics.json as `leaderboard.schema` documents it, of the rows that there are."""
         from methods.agreement import metrics as stats
 
-        found = [self.rows[item.name] for item in self.wanted if item.name in self.rows]
+        done = [self.rows[item.name] for item in self.wanted if item.name in self.rows]
         # By name: a bootstrap depends on the order, and that of the file on kills, folds and Ray.
-        scored = sorted((row for row in found if not row.error), key=lambda row: row.image)
+        scored = sorted((row for row in done if not row.error), key=lambda row: row.image)
         scores, mos = [row.score for row in scored], [row.mos for row in scored]
         question = direction_question(mos, scores, lower_is_better=self.pictures.lower_is_better) if scored else None
         if question:
@@ -148,9 +156,11 @@ class Evaluation:
                 "method": identity["method"], "options": identity["options"], "lmm": identity["lmm"],
                 "lmm_revision": identity["lmm_revision"], "weights": identity["weights"],
                 "dataset": self.pictures.dataset, "split": self.pictures.split,
-                "opinions": self.pictures.digest, "scale": [self.pictures.low, self.pictures.high],
+                "opinions": self.pictures.digest, "images": self.contents.digest(row.image for row in scored),
+                "scale": [self.pictures.low, self.pictures.high], "max_pixels": identity.get("max_pixels"),
+                "batch_size": self.batch_size,
                 "command": self._command, "commit": provenance.commit(), "seed": identity["options"]["seed"],
-                "date": _now(), "n_images": len(found), "n_failed": len(found) - len(scored),
+                "date": _now(), "n_images": len(done), "n_failed": len(done) - len(scored),
                 "seconds_per_image": sum(seconds) / len(seconds) if seconds else None,
                 "versions": provenance.versions(), "notes": list(self.pictures.notes), **about,
             },
@@ -175,7 +185,5 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def load_run(path: str | Path) -> list[Prediction]:
-    """The rows of a run's folder, or of a predictions file itself. Errors as `folder.read_predictions`."""
-    path = Path(path)
-    return run_folder.read_predictions(path / run_folder.PREDICTIONS if path.is_dir() else path)
+load_run = read_predictions
+"""The rows of a run's folder, or of a predictions file itself."""

@@ -14,6 +14,7 @@ import io
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ COLUMNS = ("image", "mos", "score", "native_score", "seconds", "error")
 PREDICTIONS, SETTINGS, METRICS, LOCK = "predictions.csv", "run.json", "metrics.json", ".lock"
 
 _SYNC_SECONDS = 1.0  # A kill loses nothing that was written; only a power cut can lose what was not yet synced.
+
+
+_LATER = {"max_pixels"}  # settings that the first versions did not record
 
 
 class RunError(InputError):
@@ -203,7 +207,12 @@ class RunFolder:
             files.replace(self.path / SETTINGS, json.dumps({"settings": settings, "started": about}, indent=1) + "\n")
             return
         settings = json.loads(json.dumps(settings))
-        differ = [key for key in {**pinned, **settings} if pinned.get(key) != settings.get(key)]
+        # What an earlier version did not record cannot be compared.
+        unknown = _LATER - set(pinned)
+        for key in sorted(unknown & set(settings)):
+            print(f"{self.path} began before {key} was recorded; whether it was {settings[key]!r} is not known.",
+                  file=sys.stderr)
+        differ = [key for key in {**pinned, **settings} if pinned.get(key) != settings.get(key) and key not in unknown]
         if differ:
             told = "; ".join(_change(key, pinned.get(key), settings.get(key)) for key in differ)
             raise RunError(f"{self.path} holds a run with other settings: {told}. Choose another --out, or run with "

@@ -44,6 +44,7 @@ class FoldScorer:
             "method": self._kind.name, "options": json_safe(self._kind.options.updated(**self._options)),
             "lmm": self._name, "lmm_revision": revision if self._kind.needs_lmm else None,
             "weights": f"{self._name or self._scorer.method.lmm_id.partition('@')[0]}@{revision}",
+            "max_pixels": self._scorer.identity()["max_pixels"],
         }
 
     def about(self) -> dict[str, Any]:

@@ -40,12 +40,12 @@ def make_run(folder, *, n=40, seed=0, failed=1, **provenance):
     with (folder / "predictions.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["image", "mos", "score", "seconds", "error"])
-        writer.writerows([f"{i:03}.png", mos[i], score[i], 0.1, ""] for i in range(n))
-        writer.writerows([f"broken{i}.png", 50, "", "", "This file is not a picture."] for i in range(failed))
+        writer.writerows([f"{i:03}.webp", mos[i], score[i], 0.1, ""] for i in range(n))
+        writer.writerows([f"{n + i:03}.webp", 50, "", "", "This file is not a picture."] for i in range(failed))
     metrics = {name: one.to_dict() for name, one in stats.summary(score, mos).items()}
     metrics["provenance"] = {
         "method": "q-bench", "options": {"temperature": 1.0}, "lmm": "embedded", "lmm_revision": "abc123",
-        "dataset": "live-challenge-dev", "split": "all", "command": "mean-opinion evaluate ...",
+        "dataset": "live-challenge-dev", "split": "test", "command": "mean-opinion evaluate ...",
         "commit": "e45be4c", "seed": 0, "date": "2026-01-31", "n_images": n + failed, "n_failed": failed,
         "versions": {"python": "3.11"}, "training_set": "live-challenge-dev", **provenance}
     (folder / "metrics.json").write_text(json.dumps(metrics))

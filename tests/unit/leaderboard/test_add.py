@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import pytest
@@ -102,11 +103,60 @@ def test_an_undefined_metric_is_left_out(data, tmp_path):
     ("image,mos,score\na,1,1\na,1,1\n", "'a' more than once"),
     ("image,mos,score\na,1,high\n", "line 2: score is 'high'"),
     ("image,mos,score,error\na,1,,\n", "line 2: score is ''"),
+    ("image,mos,score\na,1,nan\n", "line 2: score is 'nan'"),
+    ("image,mos,score\na,inf,0.5\n", "line 2: mos is 'inf'"),
+    ("image,mos,score\na,np.float64(1.0),0.5\n", r"line 2: mos is 'np\.float64"),
 ])
 def test_broken_predictions_are_sentences(tmp_path, text, sentence):
     (tmp_path / "p.csv").write_text(text)
     with pytest.raises(SchemaError, match=sentence):
         predictions(tmp_path / "p.csv")
+
+
+def test_a_part_of_a_dataset_is_not_the_whole(data, tmp_path):
+    with pytest.raises(SchemaError, match=r"development part has 399 images, this run has 41; .* --split NAME"):
+        add(make_run(tmp_path / "few", split="all"), data=data, submissions=tmp_path / "s")
+    with pytest.raises(SchemaError, match=r"has 399 images, this run has 400\.$"):
+        add(make_run(tmp_path / "many", n=400, failed=0), data=data, submissions=tmp_path / "s")
+    assert len(load_board(data).measured) == 0
+
+
+def test_names_of_another_dataset_are_refused(data, tmp_path):
+    with pytest.raises(SchemaError, match=r"41 of 41 images are not named as those of KADID-10k are, '0.*\.webp' first"):
+        add(make_run(tmp_path / "other", dataset="kadid-10k"), data=data, submissions=tmp_path / "s")
+
+
+def test_a_dataset_has_one_list_of_images_and_one_scale(data, tmp_path):
+    """An earlier result on the whole set says which images and opinions it has."""
+    submissions = tmp_path / "s"
+    whole = {"n": 398, "split": "all"}
+    add(make_run(tmp_path / "first", **whole), data=data, submissions=submissions)
+    add(make_run(tmp_path / "second", **whole, method="q-debias"), data=data, submissions=submissions)
+    scaled = make_run(tmp_path / "scaled", **whole, method="iqarag", seed=1)
+    with pytest.raises(SchemaError, match="398 opinions differ from those of q-bench"):
+        add(scaled, data=data, submissions=submissions)
+    renamed = make_run(tmp_path / "renamed", **whole, method="llm-iqa")
+    table = renamed / "predictions.csv"
+    table.write_text(table.read_text().replace("\n007.webp", "\n700.webp"))
+    with pytest.raises(SchemaError, match=r"not on the same images: 1 are in one of them only, '700\.webp' first"):
+        add(renamed, data=data, submissions=submissions)
+
+
+def test_a_file_from_a_spreadsheet_is_added_by_its_name(data, run, tmp_path):
+    table = run / "predictions.csv"
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes().rstrip())
+    add(table, data=data, submissions=tmp_path / "s")
+    assert list(check.check(data, tmp_path / "s")) == []
+
+
+def test_the_columns_of_datasets_that_an_earlier_version_lacks_are_filled(data, run, tmp_path):
+    table = data / "datasets.csv"
+    rows = list(csv.DictReader(table.open(newline="")))
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [name for name in rows[0] if name != "names"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    assert set(load_board(data).datasets["names"]) == {""}
 
 
 def test_a_folder_that_is_no_run_is_a_sentence(tmp_path):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from leaderboard.__main__ import main
-from leaderboard.runs.compare import compare
-from leaderboard.runs.folder import Prediction, RunFolder
+from leaderboard.runs.compare import compare, same_images
+from leaderboard.runs.contents import Contents
+from leaderboard.runs.folder import Prediction, RunError, RunFolder, read_predictions
 from methods.agreement import metrics as stats
 
 
@@ -90,3 +92,60 @@ def test_what_cannot_be_compared_is_said(opinions, tmp_path, capsys):
     assert "name the folder of a run" in capsys.readouterr().err
     assert main(["compare", a, a, "--metric", "ssim"]) == 2
     assert "no metric 'ssim'" in capsys.readouterr().err
+
+
+def test_a_last_row_without_its_line_end_counts(opinions, tmp_path):
+    mos, good, poor = opinions
+    a, b = save(tmp_path / "a", rows(good, mos)), save(tmp_path / "b", rows(poor, mos))
+    for folder in (a, b):
+        file = Path(folder) / "predictions.csv"
+        file.write_bytes(file.read_bytes().rstrip(b"\n"))
+    assert compare(read_predictions(a), read_predictions(b), metrics=["srcc"]).n == 120
+    # A byte order mark, as spreadsheets leave it, and the file by its own name.
+    file = Path(a) / "predictions.csv"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert compare(read_predictions(file), read_predictions(b), metrics=["srcc"]).n == 120
+    assert main(["compare", str(file), str(Path(b) / "predictions.csv"), "--samples", "50"]) == 0
+
+
+def test_beside_a_writing_run_half_a_row_is_passed_over(opinions, tmp_path):
+    mos, good, _ = opinions
+    folder = save(tmp_path / "a", rows(good, mos))
+    file = Path(folder) / "predictions.csv"
+    file.write_bytes(file.read_bytes().rstrip(b"\n"))
+    with RunFolder(folder):
+        assert len(read_predictions(folder)) == 119
+    assert len(read_predictions(folder)) == 120
+
+
+def test_half_a_row_is_passed_over_in_a_run_and_refused_elsewhere(opinions, tmp_path):
+    mos, good, _ = opinions
+    folder = save(tmp_path / "a", rows(good, mos))
+    file = Path(folder) / "predictions.csv"
+    with file.open("ab") as stream:
+        stream.write(b"121.png,3.5,0.7")
+    with pytest.raises(RunError, match="line 122 is not a row of predictions"):
+        read_predictions(folder)  # No run.json: nothing says that a kill did it.
+    (Path(folder) / "run.json").write_text("{}")
+    assert len(read_predictions(folder)) == 120
+
+
+def test_opinions_that_agree_to_a_millionth_are_the_same(opinions):
+    mos, good, poor = opinions
+    nearly = [Prediction(row.image, row.mos * (1 + 5e-7), row.score, row.native_score, 0.1) for row in rows(poor, mos)]
+    assert compare(rows(good, mos), nearly, metrics=["srcc"]).n == 120
+    apart = [Prediction(row.image, row.mos + 1e-4, row.score, row.native_score, 0.1) for row in rows(poor, mos)]
+    with pytest.raises(ValueError, match="opinions of 120 shared"):
+        compare(rows(good, mos), apart)
+
+
+def test_runs_on_different_images_of_the_same_names_are_refused(opinions, tmp_path):
+    mos, good, poor = opinions
+    folders = [save(tmp_path / name, rows(scores, mos)) for name, scores in (("a", good), ("b", poor))]
+    for name, folder in zip("ab", folders):
+        image = tmp_path / f"{name}.png"
+        image.write_bytes(name.encode())
+        Contents(folder).record({"0.png": image})
+    with pytest.raises(ValueError, match=r"1 shared image has another content in each run, '0\.png'"):
+        same_images(*folders)
+    assert main(["compare", *folders]) != 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,13 @@ from PIL import Image
 
 from leaderboard import schema
 from leaderboard.__main__ import main
-from leaderboard.runs.evaluation import load_run
-from leaderboard.runs.folder import Prediction, RunFolder
+from leaderboard.runs.evaluation import Evaluation, load_run
+from leaderboard.runs.folder import Prediction, RunError, RunFolder
+from methods import files
 from methods.agreement import metrics as stats
 from methods.base import METHODS
+from methods.data.rated import from_table
+from methods.images import MAX_PIXELS
 from tests.unit.leaderboard import quick
 
 
@@ -290,3 +294,87 @@ def test_predictions_read_back_as_the_same_floats(tmp_path):
     with RunFolder(tmp_path / "run") as folder:
         folder.append(Prediction(str(value), value, value, value, 0.5) for value in values)
     assert [row.score for row in load_run(tmp_path / "run")] == values
+
+
+def test_another_folder_with_the_same_names_is_refused(data, tmp_path, capsys):
+    """Names and opinions are the same, and what was scored is not: the first folder's metrics would be the second's."""
+    out = tmp_path / "run"
+    other = make_pictures(tmp_path / "other", 40)[0]
+    for number in range(40):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(other / f"{number:03d}.png")
+    assert evaluate(data, out, "--limit", "4") == 0
+    before = (out / "predictions.csv").read_bytes()
+    capsys.readouterr()
+    assert evaluate((other, data[1]), out) != 0
+    told = capsys.readouterr().err
+    assert "4 images of this run had another content when scored, '000.png' first" in told
+    assert "Traceback" not in told
+    assert (out / "predictions.csv").read_bytes() == before
+    # A copy of the folder is the same images.
+    copy = tmp_path / "copy"
+    shutil.copytree(data[0], copy)
+    assert evaluate((copy, data[1]), out) == 0
+    assert len(table(out)) == 40
+    assert json.loads((out / "metrics.json").read_text())["provenance"]["images"]
+
+
+def test_a_resumed_run_reads_no_scored_image_again(data, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    assert evaluate(data, out) == 0
+    monkeypatch.setattr(files, "hash_file", lambda path: pytest.fail(f"{path} was read"))
+    assert evaluate(data, out) == 0
+
+
+def test_the_pixel_limit_belongs_to_a_run(data, tmp_path):
+    out = tmp_path / "run"
+    rated = from_table(*data)
+    with RunFolder(out) as folder:
+        Evaluation(folder, rated, limit=4).perform(quick.Quick())
+    assert json.loads((out / "run.json").read_text())["settings"]["max_pixels"] == MAX_PIXELS
+    with RunFolder(out) as folder, pytest.raises(RunError, match="max_pixels was 24000000 and now is 16"):
+        Evaluation(folder, rated).perform(quick.Quick(max_pixels=16))
+
+
+def test_a_run_of_an_earlier_version_still_opens_and_says_what_is_not_known(data, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert evaluate(data, out, "--limit", "10") == 0
+    (out / "contents.csv").unlink()
+    run = json.loads((out / "run.json").read_text())
+    del run["settings"]["max_pixels"]
+    (out / "run.json").write_text(json.dumps(run))
+    capsys.readouterr()
+    assert evaluate(data, out) == 0
+    told = capsys.readouterr().err
+    assert "10 images of this run were scored before contents were recorded" in told
+    assert "began before max_pixels was recorded" in told
+    assert len(table(out)) == 40
+    assert json.loads((out / "metrics.json").read_text())["provenance"]["images"] is None
+
+
+@pytest.mark.parametrize("row", [
+    ("a", float("nan"), 0.5, 0.5, 0.1), ("a", 3.0, float("inf"), 0.5, 0.1), ("a", 3.0, 0.5, float("nan"), 0.1),
+    ("a", 3.0, None, None, None), ("a", 3.0, 0.5, 0.5, 0.1, "broken"),
+])
+def test_a_prediction_is_a_finite_score_or_an_error(row):
+    with pytest.raises(ValueError, match=r"finite number|score or an error"):
+        Prediction(*row)
+
+
+def test_numbers_are_written_as_plain_decimals():
+    cells = Prediction("a", np.float64(3.1), np.float32(0.25), np.float64(1) / 3, np.float64(0.1)).cells()
+    assert cells == ("a", "3.1", "0.25", "0.3333333333333333", "0.100000", "")
+
+
+def test_eight_copies_of_one_image_have_no_correlation(tmp_path):
+    """Whatever the last bits of their scores do from batch to batch."""
+    images, scores = tmp_path / "images", tmp_path / "scores.csv"
+    images.mkdir()
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    for number in range(8):
+        Image.fromarray(picture).save(images / f"{number}.png")
+    scores.write_text("image,mos\n" + "".join(f"{number}.png,{1 + number / 2}\n" for number in range(8)))
+    assert evaluate((images, scores), tmp_path / "run", "--lmm", "embedded", "--batch-size", "3",
+                    method="q-debias") == 0
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["srcc"]["value"] is None
+    assert "All scores are equal" in metrics["srcc"]["note"]
