@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard import measured, revisions
-from leaderboard.claims import check_claims
+from leaderboard.runs.claims import check_claims
 from leaderboard.schema import DATA, MEASURED, SchemaError, load_board, read_text
 from methods import files
 

@@ -54,7 +54,7 @@ class Evaluation:
         if strange is not None:
             raise RunError(f"{folder.predictions} has a row for {strange!r}, which is not among the pictures of this "
                            "run; choose another --out.")
-        self.paths = {item.name: item.path for item in pictures.items}
+        self.paths = {item.name: item.path for item in pictures}
         self.contents = Contents(folder.path)
         unknown = self.contents.check({name: self.paths[name] for name, row in self.rows.items() if not row.error})
         if unknown:
@@ -145,7 +145,8 @@ class Evaluation:
         done = [self.rows[item.name] for item in self.wanted if item.name in self.rows]
         # By name: a bootstrap depends on the order, and that of the file on kills, folds and Ray.
         scored = sorted((row for row in done if not row.error), key=lambda row: row.image)
-        scores, mos = [row.score for row in scored], [row.mos for row in scored]
+        scores = [row.score for row in scored if row.score is not None]
+        mos = [row.mos for row in scored]
         question = direction_question(mos, scores, lower_is_better=self.pictures.lower_is_better) if scored else None
         if question:
             print(question, file=sys.stderr)

@@ -122,7 +122,7 @@ def test_a_part_of_a_dataset_is_not_the_whole(data, tmp_path):
 
 
 def test_names_of_another_dataset_are_refused(data, tmp_path):
-    with pytest.raises(SchemaError, match=r"41 of 41 images are not named as those of KADID-10k are, '0.*\.webp' first"):
+    with pytest.raises(SchemaError, match=r"41 of 41 images are not named as those of KADID-10k are, '000\.webp'"):
         add(make_run(tmp_path / "other", dataset="kadid-10k"), data=data, submissions=tmp_path / "s")
 
 
