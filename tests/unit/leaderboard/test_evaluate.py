@@ -19,7 +19,7 @@ from leaderboard.runs.folder import Prediction, RunError, RunFolder
 from methods import files
 from methods.agreement import metrics as stats
 from methods.base import METHODS
-from methods.data.rated import from_table
+from methods.data import read_table
 from methods.images import MAX_PIXELS
 from tests.unit.leaderboard import quick
 
@@ -327,7 +327,7 @@ def test_a_resumed_run_reads_no_scored_image_again(data, tmp_path, monkeypatch):
 
 def test_the_pixel_limit_belongs_to_a_run(data, tmp_path):
     out = tmp_path / "run"
-    rated = from_table(*data)
+    rated = read_table(data[1], data[0])
     with RunFolder(out) as folder:
         Evaluation(folder, rated, limit=4).perform(quick.Quick())
     assert json.loads((out / "run.json").read_text())["settings"]["max_pixels"] == MAX_PIXELS
