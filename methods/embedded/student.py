@@ -181,12 +181,7 @@ def save_folds(folder: Path, backbone: TowerBackbone, data: Material, opinions: 
         head, penalty = data.fit(rows)
         card = {"name": "embedded", "scale": list(opinions.scale),
                 "training": {"penalty": penalty, "pictures": f"{len(rows)} of {count}: all but fold {index}"}}
-<<<<<<< HEAD
-        Student(backbone, head, card).save(folder / f"fold-{index}" / "student")
-=======
         Student(backbone, head, card, hashes[rows]).save(folder / f"fold-{index}" / "student")
-    folds.write(folder, opinions.names, fold)
->>>>>>> abacd76 (A student knows by their pixels the images that it was trained on, and certifies nothing on them; the contents of a run's images)
 
 
 def main(arguments: list[str] | None = None) -> int:
