@@ -328,7 +328,7 @@ def test_train_refuses_what_makes_no_sense(rated: tuple, tmp_path: Path, capsys)
 
 def test_calibrating_again_on_the_same_images_says_so(rated: tuple, table: Path, tmp_path: Path, capsys) -> None:
     own, again = tmp_path / "own", tmp_path / "again"
-    command = ["calibrate", "--images", str(rated[0][0].parent), "--mos", str(table)]
+    command = ["calibrate", "--images", str(rated[0][0].parent), "--scores", str(table)]
     assert main([*command, "--out", str(own)]) == 0
     assert "Cross-validated on 24 ratings" in capsys.readouterr().out
     assert main([*command, "--student", str(own), "--out", str(again)]) == 0
