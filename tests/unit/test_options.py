@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from leaderboard.runs.evaluate import checked_options
 from PIL import Image
 
 import mean_opinion
@@ -30,6 +29,7 @@ from methods.base import (
     method_class,
     option,
 )
+from methods.cli.arguments import option_values
 from methods.errors import InputError
 from methods.lmm.base import LMM
 from ui.serving import models
@@ -118,7 +118,7 @@ def test_from_the_command_line(name, changed, value, photo, capsys):
 @by_every_option
 def test_from_evaluate(name, changed, value):
     written = ",".join(value) if isinstance(value, tuple) else str(value).lower() if isinstance(value, bool) else value
-    options = checked_options(name, [f"{changed}={written}"])
+    options = option_values(method_class(name), [f"{changed}={written}"])
     assert options[changed] == value
     assert Scorer(name, None, options).identity()["options"][changed] == json_safe(value)
 
