@@ -15,7 +15,7 @@ from tests.app_server import REPOSITORY, running_app
 SCREENSHOTS = REPOSITORY / "screenshots"
 SIZES = {"desktop": (1440, 1000), "phone": (390, 844)}
 
-PATIENCE = 120_000
+PATIENCE = 300_000
 """Milliseconds to wait for something that has to come; on a busy machine a plot's script takes its time to start."""
 
 

@@ -16,7 +16,7 @@ from tests.e2e.steps import expect_figure_without_background, expect_no_sideways
 from ui.components import EXAMPLES
 
 COFFEE = EXAMPLES / "coffee.jpg"
-LONG = 300_000
+LONG = 600_000
 """Milliseconds for several scores, or for fifty, on a busy machine."""
 
 
