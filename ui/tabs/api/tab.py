@@ -143,7 +143,7 @@ def _compared(pictures: Sequence[Any], methods: Sequence[str], lmms: Sequence[st
 
 def _parameters(rows: Sequence[tuple[str, str, str]]) -> str:
     lines = "\n".join(f"| `{name}` | {kind} | {text} |" for name, kind, text in rows)
-    return f"| Parameter | Type | |\n|---|---|---|\n{lines}"
+    return f"| Name | Type | Meaning |\n|---|---|---|\n{lines}"
 
 
 def _highlight(language: str) -> str:
