@@ -20,6 +20,7 @@ from leaderboard.citations import key_of
 from leaderboard.entries import catalogue
 from leaderboard.runs.add import SUBMISSIONS
 from leaderboard.schema import DATA, Board, SchemaError, load_board
+from methods.errors import InputError
 
 _SLUG = re.compile(r"[a-z0-9]+(?:[.:-][a-z0-9]+)*")
 
@@ -133,7 +134,7 @@ def _sources(board: Board) -> Iterator[str]:
     for index, record in enumerate(board.papers.to_dict("records")):
         try:
             key = key_of(record["bibtex"])
-        except ValueError as error:
+        except InputError as error:
             yield f"papers.csv, line {index + 2}: {error}"
             continue
         if record["bibtex"].count("{") != record["bibtex"].count("}"):

@@ -19,6 +19,7 @@ from leaderboard.entries import slug
 from leaderboard.schema import RUN_METRICS, SchemaError, check_metrics, read_text
 from methods.agreement import metrics as stats
 from methods.base import METHODS, method_class
+from methods.errors import InputError
 
 TOLERANCE = 1e-6
 """Between a claimed and a recomputed value; both come from the same numbers."""
@@ -162,7 +163,7 @@ def _bootstrap_seed(metrics: dict[str, Any], scored: pd.DataFrame, seed: int) ->
     for candidate in dict.fromkeys((0, seed)):
         try:
             interval = stats.bootstrap_ci(scored["score"], scored["mos"], "srcc", seed=candidate)
-        except ValueError:
+        except InputError:
             return 0
         if abs(interval.low - claimed["low"]) + abs(interval.high - claimed["high"]) <= 2 * TOLERANCE:
             return candidate

@@ -109,7 +109,7 @@ def compare(a: Sequence[Prediction], b: Sequence[Prediction], *, names: tuple[st
     for name in metrics:
         try:
             differences[name] = stats.paired_difference(scores_a, scores_b, mos, name, samples=samples, seed=seed)
-        except ValueError as error:
+        except InputError as error:  # undefined on these images
             differences[name] = str(error)
     return Comparison(*names, differences, len(shared), len(first) - len(shared), len(second) - len(shared))
 

@@ -20,6 +20,7 @@ from typing import Any
 import assets
 from leaderboard.runs.folder import Prediction, RunError
 from methods.data import RatedPicture
+from methods.errors import UserError
 from methods.lmm.base import LMMError
 from methods.lmm.errors import ModelUnavailable
 
@@ -147,7 +148,7 @@ class _Actor:
         self.failure = ""
         try:
             self.scorer = make_scorer(method, lmm, options, folders)
-        except (LMMError, ValueError) as error:
+        except UserError as error:
             self.failure = str(error)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, str]:
