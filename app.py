@@ -13,6 +13,7 @@ import warnings
 
 import gradio as gr
 
+from methods.errors import UserError
 from ui.components import EXAMPLES, Page
 from ui.header import header
 from ui.tabs.api.tab import keep_tools
@@ -47,12 +48,12 @@ def launch_settings() -> dict:
 
 if __name__ == "__main__":
     gpu.preload()
-    page = build()
     host = os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if models.ON_SPACE else "127.0.0.1")
     port = int(os.environ.get("GRADIO_SERVER_PORT", os.environ.get("PORT", 7860)))
     try:
+        page = build()
         page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch_settings())
-    except OSError as error:  # the port is taken; Gradio's sentence says what to do
+    except (OSError, UserError) as error:  # the port is taken, say; the sentence says what to do
         raise SystemExit(str(error)) from None
     keep_tools(page)
     gpu.warm_up()

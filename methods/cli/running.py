@@ -129,6 +129,13 @@ def guarded(program: str, work: Callable[[], int]) -> int:
     except UserError as error:
         print(f"{program}: {' '.join(str(error).split())}", file=sys.stderr)
         return REFUSED
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        print(f"{program}: This needs {error.name}; install it with: pip install 'mean-opinion[{extra}]'.",
+              file=sys.stderr)
+        return REFUSED
     except OSError as error:
         sentence = system_sentence(error)
         if sentence is None:
@@ -136,6 +143,10 @@ def guarded(program: str, work: Callable[[], int]) -> int:
         print(f"{program}: {sentence}", file=sys.stderr)
         return REFUSED
 
+
+_EXTRAS = {"gradio": "ui", "matplotlib": "ui", "mcp": "ui", "plotly": "ui", "spaces": "ui", "sam2": "sam2",
+           "trl": "train", "ray": "ray"}
+"""Packages that an extra of this project brings, by the name that is imported."""
 
 _REASONS = {
     errno.ENOENT: "There is no {name}; check the path.",

@@ -121,6 +121,17 @@ def test_a_defect_keeps_its_traceback():
         guarded("program", lambda: (_ for _ in ()).throw(RuntimeError("inner")))
 
 
+def test_a_package_of_an_extra_is_named_with_the_extra(capsys):
+    def work(name: str) -> int:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    assert guarded("program", lambda: work("plotly.graph_objects")) == 2
+    said = "This needs plotly.graph_objects; install it with: pip install 'mean-opinion[ui]'."
+    assert capsys.readouterr().err == f"program: {said}\n"
+    with pytest.raises(ModuleNotFoundError):
+        guarded("program", lambda: work("nothing"))
+
+
 def test_the_file_system_speaks_without_numbers(tmp_path, capsys):
     for work, said in (((tmp_path / "none").read_bytes, f"There is no {tmp_path / 'none'}; check the path."),
                        (tmp_path.read_bytes, f"{tmp_path} is a folder; name a file."),
