@@ -52,9 +52,9 @@ def main() -> int:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     from methods.data import deal_folds
-    from methods.embedded.lmm import directions, pipeline, tower
+    from methods.embedded.lmm import pipeline, readout, tower
     from methods.embedded.lmm.__main__ import tables_of
-    from methods.embedded.lmm.directions import OPINION
+    from methods.embedded.lmm.readout import OPINION
     from methods.visualquality_r1.training.data import read_sets, write_split
 
     ((table, folder),) = tables_of([chosen.mos])
@@ -66,10 +66,10 @@ def main() -> int:
     hidden = [shot if shot.role != "opinion" or names[shot.group] in known else dataclasses.replace(shot, mos=np.nan)
               for shot in material.shots]
     training = np.array([not shot.held_out for shot in hidden]) & (material.fold_of != FOLD)
-    fitted = directions.fit(hidden, material.means, training)
+    fitted = readout.fit(hidden, material.means, training)
     # The decoder knows how loud the read-out is over photos; their opinions are not needed to make it as loud again.
     photos = material.rated_whole[material.fold_of[material.rated_whole] != FOLD]
-    before = directions.Directions.load(chosen.cache / f"fold-{FOLD}" / "fitted.npz")
+    before = readout.Directions.load(chosen.cache / f"fold-{FOLD}" / "fitted.npz")
     was, now = (one.training_tokens(material.grids)[photos, :, OPINION].mean(axis=1) for one in (before, fitted))
     scale = was.std() / now.std()
     fitted.matrix[OPINION] *= scale

@@ -167,8 +167,8 @@ class Method(ABC):
         keywords = {name for kind in cls.__mro__ if "__init__" in vars(kind) and kind is not object
                     for name, parameter in inspect.signature(vars(kind)["__init__"]).parameters.items()
                     if parameter.kind is not parameter.VAR_KEYWORD}
-        if taken := sorted(own & (keywords | RESERVED)):
-            raise TypeError(f"{cls.__name__} has an option {taken[0]!r}, which is a keyword of its constructor or of "
+        if clashes := sorted(own & (keywords | RESERVED)):
+            raise TypeError(f"{cls.__name__} has an option {clashes[0]!r}, which is a keyword of its constructor or of "
                             "load_method, assess or score, and could not be set there; rename one of the two.")
 
     def __init__(self, lmm: LMM | str | None = None, *, device: str | None = None,

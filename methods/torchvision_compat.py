@@ -67,15 +67,15 @@ def non_maximum_suppression(boxes, scores, iou_threshold: float):
     boxes = boxes[order]
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     suppressed = torch.zeros(len(boxes), dtype=torch.bool)
-    kept = []
+    survivors = []
     for index in range(len(boxes)):
         if suppressed[index]:
             continue
-        kept.append(index)
+        survivors.append(index)
         rest = boxes[index + 1 :]
         low = torch.maximum(boxes[index, :2], rest[:, :2])
         high = torch.minimum(boxes[index, 2:], rest[:, 2:])
         overlap = (high - low).clamp(min=0).prod(dim=1)
         union = areas[index] + areas[index + 1 :] - overlap
         suppressed[index + 1 :] |= overlap > iou_threshold * union
-    return order[torch.tensor(kept, dtype=torch.long)]
+    return order[torch.tensor(survivors, dtype=torch.long)]

@@ -285,12 +285,12 @@ def _resampled(variables: list[np.ndarray], mos: np.ndarray, metrics: Sequence[M
     batched = [_Batched(scores, mos, {key for key in keys if isinstance(key, str)}) for scores in variables]
 
     def piece(weights: np.ndarray) -> np.ndarray:
-        found = []
+        values = []
         for scores, batch in zip(variables, batched):
             known = batch(weights)
-            found.append([known[key] if isinstance(key, str) else _one_by_one(key, scores, mos, weights)
-                          for key in keys])
-        return np.array(found)
+            values.append([known[key] if isinstance(key, str) else _one_by_one(key, scores, mos, weights)
+                           for key in keys])
+        return np.array(values)
 
     pieces = resampling.counts(len(mos), samples, seed)
     # A caller's own function may not like to be called by several threads.
@@ -309,19 +309,19 @@ class _Batched:
         self.refit = logistic.Refitter(scores, mos) if names & {"plcc_logistic4", "rmse"} else None
 
     def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
-        found = {}
+        values = {}
         if self.spearman is not None:
-            found["srcc"] = self.spearman(weights)
+            values["srcc"] = self.spearman(weights)
         if "plcc" in self.names:
-            found["plcc"] = resampling.pearson(self.x, self.y, weights)
+            values["plcc"] = resampling.pearson(self.x, self.y, weights)
         if self.kendall is not None:
-            found["krcc"] = self.kendall(weights)
+            values["krcc"] = self.kendall(weights)
         if self.refit is not None:
             mapped, increasing = self.refit.mapped(weights)
-            found["plcc_logistic4"] = resampling.pearson(mapped, self.y, weights) * np.where(increasing, 1.0, -1.0)
+            values["plcc_logistic4"] = resampling.pearson(mapped, self.y, weights) * np.where(increasing, 1.0, -1.0)
             error = (weights * (mapped - self.y) ** 2).sum(1) / weights.sum(1)
-            found["rmse"] = self.scale * np.sqrt(error)
-        return found
+            values["rmse"] = self.scale * np.sqrt(error)
+        return values
 
 
 def _one_by_one(metric: Callable[..., float], scores: np.ndarray, mos: np.ndarray, weights: np.ndarray) -> np.ndarray:

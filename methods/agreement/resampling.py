@@ -25,9 +25,9 @@ def counts(n: int, samples: int, seed: int) -> Iterator[np.ndarray]:
     rows = max(1, _CHUNK_CELLS // n)
     for first in range(0, samples, rows):
         b = min(rows, samples - first)
-        drawn = rng.integers(0, n, size=(b, n))
-        drawn += np.arange(b)[:, None] * n
-        yield np.bincount(drawn.ravel(), minlength=b * n).reshape(b, n).astype(float)
+        indices = rng.integers(0, n, size=(b, n))
+        indices += np.arange(b)[:, None] * n
+        yield np.bincount(indices.ravel(), minlength=b * n).reshape(b, n).astype(float)
 
 
 def spread(function: Callable[[np.ndarray], np.ndarray], pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

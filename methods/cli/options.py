@@ -34,8 +34,8 @@ def add_flags(parser: argparse.ArgumentParser, kind: type[Method]) -> None:
 
 def chosen(arguments: argparse.Namespace, kind: type[Method]) -> dict[str, Any]:
     """The options that were given, by name."""
-    given = {spec.name: getattr(arguments, _UNSET + spec.name) for spec in dataclasses.fields(kind.options)}
-    return {name: value for name, value in given.items() if value is not None}
+    values = {spec.name: getattr(arguments, _UNSET + spec.name) for spec in dataclasses.fields(kind.options)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def describe(spec: dataclasses.Field, default: Any) -> str:
@@ -46,8 +46,8 @@ def describe(spec: dataclasses.Field, default: Any) -> str:
         limits = f"one of {', '.join(map(str, choices))}; "
     elif low is not None and high is not None:
         limits = f"{low} to {high}; "
-    shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
-    return f"{spec.metadata.get('help', '')} ({limits}default {'none' if shown in (None, '') else shown})".strip()
+    text = ",".join(map(str, default)) if isinstance(default, tuple) else default
+    return f"{spec.metadata.get('help', '')} ({limits}default {'none' if text in (None, '') else text})".strip()
 
 
 def _value_type(hint: Any) -> tuple[type, bool]:

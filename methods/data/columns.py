@@ -68,8 +68,8 @@ def find_columns(table: Cells, name: str, name_column: str | None = None, mos_co
         TableError: there is no such column, or more than one may be meant; the sentence names them.
     """
     rows = table.rows
-    asked = [column for column in (name_column, mos_column) if column is not None]
-    header = rows[0] if _is_header(rows[0], asked) else None
+    titles = [column for column in (name_column, mos_column) if column is not None]
+    header = rows[0] if _is_header(rows[0], titles) else None
     body = rows[1:] if header else rows
     if not body:
         raise TableError(f"{name} has a header but no rows; add one row per image.")
@@ -206,8 +206,8 @@ def _titled_mos(name: str, header: Sequence[str], name_column: str | None) -> in
 
 
 def _only_numbers(name: str, numbers: Sequence[int], name_column: str | None) -> int:
-    taken = int(name_column) - 1 if name_column is not None and name_column.isdigit() else None
-    columns = [column for column in numbers if column != taken]
+    name_place = int(name_column) - 1 if name_column is not None and name_column.isdigit() else None
+    columns = [column for column in numbers if column != name_place]
     if len(columns) == 1:
         return columns[0]
     if not columns:

@@ -102,9 +102,9 @@ def detect(root: Path | str) -> str | None:
     """The dataset whose label file lies in or shortly below a folder, if there is exactly one."""
     root = Path(root).expanduser()
     # A short file name such as data.csv says little, so its columns must fit too.
-    found = [slug for slug, layout in LAYOUTS.items()
-             if (table := _label_file(layout, root)) is not None and _reads(layout, table)]
-    return found[0] if len(found) == 1 else None
+    candidates = [slug for slug, layout in LAYOUTS.items()
+                  if (table := _label_file(layout, root)) is not None and _reads(layout, table)]
+    return candidates[0] if len(candidates) == 1 else None
 
 
 def _reads(layout: Layout, table: Path) -> bool:
@@ -126,10 +126,10 @@ def _labels(layout: Layout, table: Path) -> list[RatedPicture]:
 
 def _label_file(layout: Layout, root: Path) -> Path | None:
     wanted = [name.lower() for name in layout.labels]
-    found: dict[str, Path] = {}
+    by_name: dict[str, Path] = {}
     for path in _shallow(root, depth=3):
-        found.setdefault(path.name.lower(), path)
-    return next((found[name] for name in wanted if name in found), None)
+        by_name.setdefault(path.name.lower(), path)
+    return next((by_name[name] for name in wanted if name in by_name), None)
 
 
 def _shallow(folder: Path, depth: int) -> Iterator[Path]:

@@ -85,7 +85,7 @@ class ImageIndex:
                 if parts and PurePosixPath(parts[-1]).suffix.lower() not in PICTURE_SUFFIXES}
         paths: dict[int, Path] = {}
         several: dict[int, tuple[Path, ...]] = {}
-        taken: dict[int, Path] = {}
+        owners: dict[int, Path] = {}
         for candidates, stem, whole in ((rows, False, True), (rows, False, False), (bare, True, False)):
             for form in (_as_written, _folded):
                 left = {row: form(parts) for row, parts in candidates.items() if parts and row not in paths}
@@ -98,12 +98,12 @@ class ImageIndex:
                     if len(files) > 1:
                         several.setdefault(row, files)
                     elif files and (files[0] in used or users[files[0]] > 1):
-                        taken.setdefault(row, files[0])
+                        owners.setdefault(row, files[0])
                     elif files:
                         paths[row] = files[0]
         return Match(tuple(paths.get(row) for row in rows),
                      {names[row]: files for row, files in several.items() if row not in paths},
-                     {names[row]: path for row, path in taken.items() if row not in paths})
+                     {names[row]: path for row, path in owners.items() if row not in paths})
 
     def _fits(self, keys: dict[int, Parts], form: Callable[[Parts], Parts], stem: bool,
               whole: bool) -> dict[int, tuple[Path, ...]]:

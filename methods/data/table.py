@@ -140,11 +140,11 @@ def _read(cells: Cells, name: str, index: ImageIndex | None, name_column: str | 
     stds = read_numbers(cells, columns, columns.std, name) if columns.std is not None else [math.nan] * len(scores)
     start = 1 if columns.header else 0
     body, lines = cells.rows[start:], cells.lines[start:]
-    kept = [row for row, score in enumerate(scores) if not math.isnan(score)]
-    if not kept:
+    rated = [row for row, score in enumerate(scores) if not math.isnan(score)]
+    if not rated:
         raise TableError(f"{name} holds no score in column {columns.title(columns.mos)}; fill it, or choose another "
                          "with --mos-column.")
-    tries = {column: index.match([body[row][column] for row in kept]) if index else Match((None,) * len(kept))
+    tries = {column: index.match([body[row][column] for row in rated]) if index else Match((None,) * len(rated))
              for column in columns.names}
     fitting = [column for column, match in tries.items() if any(match.paths)]
     if len(columns.names) > 1 and len(fitting) != 1:
@@ -152,18 +152,18 @@ def _read(cells: Cells, name: str, index: ImageIndex | None, name_column: str | 
         raise TableError(f"{name} does not say whether the names of the images are in column "
                          f"{doubt.replace(' and ', ' or ')}; name one with --name-column.")
     column = fitting[0] if fitting else columns.names[0]
-    names = [body[row][column] for row in kept]
+    names = [body[row][column] for row in rated]
     first: dict[str, int] = {}
-    for row, picture in zip(kept, names):
+    for row, picture in zip(rated, names):
         if not picture:
             raise TableError(f"{name}, line {lines[row]}: a score without a name; delete the line, or write the name.")
         if picture in first:
             raise TableError(f"{name} rates {picture!r} in line {lines[first[picture]]} and in line {lines[row]}; keep "
                              "one row per image, such as the mean of its opinions.")
         first[picture] = row
-    return _Rows(cells.form, columns, column, tuple(names), tuple(lines[row] for row in kept),
-                 tuple(scores[row] for row in kept),
-                 tuple(None if math.isnan(stds[row]) else stds[row] for row in kept),
+    return _Rows(cells.form, columns, column, tuple(names), tuple(lines[row] for row in rated),
+                 tuple(scores[row] for row in rated),
+                 tuple(None if math.isnan(stds[row]) else stds[row] for row in rated),
                  tuple(line for line, score in zip(lines, scores) if math.isnan(score)),
                  tries[column])
 
@@ -177,8 +177,8 @@ def _check_missing(name: str, rows: _Rows, absent: Sequence[int], place: str, al
             files = rows.match.several[picture]
             raise TableError(f"{name}, line {line}: {picture!r} fits {len(files)} images "
                              f"({', '.join(path.as_posix() for path in files[:3])}); write its folder or ending too.")
-        taken = rows.match.taken.get(picture)
-        listed.append(f"{picture!r} in line {line}" + (f" (another row means {taken.name})" if taken else ""))
+        other = rows.match.taken.get(picture)
+        listed.append(f"{picture!r} in line {line}" + (f" (another row means {other.name})" if other else ""))
     if len(absent) == len(rows.names) and not rows.match.taken:
         raise TableError(f"None of the {_count(len(absent), 'name')} in column {rows.columns.title(rows.name_column)} "
                          f"of {name} is an image in {place}: {_some(listed)}. Give the right folder, or another column "

@@ -150,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from methods.cli.progress import steps
     from methods.iqarag.build import build
     from methods.iqarag.commands import add_encoder, chosen_encoder
-    from methods.iqarag.shelf import SHIPPED_FOLDER
+    from methods.iqarag.opened_sets import SHIPPED_FOLDER
 
     parser = argparse.ArgumentParser("python -m methods.embedded.reference_set", description=main.__doc__)
     parser.add_argument("--out", type=Path, default=SHIPPED_FOLDER, metavar="DIR", help="folder of the set")

@@ -84,16 +84,16 @@ def material(backbone: TowerBackbone, opinions: RatedPictures) -> Material:
     rng = np.random.default_rng(0)
     levels = rng.integers(LEVELS[0], LEVELS[-1] + 1, size=(len(pictures), len(DAMAGES)))
     most = max(level_mos(name, level) for name in DISTORTIONS for level in LEVELS)
-    kept = np.array([[level_mos(name, level) / most for name, level in zip(DAMAGES, row, strict=True)]
-                     for row in levels])
+    qualities = np.array([[level_mos(name, level) / most for name, level in zip(DAMAGES, row, strict=True)]
+                          for row in levels])
     copies = [[Image.fromarray(distort(np.asarray(picture), name, int(level), rng=number))
                for name, level in zip(DAMAGES, row, strict=True)]
               for number, (picture, row) in enumerate(zip(pictures, levels, strict=True))]
     mirrored: list[Image.Image] = [ImageOps.mirror(picture) for picture in pictures]
-    shown = np.stack([backbone.features(pictures, steps("Features of pictures: ")),
-                      backbone.features(mirrored, steps("Features of mirror images: "))])
+    intact = np.stack([backbone.features(pictures, steps("Features of pictures: ")),
+                       backbone.features(mirrored, steps("Features of mirror images: "))])
     damaged = backbone.features([copy for row in copies for copy in row], steps("Features of damaged copies: "))
-    return Material(shown, damaged.reshape(len(pictures), len(DAMAGES), -1), kept, opinions.mos01)
+    return Material(intact, damaged.reshape(len(pictures), len(DAMAGES), -1), qualities, opinions.mos01)
 
 
 def cross_validate(data: Material, repeats: int = REPEATS) -> np.ndarray:

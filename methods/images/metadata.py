@@ -130,16 +130,16 @@ def _check_directory(stream: IO[bytes], endian: str, big: bool) -> None:
         count = struct.unpack(endian + ("Q" if big else "H"), head)[0]
         if count > MAX_TAGS:
             raise MetadataError("A directory has too many tags.")
-        kept = values = 0
+        total = values = 0
         entry, inline = struct.Struct(endian + ("HHQQ" if big else "HHLL")), 8 if big else 4
         table = stream.read(count * entry.size)
         for place in range(len(table) // entry.size):
             _, kind, number, offset = entry.unpack_from(table, place * entry.size)
             size = number * _UNIT.get(kind, 0)
             if size > inline and offset + size <= end:
-                kept += size
+                total += size
                 values += 0 if kind in _KEPT_AS_BYTES else number
-        if kept > min(end + 2**16, MAX_TAG_BYTES) or values > MAX_TAG_VALUES:
+        if total > min(end + 2**16, MAX_TAG_BYTES) or values > MAX_TAG_VALUES:
             raise MetadataError("The tags of a directory are too large.")
     finally:
         stream.seek(position)

@@ -103,11 +103,11 @@ def find_data(spec: str) -> RatedPictures:
         raise DatasetError(f"There is no folder {root}; give the one that the dataset was unpacked to.")
     if (root / "scores.csv").is_file():
         return read_table(root / "scores.csv", root)
-    found = detect(root)
-    if found is None:
+    dataset = detect(root)
+    if dataset is None:
         raise DatasetError(f"{root} is no dataset that is known here and holds no scores.csv (image,mos); "
                           f"name the dataset as slug=folder.")
-    return read_dataset(found, root)
+    return read_dataset(dataset, root)
 
 
 def split(count: int, ratio: str, seed: int, groups: Sequence[str] | None = None) -> tuple[list[int], list[int]]:
@@ -258,19 +258,19 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
              "|---|---|---|---|---|---|---|"]
     for row in rows:
         gain = row.get("mean_gain")
-        shown = f"{gain['value']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f})" if gain else ""
+        interval = f"{gain['value']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f})" if gain else ""
         lines.append(f"| {row['part']} | {row['condition']} | {row['n']} | {row['srcc']:.4f} | {row['plcc']:.4f} | "
-                     f"{row['mean']:.4f} | {shown} |")
+                     f"{row['mean']:.4f} | {interval} |")
     return "\n".join(lines) + "\n"
 
 
 def _encoded(run: Run, dataset: RatedPictures, encoder: str = OWN) -> ReferenceSet:
     """The whole dataset with features, built once per dataset, encoder and weights."""
-    made = load_encoder(encoder, run.lmm)
+    embedder = load_encoder(encoder, run.lmm)
     folder = run.out / "sets" / f"{dataset.dataset}-{encoder}"
     if (folder / MANIFEST).is_file():
         ready = ReferenceSet.load(folder)
-        if ready.revision == made.revision and len(ready) + ready.about["left_out"] == len(dataset):
+        if ready.revision == embedder.revision and len(ready) + ready.about["left_out"] == len(dataset):
             return ready
     run.tell(f"Encoding {len(dataset)} pictures of {_title(dataset)} with {encoder}.")
 
@@ -278,7 +278,7 @@ def _encoded(run: Run, dataset: RatedPictures, encoder: str = OWN) -> ReferenceS
         if done == total or done % 80 < 8:  # a build reports every eight pictures
             run.tell(f"{done} of {total} pictures encoded.")
 
-    built = build(dataset, folder, made, title=_title(dataset), progress=progress)
+    built = build(dataset, folder, embedder, title=_title(dataset), progress=progress)
     if built.problems:
         run.tell(f"{len(built.problems)} pictures of {_title(dataset)} cannot be used; see {folder / 'problems.csv'}.")
     return built.references

@@ -111,23 +111,23 @@ def nearest(exact, compressed, query: np.ndarray, k: int) -> tuple[np.ndarray, n
     k = min(k, total)
     features = features_of(exact)
     # A few more than asked for, so that references at the same distance as the last one are ordered by index too.
-    asked = min(k + 16, total)
+    wanted = min(k + 16, total)
     short_list = max(SHORT_LIST, 40 * k)
     if compressed is not None and short_list < total:
         import faiss
 
         candidates = np.sort(compressed.search(_even(query[None]), short_list)[1][0])
         candidates = candidates[candidates >= 0]
-        found = candidates[faiss.knn(query[None], features[candidates], min(asked, len(candidates)))[1][0]]
-    elif asked < total:
-        found = exact.search(query[None], asked)[1][0]
+        indices = candidates[faiss.knn(query[None], features[candidates], min(wanted, len(candidates)))[1][0]]
+    elif wanted < total:
+        indices = exact.search(query[None], wanted)[1][0]
     else:
-        found = np.arange(total)
-    found = found.astype(np.int64)
+        indices = np.arange(total)
+    indices = indices.astype(np.int64)
     # FAISS orders by squared float32 distances; measured again in float64, equal features tie exactly.
-    distances = np.linalg.norm(features[found].astype(np.float64) - query, axis=1)
-    order = np.lexsort((found, distances))[:k]
-    return found[order], distances[order]
+    distances = np.linalg.norm(features[indices].astype(np.float64) - query, axis=1)
+    order = np.lexsort((indices, distances))[:k]
+    return indices[order], distances[order]
 
 
 def _even(features: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from PIL import Image
 from methods.base import Method, Verdict, option
 from methods.base import Options as BaseOptions
 from methods.errors import InputError
-from methods.iqarag import prompts, shelf
+from methods.iqarag import opened_sets, prompts
 from methods.iqarag.encoders import ENCODERS, OWN, Encoder, load_encoder
 from methods.iqarag.evidence import EmptyBin, IQARAGEvidence, ShownReference, explain
 from methods.iqarag.reference_set import Neighbours, ReferenceSet, content_hash
@@ -53,7 +53,7 @@ class IQARAGOptions(BaseOptions):
                                 advanced=True)
     interval: int = option(0, "Resampled reference sets for a 95 % interval of the score; each may cost one more pass.",
                            low=0, high=200, step=1, advanced=True)
-    reference_set: str = option(shelf.SHIPPED, "The set that ships, or the folder of one that you built.",
+    reference_set: str = option(opened_sets.SHIPPED, "The set that ships, or the folder of one that you built.",
                                 advanced=True)
 
 
@@ -119,8 +119,8 @@ class IQARAG(Method):
     def reference_set(self, options: IQARAGOptions | None = None) -> ReferenceSet:
         """The set that these options search, with features by their encoder."""
         options = options or self.options
-        chosen = self.references if self.references is not None else shelf.open_set(options.reference_set)
-        return shelf.fitted(chosen, self.encoder(options.encoder))
+        chosen = self.references if self.references is not None else opened_sets.open_set(options.reference_set)
+        return opened_sets.fitted(chosen, self.encoder(options.encoder))
 
     def _assess(self, images: list[Image.Image], options: IQARAGOptions) -> list[Verdict]:
         return [verdicts[0] for verdicts in self.compare(images, [options])]
@@ -162,24 +162,24 @@ class IQARAG(Method):
 def _case(content: str, feature: np.ndarray, references: ReferenceSet, options: IQARAGOptions) -> _Case:
     # Resampled sets lose a third of the neighbours, so more of them are fetched than the K of the actual choice.
     depth = None if options.K == 0 else options.K * (3 if options.interval else 1)
-    found = references.nearest(feature, depth, content)
+    neighbours = references.nearest(feature, depth, content)
     if options.P == 0:
-        return _Case(content, found, (), ())
-    shown = _selection(references, found, found.indices, options)
+        return _Case(content, neighbours, (), ())
+    selection = _selection(references, neighbours, neighbours.indices, options)
     rng = np.random.default_rng([options.seed, int(content[:8], 16)])
     resampled = []
     for _ in range(options.interval):
-        drawn = np.bincount(rng.integers(len(references), size=len(references)), minlength=len(references)) > 0
-        resampled.append(_selection(references, found, found.indices[drawn[found.indices]], options))
-    return _Case(content, found, shown, tuple(resampled))
+        in_sample = np.bincount(rng.integers(len(references), size=len(references)), minlength=len(references)) > 0
+        resampled.append(_selection(references, neighbours, neighbours.indices[in_sample[neighbours.indices]], options))
+    return _Case(content, neighbours, selection, tuple(resampled))
 
 
 def _prompt_key(content: str, selection: tuple[int, ...], references: ReferenceSet, options: IQARAGOptions) -> tuple:
     """Equal for equal prompts: the plain question does not depend on how references are worded."""
     if not selection:
         return (content,)
-    shown = tuple(references.contents[number] for number in selection)
-    return (content, shown, options.wording, options.level_case, options.turns)
+    pictures = tuple(references.contents[number] for number in selection)
+    return (content, pictures, options.wording, options.level_case, options.turns)
 
 
 def _selection(
@@ -206,10 +206,10 @@ def _worded(references: ReferenceSet, selection: tuple[int, ...], options: IQARA
 
 
 def _verdict(case: _Case, answers: dict, references: ReferenceSet, options: IQARAGOptions) -> Verdict:
-    given = {selection: answers[_prompt_key(case.content, selection, references, options)]
-             for selection in case.selections()}
-    scores = {selection: LEVELS.expectation(logits, options.temperature) for selection, (_, logits) in given.items()}
-    (plain, logits_without), (full, logits_with) = given[()], given[case.shown]
+    replies = {selection: answers[_prompt_key(case.content, selection, references, options)]
+               for selection in case.selections()}
+    scores = {selection: LEVELS.expectation(logits, options.temperature) for selection, (_, logits) in replies.items()}
+    (plain, logits_without), (full, logits_with) = replies[()], replies[case.shown]
     interval = None
     if case.resampled:
         low, high = np.percentile([scores[selection] for selection in case.resampled], [2.5, 97.5])

@@ -49,8 +49,8 @@ def count_sentence(references: int, wording: str = "references") -> str:
         raise InputError(f"The count is worded as one of {', '.join(COUNT_WORDINGS)}; got {wording!r}.")
     if wording == "references":
         return f"Give you {references} images."
-    shown = references + 1
-    return f"Give you {_NUMBERS[shown] if shown < len(_NUMBERS) else shown} images."
+    images = references + 1
+    return f"Give you {_NUMBERS[images] if images < len(_NUMBERS) else images} images."
 
 
 def level_sentence(level: str) -> str:

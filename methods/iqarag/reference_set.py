@@ -142,9 +142,9 @@ class ReferenceSet:
         number = int(number)
         image = self._open.pop(number, None) or self._decoded(number)
         self._open[number] = image
-        kept = sum(_bytes(one) for one in self._open.values())
-        while kept > _KEPT_BYTES and len(self._open) > 1:
-            kept -= _bytes(self._open.popitem(last=False)[1])
+        size = sum(_bytes(one) for one in self._open.values())
+        while size > _KEPT_BYTES and len(self._open) > 1:
+            size -= _bytes(self._open.popitem(last=False)[1])
         return image
 
     def thumbnail(self, number: int) -> Image.Image:

@@ -41,8 +41,8 @@ class Cache:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Written anew, so that a half-written last line never has another one joined to it; beside the old file, so
         # that a kill in this moment loses nothing either.
-        kept = [json.dumps(heading), *(json.dumps({"key": key, "value": value}) for key, value in self.known.items())]
-        files.replace(self.path, "\n".join(kept) + "\n")
+        lines = [json.dumps(heading), *(json.dumps({"key": key, "value": value}) for key, value in self.known.items())]
+        files.replace(self.path, "\n".join(lines) + "\n")
 
     def add(self, answers: Iterable[tuple[str, Any]]) -> None:
         answers = list(answers)

@@ -42,8 +42,8 @@ def distil(features: np.ndarray, judgements: Judgements, *, alpha: float = 1.0, 
     if np.ptp(judgements.scores) == 0:
         raise InputError("The teacher gives every picture the same score, so there is nothing to learn from it.")
     if len(features) > MOST_PICTURES:
-        kept = np.sort(np.argsort(-judgements.reliability, kind="stable")[:MOST_PICTURES])
-        features, judgements = features[kept], judgements.subset(kept)
+        most_reliable = np.sort(np.argsort(-judgements.reliability, kind="stable")[:MOST_PICTURES])
+        features, judgements = features[most_reliable], judgements.subset(most_reliable)
     start = fit_ridge(features, judgements.scores)
     z = start.head.standardised(features).astype(np.float64)
     width = z.shape[1]
@@ -68,5 +68,5 @@ def distil(features: np.ndarray, judgements: Judgements, *, alpha: float = 1.0, 
         return loss
 
     optimiser.step(closure)
-    found = z.T @ dual.detach().numpy() / width
-    return Head(start.head.mean, start.head.scale, found.astype(np.float32), float(bias.detach()))
+    weights = z.T @ dual.detach().numpy() / width
+    return Head(start.head.mean, start.head.scale, weights.astype(np.float32), float(bias.detach()))

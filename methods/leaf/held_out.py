@@ -46,11 +46,11 @@ def run(chosen: argparse.Namespace) -> int:
     opinions = read_rated(chosen)
     teachers = folds.members(chosen.folds)
     fold = np.array([picture.fold for picture in folds.dealt(opinions, chosen.folds, len(teachers))])
-    asked = chosen.only if chosen.only is not None else range(len(teachers))
-    if absent := sorted(set(asked) - set(range(len(teachers)))):
+    indices = chosen.only if chosen.only is not None else range(len(teachers))
+    if absent := sorted(set(indices) - set(range(len(teachers)))):
         raise InputError(f"There is no fold {absent[0]}; {chosen.folds.name} has folds 0 to {len(teachers) - 1}.")
     rows, said = [], []
-    for index in asked:
+    for index in indices:
         own = np.flatnonzero(fold == index)
         judged = judge(load_lmm(str(teachers[index])), opinions.subset(own).paths, per_picture=chosen.pairs,
                        cache=chosen.out / f"fold-{index}.jsonl", progress=stages(f"Fold {index}, "))

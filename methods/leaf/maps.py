@@ -32,10 +32,10 @@ def overlay(image: Image.Image, local: np.ndarray, strength: float = STRENGTH) -
     Returns:
         RGB, at most `LONGEST_SIDE` pixels on its longest side.
     """
-    shown = image.convert("RGB")
-    shown.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    field = Image.fromarray(relative(local).astype(np.float32)).resize(shown.size, Image.Resampling.BICUBIC)
-    grey = 0.5 * np.asarray(shown.convert("L"), dtype=np.float64) + 0.5 * _MIDDLE
+    small = image.convert("RGB")
+    small.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    field = Image.fromarray(relative(local).astype(np.float32)).resize(small.size, Image.Resampling.BICUBIC)
+    grey = 0.5 * np.asarray(small.convert("L"), dtype=np.float64) + 0.5 * _MIDDLE
     return Image.fromarray(np.rint(_tinted(grey[..., None], np.asarray(field)[..., None], strength)).astype(np.uint8))
 
 

@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     from methods.leaf.student import EMBEDDED, Student
 
     student = Student.load(arguments.student or EMBEDDED)
-    paths = [path for given in arguments.paths for path in (find_images(given) if given.is_dir() else [given])]
+    paths = [path for place in arguments.paths for path in (find_images(place) if place.is_dir() else [place])]
     if not paths:
         raise InputError(f"There are no images in {arguments.paths[0]}; give images or folders that hold some.")
 

@@ -41,17 +41,17 @@ def read_ratings(table: str | Path, images: str | Path | Iterable[str | Path], *
             readable.append(row)
         except ImageError as error:
             notes.append(f"{path.name} is left out: {error}")
-    kept = dataclasses.replace(pictures.subset(readable), notes=tuple(notes))
-    if len(kept) == len(pictures):
-        return kept
+    ratings = dataclasses.replace(pictures.subset(readable), notes=tuple(notes))
+    if len(ratings) == len(pictures):
+        return ratings
     name = Path(table).name
-    if len(kept) < minimum:
-        raise TableError(f"{len(kept)} of the {len(pictures)} rated pictures of {name} can be read and at least "
+    if len(ratings) < minimum:
+        raise TableError(f"{len(ratings)} of the {len(pictures)} rated pictures of {name} can be read and at least "
                          f"{minimum} are needed. {notes[-1]}")
-    if len(set(kept.mos)) == 1:
-        raise TableError(f"All {len(kept)} opinion scores in {name} whose pictures can be read are {kept[0].mos:g}; "
-                         "ratings that never differ hold nothing to learn from.")
-    return kept
+    if len(set(ratings.mos)) == 1:
+        raise TableError(f"All {len(ratings)} opinion scores in {name} whose pictures can be read are "
+                         f"{ratings[0].mos:g}; ratings that never differ hold nothing to learn from.")
+    return ratings
 
 
 def usable_images(folder: Path, known_good: Collection[Path] = (), notes: Collection[str] = ()) -> list[Path]:

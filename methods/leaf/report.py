@@ -115,10 +115,10 @@ def label_budget(features: np.ndarray, mos: np.ndarray, judgements: Judgements |
         fold = deal_folds(len(members[pool]), FOLDS, seed)
         train, test = members[pool][fold != index], members[pool][fold == index]
         # Nested draws: a larger budget keeps the labels of a smaller one.
-        drawn = np.random.default_rng([seed, pool, index]).permutation(train)
+        order = np.random.default_rng([seed, pool, index]).permutation(train)
         taught = distil(features[train], judgements.subset(train), alpha=alpha) if judgements is not None else None
         for budget in budgets:
-            labels = drawn[: round(budget * len(train))]
+            labels = order[: round(budget * len(train))]
             counts.setdefault(budget, []).append(len(labels))
             for side in sides:
                 head = _head(features[labels], mos[labels], taught if side else None)

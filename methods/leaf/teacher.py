@@ -74,9 +74,9 @@ class Judgements:
         position = np.full(len(self.probabilities), -1)
         position[rows] = np.arange(len(rows))
         renumbered = position[self.pairs]
-        kept = (renumbered >= 0).all(axis=1) if len(self.pairs) else np.zeros(0, dtype=bool)
-        return Judgements(self.probabilities[rows], renumbered[kept].reshape(-1, 2), self.forward[kept],
-                          self.backward[kept], self.teacher)
+        inside = (renumbered >= 0).all(axis=1) if len(self.pairs) else np.zeros(0, dtype=bool)
+        return Judgements(self.probabilities[rows], renumbered[inside].reshape(-1, 2), self.forward[inside],
+                          self.backward[inside], self.teacher)
 
 
 def choose_pairs(scores: np.ndarray, per_picture: int = 4, seed: int = 0) -> np.ndarray:
@@ -164,14 +164,14 @@ def judge(lmm: LMM, images: Sequence[str | Path], *, per_picture: int = 4, seed:
             if progress is not None:
                 progress(what, done + start + len(part), len(questions))
 
-    shown = _Pictures(images)
-    ask("pictures", {key: lambda row=row: QUESTION.prompt(shown[row]) for row, key in enumerate(keys)},
+    decoded = _Pictures(images)
+    ask("pictures", {key: lambda row=row: QUESTION.prompt(decoded[row]) for row, key in enumerate(keys)},
         FIVE_LEVELS.words)
     probabilities = FIVE_LEVELS.probabilities(np.array([store.known[key] for key in keys]).reshape(-1, 5))
     pairs = np.zeros((0, 2), dtype=np.int64)
     if lmm.image_budget >= 2 and per_picture > 0:
         pairs = choose_pairs(probabilities @ np.asarray(FIVE_LEVELS.weights), per_picture, seed)
-    orders = {f"{keys[i]}>{keys[j]}": (lambda i=i, j=j: pair_prompt(shown[i], shown[j]))
+    orders = {f"{keys[i]}>{keys[j]}": (lambda i=i, j=j: pair_prompt(decoded[i], decoded[j]))
               for first, second in pairs.tolist() for i, j in ((first, second), (second, first))}
     ask("comparisons", orders, PAIR_WORDS)
     return _judgements(store.known, keys, pairs, teacher)

@@ -101,14 +101,14 @@ class LLMIQA(Method):
         standard = Standard(options.standard, options.k, options.wording)
         whole = "whole" in options.scored
         segmenter = None if options.scored == "whole" else self._segmenter or load_segmenter(options.segmenter)
-        found = [self._regions(image, segmenter, options) for image in images]
+        cuts = [self._regions(image, segmenter, options) for image in images]
         crops = [[region.cut(image, padded="mask" in options.scored) for region in regions]
-                 for image, regions in zip(images, found)]
+                 for image, regions in zip(images, cuts)]
         views = [([image] if whole else []) + cut for image, cut in zip(images, crops)]
         prompts = [standard.prompt(view) for per_picture in views for view in per_picture]
         logits = [lmm.word_logits(prompts, standard.levels.words) for lmm in self.lmms]
         verdicts, start = [], 0
-        for image, regions, cut, per_picture in zip(images, found, crops, views):
+        for image, regions, cut, per_picture in zip(images, cuts, crops, views):
             rows = [one[start : start + len(per_picture)] for one in logits]
             start += len(per_picture)
             lmms = tuple(_lmm_scores(lmm, row, standard, whole) for lmm, row in zip(self.lmms, rows))

@@ -70,7 +70,7 @@ def regions(masks: Sequence[np.ndarray], shape: tuple[int, int], min_area: int =
     height, width = (int(side) for side in shape[:2])
     if height < 1 or width < 1:
         raise ValueError(f"A picture needs at least one pixel; got {height} x {width}.")
-    kept = []
+    result = []
     covered = np.zeros((height, width), dtype=bool)
     for mask in masks:
         mask = np.asarray(mask, dtype=bool)
@@ -78,15 +78,15 @@ def regions(masks: Sequence[np.ndarray], shape: tuple[int, int], min_area: int =
             raise ValueError(f"A mask of {mask.shape} does not fit a picture of {covered.shape}.")
         area = int(np.count_nonzero(mask))
         if area >= max(min_area, 1):
-            kept.append(Region(_box(mask), area, mask))
+            result.append(Region(_box(mask), area, mask))
             covered |= mask
-    if not kept:
+    if not result:
         return [Region((0, 0, width, height), height * width, ~covered, complement=True)]
     rest = ~covered
     area = int(np.count_nonzero(rest))
     if complement and area >= max(min_area, 1):
-        kept.append(Region(_box(rest), area, rest, complement=True))
-    return kept
+        result.append(Region(_box(rest), area, rest, complement=True))
+    return result
 
 
 def _box(mask: np.ndarray) -> tuple[int, int, int, int]:

@@ -190,9 +190,9 @@ class Sam2Segmenter:
         device = self._generator.predictor.device.type
         precise = torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda")
         with self._lock, torch.inference_mode(), precise:
-            found = self._generator.generate(pixels)
-        found.sort(key=lambda one: -one["area"])
-        return [np.asarray(one["segmentation"], dtype=bool) for one in found]
+            proposals = self._generator.generate(pixels)
+        proposals.sort(key=lambda one: -one["area"])
+        return [np.asarray(one["segmentation"], dtype=bool) for one in proposals]
 
 
 @functools.lru_cache(maxsize=2)

@@ -86,9 +86,9 @@ class Standard:
         """The request that stands after the picture."""
         if self.wording == "paper":
             return f"Please evaluate the quality of the image and score in {self._range}."
-        asked = "in quality" if self.kind == "word" else f"in {self._range.replace(' ', '')}"
+        scale = "in quality" if self.kind == "word" else f"in {self._range.replace(' ', '')}"
         please = "Please" if self.kind == "word" else "please"
-        return (f"{please} evaluate the quality of the image and score {asked}. "
+        return (f"{please} evaluate the quality of the image and score {scale}. "
                 "Only tell me the number. Do not analysis the image.")
 
     @property

@@ -79,7 +79,7 @@ class Prompt:
         """The prompt as a person reads it, with `<image>` where a picture stands; used in evidence and tests."""
         lines = []
         for turn in self.turns:
-            shown = "".join(part if isinstance(part, str) else "<image>" for part in turn.parts)
-            lines.append(f"{turn.role}: {shown}")
+            text = "".join(part if isinstance(part, str) else "<image>" for part in turn.parts)
+            lines.append(f"{turn.role}: {text}")
         lines.append(f"assistant: {self.answer_prefix}".rstrip())
         return "\n".join(lines)

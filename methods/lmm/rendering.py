@@ -54,9 +54,9 @@ def render(processor: Any, prompt: Prompt, name: str) -> Rendered:
     if any(placeholder in part for turn in prompt.turns for part in turn.parts if isinstance(part, str)):
         raise LMMError(f"The prompt's text spells {placeholder!r}, which {name} reserves for pictures; reword it.")
     text = _templated(processor, prompt, name)
-    found = text.count(placeholder)
-    if found != len(prompt.images):
-        raise LMMError(f"The chat template of {name} shows {found} of the prompt's {len(prompt.images)} pictures.")
+    slots = text.count(placeholder)
+    if slots != len(prompt.images):
+        raise LMMError(f"The chat template of {name} shows {slots} of the prompt's {len(prompt.images)} pictures.")
     start = text.rfind(placeholder)
     return Rendered(text, text[max(start, 0) :], prompt.images, prompt)
 

@@ -81,8 +81,8 @@ def saliency(
         raise ValueError("Plain words need a function that turns their logits into a score.")
     if min(image.size) < grid:
         raise InputError(f"The picture has {image.width} x {image.height} pixels, too few for {grid} x {grid} patches.")
-    shown = _shrunk(image)
-    pictures = [shown, *occluded(np.asarray(shown.convert("RGB")), grid)]
+    small = _shrunk(image)
+    pictures = [small, *occluded(np.asarray(small.convert("RGB")), grid)]
     scores = np.asarray(score(lmm.word_logits([prompt(picture) for picture in pictures], list(words))), np.float64)
     whole, without = float(scores[0]), scores[1:]
     # Taking a bad patch away helps: its contribution is what the score loses by it.

@@ -95,10 +95,10 @@ class Draw:
         for warper in self._warpers:
             scores = warper(None, scores)
         probabilities = scores.softmax(dim=-1)
-        drawn = [
+        tokens = [
             torch.multinomial(row, 1, generator=self._generators[index]) for index, row in zip(rows, probabilities)
         ]
-        return torch.cat(drawn)
+        return torch.cat(tokens)
 
 
 class TextPieces:

@@ -161,10 +161,10 @@ class TransformersLMM(LMM):
         return np.stack([encodings[key].pooled for key in keys]).astype(np.float32)
 
     def _render(self, prompt: Prompt) -> Rendered:
-        shown = len(prompt.images)
-        if shown > self.image_budget:
+        count = len(prompt.images)
+        if count > self.image_budget:
             raise LMMError(
-                f"The prompt shows {shown} pictures but {self.name} takes at most {self.image_budget}; "
+                f"The prompt shows {count} pictures but {self.name} takes at most {self.image_budget}; "
                 f"show fewer or choose another model."
             )
         return render(self.processor, prompt, self.name)

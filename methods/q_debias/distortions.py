@@ -90,10 +90,10 @@ def clipped_zoom(picture: np.ndarray, factor: float) -> np.ndarray:
 
 def _zoom_axis(side: int, factor: float) -> tuple[float, float]:
     """(scale, offset) such that output pixel i of this axis shows the input at scale * i + offset."""
-    kept = int(np.ceil(side / factor))
-    first = (side - kept) // 2
-    enlarged = max(round(kept * factor), side)
-    scale = (kept - 1) / (enlarged - 1) if enlarged > 1 else 0.0
+    inner = int(np.ceil(side / factor))
+    first = (side - inner) // 2
+    enlarged = max(round(inner * factor), side)
+    scale = (inner - 1) / (enlarged - 1) if enlarged > 1 else 0.0
     # Rounding can enlarge the centre beyond the picture; what is too much goes off both ends.
     return scale, first + scale * ((enlarged - side) // 2)
 

@@ -48,17 +48,17 @@ def rank(samples: Sequence[Sequence[float]], gamma: float = GAMMA, *, resamples:
         for i, first in enumerate(samples)
     )
     rng = np.random.default_rng(seed)
-    drawn = np.stack([
+    resampled = np.stack([
         np.asarray(one, dtype=np.float64)[rng.integers(0, len(one), (resamples, len(one)))].mean(axis=1)
         for one in samples
     ])
     means = np.array([np.mean(one) for one in samples])
     # A place is one more than the number of better pictures, so equal pictures share the better place.
-    places = 1 + (drawn[None, :, :] > drawn[:, None, :]).sum(axis=1)
+    places = 1 + (resampled[None, :, :] > resampled[:, None, :]).sum(axis=1)
     return Ranking(
         order=tuple(int(index) for index in np.argsort(-means, kind="stable")),
         means=tuple(float(mean) for mean in means),
-        intervals=tuple((float(low), float(high)) for low, high in np.quantile(drawn, [0.025, 0.975], axis=1).T),
+        intervals=tuple((float(low), float(high)) for low, high in np.quantile(resampled, [0.025, 0.975], axis=1).T),
         preferences=preferences,
         rank_intervals=tuple((int(low), int(high)) for low, high in
                              np.quantile(places, [0.025, 0.975], axis=1, method="nearest").T),

@@ -111,8 +111,8 @@ class VisualQualityR1(Method):
 
     def _assess(self, images: list[Image.Image], options: VisualQualityR1Options) -> list[Verdict]:
         prompts = [prompt(image, options.wording) for image in images]
-        drawn = self._draw(prompts, options.draws, options, options.seed)
-        return [self._verdict(one, texts, options) for one, texts in zip(prompts, drawn)]
+        samples = self._draw(prompts, options.draws, options, options.seed)
+        return [self._verdict(one, texts, options) for one, texts in zip(prompts, samples)]
 
     def stream(self, image: ImageSource, **options: object) -> Iterator[str | Assessment]:
         """One assessment as it happens: first the pieces of the first sample's text, last the `Assessment`.

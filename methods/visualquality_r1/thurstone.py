@@ -177,8 +177,8 @@ def preference(samples_i: Sequence[float], samples_j: Sequence[float], gamma: fl
     drawn_i = first[rng.integers(0, len(first), (resamples, len(first)))]
     drawn_j = second[rng.integers(0, len(second), (resamples, len(second)))]
     # The spread stays that of all samples: a draw that repeats one sample would claim to be certain.
-    drawn = ndtr((drawn_i.mean(axis=1) - drawn_j.mean(axis=1)) / spread)
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    chances = ndtr((drawn_i.mean(axis=1) - drawn_j.mean(axis=1)) / spread)
+    low, high = np.quantile(chances, [0.025, 0.975])
     return Preference(difference, spread, float(low), float(high))
 
 

@@ -146,8 +146,8 @@ def _settings(chosen: argparse.Namespace, kind: type) -> RL2RSettings:
                "variant": chosen.reward, "format_weight": chosen.format_reward,
                "gradient_checkpointing": not chosen.no_gradient_checkpointing}
     names = [spec.name for spec in dataclasses.fields(kind)]
-    given = {name: getattr(chosen, name) for name in names if hasattr(chosen, name) and name not in renamed}
-    return kind(**{**given, **renamed})
+    values = {name: getattr(chosen, name) for name in names if hasattr(chosen, name) and name not in renamed}
+    return kind(**{**values, **renamed})
 
 
 def last_checkpoint(out: Path) -> Path | None:

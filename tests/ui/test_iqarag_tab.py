@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 
-from methods.iqarag import shelf
+from methods.iqarag import opened_sets
 from methods.iqarag.method import IQARAG
 from methods.iqarag.reference_set import ReferenceSet
 from tests.brightness_lmm import BrightnessLMM, grey
@@ -28,7 +28,7 @@ def lmm():
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("MEAN_OPINION_CACHE", str(tmp_path / "cache"))
-    shelf._sets.clear()
+    opened_sets._sets.clear()
 
 
 @pytest.fixture

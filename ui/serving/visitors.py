@@ -20,7 +20,7 @@ import numpy as np
 from methods.base import Assessment
 from methods.data import direction_question, read_table
 from methods.errors import InputError
-from methods.iqarag import shelf
+from methods.iqarag import opened_sets
 from methods.iqarag.build import build, unrated
 from methods.iqarag.encoders import OwnEncoder
 from methods.iqarag.retrieval import bins_of
@@ -60,7 +60,7 @@ def discard(made: str | None) -> None:
         made: `Received.folder` or `Calibrated.folder`.
     """
     if made and (folder := Path(made).resolve().parent).parent == home().resolve():
-        shelf.forget(made)
+        opened_sets.forget(made)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -122,7 +122,7 @@ def build_reference_set(
         read = read_table(scores or table, pictures, scale=scale, lower_is_better=lower_is_better, allow_missing=True,
                           allow_constant=True)
         built = build(read, folder / "set", OwnEncoder(lmm), title="your reference set",
-                      problems=unrated(pictures, read), about={shelf.TEMPORARY: True})
+                      problems=unrated(pictures, read), about={opened_sets.TEMPORARY: True})
     counts = bins_of(built.references.mos)
     return Received(
         folder=str(folder / "set"),

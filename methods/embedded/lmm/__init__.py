@@ -1,17 +1,18 @@
-"""How the embedded LMM is made (`python -m methods.embedded.lmm`) and measured (`python -m ...training.evaluate`).
+"""How the embedded LMM is made (`python -m methods.embedded.lmm`) and measured (`methods.embedded.lmm.evaluate`).
 
 A stock FastVLM (EfficientNet tower, Qwen2 decoder of a million weights) learns the prompts of every method of this
 project from human opinions and from synthetic distortions, on two CPU cores:
 
-    recipe.py     which pictures are shown, and what is known of each
-    tower.py      the vision tower: ImageNet weights, with the features that see quality carried to its end
-    features.py   the tower's pooled features of every picture, cached on disk
-    directions.py which directions of these features reach the decoder, and the teacher that scores pictures
-    tokenizer.py  the vocabulary and the processor
-    thinking.py   reasoning text that says what the features show
-    tasks.py      the prompts of all methods, with their targets
-    decoder.py    training of the decoder, with checkpoints
-    pipeline.py   all of it in order
-    evaluate.py   the numbers in the model card, written into it by card.py
-    curve.py      what limits them: accuracy over the steps and over the number of rated photos
+    recipe.py       the images that are trained on, and what is known of each
+    tower.py        the vision tower: ImageNet weights, with the features that see quality carried to its end
+    features.py     the tower's pooled features of every image, cached on disk
+    readout.py      which directions of these features reach the decoder, and the teacher that scores images
+    tokenizer.py    the vocabulary and the processor
+    thinking.py     reasoning text that says what the features show
+    tasks.py        the prompts of all methods, with their targets
+    decoder.py      training of the decoder, with checkpoints
+    pipeline.py     all of it in order
+    evaluate.py     the numbers in the model card, written into it by card.py
+    other_kinds.py  images that nobody rated: pages of text, screens, photos under water
+    curve.py        what limits the accuracy: the number of steps, and of rated photos
 """

@@ -41,10 +41,10 @@ def measured(report: Mapping[str, Any]) -> str:
     if "answers that can be read" in report:
         parts.append(f"Written answers that can be read: {report['answers that can be read']:.3f}.\n")
     for name, title in (("five-level", "five levels"), ("q-bench", "two words")):
-        found = report[f"calibration of {name}"]
-        pairs = "; ".join(f"{score:.2f} → {mos:.2f}" for score, mos in found["score and MOS by fifth"])
+        calibration = report[f"calibration of {name}"]
+        pairs = "; ".join(f"{score:.2f} → {mos:.2f}" for score, mos in calibration["score and MOS by fifth"])
         parts.append(f"Calibration, {title} (mean score → mean MOS by fifth of the photos): {pairs}. Expected "
-                     f"calibration error {found['expected calibration error']:.3f}.\n")
+                     f"calibration error {calibration['expected calibration error']:.3f}.\n")
     if "held-out damage" in report:
         parts += _damage(report["held-out damage"], report["reasoning"])
     if "limits" in report:
@@ -56,10 +56,10 @@ def _prompts(report: Mapping[str, Any]) -> str:
     lines = ["| Prompt | SRCC | 95 % | PLCC | SRCC, mean of folds | n |", "|---|---|---|---|---|---|"]
     for name, title in PROMPTS.items():
         if name in report:
-            found = report[name]
-            low, high = found["interval"]
-            lines.append(f"| {title} | {found['srcc']:.3f} | {low:.3f} to {high:.3f} | {found['plcc']:.3f} | "
-                         f"{found['mean over folds']:.3f} | {found['n']} |")
+            accuracy = report[name]
+            low, high = accuracy["interval"]
+            lines.append(f"| {title} | {accuracy['srcc']:.3f} | {low:.3f} to {high:.3f} | {accuracy['plcc']:.3f} | "
+                         f"{accuracy['mean over folds']:.3f} | {accuracy['n']} |")
     return "\n".join(lines) + "\n"
 
 
@@ -77,12 +77,12 @@ def _damage(damage: Mapping[str, Any], reasoning: Mapping[str, Any]) -> list[str
 
 def _limits(limits: Mapping[str, Any]) -> str:
     damages = list(next(iter(limits.values()))["falls with"])
-    lines = ["Pictures of kinds that were not trained on (`limits.py`): the mean score of intact ones, and the mean "
-             "SRCC between score\nand strength of a damage (1: every step is seen), six pictures a kind.\n",
+    lines = ["Images of kinds that were not trained on (`other_kinds.py`): the mean score of intact ones, and the "
+             "mean SRCC between\nscore and strength of a damage (1: every step is seen), six images per kind.\n",
              "| Kind | intact | " + " | ".join(damages) + " |", "|---|---|" + "---|" * len(damages)]
-    lines += [f"| {kind} | {found['intact']:.2f} | "
-              + " | ".join(f"{found['falls with'][name]:.2f}" for name in damages) + " |"
-              for kind, found in limits.items()]
+    lines += [f"| {kind} | {result['intact']:.2f} | "
+              + " | ".join(f"{result['falls with'][name]:.2f}" for name in damages) + " |"
+              for kind, result in limits.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from methods.embedded.lmm import directions, evaluate, pipeline
+from methods.embedded.lmm import evaluate, pipeline, readout
 
 SHARES = (0.1, 0.25, 0.5, 1.0)
 """Of the rated photos that a fold may be trained on."""
@@ -44,11 +44,11 @@ def over_steps(material: pipeline.Material, cache: Path, folds: Sequence[int]) -
 
     from methods.agreement.metrics import srcc
 
-    kept = [{int(path.stem.removeprefix("step-")) for path in (cache / f"fold-{fold}").glob("step-*.pt")}
-            for fold in folds]
+    checkpoints = [{int(path.stem.removeprefix("step-")) for path in (cache / f"fold-{fold}").glob("step-*.pt")}
+                   for fold in folds]
     folders = [cache / f"fold-{fold}" for fold in folds]
     respondents = [evaluate.Respondent(folder / "model", evaluate.tokens_of(material, folder)) for folder in folders]
-    for step in sorted(set.intersection(*kept)) if kept else []:
+    for step in sorted(set.intersection(*checkpoints)) if checkpoints else []:
         answers = []
         for fold, respondent in zip(folds, respondents):
             learnt = [parameter for name, parameter in respondent.model.named_parameters()
@@ -83,7 +83,7 @@ def over_photos(material: pipeline.Material, folds: Sequence[int], shares: Seque
                 known = groups[whole[material.fold_of[whole] != fold]]
                 chosen = rng.permutation(known)[: round(share * len(known))]
                 training = ~held_out & (np.isin(groups, chosen) | (material.fold_of < 0))
-                fitted = directions.fit(material.shots, material.means, training)
+                fitted = readout.fit(material.shots, material.means, training)
                 own = whole[material.fold_of[whole] == fold]
                 scores[own], _ = fitted.judge(fitted.tokens(material.grids[own]).mean(axis=1))
                 counts.append(len(chosen))

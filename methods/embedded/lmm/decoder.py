@@ -16,7 +16,7 @@ import numpy as np
 
 from methods import files
 from methods.embedded.lmm import tasks, thinking, tokenizer, tower
-from methods.embedded.lmm.directions import CONTENT, CONTENT_SCALE, DAMAGE, FLAW_NAMES, FLAWS, OPINION, ORIGIN
+from methods.embedded.lmm.readout import CONTENT, CONTENT_SCALE, DAMAGE, FLAW_NAMES, FLAWS, OPINION, ORIGIN
 from methods.embedded.lmm.tasks import Example, Pool
 from methods.lmm.rendering import render
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from methods.embedded.lmm import directions, limits, pipeline, tasks, thinking
+from methods.embedded.lmm import other_kinds, pipeline, readout, tasks, thinking
 from methods.embedded.lmm.decoder import Encoder, project
 from methods.embedded.lmm.tasks import BLANK, Example
 from methods.levels import FIVE_LEVELS, GOOD_POOR
@@ -87,10 +87,10 @@ class Respondent:
         import torch
 
         table = torch.tensor([list(line) for line in ids])
-        shown = torch.from_numpy(np.concatenate([example.pictures for example in examples]))
+        tokens = torch.from_numpy(np.concatenate([example.pictures for example in examples]))
         embeddings = self.model.get_input_embeddings()(table)
         slots = (table == self.model.config.image_token_index)[..., None]
-        return embeddings.masked_scatter(slots, project(self.model, shown))
+        return embeddings.masked_scatter(slots, project(self.model, tokens))
 
 
 def fold_scores(material: Any, respondent: Respondent, fold: int, quick: bool = False) -> dict[str, np.ndarray]:
@@ -104,8 +104,8 @@ def fold_scores(material: Any, respondent: Respondent, fold: int, quick: bool = 
     shots = material.shots
     result = {"mos": np.array([shots[row].mos for row in rows]), "row": np.array(rows)}
 
-    def ask(prompt: Prompt, shown: Sequence[tuple[int, ...]], scheme: Any, prefix: str = " ") -> np.ndarray:
-        examples = [respondent.about(prompt, pictures) for pictures in shown]
+    def ask(prompt: Prompt, queries: Sequence[tuple[int, ...]], scheme: Any, prefix: str = " ") -> np.ndarray:
+        examples = [respondent.about(prompt, pictures) for pictures in queries]
         chances = respondent.probabilities(examples, [prefix + word for word in scheme.words])
         return chances @ np.asarray(scheme.weights)
 
@@ -118,8 +118,8 @@ def fold_scores(material: Any, respondent: Respondent, fold: int, quick: bool = 
     references = _retrieved(material, respondent, fold, rows)
     for name, flip in (("iqarag", False), ("iqarag-flipped", True)):
         answers = []
-        for row, found in zip(rows, references):
-            labelled = sorted(((other, 1 - q if flip else q) for other, q in found), key=lambda item: -item[1])
+        for row, neighbours in zip(rows, references):
+            labelled = sorted(((other, 1 - q if flip else q) for other, q in neighbours), key=lambda item: -item[1])
             prompt = iqarag.with_references(BLANK, [(BLANK, FIVE_LEVELS.word_for(q)) for _, q in labelled])
             answers.append(respondent.about(prompt, (*(other for other, _ in labelled), row)))
         chances = respondent.probabilities(answers, [f" {word}" for word in FIVE_LEVELS.words])
@@ -130,8 +130,8 @@ def fold_scores(material: Any, respondent: Respondent, fold: int, quick: bool = 
         if shot.damage and not shot.level:
             damaged.setdefault(shot.group, []).append(row)
     pairs = [(first, row) for row in rows for first in damaged[shots[row].group]]
-    given = ask(q_debias.condition_prompt(BLANK, BLANK), pairs, GOOD_POOR)
-    result["conditioned"] = given.reshape(len(rows), -1).mean(axis=1)
+    conditioned = ask(q_debias.condition_prompt(BLANK, BLANK), pairs, GOOD_POOR)
+    result["conditioned"] = conditioned.reshape(len(rows), -1).mean(axis=1)
     result["same"] = _yes(respondent, q_debias, pairs)
     strangers = [(damaged[shots[rows[(place + 1 + shift) % len(rows)]].group][shift], row)
                  for place, row in enumerate(rows) for shift in range(2)]
@@ -166,12 +166,12 @@ def _retrieved(material: Any, respondent: Respondent, fold: int, rows: Sequence[
     tokens = respondent.tokens
     vectors = np.concatenate([np.maximum(tokens, 0), np.maximum(-tokens, 0)], axis=-1)
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    found = []
+    references = []
     for row in rows:
         order = np.argsort(-(vectors[others] @ vectors[row]), kind="stable")
         chosen = select_references(mos, order, k)
-        found.append([(int(others[index]), float(mos[index])) for index in chosen])
-    return found
+        references.append([(int(others[index]), float(mos[index])) for index in chosen])
+    return references
 
 
 def _thought(respondent: Respondent, rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -195,7 +195,7 @@ def named_flaws(material: Any, respondent: Respondent) -> dict[str, Any]:
     strengths = []
     for row, (text,) in zip(rows, texts):
         shot = material.shots[row]
-        truth = directions.true_flaw(shot)
+        truth = readout.true_flaw(shot)
         family, strength = thinking.named(text)
         right.setdefault(truth, []).append(family == truth)
         if truth != thinking.CLEAN and family == truth:
@@ -280,13 +280,13 @@ def report(material: Any, cache: Path, folds: Sequence[int], shipped: Path | Non
                         for name, places in by_type.items() if name != "pristine"}}
         result["reasoning"] = named_flaws(material, respondent)
         photos = dict.fromkeys(shot.photo for shot in material.shots if shot.held_out)
-        result["limits"] = limits.limits(TransformersLMM(shipped), list(photos))
+        result["limits"] = other_kinds.measure(TransformersLMM(shipped), list(photos))
     return result
 
 
 def tokens_of(material: Any, folder: Path) -> np.ndarray:
     """float32 [shots, READOUT]: all shots as the model in a fold's cache folder sees them."""
-    return directions.Directions.load(folder / "fitted.npz").tokens(material.grids).mean(axis=1)
+    return readout.Directions.load(folder / "fitted.npz").tokens(material.grids).mean(axis=1)
 
 
 def main(argv: list[str] | None = None) -> int:

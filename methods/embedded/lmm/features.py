@@ -49,7 +49,7 @@ def activations(shots: Sequence[Shot], model: Any, folder: Path, say: Any = prin
     folder.mkdir(parents=True, exist_ok=True)
     parts = [shots[start : start + PART] for start in range(0, len(shots), PART)]
     grids = np.empty((len(shots), tower.GRID**2, tower.WIDTH), np.float16)
-    started, made = time.monotonic(), 0
+    started, done = time.monotonic(), 0
     for number, part in enumerate(parts):
         keys = "".join(shot.key for shot in part)
         path = folder / f"{files.hash_joined([keys])[:20]}.npy"
@@ -57,9 +57,9 @@ def activations(shots: Sequence[Shot], model: Any, folder: Path, say: Any = prin
             part_grids = _compute(part, model)
             with files.replacing(path) as partial, partial.open("wb") as file:
                 np.save(file, part_grids)  # given a name without .npy, it would add one
-            made += len(part)
+            done += len(part)
             left = sum(len(later) for later in parts[number + 1 :])
-            rate = (time.monotonic() - started) / made
+            rate = (time.monotonic() - started) / done
             say(f"features: {len(shots) - left} of {len(shots)} pictures, about {left * rate / 60:.1f} min to go")
         grids[number * PART : number * PART + len(part)] = np.load(path)
     return grids

@@ -11,7 +11,7 @@ import numpy as np
 
 from methods.data import deal_folds, read_table
 from methods.data.folds import write as write_folds
-from methods.embedded.lmm import decoder, directions, features, recipe, tasks, tokenizer, tower
+from methods.embedded.lmm import decoder, features, readout, recipe, tasks, tokenizer, tower
 from methods.embedded.lmm.recipe import Shot
 from methods.errors import UserError
 from methods.lmm.reuse.towers import fused
@@ -106,7 +106,7 @@ def prepare(
     grids = np.concatenate([features.activations(part, fast, cache / "features", say) for part in parts])
     shots = [shot for part in parts for shot in part]
     of = np.array([fold[shot.group] if shot.role == "opinion" else -1 for shot in shots])
-    return Material(shots, grids, directions.pooled(grids), vision, of, sample)
+    return Material(shots, grids, readout.pooled(grids), vision, of, sample)
 
 
 def words_for(material: Material) -> Any:
@@ -117,7 +117,7 @@ def words_for(material: Material) -> Any:
 
     def guess(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Any judgement will do: the words are the same."""
-        return rng.random(len(tokens)), rng.integers(0, len(directions.FLAW_NAMES), len(tokens))
+        return rng.random(len(tokens)), rng.integers(0, len(readout.FLAW_NAMES), len(tokens))
 
     pool = tasks.Pool.of(material.shots, rows, tokens, guess)
     kinds = {task for group, _ in tasks.MIX for task in group}
@@ -141,7 +141,7 @@ def make(material: Material, words: Any, training: np.ndarray, out: Path, *, ste
     import torch
 
     cache.mkdir(parents=True, exist_ok=True)
-    fitted = directions.fit(material.shots, material.means, training)
+    fitted = readout.fit(material.shots, material.means, training)
     tokens = fitted.training_tokens(material.grids).mean(axis=1)
     pool = tasks.Pool.of(material.shots, np.flatnonzero(training), tokens, fitted.judge)
     torch.manual_seed(seed)

@@ -18,7 +18,7 @@ from PIL import Image
 from scipy.special import ndtr
 
 from methods.embedded.lmm import thinking
-from methods.embedded.lmm.directions import CONTENT, DAMAGE, FLAW_NAMES, OPINION
+from methods.embedded.lmm.readout import CONTENT, DAMAGE, FLAW_NAMES, OPINION
 from methods.embedded.lmm.recipe import Shot
 from methods.iqarag import prompts as iqarag
 from methods.leaf.teacher import PAIR_WORDS, pair_prompt
@@ -168,26 +168,26 @@ def _both_cases(words: Sequence[str], chances: Sequence[float]) -> dict[str, flo
 
 def two_word(pool: Pool, rng: np.random.Generator) -> Example:
     """Q-Bench."""
-    seen = pool.draw(rng)
-    return Example(QUESTIONS["two-word"].prompt(BLANK), seen.token[None],
-                   _both_cases(GOOD_POOR.words, soft(GOOD_POOR, seen.quality)))
+    image = pool.draw(rng)
+    return Example(QUESTIONS["two-word"].prompt(BLANK), image.token[None],
+                   _both_cases(GOOD_POOR.words, soft(GOOD_POOR, image.quality)))
 
 
 def five_level(pool: Pool, rng: np.random.Generator) -> Example:
     """IQARAG without references."""
-    seen = pool.draw(rng)
-    return Example(QUESTIONS["five-level"].prompt(BLANK), seen.token[None],
-                   _both_cases(FIVE_LEVELS.words, soft(FIVE_LEVELS, seen.quality)))
+    image = pool.draw(rng)
+    return Example(QUESTIONS["five-level"].prompt(BLANK), image.token[None],
+                   _both_cases(FIVE_LEVELS.words, soft(FIVE_LEVELS, image.quality)))
 
 
 def digit(pool: Pool, rng: np.random.Generator) -> Example:
     """LLM-IQA: one digit on a standard."""
-    seen = pool.draw(rng)
+    image = pool.draw(rng)
     plain = rng.random() < 0.6
     standard = Standard() if plain else Standard(
         str(rng.choice(KINDS)), int(rng.choice(LEVEL_COUNTS)), str(rng.choice(WORDINGS)))
-    chances = soft(standard_scale(standard), seen.quality)
-    return Example(standard.prompt(BLANK), seen.token[None], dict(zip(standard.levels.words, chances.tolist())))
+    chances = soft(standard_scale(standard), image.quality)
+    return Example(standard.prompt(BLANK), image.token[None], dict(zip(standard.levels.words, chances.tolist())))
 
 
 def standard_scale(standard: Standard) -> LevelScheme:
@@ -200,15 +200,15 @@ def with_references(pool: Pool, rng: np.random.Generator) -> Example:
     query = pool.draw(rng)
     _, direction, spread = SCALES[rng.choice(len(SCALES), p=[share for share, _, _ in SCALES])]
     shift = spread * rng.standard_normal()
-    found: dict[int, tuple[Seen, float]] = {}
+    by_level: dict[int, tuple[Seen, float]] = {}
     for _ in range(14):
-        seen = pool.draw(rng)
-        label = 0.5 + direction * (seen.quality - 0.5) + shift + REFERENCE_SPREAD * rng.standard_normal()
+        image = pool.draw(rng)
+        label = 0.5 + direction * (image.quality - 0.5) + shift + REFERENCE_SPREAD * rng.standard_normal()
         label = float(np.clip(label, 0, 1))
-        found.setdefault(min(int(label * 5), 4), (seen, label))
+        by_level.setdefault(min(int(label * 5), 4), (image, label))
     keep = int(rng.integers(1, 6)) if rng.random() < 0.3 else 5
-    places = list(found)
-    references = [found[places[place]] for place in sorted(rng.permutation(len(places))[:keep])]
+    places = list(by_level)
+    references = [by_level[places[place]] for place in sorted(rng.permutation(len(places))[:keep])]
     order = rng.choice(iqarag.ORDERS, p=[0.7, 0.1, 0.1, 0.1])
     if order != "nearest first":
         references.sort(key=lambda item: item[1], reverse=bool(order == "best first"))
@@ -218,8 +218,8 @@ def with_references(pool: Pool, rng: np.random.Generator) -> Example:
         BLANK, [(BLANK, iqarag.written(word, case)) for word in words],
         wording=str(rng.choice(iqarag.COUNT_WORDINGS, p=[0.8, 0.2])), turns=str(rng.choice(iqarag.TURNS, p=[0.8, 0.2])))
     labels = np.array([FIVE_LEVELS.weights[FIVE_LEVELS.words.index(word)] for word in words])
-    chances = expected_level(query.quality, np.array([seen.quality for seen, _ in references]), labels)
-    return Example(prompt, np.stack([*(seen.token for seen, _ in references), query.token]),
+    chances = expected_level(query.quality, np.array([image.quality for image, _ in references]), labels)
+    return Example(prompt, np.stack([*(image.token for image, _ in references), query.token]),
                    _both_cases(FIVE_LEVELS.words, chances))
 
 
@@ -249,12 +249,12 @@ def conditioned(pool: Pool, rng: np.random.Generator) -> Example:
     group = groups[rng.integers(len(groups))]
     first = int(rng.choice(pool.damaged[group]))
     own = int(rng.choice(pool.by_group[group])) if rng.random() < 0.85 else None
-    seen = pool.draw(rng, own)
+    image = pool.draw(rng, own)
     before = pool.tokens[first] if rng.random() < 0.5 else pool.draw(rng, first).token
     variant = "full" if rng.random() < 0.6 else str(rng.choice(list(q_debias.CONDITION)))
     prompt = q_debias.condition_prompt(BLANK, BLANK, variant, setting=str(rng.choice(["paper", "code"])))
-    return Example(prompt, np.stack([before, seen.token]),
-                   _both_cases(GOOD_POOR.words, soft(GOOD_POOR, seen.quality)))
+    return Example(prompt, np.stack([before, image.token]),
+                   _both_cases(GOOD_POOR.words, soft(GOOD_POOR, image.quality)))
 
 
 def same_object(pool: Pool, rng: np.random.Generator) -> Example:
@@ -296,14 +296,14 @@ def preferred(pool: Pool, rng: np.random.Generator) -> Example:
 
 def reasoned(pool: Pool, rng: np.random.Generator) -> Example:
     """VisualQuality-R1: think, then the score; or the score alone."""
-    seen = pool.draw(rng)
+    image = pool.draw(rng)
     variant = str(rng.choice(list(visualquality_r1.VARIANTS), p=[0.5, 0.3, 0.2]))
-    quality = float(np.clip(seen.quality + rng.normal(0, ANSWER_SPREAD), 0, 1))
+    quality = float(np.clip(image.quality + rng.normal(0, ANSWER_SPREAD), 0, 1))
     text, key = f"<answer>{thinking.answer(quality)}</answer>", ""
     if "<think>" in visualquality_r1.VARIANTS[variant]:
-        said = thinking.reasoning(seen.flaw, seen.quality, rng)
+        said = thinking.reasoning(image.flaw, image.quality, rng)
         text, key = f"<think>{said}</think>{text}", said.split(".")[0]
-    return Example(visualquality_r1.prompt(BLANK, variant), seen.token[None], text=text, key=key)
+    return Example(visualquality_r1.prompt(BLANK, variant), image.token[None], text=text, key=key)
 
 
 FLAW_QUESTION = "What is wrong with the image?"
@@ -311,9 +311,9 @@ FLAW_QUESTION = "What is wrong with the image?"
 
 def flaw(pool: Pool, rng: np.random.Generator) -> Example:
     """The first sentence of the reasoning alone, to a short question: where naming flaws is learnt fastest."""
-    seen = pool.draw(rng)
-    said = thinking.reasoning(seen.flaw, seen.quality, rng).split(".")[0]
-    return Example(Prompt.ask(BLANK, FLAW_QUESTION), seen.token[None], text=f"{said}.", key=said)
+    image = pool.draw(rng)
+    said = thinking.reasoning(image.flaw, image.quality, rng).split(".")[0]
+    return Example(Prompt.ask(BLANK, FLAW_QUESTION), image.token[None], text=f"{said}.", key=said)
 
 
 Task = Callable[[Pool, np.random.Generator], Example]

@@ -105,6 +105,6 @@ def named(text: str) -> tuple[str, str]:
     body = re.sub(r"</?think>", "", text).strip().split(".")[0]
     for family in FAMILIES:
         if body.endswith(family):
-            found = re.search(r"\b(slight|clear|strong)\b", body)
-            return family, found.group(1) if found else ""
+            strength = re.search(r"\b(slight|clear|strong)\b", body)
+            return family, strength.group(1) if strength else ""
     return CLEAN, ""

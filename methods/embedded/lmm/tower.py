@@ -219,13 +219,13 @@ def calibrate(model: Any, pixel_values: Any) -> None:
     """Sets the hand-through's gain so that twice the largest state seen in `pixel_values` still fits."""
     import torch
 
-    seen = {}
+    outputs = {}
     block = model.encoder.blocks[11]
-    handle = block.register_forward_hook(lambda module, args, output: seen.update(state=output))
+    handle = block.register_forward_hook(lambda module, args, output: outputs.update(state=output))
     with torch.no_grad():
         model(pixel_values)
         handle.remove()
-        largest = seen["state"][:, :STATE].abs().amax(dim=(0, 2, 3)).clamp(min=1e-3)
+        largest = outputs["state"][:, :STATE].abs().amax(dim=(0, 2, 3)).clamp(min=1e-3)
         spare, state = torch.arange(EXPANDED, EXPANDED + STATE), torch.arange(STATE)
         former = model.encoder.blocks[12].expansion.expand_conv.weight[spare, state, 0, 0].clone()
         model.encoder.blocks[12].projection.project_bn.bias[state] += 3 / former
@@ -248,10 +248,10 @@ def pooled_activations(model: Any, pixel_values: Any) -> np.ndarray:
     import torch
     from torch.nn.functional import adaptive_avg_pool2d
 
-    seen: dict[int, Any] = {}
+    maps: dict[int, Any] = {}
 
     def keep(index: int, width: int, module: Any, args: Any, output: Any) -> None:
-        seen[index] = adaptive_avg_pool2d(output[:, :width], GRID)
+        maps[index] = adaptive_avg_pool2d(output[:, :width], GRID)
 
     blocks = model.encoder.blocks
     widths = {**EARLY_SOURCES, **dict.fromkeys(LATE_SOURCES, EXPANDED)}
@@ -264,7 +264,7 @@ def pooled_activations(model: Any, pixel_values: Any) -> np.ndarray:
     finally:
         for handle in handles:
             handle.remove()
-    joined = torch.cat([seen[index] for index in widths], dim=1)
+    joined = torch.cat([maps[index] for index in widths], dim=1)
     return joined.flatten(2).transpose(1, 2).float().numpy()
 
 
@@ -311,12 +311,12 @@ def _range(model: Any, block: Any, channels: slice, pixel_values: Any) -> tuple[
     """Centre and gain, a power of two, with which twice the range of a block's output channels fits into [0, 6]."""
     import torch
 
-    seen: list[Any] = []
-    handle = block.register_forward_hook(lambda module, args, output: seen.append(
+    extremes: list[Any] = []
+    handle = block.register_forward_hook(lambda module, args, output: extremes.append(
         (output[:, channels].amin(dim=(0, 2, 3)), output[:, channels].amax(dim=(0, 2, 3)))))
     for start in range(0, len(pixel_values), 8):
         model(pixel_values[start : start + 8])
     handle.remove()
-    low = torch.stack([low for low, _ in seen]).amin(dim=0)
-    high = torch.stack([high for _, high in seen]).amax(dim=0)
+    low = torch.stack([low for low, _ in extremes]).amin(dim=0)
+    high = torch.stack([high for _, high in extremes]).amax(dim=0)
     return (low + high) / 2, torch.exp2(torch.floor(torch.log2(3 / (high - low).clamp(min=1e-3))))

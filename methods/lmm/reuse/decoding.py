@@ -34,16 +34,16 @@ def decode(model: Any, state: Prefilled, draw: Draw, stops: set[int], sampling: 
     for step in range(sampling.max_new_tokens):
         chosen = draw(alive, logits)
         tokens = chosen.tolist()
-        kept = [place for place, token in enumerate(tokens) if token not in stops]
-        if not kept:
+        unfinished = [place for place, token in enumerate(tokens) if token not in stops]
+        if not unfinished:
             return
         # The rows of this step, before those that have ended are dropped.
-        yield {alive[place]: tokens[place] for place in kept}
+        yield {alive[place]: tokens[place] for place in unfinished}
         if step + 1 == sampling.max_new_tokens:
             return
-        if len(kept) < len(alive):
-            places = torch.tensor(kept, device=mask.device)
-            alive = [alive[place] for place in kept]
+        if len(unfinished) < len(alive):
+            places = torch.tensor(unfinished, device=mask.device)
+            alive = [alive[place] for place in unfinished]
             state.cache.batch_select_indices(places)
             chosen, mask, following = chosen[places], mask[places], following[places]
         mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)

@@ -75,7 +75,7 @@ class Layout:
         """
         contents: dict[int, str] = {}
         pictures: dict[PictureKey, Any] = {}
-        shown: list[list[PictureKey]] = []
+        keys_of: list[list[PictureKey]] = []
         for one in rendered:
             keys = []
             for image in one.images:
@@ -84,12 +84,12 @@ class Layout:
                 key = PictureKey(contents[id(image)], alone=len(one.images) == 1 or not self._vision.context_matters)
                 pictures[key] = image
                 keys.append(key)
-            shown.append(keys)
+            keys_of.append(keys)
         encodings = self._vision.encode(pictures)
         numbers = {key: number for number, key in enumerate(pictures)}
         return [
             self._row(one, [encodings[key] for key in keys], [numbers[key] for key in keys])
-            for one, keys in zip(rendered, shown, strict=True)
+            for one, keys in zip(rendered, keys_of, strict=True)
         ]
 
     def _row(self, rendered: Rendered, encodings: list[Encoding], numbers: list[int]) -> Row:

@@ -94,8 +94,8 @@ class SharingRunner:
             lengths = [len(rows[index]) + sampling.max_new_tokens for index, _ in jobs]
             for batch in in_batches(lengths, token_budget(self.model)):
                 chosen = sorted(jobs[index] for index in batch)
-                made = halving(partial(self._sample, rows, sampling), chosen, "one prompt")
-                for (index, sample), text in zip(chosen, made, strict=True):
+                answers = halving(partial(self._sample, rows, sampling), chosen, "one prompt")
+                for (index, sample), text in zip(chosen, answers, strict=True):
                     texts[window[index]][sample] = text
         return texts
 
@@ -254,14 +254,14 @@ class SharingRunner:
 def _windows(rendered: Sequence[Rendered]) -> Iterator[list[int]]:
     """Positions of consecutive prompts that show at most `WINDOW_PICTURES` pictures, or one prompt that shows more."""
     window: list[int] = []
-    shown: set[int] = set()
+    images: set[int] = set()
     for index, one in enumerate(rendered):
-        joined = shown | {id(image) for image in one.images}
+        joined = images | {id(image) for image in one.images}
         if window and len(joined) > WINDOW_PICTURES:
             yield window
             window, joined = [], {id(image) for image in one.images}
         window.append(index)
-        shown = joined
+        images = joined
     if window:
         yield window
 

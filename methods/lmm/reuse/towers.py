@@ -73,12 +73,12 @@ class TrimmedBlock(torch.nn.Module):
             return
         alive = _in_full_vectors(squeeze.weight.flatten(1).any(0))
         expand = block.expansion.expand_conv
-        seen = _in_full_vectors(expand.weight[alive].flatten(1).any(0))
-        self.expand = _part(expand, alive, seen)
+        sources = _in_full_vectors(expand.weight[alive].flatten(1).any(0))
+        self.expand = _part(expand, alive, sources)
         self.depthwise = _part(conv, alive, None)
         self.project = _part(squeeze, None, alive)
-        if not seen.all():
-            self.inputs = seen.nonzero().flatten()
+        if not sources.all():
+            self.inputs = sources.nonzero().flatten()
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """[n, c, H, W] to the block's output, as the block gives it."""

@@ -115,20 +115,20 @@ class VisionEncoder:
         Raises:
             LMMError: the memory does not suffice for one picture.
         """
-        found = {key: self._cached(key) for key in pictures}
-        missing = [(key, image) for key, image in pictures.items() if found[key] is None]
+        encodings = {key: self._cached(key) for key in pictures}
+        missing = [(key, image) for key, image in pictures.items() if encodings[key] is None]
         if self._channels_last:
             # Each by itself with a core of its own: in one pass eight pictures' activations leave a core's caches, and
             # each takes 1.6 times as long.
             for (key, _), encoding in zip(missing, side_by_side(self._encode_one, missing), strict=True):
-                found[key] = encoding
+                encodings[key] = encoding
         else:
             for start in range(0, len(missing), TOWER_BATCH):
-                found.update(self._run([self._prepare(*one) for one in missing[start : start + TOWER_BATCH]]))
+                encodings.update(self._run([self._prepare(*one) for one in missing[start : start + TOWER_BATCH]]))
         self.encoded += len(missing)
-        for key, encoding in found.items():
+        for key, encoding in encodings.items():
             self._keep(key, encoding)
-        return found
+        return encodings
 
     def clear(self) -> None:
         """Empties the cache."""

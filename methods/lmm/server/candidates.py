@@ -116,23 +116,23 @@ def logprobs(answer: Chat, tokens: Sequence[int]) -> list[float | None]:
     listed = choice.logprobs
     if listed is None or not listed.content:
         raise LMMError(f"The server answered without log-probabilities ({choice.words}); {HOW_TO_START}.")
-    drawn = listed.content[0]
+    sample = listed.content[0]
     known: dict[int, float] = {}
-    for entry in [*(drawn.top_logprobs or ()), drawn]:
+    for entry in [*(sample.top_logprobs or ()), sample]:
         name = entry.token.removeprefix("token_id:")
         if name != entry.token and name.isascii() and name.isdecimal() and entry.logprob is not None:
             known.setdefault(int(name), entry.logprob)
     if not known:
         raise LMMError("The server gives no log-probability by token id; by its text one token can look like another "
-                       f"({drawn.token!r}); {HOW_TO_START} (return_tokens_as_token_ids).")
+                       f"({sample.token!r}); {HOW_TO_START} (return_tokens_as_token_ids).")
     values = [known.get(token) for token in tokens]
     for value in values:
         # Rounding may lift a probability a little above 1.
         if value is not None and (math.isnan(value) or value > 0.01):
             raise LMMError(f"The server gives a candidate the log-probability {value}, which no probability has; look "
                            "at its log.")
-    given = [max(value, FLOOR) for value in values if value is not None]
-    if len(given) == len(values) and (max(given) <= FLOOR or (len(given) > 1 and min(given) == max(given))):
-        raise LMMError(f"The server gives every candidate the same log-probability ({given[0]:g}), so the score would "
-                       "be made up; look at its log, or name more candidates where two tie in bfloat16.")
+    floored = [max(value, FLOOR) for value in values if value is not None]
+    if len(floored) == len(values) and (max(floored) <= FLOOR or (len(floored) > 1 and min(floored) == max(floored))):
+        raise LMMError(f"The server gives every candidate the same log-probability ({floored[0]:g}), so the score "
+                       "would be made up; look at its log, or name more candidates where two tie in bfloat16.")
     return [None if value is None else max(value, FLOOR) for value in values]

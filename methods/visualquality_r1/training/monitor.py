@@ -38,9 +38,9 @@ def validate(lmm: Any, pictures: Sequence[RatedPicture], *, wording: str, sample
         images = [_reduced(decode(one.path).image, longest_side) for one in pictures[start : start + batch]]
         texts = lmm.generate([prompt(image, wording) for image in images], n=samples, max_new_tokens=max_new_tokens,
                              temperature=1.0, top_k=50)
-        for drawn in texts:
-            scores = [score for score in map(parse_score, drawn) if score is not None]
-            readable.append(len(scores) / len(drawn))
+        for answers in texts:
+            scores = [score for score in map(parse_score, answers) if score is not None]
+            readable.append(len(scores) / len(answers))
             means.append(np.mean(scores) if scores else math.nan)
             if len(scores) > 1:
                 spreads.append(np.std(scores, ddof=1))

@@ -37,11 +37,11 @@ def encode_once(network: Any) -> None:
 
     @functools.wraps(original)
     def distinct_only(*args: Any, **kwargs: Any) -> Any:
-        given = {**dict(zip(names, args)), **kwargs}
-        grid = given.get("image_grid_thw")
-        pictures = split(given["pixel_values"], grid)
+        arguments = {**dict(zip(names, args)), **kwargs}
+        grid = arguments.get("image_grid_thw")
+        pictures = split(arguments["pixel_values"], grid)
         # Other arguments that hold one entry a picture (image_sizes) would have to be cut as well.
-        others = [name for name, value in given.items()
+        others = [name for name, value in arguments.items()
                   if name not in ("pixel_values", "image_grid_thw") and hasattr(value, "shape")]
         if pictures is None or others:
             return original(*args, **kwargs)
@@ -49,13 +49,13 @@ def encode_once(network: Any) -> None:
         if len(first) == len(pictures):
             return original(*args, **kwargs)
         if grid is None:
-            given["pixel_values"] = given["pixel_values"][first]
+            arguments["pixel_values"] = arguments["pixel_values"][first]
         else:
             import torch
 
-            given["pixel_values"] = torch.cat([pictures[index] for index in first])
-            given["image_grid_thw"] = grid[first]
-        output = original(**given)
+            arguments["pixel_values"] = torch.cat([pictures[index] for index in first])
+            arguments["image_grid_thw"] = grid[first]
+        output = original(**arguments)
         output.pooler_output = _repeated(output.pooler_output, place)
         if getattr(output, "deepstack_features", None) is not None:
             output.deepstack_features = [_repeated(layer, place) for layer in output.deepstack_features]

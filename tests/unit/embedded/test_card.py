@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from methods.embedded.lmm import card, limits
+from methods.embedded.lmm import card, other_kinds
 
 REPORT = {
     "five-level": {"srcc": 0.7812, "interval": [0.73, 0.82], "plcc": 0.8, "mean over folds": 0.779, "n": 399},
@@ -47,10 +47,10 @@ def test_a_card_without_headings_is_left_alone():
         card.written("# Model\n", REPORT)
 
 
-@pytest.mark.parametrize("draw", [limits.page, limits.screen])
+@pytest.mark.parametrize("draw", [other_kinds.page, other_kinds.screen])
 def test_drawn_pictures_are_the_same_every_time(draw):
     first = draw(3)
-    assert first.shape == (limits.SIZE, limits.SIZE, 3)
+    assert first.shape == (other_kinds.SIZE, other_kinds.SIZE, 3)
     np.testing.assert_array_equal(first, draw(3))
     assert not np.array_equal(first, draw(4))
     assert first.std() > 20
@@ -58,7 +58,7 @@ def test_drawn_pictures_are_the_same_every_time(draw):
 
 def test_water_takes_red_first():
     grey = np.full((40, 30, 3), 200, np.uint8)
-    red, green, blue = limits.under_water(grey).reshape(-1, 3).mean(axis=0)
+    red, green, blue = other_kinds.under_water(grey).reshape(-1, 3).mean(axis=0)
     assert red < green < blue
     assert (grey == 200).all()
 
@@ -71,9 +71,9 @@ def test_limits_are_measured_on_every_kind(tmp_path):
     photo = Path(tmp_path / "photo.png")
     small = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
     small.resize((320, 240), Image.Resampling.BICUBIC).save(photo)
-    found = limits.limits(load_lmm("embedded"), [photo], count=1)
+    found = other_kinds.measure(load_lmm("embedded"), [photo], count=1)
     assert set(found) == {"photo", "text page", "screen", "under water"}
     for kind in found.values():
         assert 0 <= kind["intact"] <= 1
-        assert set(kind["falls with"]) == set(limits.DAMAGES)
+        assert set(kind["falls with"]) == set(other_kinds.DAMAGES)
         assert all(-1 <= value <= 1 for value in kind["falls with"].values())

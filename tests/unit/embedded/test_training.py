@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from methods.embedded.lmm import curve, decoder, directions, pipeline, recipe, tasks, thinking
-from methods.embedded.lmm.directions import CONTENT, FLAW_NAMES, FLAWS, ridge
+from methods.embedded.lmm import curve, decoder, pipeline, readout, recipe, tasks, thinking
+from methods.embedded.lmm.readout import CONTENT, FLAW_NAMES, FLAWS, ridge
 from methods.embedded.lmm.tower import EARLY, EARLY_WIDTH, READOUT, WIDTH
 from methods.kadid.distortions import DISTORTIONS
 from methods.levels import FIVE_LEVELS, GOOD_POOR, LevelScheme
@@ -44,7 +44,7 @@ def means(shots):
         if shot.role == "opinion":
             row += 3 * camera + (0 if np.isnan(shot.mos) else 8 * shot.mos) * opinion
         else:
-            row += 8 * shot.mos * damage + 4 * kinds[directions.true_flaw(shot)]
+            row += 8 * shot.mos * damage + 4 * kinds[readout.true_flaw(shot)]
         rows.append(row)
     return np.array(rows, np.float32)
 
@@ -56,7 +56,7 @@ def usable(shots):
 
 @pytest.fixture(scope="module")
 def fitted(shots, means, usable):
-    return directions.fit(shots, means, usable)
+    return readout.fit(shots, means, usable)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_the_teacher_finds_quality_and_flaw_in_the_token(shots, means, usable, f
     known = usable & ~np.isnan(mos)
     assert np.corrcoef(quality[known], mos[known])[0, 1] > 0.9
     pristine = [row for row, shot in enumerate(shots) if usable[row] and shot.role == "pristine"]
-    assert np.mean([FLAW_NAMES[flaw[row]] == directions.true_flaw(shots[row]) for row in pristine]) > 0.9
+    assert np.mean([FLAW_NAMES[flaw[row]] == readout.true_flaw(shots[row]) for row in pristine]) > 0.9
 
 
 def test_tokens_are_the_activations_along_the_directions(means, fitted):
@@ -111,7 +111,7 @@ def test_tokens_are_the_activations_along_the_directions(means, fitted):
 
 def test_directions_survive_the_disk(tmp_path, fitted):
     fitted.save(tmp_path / "fitted.npz")
-    again = directions.Directions.load(tmp_path / "fitted.npz")
+    again = readout.Directions.load(tmp_path / "fitted.npz")
     np.testing.assert_array_equal(again.matrix, fitted.matrix)
     np.testing.assert_array_equal(again.calibration, fitted.calibration)
 

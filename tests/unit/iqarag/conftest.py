@@ -17,7 +17,7 @@ def lmm() -> BrightnessLMM:
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     """Features that a test computes must not reach the user's cache, nor another test."""
-    from methods.iqarag import shelf
+    from methods.iqarag import opened_sets
 
     monkeypatch.setenv("MEAN_OPINION_CACHE", str(tmp_path / "cache"))
-    shelf._sets.clear()
+    opened_sets._sets.clear()

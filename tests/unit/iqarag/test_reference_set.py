@@ -10,7 +10,7 @@ from PIL import Image
 
 from methods.errors import InputError
 from methods.iqarag import index as indices
-from methods.iqarag import shelf
+from methods.iqarag import opened_sets
 from methods.iqarag.encoders import OwnEncoder
 from methods.iqarag.reference_set import FEATURES, MANIFEST, TABLE, ReferenceSet, content_hash
 from methods.iqarag.retrieval import ReferenceSet as FromRetrieval
@@ -122,7 +122,7 @@ def test_a_folder_without_a_set_is_a_sentence(tmp_path):
     with pytest.raises(ValueError, match=r"methods\.iqarag build"):
         ReferenceSet.load(tmp_path)
     with pytest.raises(ValueError, match=r"methods\.iqarag build"):
-        shelf.open_set(tmp_path)
+        opened_sets.open_set(tmp_path)
 
 
 def cut_the_table(folder):
@@ -181,23 +181,23 @@ class TestAnotherEncoder:
         references = made(lmm)
         other = BrightnessLMM()
         other.revision = "2"
-        fitted = shelf.fitted(references, OwnEncoder(other))
+        fitted = opened_sets.fitted(references, OwnEncoder(other))
         assert (fitted.revision, other.embedded) == ("brightness@2", 6)
-        assert shelf.fitted(references, OwnEncoder(other)) is fitted
-        shelf._sets.clear()  # another process
-        again = shelf.fitted(references, OwnEncoder(other))
+        assert opened_sets.fitted(references, OwnEncoder(other)) is fitted
+        opened_sets._sets.clear()  # another process
+        again = opened_sets.fitted(references, OwnEncoder(other))
         assert other.embedded == 6
         np.testing.assert_array_equal(again.features, fitted.features)
         assert again.image(1).tobytes() == references.image(1).tobytes()
 
     def test_is_not_used_where_the_features_fit(self, lmm):
         references = made(lmm)
-        assert shelf.fitted(references, OwnEncoder(lmm)) is references
+        assert opened_sets.fitted(references, OwnEncoder(lmm)) is references
 
     def test_leaves_nothing_of_a_visitors_set_in_the_cache(self, lmm, tmp_path):
         other = BrightnessLMM()
         other.revision = "2"
-        shelf.fitted(made(lmm, about={shelf.TEMPORARY: True}), OwnEncoder(other))
+        opened_sets.fitted(made(lmm, about={opened_sets.TEMPORARY: True}), OwnEncoder(other))
         assert not (tmp_path / "cache").exists()
 
     def test_works_where_the_cache_cannot_be_written(self, lmm, tmp_path, monkeypatch, caplog):
@@ -205,7 +205,7 @@ class TestAnotherEncoder:
         monkeypatch.setenv("MEAN_OPINION_CACHE", str(tmp_path / "file"))
         other = BrightnessLMM()
         other.revision = "2"
-        assert shelf.fitted(made(lmm), OwnEncoder(other)).revision == "brightness@2"
+        assert opened_sets.fitted(made(lmm), OwnEncoder(other)).revision == "brightness@2"
         assert "could not be kept" in caplog.text
 
 

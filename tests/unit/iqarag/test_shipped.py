@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from methods.embedded import reference_set as shipped
-from methods.iqarag import shelf
+from methods.iqarag import opened_sets
 from methods.iqarag.method import IQARAG
 from methods.iqarag.reference_set import ReferenceSet, content_hash
 from methods.iqarag.retrieval import bins_of
@@ -52,8 +52,8 @@ def test_no_recipe_leaves_a_photograph_as_it_was():
 class TestOnDisk:
     @pytest.fixture
     def folder(self):
-        assert shelf.SHIPPED_FOLDER.is_dir(), "run `python -m methods.embedded.reference_set`"
-        return shelf.SHIPPED_FOLDER
+        assert opened_sets.SHIPPED_FOLDER.is_dir(), "run `python -m methods.embedded.reference_set`"
+        return opened_sets.SHIPPED_FOLDER
 
     def test_it_is_small_and_whole(self, folder):
         references = ReferenceSet.load(folder)

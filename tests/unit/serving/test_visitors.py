@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from methods.iqarag import shelf
+from methods.iqarag import opened_sets
 from methods.iqarag.method import IQARAG
 from tests.brightness_lmm import BrightnessLMM, grey
 from tests.unit.serving.made import png, zipped
@@ -26,7 +26,7 @@ def lmm():
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("MEAN_OPINION_CACHE", str(tmp_path / "cache"))
-    shelf._sets.clear()
+    opened_sets._sets.clear()
 
 
 @pytest.fixture
@@ -48,10 +48,10 @@ def test_a_set_is_built_used_and_deleted(upload, lmm, tmp_path):
     result = IQARAG(lmm).assess(grey(105), reference_set=received.folder)
     assert len(result.evidence.references) == 5
     assert result.evidence.reference_set == "your reference set"
-    assert shelf._sets
+    assert opened_sets._sets
     visitors.discard(received.folder)
     assert list((tmp_path / "home").iterdir()) == []
-    assert not shelf._sets
+    assert not opened_sets._sets
     with pytest.raises(ValueError, match="holds no reference set"):
         IQARAG(lmm).assess(grey(105), reference_set=received.folder)
 

@@ -1,7 +1,7 @@
-"""Pictures that the embedded LMM was not trained on: how far its scores mean anything there.
+"""Images of kinds that the embedded LMM was not trained on: how far its scores mean anything there.
 
-Nobody has rated these pictures, so two things are measured that need no ratings: what an intact one scores, and
-whether scores fall as a known damage grows (SRCC of score and strength over levels 0 to 5, one picture and damage at a
+Nobody has rated these images, so two things are measured that need no ratings: what an intact one scores, and
+whether scores fall as a known damage grows (SRCC of score and strength over levels 0 to 5, one image and damage at a
 time). Pages of text and screens are drawn here; under water is where pristine photos are put by Jaffe and McGlamery's
 model without forward scattering: light is lost colour by colour with the distance, and a veil takes its place.
 """
@@ -75,31 +75,32 @@ def photo(path: Path) -> np.ndarray:
     return np.array(picture)
 
 
-def limits(lmm: Any, photos: Sequence[Path], count: int = 6) -> dict[str, dict[str, Any]]:
-    """Per kind of picture: mean five-level score in [0, 1] of intact ones, and per damage the mean SRCC with strength.
+def measure(lmm: Any, photos: Sequence[Path], count: int = 6) -> dict[str, dict[str, Any]]:
+    """Per kind of image: mean five-level score in [0, 1] of intact ones, and per damage the mean SRCC with strength.
 
     Args:
         lmm: a TransformersLMM with the embedded weights.
         photos: pristine photos, held out from training.
-        count: pictures of a kind.
+        count: images of each kind.
     """
     from methods.agreement.metrics import srcc
     from methods.q_bench.method import QBench
 
-    shown = [photo(path) for path in photos[:count]]
-    kinds = {"photo": shown, "text page": [page(seed) for seed in range(count)],
-             "screen": [screen(seed) for seed in range(count)], "under water": [under_water(image) for image in shown]}
+    pristine = [photo(path) for path in photos[:count]]
+    kinds = {"photo": pristine, "text page": [page(seed) for seed in range(count)],
+             "screen": [screen(seed) for seed in range(count)],
+             "under water": [under_water(image) for image in pristine]}
     method = QBench(lmm=lmm, question="five-level")
     result: dict[str, dict[str, Any]] = {}
     for kind, pictures in kinds.items():
-        intact = [found.score for found in method.assess_batch([Image.fromarray(picture) for picture in pictures])]
+        intact = [verdict.score for verdict in method.assess_batch([Image.fromarray(image) for image in pictures])]
         ranks = {}
         for damage in DAMAGES:
             falls = []
             for number, (picture, before) in enumerate(zip(pictures, intact)):
                 hurt = [Image.fromarray(distort(picture, damage, level, rng=np.random.default_rng(number)))
                         for level in LEVELS]
-                scores = [before, *(found.score for found in method.assess_batch(hurt))]
+                scores = [before, *(verdict.score for verdict in method.assess_batch(hurt))]
                 falls.append(srcc(np.array(scores), -np.arange(len(scores), dtype=float)))
             ranks[damage] = float(np.mean(falls))
         result[kind] = {"intact": float(np.mean(intact)), "falls with": ranks}
