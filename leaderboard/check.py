@@ -68,9 +68,9 @@ def check(data: Path = DATA, submissions: Path = SUBMISSIONS) -> Iterator[str]:
 
 def _columns(data: Path) -> Iterator[str]:
     for name, columns in schema.COLUMNS.items():
-        found = tuple(schema.read_text(data / f"{name}.csv").columns)
-        if found != columns:
-            yield f"{name}.csv has the columns {', '.join(found)}; they should be {', '.join(columns)}."
+        titles = tuple(schema.read_text(data / f"{name}.csv").columns)
+        if titles != columns:
+            yield f"{name}.csv has the columns {', '.join(titles)}; they should be {', '.join(columns)}."
 
 
 def _slugs(board: Board) -> Iterator[str]:
@@ -145,11 +145,11 @@ def _sources(board: Board) -> Iterator[str]:
 
 
 def _ids(board: Board) -> Iterator[str]:
-    seen: dict[str, str] = {}
+    labels: dict[str, str] = {}
     for entry in catalogue(board).entries:
-        if entry.id in seen:
-            yield f"{entry.label} and {seen[entry.id]} have the same row id {entry.id}; change a variant's wording."
-        seen[entry.id] = entry.label
+        if entry.id in labels:
+            yield f"{entry.label} and {labels[entry.id]} have the same row id {entry.id}; change a variant's wording."
+        labels[entry.id] = entry.label
 
 
 def _recomputed(board: Board, submissions: Path) -> Iterator[str]:
@@ -166,11 +166,12 @@ def _recomputed(board: Board, submissions: Path) -> Iterator[str]:
         if run_.name != name:
             yield f"measured.csv, run {name}: its provenance makes it {run_.name}."
         for record in group.to_dict("records"):
-            found = run_.estimates[record["metric"]]
-            same = found.value is not None and math.isclose(record["value"], found.value, rel_tol=1e-4, abs_tol=1e-6)
-            if not same or record["n"] != found.n:
+            estimate = run_.estimates[record["metric"]]
+            same = (estimate.value is not None
+                    and math.isclose(record["value"], estimate.value, rel_tol=1e-4, abs_tol=1e-6))
+            if not same or record["n"] != estimate.n:
                 yield (f"measured.csv, run {name}: {record['metric']} is {record['printed']} with n = {record['n']:g}, "
-                       f"its predictions give {found.value} with n = {found.n}.")
+                       f"its predictions give {estimate.value} with n = {estimate.n}.")
 
 
 def _lines(frame: pd.DataFrame, wrong: pd.Series) -> list[int]:

@@ -37,10 +37,10 @@ def key_of(bibtex: str) -> str:
     Raises:
         InputError: the text is not a BibTeX entry.
     """
-    found = re.match(r"\s*@\w+\s*\{\s*([^,\s{}]+)\s*,", bibtex)
-    if not found:
+    match = re.match(r"\s*@\w+\s*\{\s*([^,\s{}]+)\s*,", bibtex)
+    if not match:
         raise InputError(f"This is not a BibTeX entry: {bibtex[:60]!r}.")
-    return found[1]
+    return match[1]
 
 
 def source_keys(board: Board) -> dict[str, str]:
@@ -49,32 +49,32 @@ def source_keys(board: Board) -> dict[str, str]:
     return {**keys, MEASURED: APP_KEY}
 
 
-def citations(board: Board, shown: Table, *, link: str = "") -> list[Citation]:
+def citations(board: Board, table: Table, *, link: str = "") -> list[Citation]:
     """This app first, then the sources in view in their order, then the papers of measured methods, each once.
 
     Args:
         board: the data.
-        shown: the table in view.
+        table: the table in view.
         link: the view's address, cited with the app.
     """
     url = f"\n  howpublished = {{\\url{{{link}}}}}," if link else ""
-    app = _APP.format(year=shown.revision_date[:4] or "2026", revision=shown.revision or "unstated",
-                      date=shown.revision_date or "unstated", url=url)
+    app = _APP.format(year=table.revision_date[:4] or "2026", revision=table.revision or "unstated",
+                      date=table.revision_date or "unstated", url=url)
     bibtex = dict(zip(board.papers["slug"], board.papers["bibtex"]))
-    slugs = [slug for slug in shown.papers if slug != MEASURED]
+    slugs = [slug for slug in table.papers if slug != MEASURED]
     # A measured row stands on its method's paper too, where that is one of the sources.
-    slugs += [row.entry.method_slug for row in shown.rows if row.entry.origin == MEASURED]
+    slugs += [row.entry.method_slug for row in table.rows if row.entry.origin == MEASURED]
     slugs = [one for slug in slugs for one in (slug, *_TOGETHER.get(slug, ()))]
     wanted = [slug for slug in dict.fromkeys(slugs) if slug in bibtex]
     return [Citation(APP_KEY, app), *(Citation(key_of(bibtex[slug]), _pretty(bibtex[slug])) for slug in wanted)]
 
 
-def bibtex(board: Board, shown: Table, *, link: str = "") -> str:
+def bibtex(board: Board, table: Table, *, link: str = "") -> str:
     """A .bib file of `citations`, with the references of the shown datasets as comments on top."""
     names = {record["slug"]: record for record in board.datasets.to_dict("records")}
-    notes = [f"% {dataset.name}: {names[dataset.slug]['reference']}" for dataset in shown.datasets]
+    notes = [f"% {dataset.name}: {names[dataset.slug]['reference']}" for dataset in table.datasets]
     head = ["% Datasets in view, as their authors ask to be cited:", *notes, ""] if notes else []
-    return "\n".join([*head, "\n\n".join(one.bibtex for one in citations(board, shown, link=link)), ""])
+    return "\n".join([*head, "\n\n".join(one.bibtex for one in citations(board, table, link=link)), ""])
 
 
 def _pretty(entry: str) -> str:

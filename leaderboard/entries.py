@@ -140,7 +140,7 @@ class Catalogue:
     def vocabulary(self) -> dict[str, tuple[str, ...]]:
         """Filter name -> the values that exist, sorted."""
         trained = {name for entry in self.entries for name in entry.training or ()}
-        found = {
+        values_of = {
             "methods": {entry.method_slug for entry in self.entries} | {entry.id for entry in self.entries},
             "datasets": {dataset.slug for dataset in self.datasets},
             "papers": {entry.paper for entry in self.entries} | {MEASURED},
@@ -148,7 +148,7 @@ class Catalogue:
             "training_sets": trained | {"none", "not-stated"},
             "kinds": {dataset.kind for dataset in self.datasets},
         }
-        return {name: tuple(sorted(values)) for name, values in found.items()}
+        return {name: tuple(sorted(values)) for name, values in values_of.items()}
 
 
 @lru_cache(maxsize=4)

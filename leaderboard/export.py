@@ -27,12 +27,12 @@ LEGEND = ("† trained on the tested set (‡: possibly)", "◇ sees labels of t
           "* measured here")
 
 
-def as_text(board: Board, shown: Table, file_format: str, *, link: str = "", standalone: bool = False) -> str:
+def as_text(board: Board, table: Table, file_format: str, *, link: str = "", standalone: bool = False) -> str:
     """The table in a format of `FORMATS`.
 
     Args:
         board: the data.
-        shown: the table in view.
+        table: the table in view.
         link: the view's address, named in the caption where given.
         standalone: LaTeX only: a whole document instead of the table environment.
 
@@ -40,30 +40,30 @@ def as_text(board: Board, shown: Table, file_format: str, *, link: str = "", sta
         InputError: an unknown format.
     """
     if file_format == "csv":
-        return to_csv(shown)
+        return to_csv(table)
     if file_format == "markdown":
-        return to_markdown(shown, link=link)
+        return to_markdown(table, link=link)
     if file_format == "latex":
-        return to_latex(board, shown, link=link, standalone=standalone)
+        return to_latex(board, table, link=link, standalone=standalone)
     raise InputError(f"A table is exported as {', '.join(FORMATS)}; got {file_format!r}.")
 
 
-def to_csv(shown: Table) -> str:
+def to_csv(table: Table) -> str:
     """One line a row; beside every dataset's value its interval, n, marks and note, empty where there is none."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     fixed = ["position", "mean_rank", "borda", "method", "backbone", "variant", "training_free", "training_set",
              "source", "table", "origin", "coverage", "metric", "data_revision"]
     each = ["", "low", "high", "n", "trained_on", "sees_labels", "part", "note"]
-    names = [dataset.slug for dataset in shown.datasets]
+    names = [dataset.slug for dataset in table.datasets]
     writer.writerow(fixed + [f"{name}{':' + part if part else ''}" for name in names for part in each])
-    for row in shown.rows:
+    for row in table.rows:
         entry = row.entry
         training = "" if entry.training is None else "+".join(entry.training) or "none"
         cells = [item for name in names for item in _csv_cell(row.cells.get(name))]
         writer.writerow([_number(row.position), _number(row.mean_rank), _number(row.borda), entry.method,
                          entry.backbone, entry.variant, entry.training_free, training, entry.paper, entry.table,
-                         entry.origin, f"{row.covered}/{len(names)}", shown.view.metric, shown.revision, *cells])
+                         entry.origin, f"{row.covered}/{len(names)}", table.view.metric, table.revision, *cells])
     return stream.getvalue()
 
 
@@ -90,17 +90,17 @@ def marks_of(row: Row, name: str) -> str:
             + ("§" if name in row.apart else "") + ("?" if cell.doubtful else ""))
 
 
-def to_markdown(shown: Table, *, link: str = "") -> str:
+def to_markdown(table: Table, *, link: str = "") -> str:
     """A GitHub table; bold best, underlined second."""
-    head = ["#", "Method", "Source", *(dataset.short for dataset in shown.datasets), "Coverage"]
+    head = ["#", "Method", "Source", *(dataset.short for dataset in table.datasets), "Coverage"]
     lines = [f"| {' | '.join(map(_md, head))} |",
-             "|" + "|".join(["---:", "---", "---", *["---:"] * len(shown.datasets), "---:"]) + "|"]
-    for row in shown.rows:
-        cells = [_md_cell(row, dataset.slug) for dataset in shown.datasets]
+             "|" + "|".join(["---:", "---", "---", *["---:"] * len(table.datasets), "---:"]) + "|"]
+    for row in table.rows:
+        cells = [_md_cell(row, dataset.slug) for dataset in table.datasets]
         star = "*" if row.entry.origin == MEASURED else ""
         lines.append("| " + " | ".join([_position(row), _md(row.entry.label) + star.replace("*", "\\*"),
-                                        _md(_source(row)), *cells, f"{row.covered}/{len(shown.datasets)}"]) + " |")
-    foot = [shown.sentence, "; ".join(LEGEND).replace("*", "\\*") + f". Data revision {shown.revision or 'unstated'}."]
+                                        _md(_source(row)), *cells, f"{row.covered}/{len(table.datasets)}"]) + " |")
+    foot = [table.sentence, "; ".join(LEGEND).replace("*", "\\*") + f". Data revision {table.revision or 'unstated'}."]
     if link:
         foot.append(f"<{link}>")
     return "\n".join([*lines, "", *foot, ""])
@@ -128,30 +128,30 @@ def _source(row: Row) -> str:
     return f"measured, {entry.table}" if entry.origin == MEASURED else f"{entry.paper}, {entry.table}"
 
 
-def to_latex(board: Board, shown: Table, *, link: str = "", standalone: bool = False) -> str:
+def to_latex(board: Board, table: Table, *, link: str = "", standalone: bool = False) -> str:
     """A `table*` that needs booktabs; with `standalone` a document that compiles. The link stands in a comment.
 
     The standalone document prints unresolved citations as their keys: put the BibTeX of `citations` beside it.
     """
     keys = source_keys(board)
-    columns = len(shown.datasets)
-    head = ["Method", *(_tex(dataset.short) for dataset in shown.datasets)]
+    columns = len(table.datasets)
+    head = ["Method", *(_tex(dataset.short) for dataset in table.datasets)]
     lines = [
         r"\begin{table*}[t]", r"\centering", r"\small", r"\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{_tex(shown.sentence)} Best in bold, second underlined. {_tex_legend(shown)}"
-        rf"Mean Opinion~\cite{{meanopinion}}, data revision {_tex(shown.revision or 'unstated')}.}}",
+        rf"\caption{{{_tex(table.sentence)} Best in bold, second underlined. {_tex_legend(table)}"
+        rf"Mean Opinion~\cite{{meanopinion}}, data revision {_tex(table.revision or 'unstated')}.}}",
         r"\label{tab:mean-opinion}",
         rf"\begin{{tabular}}{{l{'r' * columns}}}", r"\toprule", f"{' & '.join(head)} \\\\", r"\midrule",
     ]
-    for row in shown.rows:
-        cells = [_tex_cell(row, dataset.slug) for dataset in shown.datasets]
+    for row in table.rows:
+        cells = [_tex_cell(row, dataset.slug) for dataset in table.datasets]
         star = r"$^{*}$" if row.entry.origin == MEASURED else ""
         name = rf"{_tex(row.entry.label)}{star}~\cite{{{keys[row.entry.paper]}}}"
         lines.append(f"{' & '.join([name, *cells])} \\\\")
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table*}"]
     body = "\n".join(lines) + "\n"
-    if len(shown.rows) > MOST_TEX_ROWS or columns > MOST_TEX_DATASETS:
-        body = (f"% {len(shown.rows)} rows by {columns} datasets are more than a page holds; narrow the view or split "
+    if len(table.rows) > MOST_TEX_ROWS or columns > MOST_TEX_DATASETS:
+        body = (f"% {len(table.rows)} rows by {columns} datasets are more than a page holds; narrow the view or split "
                 f"the table.\n{body}")
     if not standalone:
         return "% Needs \\usepackage{booktabs}.\n" + (f"% {link}\n" if link else "") + body
@@ -174,8 +174,8 @@ def _tex_cell(row: Row, name: str) -> str:
 _TEX_MARKS = {"†": r"\dagger", "‡": r"\ddagger", "◇": r"\diamond", "§": r"\S"}
 
 
-def _tex_legend(shown: Table) -> str:
-    cells = [cell for row in shown.rows for cell in row.cells.values()]
+def _tex_legend(table: Table) -> str:
+    cells = [cell for row in table.rows for cell in row.cells.values()]
     parts = []
     if any(cell.overlap == "yes" for cell in cells):
         parts.append(r"$\dagger$: trained on the tested set")
@@ -183,11 +183,11 @@ def _tex_legend(shown: Table) -> str:
         parts.append(r"$\ddagger$: possibly trained on the tested set")
     if any(cell.labels for cell in cells):
         parts.append(r"$\diamond$: sees labels of the tested set")
-    if any(row.apart for row in shown.rows):
+    if any(row.apart for row in table.rows):
         parts.append(r"$\S$: on other images of the set, or on a part that is not stated: not ranked with it")
     if any(cell.doubtful for cell in cells):
         parts.append("?: doubtful as printed")
-    if any(row.entry.origin == MEASURED for row in shown.rows):
+    if any(row.entry.origin == MEASURED for row in table.rows):
         parts.append("$*$: measured here")
     return "; ".join(parts) + ". " if parts else ""
 

@@ -139,16 +139,16 @@ def decode(link: str | Mapping[str, str], *, board: Board | None = None) -> Rest
     """
     board = board or load_board()
     notes: list[str] = []
-    given: dict[str, str] = {}
+    words: dict[str, str] = {}
     for name, value in _pairs(link, notes):
-        if name in given:
+        if name in words:
             notes.append(f"The link says {name!r} twice; the first one counts.")
-        given.setdefault(name, value)
-    given.pop("tab", None)
-    revision = given.pop("rev", "")
+        words.setdefault(name, value)
+    words.pop("tab", None)
+    revision = words.pop("rev", "")
     known = _known(board)
     changes: dict[str, Any] = {}
-    for short, text in given.items():
+    for short, text in words.items():
         if short in _FIELDS:
             name = _FIELDS[short]
             chosen = _value(name, text, known, notes)
@@ -217,8 +217,8 @@ def _value(name: str, text: str, known: Mapping[str, tuple[str, ...]], notes: li
 
 def _unknown(name: str, value: str, known: Iterable[str]) -> str:
     what = _WHAT.get(name)
-    shown = _shown(value)
-    subject = f"There is no {what} {shown} here" if what else f"{shown} is no value for {_NAMES[name]!r}"
+    quoted = _shown(value)
+    subject = f"There is no {what} {quoted} here" if what else f"{quoted} is no value for {_NAMES[name]!r}"
     near = difflib.get_close_matches(value.lower(), list(known), n=1, cutoff=0.75)
     return f"{subject}; it was ignored" + (f" (did you mean {near[0]!r}?)." if near else ".")
 

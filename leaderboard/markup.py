@@ -17,23 +17,23 @@ MOST_ROWS = 300
 """Rows drawn at once; a browser is slow with thousands, and exports hold all of them."""
 
 
-def to_html(shown: Table, *, sources: dict[str, str] | None = None) -> str:
+def to_html(table: Table, *, sources: dict[str, str] | None = None) -> str:
     """The table as an HTML fragment without scripts or styles.
 
     Args:
-        shown: the table in view.
+        table: the table in view.
         sources: source slug -> its title.
     """
     sources = sources or {}
-    if not shown.rows:
+    if not table.rows:
         return ('<div class="lb-empty">Nothing matches these filters. Take one away, or choose another metric: '
                 "RMSE and the logistic PLCC exist for measured results only.</div>")
-    head = "".join(_header(shown, name, label, title) for name, label, title in _columns(shown))
-    body = "".join(_row(shown, row, sources) for row in shown.rows[:MOST_ROWS])
+    head = "".join(_header(table, name, label, title) for name, label, title in _columns(table))
+    body = "".join(_row(table, row, sources) for row in table.rows[:MOST_ROWS])
     more = (f" The first {MOST_ROWS} are drawn; narrow the filters, or export to have all of them."
-            if len(shown.rows) > MOST_ROWS else "")
+            if len(table.rows) > MOST_ROWS else "")
     return (f'<div class="lb-scroll" role="region" aria-label="Leaderboard table" tabindex="0"><table class="lb">'
-            f"<caption>{escape(shown.sentence + more)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+            f"<caption>{escape(table.sentence + more)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
             '</table></div><p class="lb-legend">'
             f'<b>best</b> · <u>second</u> · † trained on the tested set (‡ possibly) · '
             f'◇ sees labels of the tested set · § on other images of the set, or on a part that is not stated: not '
@@ -42,41 +42,41 @@ def to_html(shown: Table, *, sources: dict[str, str] | None = None) -> str:
             f"● ranks are over this set</p>")
 
 
-def _columns(shown: Table) -> list[tuple[str, str, str]]:
+def _columns(table: Table) -> list[tuple[str, str, str]]:
     fixed = [("method", "Method", "Method, model and variant, with the source"),
-             ("rank", "Rank", f"Place by mean rank over {', '.join(map(shown.short, shown.shared)) or 'no set'}; below "
+             ("rank", "Rank", f"Place by mean rank over {', '.join(map(table.short, table.shared)) or 'no set'}; below "
                               f"it the mean rank. Borda points are in the row's details."),
              ("coverage", "Sets", "Shown datasets with a result")]
-    return fixed + [(dataset.slug, dataset.short, f"{dataset.name} ({dataset.kind})") for dataset in shown.datasets]
+    return fixed + [(dataset.slug, dataset.short, f"{dataset.name} ({dataset.kind})") for dataset in table.datasets]
 
 
-def _header(shown: Table, name: str, label: str, title: str) -> str:
-    active = shown.view.sort == name
+def _header(table: Table, name: str, label: str, title: str) -> str:
+    active = table.view.sort == name
     # Position 1 and the method A are the best "first"; what arrow that is follows from what the column holds.
-    ascending = (name in ("rank", "method") or (shown.lower_is_better and name != "coverage")) != shown.view.reverse
+    ascending = (name in ("rank", "method") or (table.lower_is_better and name != "coverage")) != table.view.reverse
     state = f' aria-sort="{"ascending" if ascending else "descending"}"' if active else ""
     arrow = f'<span class="lb-arrow" aria-hidden="true">{"▲" if ascending else "▼"}</span>' if active else ""
-    dot = '<span class="lb-dot" aria-label="ranks are over this set">●</span>' if name in shown.shared else ""
+    dot = '<span class="lb-dot" aria-label="ranks are over this set">●</span>' if name in table.shared else ""
     kind = {"method": "lb-name", "rank": "lb-rank", "coverage": "lb-cover"}.get(name, "lb-num")
     return (f'<th scope="col" class="{kind}"{state}><button type="button" data-sort="{escape(name)}" '
             f'title="{escape(title)}">{escape(label)}{dot}{arrow}</button></th>')
 
 
-def _row(shown: Table, row: Row, sources: dict[str, str]) -> str:
+def _row(table: Table, row: Row, sources: dict[str, str]) -> str:
     entry = row.entry
     here = '<span class="lb-here">here</span>' if entry.origin == MEASURED else ""
     source = f"{'measured' if entry.origin == MEASURED else entry.paper} · {entry.table}"
-    about = escape(_about_row(shown, row, sources))
+    about = escape(_about_row(table, row, sources))
     name = (f'<th scope="row" class="lb-name"><button type="button" data-about="{about}">'
             f"<span>{escape(entry.method)}</span>{here}</button>"
             f'<small>{escape(entry.details)}</small><small class="lb-source">{escape(source)}</small></th>')
     place = f"{row.position}<small>{row.mean_rank:.1f}</small>" if row.position is not None else DASH
-    cells = "".join(_cell(shown, row, dataset.slug) for dataset in shown.datasets)
+    cells = "".join(_cell(table, row, dataset.slug) for dataset in table.datasets)
     return (f'<tr>{name}<td class="lb-rank">{place}</td>'
-            f'<td class="lb-cover">{row.covered}/{len(shown.datasets)}</td>{cells}</tr>')
+            f'<td class="lb-cover">{row.covered}/{len(table.datasets)}</td>{cells}</tr>')
 
 
-def _cell(shown: Table, row: Row, name: str) -> str:
+def _cell(table: Table, row: Row, name: str) -> str:
     cell = row.cells.get(name)
     if cell is None:
         return f'<td class="lb-none" aria-label="no result">{DASH}</td>'
@@ -84,14 +84,14 @@ def _cell(shown: Table, row: Row, name: str) -> str:
     text = {1: f"<b>{text}</b>", 2: f"<u>{text}</u>"}.get(row.marks.get(name, 0), text)
     marks = marks_of(row, name)
     extra = f'<sup class="{"lb-q" if cell.doubtful else ""}">{escape(marks)}</sup>' if marks else ""
-    return f'<td class="lb-num" data-about="{escape(_about_cell(shown, row, name, cell))}">{text}{extra}</td>'
+    return f'<td class="lb-num" data-about="{escape(_about_cell(table, row, name, cell))}">{text}{extra}</td>'
 
 
-def _about_cell(shown: Table, row: Row, name: str, cell: Cell) -> str:
+def _about_cell(table: Table, row: Row, name: str, cell: Cell) -> str:
     """Plain text, one fact a line; the first line is a heading."""
     entry = row.entry
     value = text_of(cell, measured=entry.origin == MEASURED)
-    lines = [f"{entry.label} on {shown.short(name)}: {value}"]
+    lines = [f"{entry.label} on {table.short(name)}: {value}"]
     if cell.has_interval:
         lines.append(f"95 % interval {cell.low:.4f} to {cell.high:.4f}" + (f", n = {cell.n}" if cell.n else ""))
     elif cell.n:
@@ -103,7 +103,7 @@ def _about_cell(shown: Table, row: Row, name: str, cell: Cell) -> str:
     if cell.protocol:
         lines.append(f"Protocol: {cell.protocol}")
     if name in row.apart:
-        lines.append(f"Not ranked here: it is on the {cell.part}, the column on the {shown.parts[name]}")
+        lines.append(f"Not ranked here: it is on the {cell.part}, the column on the {table.parts[name]}")
     if cell.labels:
         lines.append("Sees labels of this set: as references, or in its calibration")
     if cell.overlap:
@@ -113,7 +113,7 @@ def _about_cell(shown: Table, row: Row, name: str, cell: Cell) -> str:
     return "\n".join(lines)
 
 
-def _about_row(shown: Table, row: Row, sources: dict[str, str]) -> str:
+def _about_row(table: Table, row: Row, sources: dict[str, str]) -> str:
     entry = row.entry
     # Of weights that others trained it is only known that no IQA data is mentioned.
     nothing = "none known" if entry.backbone else "none"
@@ -124,10 +124,10 @@ def _about_row(shown: Table, row: Row, sources: dict[str, str]) -> str:
              f"Source: {entry.source}, {entry.table}" if entry.origin != MEASURED else "Measured here",
              *([title] if title else []), f"Training-free: {free}; trained on: {trained}"]
     if row.mean_rank is not None:
-        lines.append(f"Mean rank {row.mean_rank:.2f}, Borda {row.borda:g} of {shown.most_points:g} points")
+        lines.append(f"Mean rank {row.mean_rank:.2f}, Borda {row.borda:g} of {table.most_points:g} points")
     lines += [f"{key.replace('_', ' ')}: {value}" for key, value in entry.provenance.items() if value]
     for name, cell in row.cells.items():
-        parts = [f"{shown.short(name)} {text_of(cell, measured=entry.origin == MEASURED)}{marks_of(row, name)}"]
+        parts = [f"{table.short(name)} {text_of(cell, measured=entry.origin == MEASURED)}{marks_of(row, name)}"]
         if cell.has_interval:
             parts.append(f"[{cell.low:.4f}, {cell.high:.4f}]")
         if cell.note:

@@ -170,16 +170,16 @@ def _bootstrap_seed(metrics: dict[str, Any], scored: pd.DataFrame, seed: int) ->
     return 0
 
 
-def _difference(name: str, claimed: dict[str, Any], found: stats.Estimate) -> list[str]:
-    if claimed["n"] != found.n:
-        return [f"{name} claims n = {claimed['n']}, the predictions have {found.n}."]
-    if (claimed["value"] is None) != (found.value is None):
-        return [f"{name} claims {claimed['value']}, the predictions give {found.value}."]
-    if found.value is None:
+def _difference(name: str, claimed: dict[str, Any], estimate: stats.Estimate) -> list[str]:
+    if claimed["n"] != estimate.n:
+        return [f"{name} claims n = {claimed['n']}, the predictions have {estimate.n}."]
+    if (claimed["value"] is None) != (estimate.value is None):
+        return [f"{name} claims {claimed['value']}, the predictions give {estimate.value}."]
+    if estimate.value is None:
         return []
-    tolerance = TOLERANCE * max(1.0, abs(found.value)) * (100 if "logistic" in name or name == "rmse" else 1)
-    if abs(claimed["value"] - found.value) > tolerance:
-        return [f"{name} claims {claimed['value']:.6f}, the predictions give {found.value:.6f}."]
+    tolerance = TOLERANCE * max(1.0, abs(estimate.value)) * (100 if "logistic" in name or name == "rmse" else 1)
+    if abs(claimed["value"] - estimate.value) > tolerance:
+        return [f"{name} claims {claimed['value']:.6f}, the predictions give {estimate.value:.6f}."]
     return []
 
 

@@ -49,21 +49,21 @@ def pairs(board: Board, view: View) -> list[Pair]:
 
     Sorted by method, model, condition and dataset, in the order of the data.
     """
-    shown = table(board, view)
-    found = list(_from_results(shown)) + list(_from_ablations(board, shown, view))
-    order = {name: index for index, name in enumerate(dict.fromkeys(pair.method for pair in found))}
-    return sorted(found, key=lambda pair: (order[pair.method], pair.backbone, pair.condition))
+    ranked = table(board, view)
+    couples = list(_from_results(ranked)) + list(_from_ablations(board, ranked, view))
+    order = {name: index for index, name in enumerate(dict.fromkeys(pair.method for pair in couples))}
+    return sorted(couples, key=lambda pair: (order[pair.method], pair.backbone, pair.condition))
 
 
-def _from_results(shown: Table) -> Iterator[Pair]:
+def _from_results(ranked: Table) -> Iterator[Pair]:
     alone: dict[tuple, Mapping[str, Cell]] = {}
-    for row in shown.rows:
+    for row in ranked.rows:
         entry = row.entry
         if WITHOUT.search(entry.variant):
             alone[(entry.paper, entry.backbone, _condition(entry.variant), entry.training)] = row.cells
         elif entry.method == BASELINE:
             alone.setdefault((entry.paper, entry.backbone, "", entry.training), row.cells)
-    for row in shown.rows:
+    for row in ranked.rows:
         entry = row.entry
         if entry.method == BASELINE or WITHOUT.search(entry.variant) or not entry.backbone:
             continue
@@ -72,13 +72,13 @@ def _from_results(shown: Table) -> Iterator[Pair]:
         if cells is None:
             continue
         shown_condition = condition or ("" if WITH.search(entry.variant) else entry.variant)
-        for dataset in shown.datasets:
+        for dataset in ranked.datasets:
             if dataset.slug in row.cells and dataset.slug in cells:
-                yield Pair(entry.method, entry.backbone, shown_condition, dataset.short, shown.view.metric,
+                yield Pair(entry.method, entry.backbone, shown_condition, dataset.short, ranked.view.metric,
                            cells[dataset.slug].value, row.cells[dataset.slug].value, entry.paper)
 
 
-def _from_ablations(board: Board, shown: Table, view: View) -> Iterator[Pair]:
+def _from_ablations(board: Board, ranked: Table, view: View) -> Iterator[Pair]:
     if view.origin == "measured":
         return
     frame = board.ablations
@@ -88,7 +88,7 @@ def _from_ablations(board: Board, shown: Table, view: View) -> Iterator[Pair]:
     if "doubtful" in view.hide:
         frame = frame[~frame["doubtful"]]
     known = catalogue(board).by_dataset
-    wanted = {dataset.slug for dataset in shown.datasets}
+    wanted = {dataset.slug for dataset in ranked.datasets}
     for key, rows in frame.groupby(["paper", "backbone", "dataset"], sort=False):
         paper, backbone, dataset = map(str, key)
         values = dict(zip(rows["setting"], rows["value"]))

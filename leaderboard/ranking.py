@@ -105,8 +105,8 @@ def marks(values: Mapping[int, float], *, lower_is_better: bool = False) -> dict
     if len(values) < 2:
         return {}
     distinct = sorted(set(values.values()), reverse=not lower_is_better)[:2]
-    found = {index: distinct.index(value) + 1 for index, value in values.items() if value in distinct}
+    marked = {index: distinct.index(value) + 1 for index, value in values.items() if value in distinct}
     # Two rows that share the best value leave no second place.
-    if sum(mark == 1 for mark in found.values()) > 1:
-        found = {index: mark for index, mark in found.items() if mark == 1}
-    return found
+    if sum(mark == 1 for mark in marked.values()) > 1:
+        marked = {index: mark for index, mark in marked.items() if mark == 1}
+    return marked

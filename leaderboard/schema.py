@@ -244,10 +244,10 @@ def _with_numbers(frame: pd.DataFrame, path: Path, kind: str) -> pd.DataFrame:
 
 def doubt(protocol: str) -> str:
     """The note hidden at the end of a transcribed protocol: "SUSPECT: ..." or "CONFLICT: ...", or ""."""
-    found = _DOUBT.search(protocol)
-    if not found:
+    match = _DOUBT.search(protocol)
+    if not match:
         return ""
-    return found[1] if found[1].startswith("SUSPECT") else f"CONFLICT: {found[1]}"
+    return match[1] if match[1].startswith("SUSPECT") else f"CONFLICT: {match[1]}"
 
 
 def part_of(protocol: str, paper: str) -> str:

@@ -111,8 +111,8 @@ def table(board: Board, view: View | None = None) -> Table:
     chosen = [entry for entry in known.entries if _matches(entry, view)]
     columns = _columns(known, view)
     cells = [_visible(entry, view, columns) for entry in chosen]
-    kept = [index for index, row in enumerate(cells) if len(row) >= view.cells]
-    chosen, cells = [chosen[index] for index in kept], [cells[index] for index in kept]
+    covered = [index for index, row in enumerate(cells) if len(row) >= view.cells]
+    chosen, cells = [chosen[index] for index in covered], [cells[index] for index in covered]
     if not view.datasets:
         present = {name for row in cells for name in row}
         columns = tuple(dataset for dataset in columns if dataset.slug in present)
@@ -181,12 +181,12 @@ def _trained_on(entry: Entry, wanted: tuple[str, ...]) -> bool:
 
 
 def _visible(entry: Entry, view: View, columns: tuple[Dataset, ...]) -> dict[str, Cell]:
-    given = entry.cells.get(view.metric, {})
+    cells = entry.cells.get(view.metric, {})
     return {
-        dataset.slug: given[dataset.slug] for dataset in columns
-        if dataset.slug in given
-        and not ("doubtful" in view.hide and given[dataset.slug].doubtful)
-        and not ("in-domain" in view.hide and (given[dataset.slug].overlap or given[dataset.slug].labels))
+        dataset.slug: cells[dataset.slug] for dataset in columns
+        if dataset.slug in cells
+        and not ("doubtful" in view.hide and cells[dataset.slug].doubtful)
+        and not ("in-domain" in view.hide and (cells[dataset.slug].overlap or cells[dataset.slug].labels))
     }
 
 

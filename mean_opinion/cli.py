@@ -78,5 +78,5 @@ def _fill(parser: argparse.ArgumentParser, program: str, commands: Mapping[str, 
         if command.commands:
             _fill(below.add_parser(name, help=command.summary), prefix, command.commands)
             continue
-        made, _ = parser_of(prefix, command)
-        below.add_parser(name, help=command.summary, parents=[made], add_help=False)
+        command_parser, _ = parser_of(prefix, command)
+        below.add_parser(name, help=command.summary, parents=[command_parser], add_help=False)

@@ -45,9 +45,9 @@ def view_of(args: argparse.Namespace) -> tuple[Board, View]:
                if getattr(args, name) is not None}
     lists = {"methods": args.methods, "datasets": args.datasets, "papers": args.sources}
     vocabulary = catalogue(board).vocabulary
-    for name, given in lists.items():
-        if given:
-            changes[name] = tuple(_checked(item, vocabulary[name], name) for item in given)
+    for name, items in lists.items():
+        if items:
+            changes[name] = tuple(_checked(item, vocabulary[name], name) for item in items)
     if args.sort:
         changes["sort"] = _checked(args.sort, ("rank", "method", "coverage", *vocabulary["datasets"]), "columns")
     if args.ablation:
@@ -57,11 +57,11 @@ def view_of(args: argparse.Namespace) -> tuple[Board, View]:
     return board, replace(view, **changes)
 
 
-def _checked(given: str, known: tuple[str, ...], what: str) -> str:
-    for candidate in (given, given.lower(), slug(given)):
+def _checked(word: str, known: tuple[str, ...], what: str) -> str:
+    for candidate in (word, word.lower(), slug(word)):
         if candidate in known:
             return candidate
     from methods.errors import suggestion
 
     readable = [name for name in known if "~" not in name]
-    raise InputError(f"{given!r} is not among the {what}{suggestion(given.lower(), readable)}")
+    raise InputError(f"{word!r} is not among the {what}{suggestion(word.lower(), readable)}")

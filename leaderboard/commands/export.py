@@ -38,16 +38,16 @@ def write(board: Board, view: View, folder: Path, formats: tuple[str, ...] = FIL
         base: the app's address; with it, tables and citations name the view's link.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    shown = table(board, view)
+    ranked = table(board, view)
     link = encode(view, base=base, board=board) if base else ""
     figure = None
     written = []
     for kind in formats:
         file = folder / f"mean-opinion.{ENDINGS.get(kind, kind)}"
         if kind == "bibtex":
-            file.write_text(bibtex(board, shown, link=link), encoding="utf-8")
+            file.write_text(bibtex(board, ranked, link=link), encoding="utf-8")
         elif kind in ENDINGS:
-            file.write_text(as_text(board, shown, kind, link=link), encoding="utf-8")
+            file.write_text(as_text(board, ranked, kind, link=link), encoding="utf-8")
         else:
             from leaderboard.figures import draw
             from leaderboard.figures.static import render

@@ -126,7 +126,7 @@ def _heat(figure: go.Figure, axes: Any, canvas: Any) -> None:
     if trace.reversescale:
         colours = colours.reversed()
     values = np.array([[np.nan if value is None else value for value in row] for row in trace.z], float)
-    drawn = axes.pcolormesh(np.ma.masked_invalid(values), cmap=colours, edgecolors="white", linewidth=0.8)
+    mesh = axes.pcolormesh(np.ma.masked_invalid(values), cmap=colours, edgecolors="white", linewidth=0.8)
     axes.set_xticks(np.arange(len(trace.x)) + 0.5, trace.x, rotation=35, ha="left", rotation_mode="anchor")
     axes.set_yticks(np.arange(len(trace.y)) + 0.5, trace.y)
     axes.xaxis.tick_top()
@@ -137,11 +137,11 @@ def _heat(figure: go.Figure, axes: Any, canvas: Any) -> None:
     for row, texts in enumerate(trace.text):
         for column, text in enumerate(texts):
             if text:
-                red, green, blue, _ = drawn.cmap(drawn.norm(values[row, column]))
+                red, green, blue, _ = mesh.cmap(mesh.norm(values[row, column]))
                 dark = 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5
                 axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=7,
                           color="white" if dark else _INK)
-    canvas.colorbar(drawn, ax=axes, fraction=0.03, pad=0.02).outline.set_visible(False)
+    canvas.colorbar(mesh, ax=axes, fraction=0.03, pad=0.02).outline.set_visible(False)
 
 
 def _radar(figure: go.Figure, axes: Any) -> None:

@@ -58,11 +58,11 @@ def message(sentence: str, narrow: bool = False) -> go.Figure:
 
 def distinct(labels: Sequence[str]) -> list[str]:
     """Labels made different, since plotly would lay equal ones onto each other."""
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     result = []
     for label in labels:
-        seen[label] = seen.get(label, 0) + 1
-        result.append(label if seen[label] == 1 else f"{label} ({seen[label]})")
+        counts[label] = counts.get(label, 0) + 1
+        result.append(label if counts[label] == 1 else f"{label} ({counts[label]})")
     return result
 
 

@@ -54,7 +54,7 @@ def draw(board: Board, view: View, *, narrow: bool = False) -> go.Figure:
         view: what to show.
         narrow: for a screen that is at most about 640 pixels wide.
     """
-    shown = table(board, view)
+    ranked = table(board, view)
     try:
         if view.figure == "pairs":
             from leaderboard.figures.pairs import with_without
@@ -65,25 +65,25 @@ def draw(board: Board, view: View, *, narrow: bool = False) -> go.Figure:
 
             return ablation(board, view.ablation, narrow)
         if view.figure == "cost":
-            return against_cost(shown, view.axis, narrow)
-        return {"dots": dots, "heat": heat, "radar": radar}[view.figure](shown, narrow)
+            return against_cost(ranked, view.axis, narrow)
+        return {"dots": dots, "heat": heat, "radar": radar}[view.figure](ranked, narrow)
     except FigureError as reason:
         return message(str(reason), narrow)
 
 
-def dots(shown: Table, narrow: bool = False) -> go.Figure:
+def dots(ranked: Table, narrow: bool = False) -> go.Figure:
     """One line a row, one dot a dataset, with its 95 % interval where one is known.
 
     Drawn are the datasets that ranks are over; rows without any of them are left out.
     """
-    names = [dataset.slug for dataset in shown.datasets]
-    drawn = [name for name in shown.shared if name in names] or names
-    drawn = drawn[:len(COLOURS)]
-    having_some = [row for row in shown.rows if any(name in row.cells for name in drawn)]
-    rows = _some_rows(having_some, shown, narrow)
+    names = [dataset.slug for dataset in ranked.datasets]
+    columns = [name for name in ranked.shared if name in names] or names
+    columns = columns[:len(COLOURS)]
+    having_some = [row for row in ranked.rows if any(name in row.cells for name in columns)]
+    rows = _some_rows(having_some, ranked, narrow)
     labels = _labels(rows, narrow)
     figure = new_figure(_height(rows, narrow))
-    for index, name in enumerate(drawn):
+    for index, name in enumerate(columns):
         having = [(label, row.cells[name]) for label, row in zip(labels, rows)
                   if name in row.cells and name not in row.apart]
         if not having:
@@ -94,19 +94,20 @@ def dots(shown: Table, narrow: bool = False) -> go.Figure:
                  "arrayminus": [cell.value - cell.low if cell.has_interval else 0 for _, cell in having]}
         figure.add_scatter(
             x=[cell.value for _, cell in having], y=[label for label, _ in having], mode="markers",
-            name=shown.short(name), error_x=error if intervals else None, marker=marker(index),
-            hovertemplate="%{y}<br>" + shown.short(name) + ": %{x}<extra></extra>",
+            name=ranked.short(name), error_x=error if intervals else None, marker=marker(index),
+            hovertemplate="%{y}<br>" + ranked.short(name) + ": %{x}<extra></extra>",
         )
     name_rows(figure, labels, narrow)
-    figure.update_xaxes(title=shown.view.metric.upper() if shown.view.metric != "plcc_logistic4" else "PLCC (logistic)")
-    return titled(figure, _caption(shown, rows), narrow)
+    metric = ranked.view.metric
+    figure.update_xaxes(title=metric.upper() if metric != "plcc_logistic4" else "PLCC (logistic)")
+    return titled(figure, _caption(ranked, rows), narrow)
 
 
-def heat(shown: Table, narrow: bool = False) -> go.Figure:
+def heat(ranked: Table, narrow: bool = False) -> go.Figure:
     """Rows by datasets; the number stands in its field, a missing one stays empty."""
-    rows = _some_rows(shown.rows, shown, narrow)
+    rows = _some_rows(ranked.rows, ranked, narrow)
     labels = distinct([wrapped(_cut(_brief(row), 44), 22) for row in rows]) if narrow else _labels(rows)
-    columns = [dataset for dataset in shown.datasets if any(dataset.slug in row.cells for row in rows)]
+    columns = [dataset for dataset in ranked.datasets if any(dataset.slug in row.cells for row in rows)]
     names = [dataset.slug for dataset in columns]
     if not names:
         raise FigureError("No shown row has a result on the shown datasets; take a filter away.")
@@ -116,7 +117,7 @@ def heat(shown: Table, narrow: bool = False) -> go.Figure:
     figure.add_heatmap(
         x=[dataset.short for dataset in columns], y=labels, z=values, text=texts, texttemplate="%{text}",
         textfont={"size": 11, "color": SCALE_INK}, colorscale=[list(stop) for stop in SCALE],
-        reversescale=shown.lower_is_better, xgap=1, ygap=1, hoverongaps=False, showscale=not narrow,
+        reversescale=ranked.lower_is_better, xgap=1, ygap=1, hoverongaps=False, showscale=not narrow,
         hovertemplate="%{y}<br>%{x}: %{z}<extra></extra>",
         colorbar={"thickness": 10, "outlinewidth": 0, "title": {"text": ""}},
     )
@@ -126,19 +127,19 @@ def heat(shown: Table, narrow: bool = False) -> go.Figure:
         # Wider than the phone where it must be: numbers that cannot be read are worth less than scrolling sideways.
         figure.update_layout(width=max(340, 160 + 44 * len(names)))
         figure.update_yaxes(tickfont={"size": 10})
-    return titled(figure, _caption(shown, rows), narrow)
+    return titled(figure, _caption(ranked, rows), narrow)
 
 
-def radar(shown: Table, narrow: bool = False) -> go.Figure:
+def radar(ranked: Table, narrow: bool = False) -> go.Figure:
     """Up to five rows over the datasets that all of them have.
 
     Raises:
         FigureError: fewer than three shared datasets, or no rows.
     """
-    rows = shown.rows[:MOST_RADAR]
-    shared = [dataset for dataset in shown.datasets if rows and all(dataset.slug in row.cells for row in rows)
+    rows = ranked.rows[:MOST_RADAR]
+    shared = [dataset for dataset in ranked.datasets if rows and all(dataset.slug in row.cells for row in rows)
               and len({row.cells[dataset.slug].part for row in rows}) == 1]
-    if shown.lower_is_better:
+    if ranked.lower_is_better:
         raise FigureError("A radar needs a metric that is the same on every dataset; RMSE has each dataset's own unit.")
     if len(shared) < 3:
         raise FigureError(f"A radar needs three datasets that all its rows have; the first {len(rows)} rows share "
@@ -165,18 +166,18 @@ def radar(shown: Table, narrow: bool = False) -> go.Figure:
                        "tickangle": between}})
     # Plotly leaves no room for the names of spokes by itself.
     figure.update_layout(margin={"l": 60, "r": 60, "t": 64, "b": 40} if narrow else {"t": 76, "b": 40})
-    return titled(figure, _caption(shown, rows), narrow)
+    return titled(figure, _caption(ranked, rows), narrow)
 
 
-def against_cost(shown: Table, axis: str, narrow: bool = False) -> go.Figure:
+def against_cost(ranked: Table, axis: str, narrow: bool = False) -> go.Figure:
     """The mean over the shared datasets against model size ("parameters") or LMM passes a picture ("passes").
 
     Raises:
         FigureError: no ranked row has a known cost, or RMSE.
     """
-    if shown.lower_is_better:
+    if ranked.lower_is_better:
         raise FigureError("RMSE has each dataset's own unit, so it has no mean; choose a correlation.")
-    rows = [row for row in shown.rows if row.mean_rank is not None and _cost(row, axis) is not None]
+    rows = [row for row in ranked.rows if row.mean_rank is not None and _cost(row, axis) is not None]
     if not rows:
         what = "a known number of parameters" if axis == "parameters" else "a known number of LMM passes"
         raise FigureError(f"No ranked row has {what}; take a filter away or choose the other axis.")
@@ -186,18 +187,18 @@ def against_cost(shown: Table, axis: str, narrow: bool = False) -> go.Figure:
     figure = new_figure(340 + 20 * len(grouped) if narrow else 460)
     for index, (method, members) in enumerate(grouped.items()):
         figure.add_scatter(
-            x=[_cost(row, axis) for row in members], y=[_mean(row, shown.shared) for row in members], name=method,
+            x=[_cost(row, axis) for row in members], y=[_mean(row, ranked.shared) for row in members], name=method,
             mode="markers", text=[row.entry.label for row in members], marker={**marker(index), "size": 11},
             hovertemplate="%{text}<br>%{x}: %{y:.3f}<extra></extra>",
         )
-    names = ", ".join(shown.short(name) for name in shown.shared)
+    names = ", ".join(ranked.short(name) for name in ranked.shared)
     figure.update_xaxes(title="parameters (billions)" if axis == "parameters" else "LMM passes a picture",
                         type="log" if axis == "parameters" else "linear")
     if axis == "parameters":
         sizes = [_cost(row, axis) for row in rows]
         ticks = COARSE if max(sizes) > 10 * min(sizes) else FINE
         figure.update_xaxes(tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
-    figure.update_yaxes(title=f"mean {shown.view.metric.upper()}")
+    figure.update_yaxes(title=f"mean {ranked.view.metric.upper()}")
     figure.update_layout(legend=BELOW if narrow else ABOVE)
     caption = f"{len(rows)} rows that all have {names}; means are over exactly these"
     return titled(figure, caption, narrow)
@@ -211,9 +212,9 @@ def _mean(row: Row, names: Sequence[str]) -> float:
     return sum(row.cells[name].value for name in names) / len(names)
 
 
-def _some_rows(rows: Sequence[Row], shown: Table, narrow: bool) -> tuple[Row, ...]:
+def _some_rows(rows: Sequence[Row], ranked: Table, narrow: bool) -> tuple[Row, ...]:
     if not rows:
-        raise FigureError("No shown row has a result on the shown datasets; take a filter away." if shown.rows else
+        raise FigureError("No shown row has a result on the shown datasets; take a filter away." if ranked.rows else
                           "Nothing matches these filters; take one away.")
     return tuple(rows[:MOST_NARROW if narrow else MOST_ROWS])
 
@@ -222,9 +223,9 @@ def _height(rows: Sequence, narrow: bool) -> int:
     return 110 + (40 if narrow else 24) * len(rows)
 
 
-def _caption(shown: Table, rows: Sequence[Row]) -> str:
-    some = f"{len(rows)} of {len(shown.rows)} rows" if len(rows) < len(shown.rows) else f"{len(rows)} rows"
-    return f"{shown.metric_name}, {some}"
+def _caption(ranked: Table, rows: Sequence[Row]) -> str:
+    some = f"{len(rows)} of {len(ranked.rows)} rows" if len(rows) < len(ranked.rows) else f"{len(rows)} rows"
+    return f"{ranked.metric_name}, {some}"
 
 
 def _labels(rows: Sequence[Row], narrow: bool = False) -> list[str]:

@@ -55,27 +55,27 @@ def run(args: argparse.Namespace) -> int:
         if not equals:
             raise InputError(f"--data takes SLUG=DIR; got {pair!r}.")
         data[slug] = Path(folder).expanduser()
-    made = Reproduction(table, data, Path(args.out), models(args.lmm), args.limit, args.seed)
-    cells = made.cells()
+    reproduction = Reproduction(table, data, Path(args.out), models(args.lmm), args.limit, args.seed)
+    cells = reproduction.cells()
     if args.csv:
         print_csv(cells)
     else:
         print(render(cells))
         if table.note:
             print(f"\n{table.note}")
-        if made.quoted():
-            print(f"\nOther people's methods in this table, quoted only: {', '.join(made.quoted())}.")
+        if reproduction.quoted():
+            print(f"\nOther people's methods in this table, quoted only: {', '.join(reproduction.quoted())}.")
     return 0
 
 
 def models(words: Sequence[str]) -> dict[str, str]:
     """`NAME=MODEL` and `MODEL` words as a mapping; a "=" inside an address is not one between the two."""
-    found = {}
+    result = {}
     for word in words:
         name, equals, model = word.partition("=")
         named = equals and not name.startswith("server:") and "/" not in name
-        found[name if named else ""] = model if named else word
-    return found
+        result[name if named else ""] = model if named else word
+    return result
 
 
 def render(cells: Sequence[Cell]) -> str:

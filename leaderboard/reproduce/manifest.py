@@ -91,7 +91,7 @@ def load(name: str, data: Path = DATA, folder: Path = MANIFESTS) -> Manifest:
 
     path = folder / f"{name}.toml"
     if not path.is_file():
-        known = sorted(found.stem for found in folder.glob("*.toml"))
+        known = sorted(file.stem for file in folder.glob("*.toml"))
         raise ManifestError(f"There is no table {name!r}{suggestion(name, known)}")
     try:
         read = tomllib.loads(path.read_text(encoding="utf-8"))

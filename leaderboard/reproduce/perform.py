@@ -70,12 +70,12 @@ class Reproduction:
 
     def cells(self) -> list[Cell]:
         """Every cell of the rows that the manifest knows, in the table's order."""
-        found = []
+        result = []
         for _, cell in self.manifest.cells.iterrows():
             row = self.manifest.row_of(cell)
             if row is not None:
-                found.append(self._cell(cell, row))
-        return found
+                result.append(self._cell(cell, row))
+        return result
 
     def quoted(self) -> list[str]:
         """Methods of the table that are other people's and are quoted only."""
@@ -163,7 +163,8 @@ class Reproduction:
         else:
             mos = [picture.mos for picture in self._pictures(dataset)[: self.limit]]
         levels = quantise(mos, int(row.options["k"]))
-        return {name: found.to_dict() for name, found in stats.summary(levels, mos, metrics=("srcc", "plcc")).items()}
+        estimates = stats.summary(levels, mos, metrics=("srcc", "plcc"))
+        return {name: estimate.to_dict() for name, estimate in estimates.items()}
 
     def _iqarag(self, row: Row, dataset: str, wanted: tuple[str, ...]) -> dict[str, Any]:
         """Condition -> metrics of one of IQARAG's experiments."""
@@ -181,8 +182,8 @@ class Reproduction:
             parts = getattr(experiments, row.experiment)(run, data, [row.ratio])
         else:
             parts = getattr(experiments, row.experiment)(run, data)
-        return {found["condition"]: {name: {"value": found[key], "n": found["n"]} for name, key in _KEYS.items()}
-                for found in experiments.perform(run, parts)}
+        return {outcome["condition"]: {name: {"value": outcome[key], "n": outcome["n"]} for name, key in _KEYS.items()}
+                for outcome in experiments.perform(run, parts)}
 
 
 def _how_to_add(slug: str, experiment: str) -> str:

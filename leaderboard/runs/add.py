@@ -59,8 +59,8 @@ def add(folder: Path, *, data: Path = DATA, submissions: Path | None = None, rep
     before = read_text(file)
     if result.name in set(before["run"]) and not replace:
         raise SchemaError(f"There is a result {result.name} already; say --replace to replace it.")
-    kept = before[before["run"] != result.name]
-    lines: list[dict[Any, Any]] = [*kept.to_dict("records"), *measured.rows(result)]
+    others = before[before["run"] != result.name]
+    lines: list[dict[Any, Any]] = [*others.to_dict("records"), *measured.rows(result)]
     _write(file, lines)
     target = submissions / result.name
     target.mkdir(parents=True, exist_ok=True)

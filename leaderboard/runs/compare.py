@@ -131,11 +131,11 @@ def same_opinion(a: float, b: float) -> bool:
     return math.isclose(a, b, rel_tol=SAME_OPINION, abs_tol=SAME_OPINION)
 
 
-def table(found: Comparison) -> str:
+def table(comparison: Comparison) -> str:
     """For people; a star marks an interval of the difference that leaves zero out."""
-    lines = [f"A = {found.a}", f"B = {found.b}", f"{found.n} shared pictures", "",
+    lines = [f"A = {comparison.a}", f"B = {comparison.b}", f"{comparison.n} shared pictures", "",
              f"{'metric':<16}{'A':>9}{'B':>9}{'A - B':>10}   {'95 % interval':<20}  p"]
-    for name, gap in found.differences.items():
+    for name, gap in comparison.differences.items():
         if isinstance(gap, str):
             lines.append(f"{name:<16}undefined: {gap}")
             continue

@@ -214,8 +214,8 @@ class RunFolder:
                   file=sys.stderr)
         differ = [key for key in {**pinned, **settings} if pinned.get(key) != settings.get(key) and key not in unknown]
         if differ:
-            told = "; ".join(_change(key, pinned.get(key), settings.get(key)) for key in differ)
-            raise RunError(f"{self.path} holds a run with other settings: {told}. Choose another --out, or run with "
+            changes = "; ".join(_change(key, pinned.get(key), settings.get(key)) for key in differ)
+            raise RunError(f"{self.path} holds a run with other settings: {changes}. Choose another --out, or run with "
                            "the settings it began with.")
 
     def resume(self) -> dict[str, Prediction]:
@@ -226,10 +226,10 @@ class RunFolder:
     def drop_failed(self) -> int:
         """Takes the rows with an error out, in one step, so that their pictures are scored again; how many."""
         rows = list(self.resume().values())
-        kept = [row for row in rows if not row.error]
-        if len(kept) < len(rows):
-            files.replace(self.predictions, _lines([COLUMNS, *(row.cells() for row in kept)]))
-        return len(rows) - len(kept)
+        scored = [row for row in rows if not row.error]
+        if len(scored) < len(rows):
+            files.replace(self.predictions, _lines([COLUMNS, *(row.cells() for row in scored)]))
+        return len(rows) - len(scored)
 
     def append(self, rows: Iterable[Prediction]) -> None:
         """Adds rows, all in one write; they are the system's when this returns, whatever becomes of the process.

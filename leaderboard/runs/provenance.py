@@ -27,13 +27,13 @@ def commit() -> str:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the installed packages that a score can depend on."""
-    found = {"python": platform.python_version()}
+    result = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            result[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return result
 
 
 def _git(*words: str) -> str:

@@ -161,9 +161,9 @@ def _tier(title: str) -> int | None:
     return 1 if _WORD.search(words) else 2 if plain in _MOS[2] else None
 
 
-def _is_header(first: Sequence[str], asked: Sequence[str]) -> bool:
+def _is_header(first: Sequence[str], wanted: Sequence[str]) -> bool:
     titles = [_plain(cell) for cell in first]
-    if any(column in first or (_plain(column) in titles and not column.isdigit()) for column in asked):
+    if any(column in first or (_plain(column) in titles and not column.isdigit()) for column in wanted):
         return True
     values = [_number(cell) for cell in first]
     if not any(value is not None and not math.isnan(value) for value in values):

@@ -188,10 +188,10 @@ def _check_missing(name: str, rows: _Rows, absent: Sequence[int], place: str, al
                          f"{_some(listed)}. Mend the names, or go on without these with --allow-missing.")
 
 
-def _direction(name: str, columns: Columns, layout: Layout | None, asked: bool | None) -> tuple[bool, str]:
+def _direction(name: str, columns: Columns, layout: Layout | None, choice: bool | None) -> tuple[bool, str]:
     """Whether lower is better, and the sentence that says why it was taken so."""
-    if asked is not None:
-        return asked, ""
+    if choice is not None:
+        return choice, ""
     title = columns.header[columns.mos] if columns.header else ""
     if layout is not None:
         lower = not layout.higher_is_better
@@ -211,14 +211,14 @@ def _direction(name: str, columns: Columns, layout: Layout | None, asked: bool |
 
 
 def _scale(name: str, rows: _Rows, layout: Layout | None,
-           asked: tuple[float, float] | None) -> tuple[tuple[float, float], str]:
+           choice: tuple[float, float] | None) -> tuple[tuple[float, float], str]:
     """The scale, and in brackets how it is known."""
     low, high = min(rows.scores), max(rows.scores)
-    if asked is None:
+    if choice is None:
         if layout is not None and layout.low <= low and high <= layout.high:
             return (layout.low, layout.high), f" (that of {layout.title})"
         return usual_scale([low, high]), " (assumed; --scale LOW HIGH sets it)"
-    bottom, top = float(asked[0]), float(asked[1])
+    bottom, top = float(choice[0]), float(choice[1])
     if not (math.isfinite(bottom) and math.isfinite(top) and bottom < top):
         raise TableError(f"The scale of the opinions runs from a lower to a higher number; got {bottom:g} to {top:g}.")
     for line, score in zip(rows.lines, rows.scores):

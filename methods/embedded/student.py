@@ -52,15 +52,15 @@ class Material:
     """What the head is fitted to.
 
     Attributes:
-        shown: float32 [2, n, d], features of the pictures and of their mirror images.
-        damaged: float32 [n, len(DAMAGES), d], of a damaged copy each.
-        kept: float [n, len(DAMAGES)] in [0, 1], the share of its score that a damage leaves a picture.
+        intact: float32 [2, n, d], features of the images and of their mirror images.
+        damaged: float32 [n, len(DAMAGES), d], of one copy of each image per damage.
+        left: float [n, len(DAMAGES)] in [0, 1], the share of its score that each damage leaves of an image.
         mos: float [n] in [0, 1].
     """
 
-    shown: np.ndarray
+    intact: np.ndarray
     damaged: np.ndarray
-    kept: np.ndarray
+    left: np.ndarray
     mos: np.ndarray
 
     def fit(self, rows: np.ndarray) -> tuple[Head, float]:
@@ -68,11 +68,11 @@ class Material:
         mos, count = self.mos[rows], len(rows)
         numbers = np.arange(count)
         contrasts = Contrasts(
-            better=np.repeat(self.shown[0, rows], len(DAMAGES), axis=0),
+            better=np.repeat(self.intact[0, rows], len(DAMAGES), axis=0),
             worse=self.damaged[rows].reshape(count * len(DAMAGES), -1),
-            gap=(mos[:, None] * (1 - self.kept[rows])).ravel(),
+            gap=(mos[:, None] * (1 - self.left[rows])).ravel(),
             groups=np.repeat(numbers, len(DAMAGES)), weight=CONTRAST_WEIGHT)
-        fitted = fit_ridge(np.concatenate(self.shown[:, rows]), np.tile(mos, 2), groups=np.tile(numbers, 2),
+        fitted = fit_ridge(np.concatenate(self.intact[:, rows]), np.tile(mos, 2), groups=np.tile(numbers, 2),
                            contrasts=contrasts)
         # The link is for pictures as they are, not mirrored.
         return replace(fitted, left_out=fitted.left_out[:count]).linked(mos), fitted.penalty
@@ -104,7 +104,7 @@ def cross_validate(data: Material, repeats: int = REPEATS) -> np.ndarray:
         fold = deal_folds(len(data.mos), FOLDS, repeat)
         for index in range(FOLDS):
             head, _ = data.fit(np.flatnonzero(fold != index))
-            predicted[repeat, fold == index] = head(data.shown[0, fold == index])
+            predicted[repeat, fold == index] = head(data.intact[0, fold == index])
         tell(repeat + 1, repeats)
     return predicted
 

@@ -63,12 +63,12 @@ class _Case:
 
     content: str
     neighbours: Neighbours
-    shown: tuple[int, ...]
+    selection: tuple[int, ...]
     resampled: tuple[tuple[int, ...], ...]
 
     def selections(self) -> list[tuple[int, ...]]:
         """Every distinct choice of references that the LMM has to judge, none and the actual one first."""
-        return list(dict.fromkeys([(), self.shown, *self.resampled]))
+        return list(dict.fromkeys([(), self.selection, *self.resampled]))
 
 
 class IQARAG(Method):
@@ -183,11 +183,11 @@ def _prompt_key(content: str, selection: tuple[int, ...], references: ReferenceS
 
 
 def _selection(
-    references: ReferenceSet, found: Neighbours, order: np.ndarray, options: IQARAGOptions
+    references: ReferenceSet, neighbours: Neighbours, order: np.ndarray, options: IQARAGOptions
 ) -> tuple[int, ...]:
     """The references to show, in the order in which they are shown."""
     chosen = select_references(references.mos, order, options.K or None, options.bins)
-    distance = dict(zip(found.indices.tolist(), found.distances.tolist()))
+    distance = dict(zip(neighbours.indices.tolist(), neighbours.distances.tolist()))
     # The paper's P ablation does not say which of the five are kept; here it is the nearest.
     chosen = sorted(chosen, key=lambda number: (distance[number], number))[:options.P]
     if options.order.endswith("first") and options.order.startswith("nearest"):
@@ -209,7 +209,7 @@ def _verdict(case: _Case, answers: dict, references: ReferenceSet, options: IQAR
     replies = {selection: answers[_prompt_key(case.content, selection, references, options)]
                for selection in case.selections()}
     scores = {selection: LEVELS.expectation(logits, options.temperature) for selection, (_, logits) in replies.items()}
-    (plain, logits_without), (full, logits_with) = replies[()], replies[case.shown]
+    (plain, logits_without), (full, logits_with) = replies[()], replies[case.selection]
     interval = None
     if case.resampled:
         low, high = np.percentile([scores[selection] for selection in case.resampled], [2.5, 97.5])
@@ -222,7 +222,7 @@ def _verdict(case: _Case, answers: dict, references: ReferenceSet, options: IQAR
         probabilities_without=_floats(LEVELS.probabilities(logits_without, options.temperature)),
         probabilities_with=_floats(LEVELS.probabilities(logits_with, options.temperature)),
         score_without=float(scores[()]),
-        score_with=float(scores[case.shown]),
+        score_with=float(scores[case.selection]),
         references=_shown(case, references, options),
         empty_bins=_empty(case, references, options),
         reference_set=references.title,
@@ -251,7 +251,7 @@ def _shown(case: _Case, references: ReferenceSet, options: IQARAGOptions):
             rank=rank[number] + 1,
             thumbnail=references.thumbnail(number),
         )
-        for number in case.shown
+        for number in case.selection
     )
 
 

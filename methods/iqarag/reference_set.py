@@ -170,9 +170,9 @@ class ReferenceSet:
             raise InputError(f"At least one neighbour has to be considered; got K = {k}.")
         itself = self.positions(content) if content else []
         wanted = len(self) if k is None else k
-        found, distances = indices.nearest(self.index, self.codes, feature, wanted + len(itself))
-        keep = ~np.isin(found, itself)
-        return Neighbours(found[keep][:wanted], distances[keep][:wanted], bool(itself))
+        numbers, distances = indices.nearest(self.index, self.codes, feature, wanted + len(itself))
+        keep = ~np.isin(numbers, itself)
+        return Neighbours(numbers[keep][:wanted], distances[keep][:wanted], bool(itself))
 
     def subset(self, chosen: Sequence[int]) -> ReferenceSet:
         """Some of the references, with their features; searched exactly."""

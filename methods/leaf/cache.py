@@ -34,9 +34,9 @@ class Cache:
         self.known: dict[str, Any] = {}
         if self.path is None:
             return
-        found, self.known = read(self.path) if self.path.is_file() else (None, {})
-        if found is not None and found != heading:
-            raise TeacherError(f"{self.path.name} holds judgements of {found['teacher']} and not of "
+        header, self.known = read(self.path) if self.path.is_file() else (None, {})
+        if header is not None and header != heading:
+            raise TeacherError(f"{self.path.name} holds judgements of {header['teacher']} and not of "
                                f"{heading['teacher']}; choose another file or delete it.")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Written anew, so that a half-written last line never has another one joined to it; beside the old file, so

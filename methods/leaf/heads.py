@@ -107,9 +107,9 @@ class Contrasts:
     groups: np.ndarray
     weight: float
 
-    def of_groups(self, kept: np.ndarray) -> Contrasts:
-        """The pairs that belong to the groups `kept`."""
-        rows = np.isin(self.groups, kept)
+    def of_groups(self, groups: np.ndarray) -> Contrasts:
+        """The pairs that belong to these groups."""
+        rows = np.isin(self.groups, groups)
         return replace(self, better=self.better[rows], worse=self.worse[rows], gap=self.gap[rows],
                        groups=self.groups[rows])
 

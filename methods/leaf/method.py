@@ -133,17 +133,17 @@ class LEAF(Method):
                        explanation=_explanation(evidence, score))
 
 
-def _explanation(seen: LEAFEvidence, score: float) -> str:
-    low, high = seen.mos_scale
-    text = f"The student expects people to rate this picture **{seen.mos:.3g}** on a scale from {low:g} to {high:g}, " \
-           f"which is {score:.2f} of 1: {seen.level}."
-    if seen.percentile is not None:
-        text += f" That is better than {seen.percentile:.0f} % of {seen.population}."
-    if seen.off_scale:
+def _explanation(evidence: LEAFEvidence, score: float) -> str:
+    low, high = evidence.mos_scale
+    text = (f"The student expects people to rate this picture **{evidence.mos:.3g}** on a scale from {low:g} to "
+            f"{high:g}, which is {score:.2f} of 1: {evidence.level}.")
+    if evidence.percentile is not None:
+        text += f" That is better than {evidence.percentile:.0f} % of {evidence.population}."
+    if evidence.off_scale:
         text += " Its own number lies beyond that scale: the picture is unlike those it learned from; trust this less."
-    if seen.local is not None and float(np.ptp(seen.local)) > 0.1:
-        rows, columns = seen.local.shape
-        row, column = np.unravel_index(int(np.argmin(seen.local)), seen.local.shape)
+    if evidence.local is not None and float(np.ptp(evidence.local)) > 0.1:
+        rows, columns = evidence.local.shape
+        row, column = np.unravel_index(int(np.argmin(evidence.local)), evidence.local.shape)
         vertical = ("top", "middle", "bottom")[min(3 * int(row) // rows, 2)]
         horizontal = ("left", "centre", "right")[min(3 * int(column) // columns, 2)]
         text += f" Quality drops most at the {vertical} {horizontal}."

@@ -88,8 +88,8 @@ class FelzenszwalbSegmenter:
         labels = felzenszwalb(pixels, scale=200, sigma=0.8, min_size=max(1, pixels.shape[0] * pixels.shape[1] // 400))
         labels = merge_segments(labels, rgb2lab(pixels), self.most)
         full = np.asarray(Image.fromarray(labels.astype(np.uint8)).resize(image.size, Image.Resampling.NEAREST))
-        found, counts = np.unique(full, return_counts=True)
-        return [full == label for label in found[np.argsort(-counts, kind="stable")]]
+        present, counts = np.unique(full, return_counts=True)
+        return [full == label for label in present[np.argsort(-counts, kind="stable")]]
 
 
 def merge_segments(labels: np.ndarray, features: np.ndarray, most: int) -> np.ndarray:
@@ -119,17 +119,17 @@ def merge_segments(labels: np.ndarray, features: np.ndarray, most: int) -> np.nd
         means = sums / np.maximum(sizes, 1)[:, None]
         distance = ((means[:, None] - means[None]) ** 2).sum(axis=-1)
         cost = np.where(touching, distance * np.outer(sizes, sizes) / np.add.outer(sizes, sizes).clip(min=1), np.inf)
-        kept, gone = np.unravel_index(int(np.argmin(cost)), cost.shape)
-        if not np.isfinite(cost[kept, gone]):
+        survivor, gone = np.unravel_index(int(np.argmin(cost)), cost.shape)
+        if not np.isfinite(cost[survivor, gone]):
             break
-        sizes[kept] += sizes[gone]
-        sums[kept] += sums[gone]
+        sizes[survivor] += sizes[gone]
+        sums[survivor] += sums[gone]
         sizes[gone] = 0
-        touching[kept] |= touching[gone]
-        touching[:, kept] |= touching[:, gone]
+        touching[survivor] |= touching[gone]
+        touching[:, survivor] |= touching[:, gone]
         touching[gone] = touching[:, gone] = False
-        touching[kept, kept] = False
-        owner[owner == gone] = kept
+        touching[survivor, survivor] = False
+        owner[owner == gone] = survivor
     _, owner = np.unique(owner, return_inverse=True)
     return owner[labels]
 

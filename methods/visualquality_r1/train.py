@@ -36,50 +36,53 @@ class Help(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if action.default in (None, False, -1) else super()._get_help_string(action)
 
 
-def add_arguments(made: argparse.ArgumentParser) -> None:
-    made.formatter_class = Help
-    made.add_argument("--lmm", "--model", dest="model", default="Qwen/Qwen2.5-VL-7B-Instruct",
-                      help="Hub id or checkpoint folder of a vision-language model, or 'embedded'")
-    made.add_argument("--scores", "--data", dest="data", action="append", required=True, type=Path, metavar="CSV",
-                      help="table of image,mos; repeat for several sets, each on its own scale")
-    made.add_argument("--images", action="append", type=Path, metavar="DIR",
-                      help="folder of a table's pictures, one for each --scores; default: the table's own folder")
-    made.add_argument("--out", type=Path, required=True, metavar="DIR", help="checkpoints, logs and the trained model")
-    made.add_argument("--split", type=Path, metavar="CSV",
-                      help="split to use; written there if it does not exist (default: OUT/split.csv)")
-    made.add_argument("--content", metavar="REGEX",
-                      help="what of a picture's name is its content, '^I(\\d+)_' for KADID-10k; parts of a split never "
-                      "share a content")
-    made.add_argument("--generations", type=at_least(2), metavar="N", default=6, help="K, answers a picture")
-    made.add_argument("--batch", type=at_least(1), metavar="N", default=8, help="pictures a device and step")
-    made.add_argument("--accumulate", type=at_least(1), metavar="N", default=1,
-                      help="steps of gradients that are added up")
-    made.add_argument("--epochs", type=at_least(0, float), default=10.0, metavar="N",
-                      help="passes over the training part")
-    made.add_argument("--max-steps", type=int, default=-1, metavar="N", help="end after this many steps instead")
-    made.add_argument("--lr", type=at_least(0, float), metavar="N", default=1e-6, help="learning rate; decays linearly")
-    made.add_argument("--beta", type=at_least(0, float), metavar="N", default=0.04, help="weight of the KL term")
-    made.add_argument("--clip", type=at_least(0, float), metavar="N", default=0.2, help="epsilon of Eq. 5")
-    made.add_argument("--reward", choices=VARIANTS, default="mean", help="Table 4: Eq. 1, Eq. 7, fixed or binary")
-    made.add_argument("--gamma", type=at_least(1e-30, float), metavar="N", default=GAMMA,
-                      help="constant in Eq. 1's denominator")
-    made.add_argument("--eps", type=at_least(0, float), metavar="N", default=0.0,
-                      help="inside Eq. 3's roots; the released code has 1e-6")
-    made.add_argument("--format-reward", type=at_least(0, float), metavar="N", default=0.0,
-                      help="its weight; the released code has 1")
-    made.add_argument("--wording", choices=tuple(WORDINGS), default="paper",
-                      help="the question, see the README")
-    made.add_argument("--max-new-tokens", type=at_least(1), default=2048, metavar="N",
-                      help="longest answer, in tokens")
-    made.add_argument("--longest-side", type=at_least(1), metavar="N", help="reduce pictures to this many pixels first")
-    made.add_argument("--validate-every", type=at_least(1), default=50, metavar="STEPS", help="SRCC and spread")
-    made.add_argument("--validation-pictures", type=at_least(1), metavar="N",
-                      help="validate on the first N of the part; default: all")
-    made.add_argument("--save-every", type=at_least(1), default=50, metavar="STEPS", help="checkpoints")
-    made.add_argument("--freeze-vision", action="store_true", help="leave the vision tower as it is")
-    made.add_argument("--no-gradient-checkpointing", action="store_true", help="faster, needs more memory")
-    made.add_argument("--seed", type=int, default=0, metavar="N",
-                      help="of a new split, of the batches and of the answers")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = Help
+    parser.add_argument("--lmm", "--model", dest="model", default="Qwen/Qwen2.5-VL-7B-Instruct",
+                        help="Hub id or checkpoint folder of a vision-language model, or 'embedded'")
+    parser.add_argument("--scores", "--data", dest="data", action="append", required=True, type=Path, metavar="CSV",
+                        help="table of image,mos; repeat for several sets, each on its own scale")
+    parser.add_argument("--images", action="append", type=Path, metavar="DIR",
+                        help="folder of a table's images, one per --scores; default: the table's own folder")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR",
+                        help="checkpoints, logs and the trained model")
+    parser.add_argument("--split", type=Path, metavar="CSV",
+                        help="split to use; written there if it does not exist (default: OUT/split.csv)")
+    parser.add_argument("--content", metavar="REGEX",
+                        help="what of an image's name is its content, '^I(\\d+)_' for KADID-10k; parts of a split "
+                        "never share a content")
+    parser.add_argument("--generations", type=at_least(2), metavar="N", default=6, help="K, answers per image")
+    parser.add_argument("--batch", type=at_least(1), metavar="N", default=8, help="images per device and step")
+    parser.add_argument("--accumulate", type=at_least(1), metavar="N", default=1,
+                        help="steps of gradients that are added up")
+    parser.add_argument("--epochs", type=at_least(0, float), default=10.0, metavar="N",
+                        help="passes over the training part")
+    parser.add_argument("--max-steps", type=int, default=-1, metavar="N", help="end after this many steps instead")
+    parser.add_argument("--lr", type=at_least(0, float), metavar="N", default=1e-6,
+                        help="learning rate; decays linearly")
+    parser.add_argument("--beta", type=at_least(0, float), metavar="N", default=0.04, help="weight of the KL term")
+    parser.add_argument("--clip", type=at_least(0, float), metavar="N", default=0.2, help="epsilon of Eq. 5")
+    parser.add_argument("--reward", choices=VARIANTS, default="mean", help="Table 4: Eq. 1, Eq. 7, fixed or binary")
+    parser.add_argument("--gamma", type=at_least(1e-30, float), metavar="N", default=GAMMA,
+                        help="constant in Eq. 1's denominator")
+    parser.add_argument("--eps", type=at_least(0, float), metavar="N", default=0.0,
+                        help="inside Eq. 3's roots; the released code has 1e-6")
+    parser.add_argument("--format-reward", type=at_least(0, float), metavar="N", default=0.0,
+                        help="its weight; the released code has 1")
+    parser.add_argument("--wording", choices=tuple(WORDINGS), default="paper",
+                        help="the question, see the README")
+    parser.add_argument("--max-new-tokens", type=at_least(1), default=2048, metavar="N",
+                        help="longest answer, in tokens")
+    parser.add_argument("--longest-side", type=at_least(1), metavar="N",
+                        help="reduce images to this many pixels first")
+    parser.add_argument("--validate-every", type=at_least(1), default=50, metavar="STEPS", help="SRCC and spread")
+    parser.add_argument("--validation-pictures", type=at_least(1), metavar="N",
+                        help="validate on the first N of the part; default: all")
+    parser.add_argument("--save-every", type=at_least(1), default=50, metavar="STEPS", help="checkpoints")
+    parser.add_argument("--freeze-vision", action="store_true", help="leave the vision tower as it is")
+    parser.add_argument("--no-gradient-checkpointing", action="store_true", help="faster, needs more memory")
+    parser.add_argument("--seed", type=int, default=0, metavar="N",
+                        help="of a new split, of the batches and of the answers")
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -53,16 +53,16 @@ class Agreement:
 def agreements(comparison: Comparison) -> list[Agreement]:
     """One entry for every two systems that have a picture in common."""
     scores = _scores(comparison)
-    found = []
+    result = []
     for first, second in itertools.combinations(range(len(comparison.systems)), 2):
         shared = [(row[first], row[second]) for row in scores if not np.isnan([row[first], row[second]]).any()]
         if not shared:
             continue
         orders = [(_order(a[0], b[0]), _order(a[1], b[1])) for a, b in itertools.combinations(shared, 2)]
         clear = [(one, other) for one, other in orders if one and other]
-        found.append(Agreement(first, second, len(shared), len(clear), sum(one == other for one, other in clear),
-                               float(np.mean([abs(one - other) for one, other in shared]))))
-    return found
+        result.append(Agreement(first, second, len(shared), len(clear), sum(one == other for one, other in clear),
+                                float(np.mean([abs(one - other) for one, other in shared]))))
+    return result
 
 
 def _scores(comparison: Comparison) -> np.ndarray:
@@ -172,8 +172,8 @@ def _about_one_system(comparison: Comparison, cells: Sequence[Cell]) -> str:
 
 
 def _about_orders(comparison: Comparison) -> str:
-    found = agreements(comparison)
-    pairs, same = sum(one.pairs for one in found), sum(one.same for one in found)
+    pairwise = agreements(comparison)
+    pairs, same = sum(one.pairs for one in pairwise), sum(one.same for one in pairwise)
     if not pairs:
         return "The systems scored no two photos differently, so there is no order to agree on."
     names = [system.title for system in comparison.systems]
@@ -182,9 +182,9 @@ def _about_orders(comparison: Comparison) -> str:
         return f"{who} put every pair of photos in the same order."
     start = ("The two systems put the photos in opposite orders" if pairs == 1 else
              f"Taken two by two, the systems put {same} of {pairs} pairs of photos in the same order")
-    worst = min((one for one in found if one.pairs), key=lambda one: (one.share, -one.pairs))
+    worst = min((one for one in pairwise if one.pairs), key=lambda one: (one.share, -one.pairs))
     text = f"{start}."
-    if len(found) > 1:
+    if len(pairwise) > 1:
         text = f"{start}; {names[worst.first]} and {names[worst.second]} agree least ({worst.same} of {worst.pairs})."
     picture, one, other = _most_disputed(comparison)
     places = [_place(comparison, cell) for cell in (one, other)]

@@ -154,10 +154,10 @@ def _footer(comparison: Comparison, share_id: str) -> list[str]:
         lines.append("Bars: " + "; ".join(f"{', '.join(titles)}: {text}" for text, titles in meanings.items()) + ".")
     used = ", ".join(dict.fromkeys(f"{cell.lmm.partition('@')[0]}@{cell.lmm.rpartition('@')[2][:12]}"
                                    if "@" in cell.lmm else short_model(cell.lmm) for cell in comparison.scored))
-    made = comparison.versions
+    versions = comparison.versions
     lines.append(f"Scores from 0 to 1, higher is better; each method has its own scale. Models: {used}. Mean Opinion "
-                 f"{made.get('mean-opinion', '?')}, torch {made.get('torch', '?')}, transformers "
-                 f"{made.get('transformers', '?')}.")
+                 f"{versions.get('mean-opinion', '?')}, torch {versions.get('torch', '?')}, transformers "
+                 f"{versions.get('transformers', '?')}.")
     if share_id:
         lines.append(f"Shared as ?share={share_id}")
     return lines

@@ -109,14 +109,14 @@ def agreement_matrix(comparison: Comparison) -> go.Figure | None:
     """The share of picture pairs that two systems put in the same order; None below two systems with such pairs."""
     import plotly.graph_objects as go
 
-    found = [one for one in agreements(comparison) if one.pairs]
-    if not found:
+    pairwise = [one for one in agreements(comparison) if one.pairs]
+    if not pairwise:
         return None
-    systems = sorted({index for one in found for index in (one.first, one.second)})
+    systems = sorted({index for one in pairwise for index in (one.first, one.second)})
     size = len(systems)
     shares: list[list[float | None]] = [[None] * size for _ in range(size)]
     text = [[""] * size for _ in range(size)]
-    for one in found:
+    for one in pairwise:
         for first, second in ((one.first, one.second), (one.second, one.first)):
             row, column = systems.index(first), systems.index(second)
             shares[row][column] = one.share

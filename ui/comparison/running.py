@@ -130,10 +130,10 @@ def _by_cost(systems: Sequence[System]) -> list[int]:
 def _score(comparison: Comparison, picture: int, system: int, path: str) -> Cell:
     wanted = comparison.systems[system]
     try:
-        found = gpu.assess(wanted.method, [path], wanted.lmm or None, wanted.options, one_of_many=True)[0]
+        assessment = gpu.assess(wanted.method, [path], wanted.lmm or None, wanted.options, one_of_many=True)[0]
     except gr.Error as error:
         return Cell(picture, system, error=str(error.message))
-    return cell_of(found, picture, system)
+    return cell_of(assessment, picture, system)
 
 
 def cell_of(assessment: Assessment, picture: int, system: int) -> Cell:

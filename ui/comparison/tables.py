@@ -38,11 +38,11 @@ def to_html(comparison: Comparison, running: tuple[int, int] | None = None, thum
 
 def _list(comparison: Comparison, rows: list[tuple[str, tuple[int, int]]], running: tuple[int, int] | None,
           what: str, thumbnails: Sequence[str]) -> str:
-    found = {place: comparison.cell(*place) for _, place in rows}
+    cells = {place: comparison.cell(*place) for _, place in rows}
     # Best first once a score is there; what is still to come keeps its order below.
-    rows = sorted(rows, key=lambda row: -(_score(found[row[1]])))
+    rows = sorted(rows, key=lambda row: -(_score(cells[row[1]])))
     head = f"<tr><th>{what}</th><th>Score</th><th></th><th>Level</th><th>Native</th><th>Time</th></tr>"
-    lines = [_line(_named(name, place[0], thumbnails), found[place], place == running) for name, place in rows]
+    lines = [_line(_named(name, place[0], thumbnails), cells[place], place == running) for name, place in rows]
     return f"<thead>{head}</thead><tbody>{''.join(lines)}</tbody>"
 
 
@@ -54,8 +54,8 @@ def _named(name: str, picture: int, thumbnails: Sequence[str]) -> str:
     """A row's name, with its picture where there is one; HTML."""
     if picture >= len(thumbnails):
         return html.escape(name)
-    shown = f'<img src="{html.escape(thumbnails[picture])}" alt="">'
-    return f'<span class="who">{shown}<span>{html.escape(name)}</span></span>'
+    thumbnail = f'<img src="{html.escape(thumbnails[picture])}" alt="">'
+    return f'<span class="who">{thumbnail}<span>{html.escape(name)}</span></span>'
 
 
 def _about(comparison: Comparison, thumbnails: Sequence[str]) -> str:

@@ -151,9 +151,9 @@ def _condition_row(evidence: DebiasEvidence, condition: Condition, lines: str) -
 
 def _row(label: str, picture: Image.Image | None, lines: str, dot: str, value: float, *, same: str = "",
          share: str = "", kind: str = "") -> str:
-    shown = f'<img src="{lossless(picture)}" alt="">' if picture is not None else ""
+    thumbnail = f'<img src="{lossless(picture)}" alt="">' if picture is not None else ""
     return (
-        f'<tr class="{kind}"><th scope="row"><span class="who">{shown}<span>{html.escape(label)}</span></span></th>'
+        f'<tr class="{kind}"><th scope="row"><span class="who">{thumbnail}<span>{html.escape(label)}</span></span></th>'
         f'<td class="track"><div class="rail">{lines}{dot}</div></td>'
         f'<td class="value">{value:.3f}</td><td class="share">{same}</td><td class="share">{share}</td></tr>'
     )

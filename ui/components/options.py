@@ -48,12 +48,12 @@ def options_form(
     specs = [spec for spec in dataclasses.fields(options) if spec.name not in leave_out]
     simple = [spec for spec in specs if not spec.metadata.get("advanced")]
     advanced = [spec for spec in specs if spec.metadata.get("advanced")]
-    drawn = {spec.name: _component(spec, getattr(options, spec.name)) for spec in simple}
+    controls = {spec.name: _component(spec, getattr(options, spec.name)) for spec in simple}
     if advanced:
         with gr.Accordion(advanced_label, open=False, elem_classes="options-more"):
             for spec in advanced:
-                drawn[spec.name] = _component(spec, getattr(options, spec.name))
-    return OptionsForm(tuple(drawn), tuple(drawn.values()), options)
+                controls[spec.name] = _component(spec, getattr(options, spec.name))
+    return OptionsForm(tuple(controls), tuple(controls.values()), options)
 
 
 def _component(spec: dataclasses.Field, default: Any) -> gr.components.Component:
@@ -108,25 +108,25 @@ def options_of(forms: Forms, values: Sequence[Any]) -> dict[str, dict[str, Any]]
 
 def changed_options(forms: Forms, values: Sequence[Any]) -> dict[str, dict[str, Any]]:
     """As `options_of`, but only the options that differ from their method's defaults."""
-    return {name: {key: value for key, value in given.items() if value != getattr(forms[name].defaults, key)}
-            for name, given in options_of(forms, values).items()}
+    return {name: {key: value for key, value in chosen.items() if value != getattr(forms[name].defaults, key)}
+            for name, chosen in options_of(forms, values).items()}
 
 
-def as_options(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def as_options(method: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Options out of JSON, with lists as the tuples that the dataclass holds.
 
     Raises:
         InputError: they are not a mapping, or name a folder of this machine.
     """
-    if not isinstance(given, dict):
+    if not isinstance(values, dict):
         raise InputError('Options are a mapping of names to values, such as {"seed": 1}.')
     defaults: Options = method_class(method).options
     for name in free_text(defaults):
-        if given.get(name, getattr(defaults, name)) != getattr(defaults, name):
+        if values.get(name, getattr(defaults, name)) != getattr(defaults, name):
             raise InputError(f"The option {name} names a folder of this machine and cannot be set from the page.")
     tuples = {spec.name for spec in dataclasses.fields(defaults) if isinstance(getattr(defaults, spec.name), tuple)}
     return {name: tuple(value) if name in tuples and isinstance(value, list) else value
-            for name, value in given.items()}
+            for name, value in values.items()}
 
 
 def free_text(options: Options) -> tuple[str, ...]:

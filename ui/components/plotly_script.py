@@ -17,8 +17,8 @@ import gradio as gr
 def script_path() -> str:
     """The script's address below the page's, "" where this version of Gradio keeps it under another name."""
     folder = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
-    found = sorted(folder.glob("PlotlyPlot-*.js"))
-    return f"assets/{found[0].name}" if len(found) == 1 else ""
+    scripts = sorted(folder.glob("PlotlyPlot-*.js"))
+    return f"assets/{scripts[0].name}" if len(scripts) == 1 else ""
 
 
 def warm_up(tab: str) -> str:

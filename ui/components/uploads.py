@@ -32,7 +32,7 @@ def uploaded(path: str | Path) -> str:
         raise gr.Error(REFUSED, print_exception=False) from None
 
 
-def picture_file(given: Any) -> str:
+def picture_file(payload: Any) -> str:
     """The path of a photo that an API call names: an upload, a public address, which is fetched, or a data: URL.
 
     Args:
@@ -42,22 +42,22 @@ def picture_file(given: Any) -> str:
         gr.Error: it is none of these, or cannot be had.
         methods.images.ImageError: the data: URL is damaged.
     """
-    if isinstance(given, dict):
-        given = given.get("path") or given.get("url")
-    if not isinstance(given, str) or not given:
+    if isinstance(payload, dict):
+        payload = payload.get("path") or payload.get("url")
+    if not isinstance(payload, str) or not payload:
         raise gr.Error(NO_PICTURE, print_exception=False)
-    if given.startswith("data:"):
+    if payload.startswith("data:"):
         # The file's own bytes: Gradio would write the picture anew, which loses depth and fails on some kinds. The name
         # only needs an ending, so that Gradio does not look for that of a sound; it says nothing of the format.
-        return save_bytes_to_cache(from_data_url(given), "photo.img", get_upload_folder())
-    if given.startswith(("http://", "https://")):
+        return save_bytes_to_cache(from_data_url(payload), "photo.img", get_upload_folder())
+    if payload.startswith(("http://", "https://")):
         try:
             # Gradio fetches public addresses only, so that nobody reaches the machine's own network through us.
-            return ssrf_protected_download(given, get_upload_folder())
+            return ssrf_protected_download(payload, get_upload_folder())
         except Exception as error:  # whatever the network leads to
             raise gr.Error("The address of a photo could not be fetched; upload the photo instead.",
                            print_exception=False) from error
-    return uploaded(given)
+    return uploaded(payload)
 
 
 class PictureInput(gr.Image):

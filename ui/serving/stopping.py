@@ -36,29 +36,29 @@ class Stops:
         Args:
             visitor: `gr.Request.session_hash`.
         """
-        asked = threading.Event()
+        flag = threading.Event()
         with self._lock:
-            self._running.setdefault(visitor, []).append(asked)
+            self._running.setdefault(visitor, []).append(flag)
         try:
-            yield asked
+            yield flag
         finally:
             with self._lock:
-                self._running[visitor].remove(asked)
+                self._running[visitor].remove(flag)
                 if not self._running[visitor]:
                     del self._running[visitor]
 
     def stop(self, visitor: str | None) -> None:
         """Asks all of a visitor's runs to end; nothing where none is under way."""
         with self._lock:
-            for asked in self._running.get(visitor, ()):
-                asked.set()
+            for flag in self._running.get(visitor, ()):
+                flag.set()
 
 
 class StoppableProgress:
     """Passes on what a run tells the page, and raises `Stopped` instead once it was asked to end."""
 
-    def __init__(self, progress: gr.Progress, asked: threading.Event) -> None:
-        self._progress, self._asked = progress, asked
+    def __init__(self, progress: gr.Progress, flag: threading.Event) -> None:
+        self._progress, self._asked = progress, flag
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._asked.is_set():

@@ -53,14 +53,14 @@ def make() -> Iterator[Path]:
         raise
 
 
-def discard(made: str | None) -> None:
+def discard(path: str | None) -> None:
     """Deletes the folder in which a visitor's set or student lies; anything outside `home` is left alone.
 
     Args:
-        made: `Received.folder` or `Calibrated.folder`.
+        path: `Received.folder` or `Calibrated.folder`.
     """
-    if made and (folder := Path(made).resolve().parent).parent == home().resolve():
-        opened_sets.forget(made)
+    if path and (folder := Path(path).resolve().parent).parent == home().resolve():
+        opened_sets.forget(path)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -63,11 +63,11 @@ def build(page: gr.Blocks) -> None:
             words = gr.Plot(visible=False, show_label=False, container=False, elem_classes="evidence")
             empty = gr.Markdown(visible=False, elem_id="iqarag-empty")
     gallery = gr.HTML(elem_id="iqarag-references", padding=False)
-    with gr.Accordion("What was asked", open=False, visible=False) as asked:
+    with gr.Accordion("What was asked", open=False, visible=False) as question:
         prompts = gr.Markdown(elem_classes="result-prompts")
     with gr.Accordion("All numbers", open=False, visible=False) as everything:
         numbers = gr.JSON(show_label=False)
-    shown = [*panel.outputs, both, words, empty, gallery, asked, prompts, everything, numbers]
+    outputs = [*panel.outputs, both, words, empty, gallery, question, prompts, everything, numbers]
 
     @plain_errors
     def score(photo: str | None, model: str | None, references: str, folder: str | None, *values: Any,
@@ -112,9 +112,9 @@ def build(page: gr.Blocks) -> None:
                  show_progress="hidden")
     make.click(receive, [archive, scores, scale, direction, lmm, own], [own, status, which],
                api_visibility="private", **gpu.LANE)
-    button.click(score, [picture, lmm, which, own, *form.components], shown, api_name="iqarag",
+    button.click(score, [picture, lmm, which, own, *form.components], outputs, api_name="iqarag",
                  show_progress_on=panel.dial, **gpu.LANE)
-    picture.change(clear, None, shown, show_progress="hidden", api_visibility="private")
+    picture.change(clear, None, outputs, show_progress="hidden", api_visibility="private")
 
 
 def _own_set_inputs() -> tuple[Any, ...]:

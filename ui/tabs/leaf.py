@@ -76,7 +76,7 @@ def build(page: gr.Blocks) -> None:
         status = gr.Markdown(elem_id="leaf-status")
         fit = gr.Plot(visible=False, show_label=False, container=False, elem_classes="evidence", elem_id="leaf-fit")
         keep = gr.DownloadButton("Download your student", visible=False, elem_id="leaf-keep")
-    shown = [*panel.outputs, standing, where]
+    outputs = [*panel.outputs, standing, where]
 
     @plain_errors
     def score(photo: str | None, student: str, folder: str | None, *values: Any,
@@ -97,24 +97,24 @@ def build(page: gr.Blocks) -> None:
                   progress: gr.Progress = gr.Progress()) -> list[Any]:
         low, high = scale_of(ends)
         pictures = [uploaded(path) for path in required(files, "rated photos")]
-        made = gpu.call(
+        result = gpu.call(
             "ui.serving.visitors:calibrate_student", seconds=SECONDS_TO_CALIBRATE, progress=progress, pictures=pictures,
             table=uploaded(required(ratings, "a CSV of ratings")),
             scale=(low, high) if low is not None and high is not None else None,
             lower_is_better={"higher": False, "lower": True}.get(way),
         )
         visitors.discard(previous)
-        figure = gr.Plot(agreement(made), visible=True) if made.predicted else gr.Plot(visible=False)
-        return [made.folder, calibrated_markdown(made), figure, gr.DownloadButton(value=made.archive, visible=True),
-                OWN]
+        figure = gr.Plot(agreement(result), visible=True) if result.predicted else gr.Plot(visible=False)
+        download = gr.DownloadButton(value=result.archive, visible=True)
+        return [result.folder, calibrated_markdown(result), figure, download, OWN]
 
-    made = make.click(calibrate, [photos, table, scale, direction, own], [own, status, fit, keep, which],
-                      show_progress_on=working, api_visibility="private", **gpu.LANE)
-    made.success(score_again, [picture, which, own, *form.components], shown, show_progress_on=panel.dial,
-                 api_visibility="private", **gpu.LANE)
-    button.click(score, [picture, which, own, *form.components], shown, api_name="leaf", show_progress_on=panel.dial,
+    event = make.click(calibrate, [photos, table, scale, direction, own], [own, status, fit, keep, which],
+                       show_progress_on=working, api_visibility="private", **gpu.LANE)
+    event.success(score_again, [picture, which, own, *form.components], outputs, show_progress_on=panel.dial,
+                  api_visibility="private", **gpu.LANE)
+    button.click(score, [picture, which, own, *form.components], outputs, api_name="leaf", show_progress_on=panel.dial,
                  **gpu.LANE)
-    picture.change(lambda: [*panel.empty(), "", ""], None, shown, show_progress="hidden", api_visibility="private")
+    picture.change(lambda: [*panel.empty(), "", ""], None, outputs, show_progress="hidden", api_visibility="private")
 
 
 def standing_html(evidence: LEAFEvidence) -> str:
@@ -173,29 +173,30 @@ def _mark(word: str, cell: int, label: str, grid: tuple[int, ...], size: tuple[i
             f'<text x="{x:.1f}" y="{y:.1f}" font-size="{3.4 * unit:.1f}">{label}</text></g>')
 
 
-def calibrated_markdown(made: visitors.Calibrated) -> str:
+def calibrated_markdown(student: visitors.Calibrated) -> str:
     """How good the calibrated student is, and what was assumed on the way."""
-    lines = [f"**Calibrated to {made.count} ratings.**"]
-    if made.srcc is not None and made.srcc_interval and made.plcc_interval:
-        lines[0] += (f" On ratings it had not seen: SRCC **{made.srcc:.3f}** [{made.srcc_interval[0]:.3f}, "
-                     f"{made.srcc_interval[1]:.3f}], PLCC **{made.plcc:.3f}** [{made.plcc_interval[0]:.3f}, "
-                     f"{made.plcc_interval[1]:.3f}] (five-fold cross-validation, 95 % intervals).")
-    if made.caveat:
-        lines[0] += " " + html.escape(made.caveat)
-    if made.before_srcc is not None:
-        lines.append(f"- The student as it ships has SRCC {made.before_srcc:.3f} with your ratings.")
-    lines += [f"- {html.escape(note)}" for note in made.notes]
+    lines = [f"**Calibrated to {student.count} ratings.**"]
+    if student.srcc is not None and student.srcc_interval and student.plcc_interval:
+        lines[0] += (f" On ratings it had not seen: SRCC **{student.srcc:.3f}** [{student.srcc_interval[0]:.3f}, "
+                     f"{student.srcc_interval[1]:.3f}], PLCC **{student.plcc:.3f}** [{student.plcc_interval[0]:.3f}, "
+                     f"{student.plcc_interval[1]:.3f}] (five-fold cross-validation, 95 % intervals).")
+    if student.caveat:
+        lines[0] += " " + html.escape(student.caveat)
+    if student.before_srcc is not None:
+        lines.append(f"- The student as it ships has SRCC {student.before_srcc:.3f} with your ratings.")
+    lines += [f"- {html.escape(note)}" for note in student.notes]
     lines.append("- It is chosen above now. To keep it, download and unpack it, and score any folder with "
                  "`mean-opinion leaf predict PHOTOS --student FOLDER`.")
     return "\n".join([lines[0], "", *lines[1:]])
 
 
-def agreement(made: visitors.Calibrated) -> go.Figure:
+def agreement(student: visitors.Calibrated) -> go.Figure:
     """Ratings against what the student predicted without having seen them, on the scale of the ratings."""
     import plotly.graph_objects as go
 
-    low, high = made.scale
-    rated, predicted = ([low + (high - low) * value for value in values] for values in (made.rated, made.predicted))
+    low, high = student.scale
+    rated, predicted = ([low + (high - low) * value for value in values]
+                        for values in (student.rated, student.predicted))
     figure = go.Figure()
     figure.add_scatter(x=[low, high], y=[low, high], mode="lines", line={"color": MUTED, "dash": "dot"},
                        hoverinfo="skip", showlegend=False)

@@ -57,7 +57,7 @@ def build(page: gr.Blocks) -> None:
             notes = gr.Markdown(visible=False, elem_classes="result-notes")
             explanation = gr.Markdown(elem_classes="result-explanation")
             cost = gr.Markdown(elem_classes="result-cost")
-    shown = [gauge, regions, plot, explanation]
+    outputs = [gauge, regions, plot, explanation]
 
     @plain_errors
     def score(path: str | None, names: list[str], lam: float, reading: str, *values: Any,
@@ -83,21 +83,21 @@ def build(page: gr.Blocks) -> None:
         ]
 
     @plain_errors
-    def rescore(seen: LLMIQAEvidence | None, lam: float, reading: str, *values: float) -> list[Any]:
-        if seen is None:
-            return [gr.skip()] * len(shown)
-        chosen_weights = tuple(values[: len(seen.lmms)])
-        total = seen.rescored(lam=lam, reading=reading, lmm_weights=chosen_weights)
-        return _show(seen, total, reading)
+    def rescore(verdict: LLMIQAEvidence | None, lam: float, reading: str, *values: float) -> list[Any]:
+        if verdict is None:
+            return [gr.skip()] * len(outputs)
+        chosen_weights = tuple(values[: len(verdict.lmms)])
+        total = verdict.rescored(lam=lam, reading=reading, lmm_weights=chosen_weights)
+        return _show(verdict, total, reading)
 
     button.click(
         score, [picture, chosen, lam, reading, *form.components],
-        [evidence, *shown, controls, weighting, *weights, notes, cost], api_name="llm_iqa", **gpu.LANE,
+        [evidence, *outputs, controls, weighting, *weights, notes, cost], api_name="llm_iqa", **gpu.LANE,
     )
     for control in (lam, reading, *weights):
         event = control.change if control is reading else control.release
-        event(rescore, [evidence, lam, reading, *weights], shown, show_progress="hidden", api_visibility="private")
-    picture.change(lambda: [None, dial(None), "", gr.Plot(visible=False), ""], None, [evidence, *shown],
+        event(rescore, [evidence, lam, reading, *weights], outputs, show_progress="hidden", api_visibility="private")
+    picture.change(lambda: [None, dial(None), "", gr.Plot(visible=False), ""], None, [evidence, *outputs],
                    show_progress="hidden", api_visibility="private")
 
 
@@ -126,23 +126,23 @@ def regions_html(evidence: LLMIQAEvidence, reading: str | None = None) -> str:
     """The photo with every region's score and weight on it; empty where only the whole picture was scored."""
     if not evidence.regions:
         return ""
-    drawn = drawn_regions(evidence, reading or evidence.reading)
-    return region_figure(evidence.picture, evidence.size, drawn,
-                         f"The photo with {len(drawn)} scored regions, cut by {evidence.segmenter}")
+    areas = drawn_regions(evidence, reading or evidence.reading)
+    return region_figure(evidence.picture, evidence.size, areas,
+                         f"The photo with {len(areas)} scored regions, cut by {evidence.segmenter}")
 
 
 def drawn_regions(evidence: LLMIQAEvidence, reading: str) -> list[DrawnRegion]:
     """Each region with the mean of its scores over the models, ready to be drawn."""
-    drawn = []
+    areas = []
     for index, region in enumerate(evidence.regions):
         score = sum(lmm.regions[index].read(reading) for lmm in evidence.lmms) / len(evidence.lmms)
         kind = "rest of the photo" if region.complement and len(evidence.regions) > 1 else f"region {index + 1}"
-        drawn.append(DrawnRegion(
+        areas.append(DrawnRegion(
             outline=region.outline, anchor=region.anchor, label=f"{score:.2f}".rstrip("0").rstrip("."),
             caption=f"{kind}, {region.weight:.0%} of the weight", quality=(score - 1) / (evidence.k - 1),
             crop=region.crop,
         ))
-    return drawn
+    return areas
 
 
 def digit_figure(evidence: LLMIQAEvidence) -> go.Figure | None:

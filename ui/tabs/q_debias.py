@@ -49,37 +49,37 @@ def build(page: gr.Blocks) -> None:
     with gr.Row(visible=False) as strip:
         slots = [_slot() for _ in range(1 + len(QDebias.options.distortions))]
     pictures = [strip, *(part for slot in slots for part in slot)]
-    with gr.Accordion("What was asked", open=False, visible=False) as asked:
+    with gr.Accordion("What was asked", open=False, visible=False) as question:
         prompts = gr.Markdown(elem_classes="result-prompts")
     with gr.Accordion("All numbers", open=False, visible=False) as everything:
         numbers = gr.JSON(show_label=False)
-    shown = [evidence, *panel.outputs, figure, asked, prompts, everything, numbers]
+    outputs = [evidence, *panel.outputs, figure, question, prompts, everything, numbers]
 
     @plain_errors
     def score(path: str | None, name: str | None, *values: Any, progress: gr.Progress = gr.Progress()) -> list[Any]:
         options = form.kwargs(values)
         (result,) = gpu.assess(QDebias.name, [required(path)], name, options, progress=progress)
-        seen = result.evidence
+        verdict = result.evidence
         record = {name: value for name, value in result.to_dict().items() if name != "explanation"}
-        passes = 2 * len(seen.conditions) + 1
+        passes = 2 * len(verdict.conditions) + 1
         visible = gr.Accordion(visible=True)
-        return [seen, *panel.show(result, passes), conditions_figure(seen), visible, asked_markdown(seen), visible,
-                record]
+        return [verdict, *panel.show(result, passes), conditions_figure(verdict), visible, asked_markdown(verdict),
+                visible, record]
 
-    def show_pictures(seen: DebiasEvidence | None) -> list[Any]:
+    def show_pictures(verdict: DebiasEvidence | None) -> list[Any]:
         # After the result: writing five photos as PNG takes longer than scoring some of them.
-        shown = [] if seen is None else gallery(seen)
-        filled = [part for image, caption in shown for part in (gr.Image(image, visible=True), caption)]
-        empty = [gr.Image(None, visible=False), ""] * (len(slots) - len(shown))
-        return [gr.Row(visible=bool(shown)), *filled, *empty]
+        cells = [] if verdict is None else gallery(verdict)
+        filled = [part for image, caption in cells for part in (gr.Image(image, visible=True), caption)]
+        empty = [gr.Image(None, visible=False), ""] * (len(slots) - len(cells))
+        return [gr.Row(visible=bool(cells)), *filled, *empty]
 
     def clear() -> list[Any]:
         hidden = gr.Accordion(visible=False)
         return [None, *panel.empty(), "", hidden, "", hidden, None, *show_pictures(None)]
 
-    scored = button.click(score, [picture, lmm, *form.components], shown, api_name="q_debias", **gpu.LANE)
+    scored = button.click(score, [picture, lmm, *form.components], outputs, api_name="q_debias", **gpu.LANE)
     scored.success(show_pictures, evidence, pictures, show_progress="hidden", api_visibility="private")
-    picture.change(clear, None, [*shown, *pictures], show_progress="hidden", api_visibility="private")
+    picture.change(clear, None, [*outputs, *pictures], show_progress="hidden", api_visibility="private")
 
 
 def _slot() -> tuple[gr.Image, gr.HTML]:
@@ -91,11 +91,11 @@ def _slot() -> tuple[gr.Image, gr.HTML]:
 
 def gallery(evidence: DebiasEvidence) -> list[tuple[Image.Image, str]]:
     """The query and its degraded copies at full size, each with a caption in HTML."""
-    shown = [(evidence.query, _caption("your photo", f"{evidence.score:.3f} debiased, {evidence.vanilla:.3f} alone"))]
+    cells = [(evidence.query, _caption("your photo", f"{evidence.score:.3f} debiased, {evidence.vanilla:.3f} alone"))]
     for condition in evidence.conditions:
         said = f"your photo beside it: {condition.quality:.3f}"
-        shown.append((evidence.degraded(condition.distortion), _caption(NAMES[condition.distortion], said)))
-    return shown
+        cells.append((evidence.degraded(condition.distortion), _caption(NAMES[condition.distortion], said)))
+    return cells
 
 
 def _caption(name: str, said: str) -> str:

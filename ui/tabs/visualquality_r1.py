@@ -82,30 +82,30 @@ def _one_photo() -> None:
         hidden = [gr.Plot(visible=False), gr.Accordion(visible=False), ""]
         waiting = [dial(None, empty="No score yet"), *panel.empty()[1:]]
         written = ""
-        with stops.run(request.session_hash) as asked:
+        with stops.run(request.session_hash) as flag:
             parts = gpu.stream("methods.visualquality_r1.method:stream_with", seconds=110,
-                               progress=StoppableProgress(progress, asked),
+                               progress=StoppableProgress(progress, flag),
                                method=gpu.MethodOf(VisualQualityR1.name, name), image=path, options=options)
             try:
                 for part in parts:
-                    if asked.is_set():
+                    if flag.is_set():
                         # Gives the model back to those who wait; a generator left alone may live on.
                         parts.close()
                         raise Stopped
                     if isinstance(part, Assessment):
-                        seen = part.evidence
-                        yield [*panel.show(part, 1), "", gr.Plot(score_dots(seen), visible=True),
-                               gr.Accordion(visible=True), answers_markdown(seen)]
+                        evidence = part.evidence
+                        yield [*panel.show(part, 1), "", gr.Plot(score_dots(evidence), visible=True),
+                               gr.Accordion(visible=True), answers_markdown(evidence)]
                     else:
                         written += part
                         yield [*waiting, writing(written), *hidden]
             except Stopped:
                 yield [*waiting, stopped(writing(written)), *hidden]
 
-    def stop_run(request: gr.Request, shown: str | None) -> str:
+    def stop_run(request: gr.Request, answer: str | None) -> str:
         """Says so at once: while the further answers are drawn, the run hears of it only when they are there."""
         stops.stop(request.session_hash)
-        return stopped(shown)
+        return stopped(answer)
 
     button.click(score, [picture, lmm, *form.components], outputs, api_name="visualquality_r1",
                  show_progress="minimal", **gpu.LANE)
@@ -141,7 +141,7 @@ def _compare() -> None:
         results = gpu.assess(VisualQualityR1.name, paths, name, {"samples": int(samples)}, progress=progress)
         names = distinct_names(paths)
         evidences = [result.evidence for result in results]
-        ranking = rank([seen.scores for seen in evidences])
+        ranking = rank([evidence.scores for evidence in evidences])
         pair = len(names) == 2
         return [verdict_markdown(names, ranking), gr.Plot(opinion_curves(names, evidences), visible=True),
                 gr.Plot(difference_curve(names, ranking.preferences[0][1]) if pair else None, visible=pair),
@@ -164,9 +164,9 @@ def writing(text: str) -> str:
     return f'<blockquote class="writing" aria-live="off">{html.escape(thought)}{CARET}</blockquote>'
 
 
-def stopped(shown: str | None) -> str:
+def stopped(answer: str | None) -> str:
     """What stays of a text whose writing was stopped; anything else as it is."""
-    return (shown or "").replace(CARET, '<span class="stopped">Stopped; no score.</span>')
+    return (answer or "").replace(CARET, '<span class="stopped">Stopped; no score.</span>')
 
 
 def answers_markdown(evidence: ReasoningEvidence) -> str:
@@ -199,9 +199,9 @@ def stacked(scores: tuple[float, ...], nearby: float = 0.08) -> list[float]:
     """Heights that keep dots of nearly equal scores apart: the first at 0, the next one above it."""
     heights: list[float] = []
     for index, score in enumerate(scores):
-        taken = {height for other, height in zip(scores[:index], heights) if abs(other - score) < nearby}
+        occupied = {height for other, height in zip(scores[:index], heights) if abs(other - score) < nearby}
         height = 0.0
-        while height in taken:
+        while height in occupied:
             height += 0.6
         heights.append(height)
     return heights
@@ -213,15 +213,15 @@ def opinion_curves(names: list[str], evidences: list[ReasoningEvidence]) -> go.F
 
     grid = np.linspace(LOWEST, HIGHEST, 241)
     figure = go.Figure()
-    for index, (name, seen) in enumerate(zip(names, evidences)):
+    for index, (name, opinion) in enumerate(zip(names, evidences)):
         colour = SERIES[index % len(SERIES)]
         # A photo whose samples all agree is a spike; a floor keeps it visible.
-        deviation = max(seen.deviation or 0.0, 0.05)
-        density = np.exp(-0.5 * ((grid - seen.mean) / deviation) ** 2) / deviation
+        deviation = max(opinion.deviation or 0.0, 0.05)
+        density = np.exp(-0.5 * ((grid - opinion.mean) / deviation) ** 2) / deviation
         figure.add_scatter(x=grid, y=density / np.sqrt(2 * np.pi), mode="lines", name=name,
                            line={"color": colour, "width": 2}, hovertemplate=f"{html.escape(name)}<extra></extra>")
-        figure.add_scatter(x=seen.scores, y=[-0.06 * (index + 1)] * len(seen.scores), mode="markers", showlegend=False,
-                           marker={"color": colour, "symbol": "line-ns-open", "size": 9, "line": {"width": 2}},
+        figure.add_scatter(x=opinion.scores, y=[-0.06 * (index + 1)] * len(opinion.scores), mode="markers",
+                           showlegend=False, marker={"color": colour, "symbol": "line-ns-open", "size": 9, "line": {"width": 2}},
                            hovertemplate=f"{html.escape(name)} %{{x:.2f}}<extra></extra>")
     _legend_above(themed(figure, height=250 + 15 * len(names)))
     figure.update_xaxes(range=[LOWEST, HIGHEST], dtick=1, title={"text": "sampled score", "font": {"color": INK}})

@@ -75,7 +75,7 @@ def over_photos(material: pipeline.Material, folds: Sequence[int], shares: Seque
     mos = np.array([shot.mos for shot in material.shots])
     whole = material.rated_whole
     for share in shares:
-        found, counts = [], []
+        accuracies, counts = [], []
         for draw in range(draws if share < 1 else 1):
             scores = np.full(len(material.shots), np.nan)
             for fold in folds:
@@ -88,8 +88,8 @@ def over_photos(material: pipeline.Material, folds: Sequence[int], shares: Seque
                 scores[own], _ = fitted.judge(fitted.tokens(material.grids[own]).mean(axis=1))
                 counts.append(len(chosen))
             tested = whole[~np.isnan(scores[whole])]
-            found.append(srcc(scores[tested], mos[tested]))
-        yield Point("photos", round(np.mean(counts)), "regressions", float(np.mean(found)))
+            accuracies.append(srcc(scores[tested], mos[tested]))
+        yield Point("photos", round(np.mean(counts)), "regressions", float(np.mean(accuracies)))
 
 
 def draw(points: Sequence[Point], path: Path) -> None:

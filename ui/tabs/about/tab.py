@@ -92,22 +92,22 @@ def _beside(kind: type[Method], name: str) -> str:
     return path.read_text("utf-8").strip() if path is not None and path.is_file() else ""
 
 
-def privacy(kept: Settings) -> str:
+def privacy(sharing: Settings) -> str:
     """What happens to a visitor's pictures here, Markdown."""
     text = ("A photo you add goes to the machine that runs this page and nowhere else, unless its operator has "
             "configured a model server. It is used for the score you asked for and deleted after about an hour. No "
             "analytics, no fonts or scripts from other sites. Run the page on your own computer and nothing leaves it.")
-    if not kept.enabled:
+    if not sharing.enabled:
         return f"{text}\n\nSharing comparisons is switched off on this page."
-    where = f"on this machine and in the Hub dataset {html.escape(kept.repo)}" if kept.repo else "on this machine"
+    where = f"on this machine and in the Hub dataset {html.escape(sharing.repo)}" if sharing.repo else "on this machine"
     return (f"{text}\n\nThe one exception is a comparison that you share with the button in the Compare tab: copies of "
-            f"its photos, without metadata, and its results are then kept {where} for {kept.days} days, or less if "
+            f"its photos, without metadata, and its results are then kept {where} for {sharing.days} days, or less if "
             "space runs out, for everybody who has the link. You are given a second link that deletes them at once; of "
             "that link only a hash is kept.")
 
 
 def versions() -> str:
     """One Markdown line: this app, Python and the packages that a score depends on."""
-    found = dict(computed_by())
-    named = [f"Mean Opinion {found.pop('mean-opinion')}", f"Python {found.pop('python')}"]
-    return " · ".join([*named, *(f"{name} {version}" for name, version in found.items())])
+    numbers = dict(computed_by())
+    named = [f"Mean Opinion {numbers.pop('mean-opinion')}", f"Python {numbers.pop('python')}"]
+    return " · ".join([*named, *(f"{name} {version}" for name, version in numbers.items())])

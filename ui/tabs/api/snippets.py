@@ -129,10 +129,10 @@ asyncio.run(main())
 
 def snippets(address: str) -> dict[tuple[str, str], str]:
     """(endpoint, language) -> code, for the app at an address without a slash at its end."""
-    found = {}
+    texts = {}
     for name, text in _PYTHON.items():
-        found[name, "Python"] = text.strip("\n").format(address=address)
+        texts[name, "Python"] = text.strip("\n").format(address=address)
         start = f"ADDRESS={address}\n" if name == "leaderboard" else _UPLOAD.format(address=address)
-        found[name, "curl"] = start + _CALL.format(name=name, data=_DATA[name]).strip("\n")
-    found["mcp", "MCP client"] = _MCP.strip("\n").format(address=address, path=MCP_PATH)
-    return found
+        texts[name, "curl"] = start + _CALL.format(name=name, data=_DATA[name]).strip("\n")
+    texts["mcp", "MCP client"] = _MCP.strip("\n").format(address=address, path=MCP_PATH)
+    return texts

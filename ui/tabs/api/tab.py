@@ -133,7 +133,7 @@ def rank(pictures: list[str | dict[str, Any]], method: str = "leaf", lmm: str | 
 def _compared(pictures: Sequence[Any], methods: Sequence[str], lmms: Sequence[str],
               options: dict[str, Any]) -> Comparison:
     known = models.available_methods()
-    wanted = {name: as_options(name, given) if name in known else given for name, given in options.items()}
+    wanted = {name: as_options(name, values) if name in known else values for name, values in options.items()}
     paths = [picture_file(one) for one in pictures]
     done = plan(paths, methods, lmms, wanted)
     for done, _ in run(done, paths):  # noqa: B007, B020  the last one is complete

@@ -43,23 +43,23 @@ class Row:
 
     def cells(self) -> list[Any]:
         """As in `COLUMNS`; a missing number is empty and sorts last."""
-        found = self.assessment
-        if found is None:
+        assessment = self.assessment
+        if assessment is None:
             return [self.name, None, "", None, None, None, self.error]
-        spread = found.evidence.spread(found.score)
-        return [self.name, round(found.score, 3), FIVE_LEVELS.word_for(found.score),
-                None if spread is None else round((spread.high - spread.low) / 2, 3), round(found.native_score, 3),
-                round(found.seconds, 2), ""]
+        spread = assessment.evidence.spread(assessment.score)
+        return [self.name, round(assessment.score, 3), FIVE_LEVELS.word_for(assessment.score),
+                None if spread is None else round((spread.high - spread.low) / 2, 3), round(assessment.native_score, 3),
+                round(assessment.seconds, 2), ""]
 
     def record(self) -> list[Any]:
         """As in `CSV_COLUMNS`."""
-        found = self.assessment
-        if found is None:
+        assessment = self.assessment
+        if assessment is None:
             return [self.name, *[""] * 8, self.error]
-        spread = found.evidence.spread(found.score)
+        spread = assessment.evidence.spread(assessment.score)
         ends = ["", ""] if spread is None else [f"{spread.low:.6f}", f"{spread.high:.6f}"]
-        return [self.name, f"{found.score:.6f}", f"{found.native_score:.6f}", *ends, f"{found.seconds:.3f}",
-                found.method, short_model(found.lmm), found.seed, ""]
+        return [self.name, f"{assessment.score:.6f}", f"{assessment.native_score:.6f}", *ends,
+                f"{assessment.seconds:.3f}", assessment.method, short_model(assessment.lmm), assessment.seed, ""]
 
 
 @dataclass(frozen=True)
@@ -109,13 +109,13 @@ def wire(folder: Folder, forms: Forms) -> None:
         options = changed_options(forms, values)[method]
         members = contents([uploaded(path) for path in files])
         rows: list[Row] = []
-        start = shown = time.monotonic()
+        start = last = time.monotonic()
         for row in score(members, method, lmm, options):
             rows.append(row)
             progress((len(rows), len(members)), desc=f"{len(rows)} of {len(members)}")
-            if len(rows) == len(members) or time.monotonic() - shown >= SECONDS_BETWEEN or len(rows) == 1:
-                shown = time.monotonic()
-                yield state_of(rows, len(members), shown - start)
+            if len(rows) == len(members) or time.monotonic() - last >= SECONDS_BETWEEN or len(rows) == 1:
+                last = time.monotonic()
+                yield state_of(rows, len(members), last - start)
 
     running = folder.button.click(score_all, [folder.files, folder.method, folder.lmm, *every_option], outputs,
                                   show_progress="minimal", api_visibility="private", **gpu.LONG_LANE)
@@ -129,11 +129,11 @@ def score(members: list[Member], method: str, lmm: str | None, options: dict[str
     for member in members:
         try:
             source = member.read()
-            found = gpu.assess(method, [source], lmm, options, one_of_many=True)[0]
+            assessment = gpu.assess(method, [source], lmm, options, one_of_many=True)[0]
         except (gr.Error, UserError) as error:  # the latter from a file in a zip that cannot be unpacked
             yield Row(member.name, None, as_gradio_error(error).message)
         else:
-            yield Row(member.name, found)
+            yield Row(member.name, assessment)
 
 
 def state_of(rows: list[Row], total: int, seconds: float) -> list[Any]:

@@ -132,8 +132,8 @@ def results() -> Results:
         explanation = gr.Markdown(elem_classes="result-explanation")
     with gr.Column(visible=False, elem_id="compare-sharing") as sharing:
         gr.HTML('<h3 class="compare-heading">Keep it</h3>', padding=False)
-    shown = Results(state, notice, said, table, plot, pair, left, right, slider, preferred, agreed, fold, which,
-                    evidence, explanation, sharing)
+    components = Results(state, notice, said, table, plot, pair, left, right, slider, preferred, agreed, fold, which,
+                         evidence, explanation, sharing)
 
     @plain_errors
     def slide(held: Held | None, one: int | None, other: int | None) -> Any:
@@ -150,7 +150,7 @@ def results() -> Results:
 
     gr.on([left.input, right.input], slide, [state, left, right], slider, **QUIET)
     which.input(look, [state, which], [evidence, explanation], **QUIET)
-    return shown
+    return components
 
 
 EMPTY = "Add photos, choose methods, and press Compare."

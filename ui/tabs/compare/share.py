@@ -58,19 +58,19 @@ def store() -> Store:
     return open_store(settings())
 
 
-def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, shown: Results) -> None:
+def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, outcome: Results) -> None:
     """Draws the sharing part below the results and restores the comparison of the page's address."""
-    kept = settings()
+    sharing = settings()
     fragment = gr.Textbox(visible=False)
     token = gr.State("")
-    with shown.sharing:
+    with outcome.sharing:
         with gr.Row():
             kind = gr.Dropdown(list(FORMATS), value=next(iter(FORMATS)), show_label=False, container=False,
                                min_width=150)
             export = gr.Button("Export", min_width=100, elem_id="compare-export")
         file = gr.File(visible=False, label="Exported file", interactive=False, elem_id="compare-file")
-        gr.Markdown(terms(kept), elem_id="compare-terms")
-        share = gr.Button("Share: store this and give me a link", variant="primary", visible=kept.enabled,
+        gr.Markdown(terms(sharing), elem_id="compare-terms")
+        share = gr.Button("Share: store this and give me a link", variant="primary", visible=sharing.enabled,
                           elem_id="compare-share")
         query, deletion = gr.Textbox(visible=False), gr.Textbox(visible=False)
         link = gr.Textbox(visible=False, interactive=False, label="Link to this comparison", buttons=["copy"],
@@ -82,7 +82,7 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, shown: Results) -> None
     fresh = [file, link, delete_link, said, delete, token, share]
 
     def nothing() -> list[Any]:
-        return [*[gr.update(visible=False)] * 5, "", gr.update(visible=kept.enabled)]
+        return [*[gr.update(visible=False)] * 5, "", gr.update(visible=sharing.enabled)]
 
     def stale(held: Held | None) -> list[Any]:
         """A new comparison makes the links and files of the one before disappear."""
@@ -95,9 +95,10 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, shown: Results) -> None
         if held.id:
             # A reader who could store it again would keep it from being deleted by the person who shared it.
             raise gr.Error("This comparison is shared already; its link opens it.", print_exception=False)
-        made = store().put(Entry(held.comparison.to_dict(), held.pictures, time.time()))
-        note = f"Stored until {_day(made.expires)}. {made.note}".strip()
-        return [replace(held, id=made.id), f"?share={made.id}", f"?share={made.id}#delete={made.token}", made.token,
+        receipt = store().put(Entry(held.comparison.to_dict(), held.pictures, time.time()))
+        note = f"Stored until {_day(receipt.expires)}. {receipt.note}".strip()
+        address = f"?share={receipt.id}"
+        return [replace(held, id=receipt.id), address, f"{address}#delete={receipt.token}", receipt.token,
                 gr.update(value=note, visible=True), gr.update(visible=True), gr.update(visible=False)]
 
     @plain_errors
@@ -105,17 +106,17 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, shown: Results) -> None
         _sweep()
         name = dict(request.query_params).get("share")
         if name is None:
-            return [gr.skip()] * (2 + len(shown.outputs) + 3)
+            return [gr.skip()] * (2 + len(outcome.outputs) + 3)
         wanted = str(hash_part or "").removeprefix("#delete=")
         own = wanted if TOKEN.fullmatch(wanted) else ""
         here = [gr.Tabs(selected="compare"), gr.Tabs(selected="side-by-side")]
         try:
             held, entry = load(name)
         except GoneError as error:
-            values = shown.cleared()
+            values = outcome.cleared()
             values[1] = gr.Markdown(f"**{error}**", visible=True)
             return [*here, *values, "", gr.update(visible=False), gr.skip()]
-        values = shown.show(held, notice=notice(held.comparison, entry, kept, bool(own)))
+        values = outcome.show(held, notice=notice(held.comparison, entry, sharing, bool(own)))
         return [*here, *values, own, gr.update(visible=bool(own)), gr.update(visible=False)]
 
     @plain_errors
@@ -125,7 +126,7 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, shown: Results) -> None
         last = store().delete(held.id, own)
         text = ("**Deleted.** Its link now says that it is gone." if last else
                 "**Deleted for you.** Somebody else shared exactly the same comparison, and their link still holds.")
-        values = shown.cleared()
+        values = outcome.cleared()
         values[1] = gr.Markdown(text, visible=True)
         return [*values, *nothing()]
 
@@ -137,16 +138,16 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, shown: Results) -> None
             raise gr.Error(f"An export is one of {', '.join(FORMATS)}.", print_exception=False)
         return gr.update(value=str(export_file(held, FORMATS[chosen])), visible=True)
 
-    page.load(restore, fragment, [tabs, modes, *shown.outputs, token, delete, share], js=FRAGMENT, **QUIET)
-    share.click(put, shown.state, [shown.state, query, deletion, token, said, delete, share],
+    page.load(restore, fragment, [tabs, modes, *outcome.outputs, token, delete, share], js=FRAGMENT, **QUIET)
+    share.click(put, outcome.state, [outcome.state, query, deletion, token, said, delete, share],
                 show_progress="minimal", api_visibility="private").success(
         lambda a, b: [gr.update(value=a, visible=True), gr.update(value=b, visible=True)], [query, deletion],
         [link, delete_link], **QUIET).then(None, link, link, js=COPY, **QUIET).then(
         None, delete_link, delete_link, js=TO_LINK, **QUIET)
-    delete.click(remove, [shown.state, token], [*shown.outputs, *fresh], show_progress="minimal",
+    delete.click(remove, [outcome.state, token], [*outcome.outputs, *fresh], show_progress="minimal",
                  api_visibility="private").success(None, None, None, js=FORGET, **QUIET)
-    export.click(save, [shown.state, kind], file, show_progress="minimal", api_visibility="private")
-    shown.table.change(stale, shown.state, fresh, **QUIET)
+    export.click(save, [outcome.state, kind], file, show_progress="minimal", api_visibility="private")
+    outcome.table.change(stale, outcome.state, fresh, **QUIET)
 
 
 def _sweep() -> None:
@@ -175,31 +176,31 @@ def load(name: str) -> tuple[Held, Entry]:
     return hold(comparison, entry.pictures, name), entry
 
 
-def terms(kept: Settings) -> str:
+def terms(sharing: Settings) -> str:
     """What sharing stores, where and for how long; shown before anything is stored."""
-    if not kept.enabled:
+    if not sharing.enabled:
         return "Sharing is switched off on this page; exports work."
     where = "on the machine that runs this page"
-    if kept.repo:
-        where += f" and in the Hub dataset {kept.repo}"
+    if sharing.repo:
+        where += f" and in the Hub dataset {sharing.repo}"
     return (
         f"**What sharing stores:** a copy of each photo (at most {LONGEST_SIDE} pixels a side, encoded anew, without "
         "EXIF, location or other metadata), the file names you see, all scores with their evidence, options and "
-        f"times, and the versions of methods and models. It is kept {where} for {kept.days} days, or less if space "
+        f"times, and the versions of methods and models. It is kept {where} for {sharing.days} days, or less if space "
         "runs out; everybody who has the link can see it. Nothing is stored before you press the button, and you get "
         "a second link that deletes it."
     )
 
 
-def notice(comparison: Comparison, entry: Entry, kept: Settings, own: bool) -> str:
+def notice(comparison: Comparison, entry: Entry, sharing: Settings, own: bool) -> str:
     """What a reader of a link has to know: of when it is, what computed it, and what is different here today."""
     models = ", ".join(f"`{short_model(name)}`" for name in dict.fromkeys(cell.lmm for cell in comparison.scored))
-    made = comparison.versions
-    until = _day(entry.created + kept.days * 86_400)
+    then = comparison.versions
+    until = _day(entry.created + sharing.days * 86_400)
     lines = [f"**Shared comparison** of {comparison.created[:10]}, kept until {until}. Scored by {models} with Mean "
-             f"Opinion {plain(made.get('mean-opinion', 'of unknown version'))}, torch {plain(made.get('torch', '?'))}, "
-             f"transformers {plain(made.get('transformers', '?'))}."]
-    changed = [f"{name} {made[name]} → {now}" for name, now in versions().items() if made.get(name) not in (None, now)]
+             f"Opinion {plain(then.get('mean-opinion', 'of unknown version'))}, torch {plain(then.get('torch', '?'))}, "
+             f"transformers {plain(then.get('transformers', '?'))}."]
+    changed = [f"{name} {then[name]} → {now}" for name, now in versions().items() if then.get(name) not in (None, now)]
     if changed:
         lines.append(f"This page now runs other versions ({plain(', '.join(changed))}), so new scores may differ; "
                      "what is shown are the numbers of then.")

@@ -40,12 +40,12 @@ def build(page: gr.Blocks) -> None:
     gr.HTML(f'<style>{style}</style><p class="compare-intro">{INTRO}</p>', padding=False)
     with gr.Tabs(selected="side-by-side") as modes:
         with gr.Tab("Side by side", id="side-by-side"):
-            parts, shown, forms = _side_by_side()
+            parts, outcome, forms = _side_by_side()
         with gr.Tab("A folder", id="folder"):
             folder = compare_folder.build()
-    _wire(parts, shown, forms)
+    _wire(parts, outcome, forms)
     compare_folder.wire(folder, forms)
-    compare_share.wire(page, tabs, modes, shown)
+    compare_share.wire(page, tabs, modes, outcome)
 
 
 def _side_by_side() -> tuple[dict[str, Any], Results, Forms]:
@@ -66,9 +66,9 @@ def _side_by_side() -> tuple[dict[str, Any], Results, Forms]:
                 stop = gr.Button("Stop", variant="stop", elem_id="compare-stop")
             forms = _options()
         with gr.Column(scale=7, min_width=320, elem_classes="result-column"):
-            shown = results()
+            outcome = results()
     return {"pictures": pictures, "methods": methods, "lmms": lmms, "button": button, "stop": stop,
-            "example": example}, shown, forms
+            "example": example}, outcome, forms
 
 
 def _options() -> Forms:
@@ -82,7 +82,7 @@ def _options() -> Forms:
     return forms
 
 
-def _wire(parts: dict[str, Any], shown: Results, forms: Forms) -> None:
+def _wire(parts: dict[str, Any], outcome: Results, forms: Forms) -> None:
     every_option = components_of(forms)
 
     @plain_errors
@@ -93,18 +93,18 @@ def _wire(parts: dict[str, Any], shown: Results, forms: Forms) -> None:
         planned = plan(files, methods, lmms or [], options)
         held = hold(planned, copies(files))
         for comparison, running in run(planned, files, progress):
-            yield shown.show(replace(held, comparison=comparison), running, pictures_too=not comparison.cells)
+            yield outcome.show(replace(held, comparison=comparison), running, pictures_too=not comparison.cells)
 
     def stopped(held: Held | None) -> list[Any]:
         """What was scored until then can be read, exported and shared."""
-        return shown.cleared() if held is None else shown.show(held, pictures_too=False)
+        return outcome.cleared() if held is None else outcome.show(held, pictures_too=False)
 
     inputs = [parts["pictures"], parts["methods"], parts["lmms"], *every_option]
     # The comparison that a link brought is over once a new one starts, so its notice is cleared first.
-    running = parts["button"].click(shown.cleared, None, shown.outputs, show_progress="hidden", queue=False,
+    running = parts["button"].click(outcome.cleared, None, outcome.outputs, show_progress="hidden", queue=False,
                                     api_visibility="private").then(
-        side_by_side, inputs, shown.outputs, show_progress="minimal", api_visibility="private", **gpu.LONG_LANE)
-    parts["stop"].click(stopped, shown.state, shown.outputs, cancels=[running], show_progress="hidden",
+        side_by_side, inputs, outcome.outputs, show_progress="minimal", api_visibility="private", **gpu.LONG_LANE)
+    parts["stop"].click(stopped, outcome.state, outcome.outputs, cancels=[running], show_progress="hidden",
                         api_visibility="private")
     parts["example"].click(lambda: [str(EXAMPLES / name) for name in EXAMPLE_NAMES], None, parts["pictures"],
                            show_progress="hidden", api_visibility="private")

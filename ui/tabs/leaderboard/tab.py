@@ -56,9 +56,9 @@ def build(page: gr.Blocks) -> None:
     with gr.Accordion("More filters", open=False):
         parts |= more_controls(board)
     notes = gr.Markdown(visible=False, elem_classes="lb-notes")
-    shown = gr.HTML(to_html(first, sources=_titles(board)), elem_id="leaderboard-table",
-                    apply_default_css=False,
-                    js_on_load=(HERE / "leaderboard.js").read_text("utf-8"))
+    ranking = gr.HTML(to_html(first, sources=_titles(board)), elem_id="leaderboard-table",
+                      apply_default_css=False,
+                      js_on_load=(HERE / "leaderboard.js").read_text("utf-8"))
     with gr.Row():
         copy = gr.Button("Copy link", variant="primary", min_width=96)
         cite = gr.Button("Cite", min_width=96)
@@ -75,10 +75,10 @@ def build(page: gr.Blocks) -> None:
     query = gr.State(encode(View(), board=board))
     controls = Controls(**parts, order=gr.State((View().sort, View().reverse)))
     screen = gr.State(Screen())
-    _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, export, link, citation, file, screen)
+    _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, export, link, citation, file, screen)
 
 
-def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, export, link, citation, file,
+def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, export, link, citation, file,
           screen) -> None:
     board = schema.load_board
     settings = {"show_progress": "hidden", "api_visibility": "private"}
@@ -97,7 +97,7 @@ def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, ex
         return [draw(board(), view, narrow=screen.narrow), gr.update(visible=view.figure == "cost"),
                 gr.update(visible=view.figure == "ablation")]
 
-    drawn = [shown, query, *stale]
+    outputs = [ranking, query, *stale]
     figure = [plot, controls.axis, controls.ablation]
 
     @plain_errors
@@ -114,7 +114,7 @@ def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, ex
         if view.search == decode(drawn_query, board=board()).view.search:
             # A link or Reset filled the box in. The page reports that as a change while its other controls still
             # hold their old values, from which the wrong table would be drawn.
-            return [gr.skip()] * (len(drawn) + len(figure))
+            return [gr.skip()] * (len(outputs) + len(figure))
         return [*draw_table(view), *draw_figure(view, screen)]
 
     @plain_errors
@@ -130,11 +130,11 @@ def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, ex
     @plain_errors
     def start(width: float | None, address: str | None, request: gr.Request) -> list[Any]:
         screen = Screen.of(width, address)
-        asked = dict(request.query_params)
-        if asked.get("tab") != TAB:
+        parameters = dict(request.query_params)
+        if parameters.get("tab") != TAB:
             # Nothing to restore, and a visitor may have chosen something already: only the figure is due.
             return [screen, *[gr.skip()] * len(state), draw_figure(View(), screen)[0]]
-        restored = decode(asked, board=board())
+        restored = decode(parameters, board=board())
         return [screen, gr.Tabs(selected=TAB), *everything(restored.view, screen, restored.notes)]
 
     def everything(view: View, screen: Screen, sentences: tuple[str, ...] = ()) -> list[Any]:
@@ -162,21 +162,21 @@ def _wire(page, controls, shown, plot, query, notes, copy, cite, reset, kind, ex
         written = write(board(), view_of(values), folder, (chosen,), base=screen.address)
         return gr.update(value=str(written[0]), visible=True)
 
-    state = [notes, *controls.inputs, *drawn, plot]
+    state = [notes, *controls.inputs, *outputs, plot]
     tabs = enclosing(gr.Tabs)
     width, address = gr.Number(visible=False), gr.Textbox(visible=False)
     page.load(start, [width, address], [screen, tabs, *state], js=SCREEN, **settings)
     # "always_last" would run for ever where two handlers share a trigger; one at a time, in order, is quick enough.
     changes = [component.input for component in controls.of_table if component is not controls.search]
-    gr.on(changes, refresh, controls.inputs, drawn, trigger_mode="multiple", **in_order)
+    gr.on(changes, refresh, controls.inputs, outputs, trigger_mode="multiple", **in_order)
     gr.on(changes + [component.input for component in controls.of_figure], refresh_figure,
           [screen, *controls.inputs], figure, trigger_mode="multiple", **in_order)
     # Text that is pasted or filled in at once changes the box without a key press, so that "input" would miss it.
-    controls.search.change(search, [query, screen, *controls.inputs], [*drawn, *figure], trigger_mode="multiple",
+    controls.search.change(search, [query, screen, *controls.inputs], [*outputs, *figure], trigger_mode="multiple",
                            **in_order)
     gr.on([component.input for component in controls.of_figure],
           lambda *values: encode(view_of(values), board=board()), controls.inputs, query, **settings)
-    shown.select(sort, controls.inputs, [controls.order, *drawn], **settings).then(
+    ranking.select(sort, controls.inputs, [controls.order, *outputs], **settings).then(
         refresh_figure, [screen, *controls.inputs], figure, **settings)
     reset.click(lambda screen: everything(View(), screen), screen, state, **settings)
     copy.click(lambda text: gr.update(value=text, visible=True), query, link, **settings).then(
