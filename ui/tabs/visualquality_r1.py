@@ -221,7 +221,8 @@ def opinion_curves(names: list[str], evidences: list[ReasoningEvidence]) -> go.F
         figure.add_scatter(x=grid, y=density / np.sqrt(2 * np.pi), mode="lines", name=name,
                            line={"color": colour, "width": 2}, hovertemplate=f"{html.escape(name)}<extra></extra>")
         figure.add_scatter(x=opinion.scores, y=[-0.06 * (index + 1)] * len(opinion.scores), mode="markers",
-                           showlegend=False, marker={"color": colour, "symbol": "line-ns-open", "size": 9, "line": {"width": 2}},
+                           showlegend=False,
+                           marker={"color": colour, "symbol": "line-ns-open", "size": 9, "line": {"width": 2}},
                            hovertemplate=f"{html.escape(name)} %{{x:.2f}}<extra></extra>")
     _legend_above(themed(figure, height=250 + 15 * len(names)))
     figure.update_xaxes(range=[LOWEST, HIGHEST], dtick=1, title={"text": "sampled score", "font": {"color": INK}})
