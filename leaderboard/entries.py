@@ -129,10 +129,6 @@ class Catalogue:
     datasets: tuple[Dataset, ...]
 
     @cached_property
-    def by_id(self) -> dict[str, Entry]:
-        return {entry.id: entry for entry in self.entries}
-
-    @cached_property
     def by_dataset(self) -> dict[str, Dataset]:
         return {dataset.slug: dataset for dataset in self.datasets}
 

@@ -51,15 +51,6 @@ def relative(local: np.ndarray) -> np.ndarray:
     return difference / max(float(np.abs(difference).max()), _LEAST_REACH)
 
 
-def worst_box(local: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The worst cell as (left, top, right, bottom) in pixels of a picture of `size` (width, height)."""
-    rows, columns = local.shape
-    row, column = np.unravel_index(int(np.argmin(local)), local.shape)
-    width, height = size
-    return (round(column * width / columns), round(row * height / rows),
-            round((column + 1) * width / columns), round((row + 1) * height / rows))
-
-
 def _tinted(grey: np.ndarray, heat: np.ndarray, strength: float) -> np.ndarray:
     heat = np.clip(heat, -1, 1)
     alpha = strength * np.abs(heat)

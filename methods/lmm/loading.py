@@ -119,11 +119,6 @@ def _load(name: str, device: str | None, dtype: str | None, settings: dict[str, 
     from methods.lmm.transformers_lmm import TransformersLMM
 
     if name == "embedded":
-        if not (EMBEDDED / "config.json").is_file():
-            raise LMMError(
-                "The embedded model is missing from assets/embedded-lmm; check the whole repository out, "
-                "or name a Hub model."
-            )
         return TransformersLMM(EMBEDDED, device=device, dtype=dtype or "float32", name="embedded", **settings)
     folder = Path(name).expanduser()
     if folder.exists() or name.startswith((".", "/", "~")):

@@ -8,12 +8,30 @@ make the others pay.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from methods.lmm.sampling import Draw, Sampling
 
 if TYPE_CHECKING:
-    from methods.lmm.reuse.runner import Prefilled
+    import torch
+
+
+@dataclass
+class Prefilled:
+    """Rows after their first pass.
+
+    Attributes:
+        logits: float [rows, vocabulary], for the token after each row.
+        cache: the KV cache.
+        mask: int64 [rows, tokens so far], 0 where padding stands.
+        following: int64 [rows], the position of each row's next token.
+    """
+
+    logits: torch.Tensor
+    cache: Any
+    mask: torch.Tensor
+    following: torch.Tensor
 
 
 def decode(model: Any, state: Prefilled, draw: Draw, stops: set[int], sampling: Sampling) -> Iterator[dict[int, int]]:

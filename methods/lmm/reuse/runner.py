@@ -9,7 +9,6 @@ batch. Positions are always given explicitly, so nothing depends on what the mod
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ import numpy as np
 
 from methods.lmm.rendering import Rendered
 from methods.lmm.reuse.batching import halving, in_batches, token_budget
-from methods.lmm.reuse.decoding import decode
+from methods.lmm.reuse.decoding import Prefilled, decode
 from methods.lmm.reuse.layout import Layout, Row
 from methods.lmm.reuse.prefix import share, sort_rows
 from methods.lmm.reuse.vision import Encoding, VisionEncoder
@@ -33,23 +32,6 @@ SHARING_FAMILIES = frozenset(
 
 # Encoder outputs are held for one window of prompts, which bounds them whatever the number of prompts.
 WINDOW_PICTURES = 64
-
-
-@dataclass
-class Prefilled:
-    """Rows after their first pass.
-
-    Attributes:
-        logits: float [rows, vocabulary], for the token after each row.
-        cache: the KV cache.
-        mask: int64 [rows, tokens so far], 0 where padding stands.
-        following: int64 [rows], the position of each row's next token.
-    """
-
-    logits: torch.Tensor
-    cache: Any
-    mask: torch.Tensor
-    following: torch.Tensor
 
 
 class SharingRunner:

@@ -18,7 +18,7 @@ from methods.base import load_method
 from methods.leaf.backbones import TowerBackbone, fitted, load_backbone
 from methods.leaf.efficientnet import EfficientNetLite
 from methods.leaf.heads import Head
-from methods.leaf.maps import overlay, relative, worst_box
+from methods.leaf.maps import overlay, relative
 from methods.leaf.student import EMBEDDED, Student, StudentError
 
 
@@ -69,7 +69,6 @@ def test_the_map_finds_the_blurred_half(student: Student, shared_data: Path) -> 
     local = student.local_scores(Image.fromarray(spoilt))
     half = local.shape[1] // 2
     assert local[:, : half - 1].mean() < local[:, half + 1:].mean()
-    assert worst_box(local, (500, 500))[0] < 250
     assert np.abs(relative(local)).max() <= 1
 
 
