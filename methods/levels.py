@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from methods.errors import InputError
 
@@ -67,8 +68,9 @@ class LevelScheme:
         if not (np.isfinite(temperature) and temperature > 0):
             raise InputError(f"The temperature must be above 0; got {temperature}.")
         scaled = logits / temperature
-        exponentials = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-        return exponentials / exponentials.sum(axis=-1, keepdims=True)
+        exponentials: NDArray[np.float64] = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+        probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+        return probabilities
 
     def expectation(self, logits: np.ndarray, temperature: float = 1.0) -> np.ndarray | float:
         """Sum of probability times weight (IQARAG Eq. 11), between the least and the greatest weight; higher is better.

@@ -64,7 +64,8 @@ def method_class(name: str) -> type[Method]:
     if key not in METHODS:
         raise InputError(f"There is no method {name!r}{suggestion(key, [*METHODS, *_entry_points()])}")
     module, _, attribute = METHODS[key].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    own: type[Method] = getattr(importlib.import_module(module), attribute)
+    return own
 
 
 def load_method(

@@ -10,6 +10,10 @@ from __future__ import annotations
 import functools
 import importlib.util
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 _library = None
 
@@ -50,7 +54,7 @@ def _declare_operators() -> None:
     _library.impl("nms", non_maximum_suppression, "CPU")
 
 
-def non_maximum_suppression(boxes, scores, iou_threshold: float):
+def non_maximum_suppression(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch.Tensor:
     """Greedy non-maximum suppression in plain torch.
 
     Args:

@@ -11,8 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from scipy.special import expit
+
+from methods.agreement.resampling import Floats
 
 MIN_POINTS = 5
 """Fewer points than this are fitted exactly by four parameters, which says nothing."""
@@ -38,7 +41,7 @@ class Logistic4:
     midpoint: float
     slope: float
 
-    def __call__(self, scores: np.ndarray) -> np.ndarray:
+    def __call__(self, scores: Floats) -> Floats:
         """Scores of any shape, mapped to the opinion scale."""
         return self.lower + (self.upper - self.lower) * expit((np.asarray(scores, float) - self.midpoint) / self.slope)
 
@@ -47,18 +50,19 @@ class Logistic4:
         return self.upper >= self.lower
 
 
-def fit(scores: np.ndarray, mos: np.ndarray) -> Logistic4:
+def fit(scores: Floats, mos: Floats) -> Logistic4:
     """The least-squares fit of `mos` on `scores`, both float [n], finite, not constant, n >= MIN_POINTS."""
     x, y = _standard(scores), _standard(mos)
     theta = _polish(x, y, _best_on_grid(x, y))
     return _unstandard(theta, scores, mos)
 
 
-def _standard(values: np.ndarray) -> np.ndarray:
-    return (values - values.mean()) / values.std()
+def _standard(values: Floats) -> Floats:
+    standard: Floats = (values - values.mean()) / values.std()
+    return standard
 
 
-def _unstandard(theta: np.ndarray, scores: np.ndarray, mos: np.ndarray) -> Logistic4:
+def _unstandard(theta: Floats, scores: Floats, mos: Floats) -> Logistic4:
     base, height, midpoint, log_slope = theta
     return Logistic4(
         upper=float(mos.mean() + mos.std() * (base + height)),
@@ -68,7 +72,7 @@ def _unstandard(theta: np.ndarray, scores: np.ndarray, mos: np.ndarray) -> Logis
     )
 
 
-def _best_on_grid(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _best_on_grid(x: Floats, y: Floats) -> Floats:
     """Start values [base, height, midpoint, log slope]: the grid point whose sigmoid correlates best with y."""
     if len(x) > _GRID_POINTS:
         chosen = np.linspace(0, len(x) - 1, _GRID_POINTS).astype(int)
@@ -88,14 +92,15 @@ def _best_on_grid(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.array([base, height, middle[best], np.log(slope[best])])
 
 
-def _polish(x: np.ndarray, y: np.ndarray, start: np.ndarray) -> np.ndarray:
+def _polish(x: Floats, y: Floats, start: Floats) -> Floats:
     low = np.array([-np.inf, -np.inf, -_MAX_MIDPOINT, np.log(_MIN_SLOPE)])
     high = np.array([np.inf, np.inf, _MAX_MIDPOINT, np.log(_MAX_SLOPE)])
 
-    def residuals(theta: np.ndarray) -> np.ndarray:
-        return theta[0] + theta[1] * expit((x - theta[2]) * np.exp(-theta[3])) - y
+    def residuals(theta: Floats) -> Floats:
+        errors: Floats = theta[0] + theta[1] * expit((x - theta[2]) * np.exp(-theta[3])) - y
+        return errors
 
-    def jacobian(theta: np.ndarray) -> np.ndarray:
+    def jacobian(theta: Floats) -> Floats:
         z = (x - theta[2]) * np.exp(-theta[3])
         shape = expit(z)
         slope = theta[1] * shape * (1 - shape)
@@ -117,17 +122,17 @@ class Refitter:
     the map is smooth, so 1,500 bins move its parameters by far less than a resample does.
     """
 
-    def __init__(self, scores: np.ndarray, mos: np.ndarray) -> None:
+    def __init__(self, scores: Floats, mos: Floats) -> None:
         self.x, self.y = _standard(scores), _standard(mos)
         self.start = _polish(self.x, self.y, _best_on_grid(self.x, self.y))
-        self.order: np.ndarray | None = None
+        self.order: NDArray[np.intp] | None = None
         if len(self.x) > _BINS:
             self.order = np.argsort(self.x, kind="stable")
             self.edges = np.linspace(0, len(self.x), _BINS + 1)[:-1].astype(int)
             self.sizes = np.diff(np.append(self.edges, len(self.x)))
             self.bin_x = np.add.reduceat(self.x[self.order], self.edges) / self.sizes
 
-    def mapped(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def mapped(self, weights: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """Weights float [b, n] -> (mapped scores on the standardised opinion scale [b, n], increasing bool [b])."""
         if self.order is None:
             x, y, w = self.x, np.broadcast_to(self.y, weights.shape), weights
@@ -141,7 +146,7 @@ class Refitter:
         return theta[:, :1] + theta[:, 1:2] * shape, theta[:, 1] >= 0
 
 
-def _levenberg_marquardt(x: np.ndarray, y: np.ndarray, w: np.ndarray, theta: np.ndarray) -> np.ndarray:
+def _levenberg_marquardt(x: Floats, y: Floats, w: Floats, theta: Floats) -> Floats:
     """One damped least-squares fit a row: x [m]; y, w [b, m]; theta [b, 4] start values -> [b, 4]."""
     bounds = np.array([[-np.inf, -np.inf, -_MAX_MIDPOINT, np.log(_MIN_SLOPE)],
                        [np.inf, np.inf, _MAX_MIDPOINT, np.log(_MAX_SLOPE)]])
@@ -171,7 +176,7 @@ def _levenberg_marquardt(x: np.ndarray, y: np.ndarray, w: np.ndarray, theta: np.
     return theta
 
 
-def _evaluate(x: np.ndarray, y: np.ndarray, w: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, ...]:
+def _evaluate(x: Floats, y: Floats, w: Floats, theta: Floats) -> tuple[Floats, ...]:
     shape = expit((x - theta[:, 2:3]) * np.exp(-theta[:, 3:4]))
     residual = theta[:, :1] + theta[:, 1:2] * shape - y
     return shape, residual, np.sum(w * residual**2, axis=1)

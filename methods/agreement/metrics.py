@@ -17,12 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats as scipy_stats
 
 from methods.agreement import logistic, resampling
+from methods.agreement.resampling import Floats
 from methods.errors import InputError
 
 METRICS = ("srcc", "plcc", "plcc_logistic4", "krcc", "rmse")
@@ -38,7 +40,7 @@ NO_SPREAD = 1e-5
 """Scores that all lie within this share of the largest one are equal: the size of a batch alone moves a score by up to
 2e-6 of itself."""
 
-Metric = str | Callable[[np.ndarray, np.ndarray], float]
+Metric = str | Callable[[Floats, Floats], float]
 
 
 class Interval(NamedTuple):
@@ -62,7 +64,7 @@ class Estimate:
     def interval(self) -> tuple[float, float] | None:
         return None if self.low is None or self.high is None else (self.low, self.high)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, float | int | str | None]:
         """As metrics.json holds it; `note` only where there is one."""
         return {key: item for key, item in asdict(self).items() if key != "note" or item}
 
@@ -86,7 +88,7 @@ class Difference:
         return asdict(self)
 
 
-def tied(values: np.ndarray) -> np.ndarray:
+def tied(values: Floats) -> Floats:
     """The values, float [n], with those that only rounding errors tell apart made equal.
 
     Neighbours that differ by less than float precision (`SAME_SCORE`) form a group. Among n values spread over a range,
@@ -110,7 +112,7 @@ def tied(values: np.ndarray) -> np.ndarray:
     return equal
 
 
-def srcc(scores: Sequence[float], mos: Sequence[float]) -> float:
+def srcc(scores: ArrayLike, mos: ArrayLike) -> float:
     """Spearman's rank correlation with average ranks for ties, in [-1, 1]. Scores are tied as `tied` says.
 
     Args:
@@ -124,20 +126,20 @@ def srcc(scores: Sequence[float], mos: Sequence[float]) -> float:
     return float(scipy_stats.spearmanr(x, y).statistic)
 
 
-def plcc(scores: Sequence[float], mos: Sequence[float]) -> float:
+def plcc(scores: ArrayLike, mos: ArrayLike) -> float:
     """Pearson's correlation of the raw scores, in [-1, 1]. Arguments and errors as `srcc`."""
     x, y = _checked(scores, mos)
     # Standardised first: scores such as 1e-300 would underflow in the products.
     return float(scipy_stats.pearsonr(_unit(x), _unit(y)).statistic)
 
 
-def krcc(scores: Sequence[float], mos: Sequence[float]) -> float:
+def krcc(scores: ArrayLike, mos: ArrayLike) -> float:
     """Kendall's tau-b, in [-1, 1]. Arguments and errors as `srcc`."""
     x, y = _checked(scores, mos)
     return float(scipy_stats.kendalltau(x, y).statistic)
 
 
-def rmse(scores: Sequence[float], mos: Sequence[float]) -> float:
+def rmse(scores: ArrayLike, mos: ArrayLike) -> float:
     """Root mean squared difference, in units of `mos`; map the scores first (`logistic4`) where the scales differ.
 
     Raises:
@@ -147,7 +149,7 @@ def rmse(scores: Sequence[float], mos: Sequence[float]) -> float:
     return float(np.sqrt(np.mean((x - y) ** 2)))
 
 
-def logistic4(scores: Sequence[float], mos: Sequence[float]) -> np.ndarray:
+def logistic4(scores: ArrayLike, mos: ArrayLike) -> Floats:
     """The scores on the opinion scale after the least-squares 4-parameter logistic fit, monotone: float [n].
 
     `fit_logistic4` gives the map itself. The fit may decrease where scores run against opinions; `plcc_logistic4`
@@ -159,13 +161,13 @@ def logistic4(scores: Sequence[float], mos: Sequence[float]) -> np.ndarray:
     return fit_logistic4(scores, mos)(np.asarray(scores, float))
 
 
-def fit_logistic4(scores: Sequence[float], mos: Sequence[float]) -> logistic.Logistic4:
+def fit_logistic4(scores: ArrayLike, mos: ArrayLike) -> logistic.Logistic4:
     """The fitted map; call it with scores. Arguments and errors as `logistic4`."""
     x, y = _checked(scores, mos, least=logistic.MIN_POINTS)
     return logistic.fit(x, y)
 
 
-def plcc_logistic4(scores: Sequence[float], mos: Sequence[float]) -> float:
+def plcc_logistic4(scores: ArrayLike, mos: ArrayLike) -> float:
     """PLCC after the logistic fit, negative where the fit decreases: ranking backwards must not look good.
 
     Arguments and errors as `logistic4`.
@@ -177,7 +179,7 @@ def plcc_logistic4(scores: Sequence[float], mos: Sequence[float]) -> float:
     return plcc(mapped, mos) * (1.0 if mapping.increasing else -1.0)
 
 
-def rmse_logistic4(scores: Sequence[float], mos: Sequence[float]) -> float:
+def rmse_logistic4(scores: ArrayLike, mos: ArrayLike) -> float:
     """RMSE after the logistic fit, in units of `mos`: the `rmse` of a measured result. Errors as `logistic4`."""
     return rmse(logistic4(scores, mos), mos)
 
@@ -187,7 +189,7 @@ _FUNCTIONS: dict[str, Callable[..., float]] = {
 }
 
 
-def bootstrap_ci(scores: Sequence[float], mos: Sequence[float], metric: Metric = "srcc", *, samples: int = SAMPLES,
+def bootstrap_ci(scores: ArrayLike, mos: ArrayLike, metric: Metric = "srcc", *, samples: int = SAMPLES,
                  confidence: float = CONFIDENCE, seed: int = 0) -> Interval:
     """Percentile bootstrap interval of a metric over images.
 
@@ -211,7 +213,7 @@ def bootstrap_ci(scores: Sequence[float], mos: Sequence[float], metric: Metric =
     return _percentile(draws, confidence)
 
 
-def summary(scores: Sequence[float], mos: Sequence[float], *, metrics: Sequence[str] = METRICS, samples: int = SAMPLES,
+def summary(scores: ArrayLike, mos: ArrayLike, *, metrics: Sequence[str] = METRICS, samples: int = SAMPLES,
             confidence: float = CONFIDENCE, seed: int = 0) -> dict[str, Estimate]:
     """Every metric with its interval, on the same resamples: what a run writes to metrics.json.
 
@@ -235,12 +237,15 @@ def summary(scores: Sequence[float], mos: Sequence[float], *, metrics: Sequence[
         named = list(values)
         draws = np.concatenate(list(_resampled([x], y, named, samples, seed)), axis=-1)[0]
         intervals = {name: _percentile(row, confidence) for name, row in zip(named, draws)}
-    nothing = (None, None)
-    return {name: Estimate(values.get(name), *intervals.get(name, nothing), len(x), notes.get(name, ""))
-            for name in metrics}
+    ends = {name: (interval.low, interval.high) for name, interval in intervals.items()}
+    estimates = {}
+    for name in metrics:
+        low, high = ends.get(name, (None, None))
+        estimates[name] = Estimate(values.get(name), low, high, len(x), notes.get(name, ""))
+    return estimates
 
 
-def paired_difference(scores_a: Sequence[float], scores_b: Sequence[float], mos: Sequence[float],
+def paired_difference(scores_a: ArrayLike, scores_b: ArrayLike, mos: ArrayLike,
                       metric: Metric = "srcc", *, samples: int = SAMPLES, confidence: float = CONFIDENCE,
                       seed: int = 0) -> Difference:
     """Metric of A minus metric of B, both on the same images and the same resamples of them.
@@ -265,7 +270,7 @@ def paired_difference(scores_a: Sequence[float], scores_b: Sequence[float], mos:
                       n=len(y), a=value_a, b=value_b)
 
 
-def _function(metric: Metric) -> Callable[[np.ndarray, np.ndarray], float]:
+def _function(metric: Metric) -> Callable[[Floats, Floats], float]:
     if callable(metric):
         return metric
     if metric not in _FUNCTIONS:
@@ -273,8 +278,8 @@ def _function(metric: Metric) -> Callable[[np.ndarray, np.ndarray], float]:
     return _FUNCTIONS[metric]
 
 
-def _resampled(variables: list[np.ndarray], mos: np.ndarray, metrics: Sequence[Metric], samples: int,
-               seed: int) -> Iterable[np.ndarray]:
+def _resampled(variables: list[Floats], mos: Floats, metrics: Sequence[Metric], samples: int,
+               seed: int) -> Iterable[Floats]:
     """Pieces [variables, metrics, b] of the metrics on all resamples; NaN where undefined."""
     if samples < 1:
         raise InputError("A bootstrap needs at least one resample.")
@@ -284,7 +289,7 @@ def _resampled(variables: list[np.ndarray], mos: np.ndarray, metrics: Sequence[M
         _function(key)
     batched = [_Batched(scores, mos, {key for key in keys if isinstance(key, str)}) for scores in variables]
 
-    def piece(weights: np.ndarray) -> np.ndarray:
+    def piece(weights: Floats) -> Floats:
         values = []
         for scores, batch in zip(variables, batched):
             known = batch(weights)
@@ -301,14 +306,14 @@ def _resampled(variables: list[np.ndarray], mos: np.ndarray, metrics: Sequence[M
 class _Batched:
     """The named metrics of one score vector on many resamples at once."""
 
-    def __init__(self, scores: np.ndarray, mos: np.ndarray, names: set[str]) -> None:
+    def __init__(self, scores: Floats, mos: Floats, names: set[str]) -> None:
         self.x, self.y, self.scale = _unit(scores), _unit(mos), float(mos.std())
         self.names = names
         self.spearman = resampling.Spearman(scores, mos) if "srcc" in names else None
         self.kendall = resampling.Kendall(scores, mos) if "krcc" in names else None
         self.refit = logistic.Refitter(scores, mos) if names & {"plcc_logistic4", "rmse"} else None
 
-    def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, weights: Floats) -> dict[str, Floats]:
         values = {}
         if self.spearman is not None:
             values["srcc"] = self.spearman(weights)
@@ -324,7 +329,7 @@ class _Batched:
         return values
 
 
-def _one_by_one(metric: Callable[..., float], scores: np.ndarray, mos: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _one_by_one(metric: Callable[..., float], scores: Floats, mos: Floats, weights: Floats) -> Floats:
     values = np.full(len(weights), np.nan)
     for row, counts in enumerate(weights.astype(int)):
         x, y = np.repeat(scores, counts), np.repeat(mos, counts)
@@ -333,7 +338,7 @@ def _one_by_one(metric: Callable[..., float], scores: np.ndarray, mos: np.ndarra
     return values
 
 
-def _percentile(draws: np.ndarray, confidence: float) -> Interval:
+def _percentile(draws: Floats, confidence: float) -> Interval:
     if not 0 < confidence < 1:
         raise InputError(f"A confidence lies between 0 and 1; got {confidence}.")
     finite = draws[np.isfinite(draws)]
@@ -343,13 +348,14 @@ def _percentile(draws: np.ndarray, confidence: float) -> Interval:
     return Interval(float(low), float(high))
 
 
-def _unit(values: np.ndarray) -> np.ndarray:
+def _unit(values: Floats) -> Floats:
     # Scaled by the range before the standard deviation, which would overflow or underflow for extreme scores.
     centred = (values - values.min()) / np.ptp(values)
-    return (centred - centred.mean()) / centred.std()
+    unit: Floats = (centred - centred.mean()) / centred.std()
+    return unit
 
 
-def _paired(scores: Sequence[float], mos: Sequence[float], *, least: int) -> tuple[np.ndarray, np.ndarray]:
+def _paired(scores: ArrayLike, mos: ArrayLike, *, least: int) -> tuple[Floats, Floats]:
     x, y = np.asarray(scores, float), np.asarray(mos, float)
     if x.ndim != 1 or y.ndim != 1:
         raise InputError(f"Scores and opinions are one number an image; got shapes {x.shape} and {y.shape}.")
@@ -364,7 +370,7 @@ def _paired(scores: Sequence[float], mos: Sequence[float], *, least: int) -> tup
     return x, y
 
 
-def _checked(scores: Sequence[float], mos: Sequence[float], *, least: int = 2) -> tuple[np.ndarray, np.ndarray]:
+def _checked(scores: ArrayLike, mos: ArrayLike, *, least: int = 2) -> tuple[Floats, Floats]:
     x, y = _paired(scores, mos, least=least)
     x = tied(x)
     for values, what in ((x, "scores"), (y, "opinions")):

@@ -14,12 +14,15 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
 
 _CHUNK_CELLS = 200_000
 _MOST_THREADS = 8
 
 
-def counts(n: int, samples: int, seed: int) -> Iterator[np.ndarray]:
+def counts(n: int, samples: int, seed: int) -> Iterator[Floats]:
     """`samples` resamples of n observations, as float64 [b, n] pieces whose size bounds the memory used."""
     rng = np.random.default_rng(seed)
     rows = max(1, _CHUNK_CELLS // n)
@@ -30,13 +33,13 @@ def counts(n: int, samples: int, seed: int) -> Iterator[np.ndarray]:
         yield np.bincount(indices.ravel(), minlength=b * n).reshape(b, n).astype(float)
 
 
-def spread(function: Callable[[np.ndarray], np.ndarray], pieces: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def spread(function: Callable[[Floats], Floats], pieces: Iterable[Floats]) -> Iterator[Floats]:
     """`map` in order, on as many threads as this process may use cores; few pieces are in memory at a time.
 
     numpy lets other threads run while it sorts, sums and multiplies, which is nearly all that happens here.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    waiting: deque[Future[np.ndarray]] = deque()
+    waiting: deque[Future[Floats]] = deque()
     with ThreadPoolExecutor(min(cores, _MOST_THREADS)) as pool:
         for piece in pieces:
             waiting.append(pool.submit(function, piece))
@@ -46,7 +49,7 @@ def spread(function: Callable[[np.ndarray], np.ndarray], pieces: Iterable[np.nda
             yield waiting.popleft().result()
 
 
-def pearson(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
+def pearson(x: Floats, y: Floats, w: Floats) -> Floats:
     """Weighted Pearson correlations. x, y: [n] or [b, n]; w: [b, n] -> [b], NaN where either side is constant."""
     total = w.sum(1, keepdims=True)
     x = x - (w * x).sum(1, keepdims=True) / total
@@ -67,7 +70,7 @@ class Ranker:
         inverse: int [n], the place of each observation's value among the distinct values.
     """
 
-    def __init__(self, values: np.ndarray) -> None:
+    def __init__(self, values: Floats | NDArray[np.intp]) -> None:
         _, inverse = np.unique(values, return_inverse=True)
         self.order = np.argsort(inverse, kind="stable")
         self.inverse = inverse
@@ -75,13 +78,13 @@ class Ranker:
         self.starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
         self.distinct = len(self.starts) == len(values)
 
-    def tied(self, w: np.ndarray) -> np.ndarray:
+    def tied(self, w: Floats) -> Floats:
         """Counts a distinct value: [b, n] -> [b, number of distinct values], values ascending."""
         ordered = np.take(w, self.order, axis=1)
         return ordered if self.distinct else np.add.reduceat(ordered, self.starts, axis=1)
 
     @staticmethod
-    def ranks(groups: np.ndarray) -> np.ndarray:
+    def ranks(groups: Floats) -> Floats:
         """What `tied` gave -> the rank of each distinct value, [b, groups].
 
         Scaled to about [-0.5, 0.5] and centred: their mean over the resample is zero.
@@ -96,12 +99,12 @@ class Ranker:
 class Spearman:
     """SRCC of any resample of two variables, float [n] each."""
 
-    def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
+    def __init__(self, x: Floats, y: Floats) -> None:
         self.x, self.y = Ranker(x), Ranker(y)
         # Everything is added up in the order of x, where the ranks of x need no shuffling.
         self.groups_of_x, self.groups_of_y = self.x.inverse[self.x.order], self.y.inverse[self.x.order]
 
-    def __call__(self, w: np.ndarray) -> np.ndarray:
+    def __call__(self, w: Floats) -> Floats:
         groups_x, groups_y = self.x.tied(w), self.y.tied(w)
         ranks_x, ranks_y = Ranker.ranks(groups_x), Ranker.ranks(groups_y)
         xx = np.einsum("bn,bn,bn->b", groups_x, ranks_x, ranks_x)
@@ -125,7 +128,7 @@ class Kendall:
     bit, and each parting moves the counts along in two streams, which memory likes better than one long shuffle.
     """
 
-    def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
+    def __init__(self, x: Floats, y: Floats) -> None:
         self.x, self.y = Ranker(x), Ranker(y)
         rank_x, rank_y = self.x.inverse, self.y.inverse
         self.both = Ranker(rank_x * (int(rank_y.max()) + 1) + rank_y)
@@ -133,7 +136,7 @@ class Kendall:
         self.dtype = np.float32 if len(x) < 2**20 else np.float64
         self.first = np.lexsort((rank_y, rank_x))
         ranks = rank_y[self.first]
-        self.levels: list[tuple[np.ndarray, ...]] = []
+        self.levels: list[tuple[NDArray[np.intp], ...]] = []
         for bit in reversed(range(int(ranks.max()).bit_length())):
             group, one = ranks >> (bit + 1), (ranks >> bit & 1).astype(bool)
             begin = np.searchsorted(group, group, side="left")
@@ -145,7 +148,7 @@ class Kendall:
             self.levels.append((np.flatnonzero(one), zeros[useful], start[useful], stop[useful], parting))
             ranks = ranks[parting]
 
-    def __call__(self, w: np.ndarray) -> np.ndarray:
+    def __call__(self, w: Floats) -> Floats:
         discordant = np.zeros(len(w))
         current = np.take(w.astype(self.dtype), self.first, axis=1)
         for ones, zeros, start, stop, parting in self.levels:
@@ -165,5 +168,5 @@ class Kendall:
             return np.where(scale > 0, difference / scale, np.nan)
 
 
-def _pairs(groups: np.ndarray) -> np.ndarray:
-    return (groups * (groups - 1) / 2).sum(1)
+def _pairs(groups: Floats) -> Floats:
+    return np.asarray((groups * (groups - 1) / 2).sum(1), dtype=float)

@@ -41,7 +41,7 @@ def rgb_to_lab(image: np.ndarray) -> np.ndarray:
     """uint8 sRGB [H, W, 3] to float32 CIE Lab [H, W, 3], L in [0, 100]."""
     xyz = _LINEAR[image] @ _TO_XYZ
     root = np.where(xyz > 0.008856, np.cbrt(xyz), xyz * np.float32(7.787) + np.float32(16 / 116))
-    lab = root @ _F_TO_LAB
+    lab: np.ndarray = root @ _F_TO_LAB
     lab[..., 0] -= 16
     return lab
 
@@ -52,7 +52,7 @@ def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
     root = np.stack([lightness + lab[..., 1] / 500, lightness, lightness - lab[..., 2] / 200], axis=-1)
     xyz = np.where(root > 0.206893, root * root * root, (root - np.float32(16 / 116)) / np.float32(7.787))
     linear = np.clip(xyz @ _TO_RGB, 0, 1)
-    return _SRGB[np.rint(np.sqrt(linear) * _STEPS).astype(np.uint16)]
+    return np.asarray(_SRGB[np.rint(np.sqrt(linear) * _STEPS).astype(np.uint16)])
 
 
 def rgb_to_ycbcr(image: np.ndarray) -> np.ndarray:

@@ -16,8 +16,10 @@ import io
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from scipy import fft
 from scipy.interpolate import CubicSpline
@@ -26,7 +28,8 @@ from scipy.ndimage import gaussian_filter, map_coordinates, uniform_filter
 from methods.errors import InputError
 from methods.kadid import colour
 
-Effect = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
+Pixels = NDArray[np.uint8]
+Effect = Callable[[Pixels, float, np.random.Generator], Pixels]
 
 _EFFECTS: dict[str, tuple[Effect, tuple[float, ...], str]] = {}
 
@@ -39,8 +42,8 @@ def _kadid(name: str, plain: str, strengths: tuple[float, ...]) -> Callable[[Eff
     return register
 
 
-def _to_uint8(image: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+def _to_uint8(image: np.ndarray) -> Pixels:
+    return np.asarray(np.clip(np.rint(image), 0, 255), dtype=np.uint8)
 
 
 def _smooth(image: np.ndarray, sigma: float) -> np.ndarray:
@@ -61,12 +64,12 @@ def _convolve(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 
 @_kadid("GBLUR", "Gaussian blur", (0.1, 0.5, 1, 2, 5))
-def _gaussian_blur(image, sigma, rng):
+def _gaussian_blur(image: Pixels, sigma: float, rng: np.random.Generator) -> Pixels:
     return _to_uint8(_smooth(image, sigma))
 
 
 @_kadid("Lens_Blur", "lens blur", (1, 2, 4, 6, 8))
-def _lens_blur(image, radius, rng):
+def _lens_blur(image: Pixels, radius: float, rng: np.random.Generator) -> Pixels:
     reach = math.ceil(radius)
     grid = np.linspace(-reach - 0.5, reach + 0.5, (2 * reach + 1) * 8 + 1)
     centres = (grid[1:] + grid[:-1]) / 2
@@ -77,7 +80,7 @@ def _lens_blur(image, radius, rng):
 
 
 @_kadid("Motion_Blur", "motion blur", (1, 2, 4, 6, 10))
-def _motion_blur(image, length, rng):
+def _motion_blur(image: Pixels, length: float, rng: np.random.Generator) -> Pixels:
     angle = rng.uniform(0, math.pi)
     reach = math.ceil(length / 2) + 1
     steps = np.linspace(-(length - 1) / 2, (length - 1) / 2, 16 * math.ceil(length) + 1)
@@ -91,14 +94,14 @@ def _motion_blur(image, length, rng):
 
 
 @_kadid("Color_Diffusion", "colour bleeding", (1, 3, 6, 8, 12))
-def _color_diffusion(image, amount, rng):
+def _color_diffusion(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     lab = colour.rgb_to_lab(image)
     lab[..., 1:] = _smooth(lab[..., 1:], 1.5 * amount + 2) * amount
     return colour.lab_to_rgb(lab)
 
 
 @_kadid("Color_Shift", "colour fringes", (1, 3, 6, 8, 12))
-def _color_shift(image, amount, rng):
+def _color_shift(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     grey = colour.luminance(image) / 255
     down = np.gradient(grey, axis=0) if grey.shape[0] > 1 else np.zeros_like(grey)
     across = np.gradient(grey, axis=1) if grey.shape[1] > 1 else np.zeros_like(grey)
@@ -115,39 +118,39 @@ def _color_shift(image, amount, rng):
 
 
 @_kadid("Color_Quantization", "too few colours", (64, 48, 32, 16, 8))
-def _color_quantization(image, colours, rng):
+def _color_quantization(image: Pixels, colours: float, rng: np.random.Generator) -> Pixels:
     picture = Image.fromarray(image)
     palette = picture.quantize(int(colours), method=Image.Quantize.MEDIANCUT)
     return np.asarray(picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).convert("RGB"))
 
 
 @_kadid("Saturation_Dist._HSV", "washed-out or inverted colours", (0.4, 0.2, 0.1, 0, -0.4))
-def _saturation_hsv(image, factor, rng):
+def _saturation_hsv(image: Pixels, factor: float, rng: np.random.Generator) -> Pixels:
     # Scaling the saturation of HSV moves each channel towards (or past) the value, the largest channel.
     value = image.max(axis=-1, keepdims=True).astype(np.float32)
     return _to_uint8(value - factor * (value - image))
 
 
 @_kadid("Saturation_Dist._Lab", "oversaturated colours", (1, 2, 3, 6, 9))
-def _saturation_lab(image, factor, rng):
+def _saturation_lab(image: Pixels, factor: float, rng: np.random.Generator) -> Pixels:
     lab = colour.rgb_to_lab(image)
     lab[..., 1:] *= factor
     return colour.lab_to_rgb(lab)
 
 
 @_kadid("JP2K", "JPEG2000 compression", (16, 32, 45, 120, 400))
-def _jpeg2000(image, ratio, rng):
+def _jpeg2000(image: Pixels, ratio: float, rng: np.random.Generator) -> Pixels:
     resolutions = min(6, int(math.log2(min(image.shape[:2]))) + 1)
     return _recompress(image, format="JPEG2000", quality_mode="rates", quality_layers=[ratio], irreversible=True,
                        num_resolutions=resolutions)
 
 
 @_kadid("JPEG", "JPEG compression", (43, 36, 24, 7, 4))
-def _jpeg(image, quality, rng):
+def _jpeg(image: Pixels, quality: float, rng: np.random.Generator) -> Pixels:
     return _recompress(image, format="JPEG", quality=int(quality))
 
 
-def _recompress(image: np.ndarray, **settings) -> np.ndarray:
+def _recompress(image: Pixels, **settings: Any) -> Pixels:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, **settings)
     return np.asarray(Image.open(buffer).convert("RGB"))
@@ -158,17 +161,17 @@ def _noise(shape: tuple[int, ...], variance: float, rng: np.random.Generator) ->
 
 
 @_kadid("AWGN", "white noise", (0.001, 0.002, 0.003, 0.005, 0.01))
-def _white_noise(image, variance, rng):
+def _white_noise(image: Pixels, variance: float, rng: np.random.Generator) -> Pixels:
     return _to_uint8(image + _noise(image.shape, variance, rng))
 
 
 @_kadid("AWGN_YCbCr", "colour noise", (0.0001, 0.0005, 0.001, 0.002, 0.003))
-def _white_noise_ycbcr(image, variance, rng):
+def _white_noise_ycbcr(image: Pixels, variance: float, rng: np.random.Generator) -> Pixels:
     return _to_uint8(colour.ycbcr_to_rgb(colour.rgb_to_ycbcr(image) + _noise(image.shape, variance, rng)))
 
 
 @_kadid("Impulse_Noise", "salt-and-pepper noise", (0.001, 0.005, 0.01, 0.02, 0.03))
-def _impulse_noise(image, density, rng):
+def _impulse_noise(image: Pixels, density: float, rng: np.random.Generator) -> Pixels:
     draw = rng.random(image.shape, dtype=np.float32)
     result = image.copy()
     result[draw < density / 2] = 0
@@ -177,12 +180,12 @@ def _impulse_noise(image, density, rng):
 
 
 @_kadid("Multiplicative_Noise", "speckle noise", (0.001, 0.005, 0.01, 0.02, 0.05))
-def _multiplicative_noise(image, variance, rng):
+def _multiplicative_noise(image: Pixels, variance: float, rng: np.random.Generator) -> Pixels:
     return _to_uint8(image * (1 + _noise(image.shape, variance, rng) / 255))
 
 
 @_kadid("Denoising", "smearing by noise removal", (0.01, 0.03, 0.05, 0.1, 0.15))
-def _denoising(image, variance, rng):
+def _denoising(image: Pixels, variance: float, rng: np.random.Generator) -> Pixels:
     noisy = np.clip(image + _noise(image.shape, variance, rng), 0, 255).astype(np.float32) / 255
 
     def mean(plane: np.ndarray) -> np.ndarray:
@@ -207,7 +210,7 @@ def _parabola(middle: float) -> np.ndarray:
 
 
 @_kadid("Brighten", "overexposure", (0.1, 0.2, 0.4, 0.7, 1.1))
-def _brighten(image, amount, rng):
+def _brighten(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     curve = _parabola(0.5 + amount / 2)
     lab = colour.rgb_to_lab(image)
     lab[..., 0] = 100 * np.interp(lab[..., 0] / 100, np.arange(256) / 255, curve)
@@ -216,17 +219,17 @@ def _brighten(image, amount, rng):
 
 
 @_kadid("Darken", "underexposure", (0.05, 0.1, 0.2, 0.4, 0.8))
-def _darken(image, amount, rng):
+def _darken(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     return _to_uint8(255 * _parabola(0.5 - amount / 2))[image]
 
 
 @_kadid("Mean_Shift", "shifted brightness", (0.15, 0.08, 0, -0.08, -0.15))
-def _mean_shift(image, amount, rng):
+def _mean_shift(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     return _to_uint8(np.arange(256) + 255 * amount)[image]
 
 
 @_kadid("Jitter", "jitter", (0.05, 0.1, 0.2, 0.5, 1))
-def _jitter(image, amount, rng):
+def _jitter(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     height, width = image.shape[:2]
     grid = np.mgrid[:height, :width].astype(np.float32)
     result = image.astype(np.float32)
@@ -238,7 +241,7 @@ def _jitter(image, amount, rng):
 
 
 @_kadid("Non-eccentricity_patch", "displaced patches", (20, 40, 60, 80, 100))
-def _non_eccentricity_patch(image, count, rng):
+def _non_eccentricity_patch(image: Pixels, count: float, rng: np.random.Generator) -> Pixels:
     height, width = image.shape[:2]
     side, reach = min(16, height, width), 16
     result = image.copy()
@@ -252,21 +255,21 @@ def _non_eccentricity_patch(image, count, rng):
 
 
 @_kadid("Pixelate", "pixelation", (0.01, 0.05, 0.1, 0.2, 0.5))
-def _pixelate(image, strength, rng):
+def _pixelate(image: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
     share = 0.95 - strength**0.6
     height, width = image.shape[:2]
     rows = _nearest(height, max(1, round(height * share)))
-    return image[rows][:, _nearest(width, max(1, round(width * share)))]
+    return np.asarray(image[rows][:, _nearest(width, max(1, round(width * share)))])
 
 
 def _nearest(length: int, cells: int) -> np.ndarray:
     """For each of `length` positions, the centre of the one of `cells` equal cells that it falls in."""
     cell = np.arange(length) * cells // length
-    return np.minimum(((cell + 0.5) * length / cells).astype(int), length - 1)
+    return np.asarray(np.minimum(((cell + 0.5) * length / cells).astype(int), length - 1))
 
 
 @_kadid("Quantization", "banding", (20, 16, 13, 10, 7))
-def _quantization(image, thresholds, rng):
+def _quantization(image: Pixels, thresholds: float, rng: np.random.Generator) -> Pixels:
     histogram = np.bincount(image.ravel(), minlength=256).astype(np.float64)
     tones = np.arange(256)
     # Otsu's thresholds for many classes are those of one-dimensional k-means on the histogram.
@@ -281,7 +284,7 @@ def _quantization(image, thresholds, rng):
 
 
 @_kadid("Color_Block", "coloured blocks", (2, 4, 6, 8, 10))
-def _color_block(image, count, rng):
+def _color_block(image: Pixels, count: float, rng: np.random.Generator) -> Pixels:
     height, width = image.shape[:2]
     # A block of 32 pixels on KADID's 512x384; smaller pictures get smaller blocks, never one that hides them.
     side = max(1, min(32, height // 4, width // 4))
@@ -293,7 +296,7 @@ def _color_block(image, count, rng):
 
 
 @_kadid("High_Sharpen", "oversharpening", (1, 2, 3, 6, 12))
-def _high_sharpen(image, amount, rng):
+def _high_sharpen(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     lab = colour.rgb_to_lab(image)
     lightness = lab[..., 0]
     lab[..., 0] = np.clip(lightness + amount * (lightness - _smooth(lightness, 3)), 0, 100)
@@ -301,7 +304,7 @@ def _high_sharpen(image, amount, rng):
 
 
 @_kadid("Contrast Dist.", "wrong contrast", (0.3, 0.15, 0, -0.4, -0.6))
-def _contrast(image, amount, rng):
+def _contrast(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     curve = CubicSpline([0, 0.3, 0.5, 0.7, 1], [0, 0.25 - amount / 4, 0.5, 0.75 + amount / 4, 1])
     return _to_uint8(255 * curve(np.arange(256) / 255))[image]
 

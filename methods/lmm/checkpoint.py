@@ -93,9 +93,10 @@ def _loaded(source: str, device: str, dtype: torch.dtype, revision: str | None) 
             raise LMMError(f"{source} is a {config.model_type} model, which does not answer questions about "
                            f"pictures; choose an image-text-to-text model.")
         processor = AutoProcessor.from_pretrained(source, revision=revision, trust_remote_code=False)
-        model, report = AutoModelForImageTextToText.from_pretrained(
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
             source, config=config, revision=revision, dtype=dtype, trust_remote_code=False, output_loading_info=True,
         )
+    model, report = loaded
     if report["missing_keys"]:
         # transformers would go on with random weights, and with scores that mean nothing.
         raise LMMError(f"{source} lacks {len(report['missing_keys'])} of its model's weights, for example "

@@ -58,7 +58,7 @@ def channels_last(model: Any) -> bool:
     if len(convolutions) < _TOWER_CONVOLUTIONS:
         return False
     for module in convolutions:
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub leaves it out
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch 2.13 does not list it  # type: ignore[call-overload]  # torch's stub leaves it out
     return True
 
 

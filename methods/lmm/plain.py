@@ -6,7 +6,7 @@ it: slower, never wrong. `generate` is transformers' own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ class PlainRunner:
         """`n` continuations of each prompt; sample i uses the seed plus i."""
         return [[self._continuation(one, sampling, i) for i in range(n)] for one in rendered]
 
-    def stream(self, rendered: Rendered, sampling: Sampling) -> Iterator[str]:
+    def stream(self, rendered: Rendered, sampling: Sampling) -> Generator[str]:
         """The continuation in one piece: without the reuse layer's decoder there is nothing to hand out earlier."""
         yield self._continuation(rendered, sampling, 0)
 
@@ -74,4 +74,4 @@ class PlainRunner:
             torch.manual_seed(sampling.seed + sample)
             output = self.model.generate(**inputs, generation_config=config)
         answer = output[0, inputs["input_ids"].shape[1] :]
-        return self.processor.tokenizer.decode(answer, skip_special_tokens=True)
+        return str(self.processor.tokenizer.decode(answer, skip_special_tokens=True))

@@ -76,9 +76,9 @@ def _templated(processor: Any, prompt: Prompt, name: str) -> str:
 def _apply(processor: Any, turns: Sequence[Turn], prefix: str) -> str:
     messages = [{"role": turn.role, "content": _content(turn)} for turn in turns]
     if not prefix.strip():
-        return processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) + prefix
+        return str(processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)) + prefix
     messages.append({"role": "assistant", "content": [{"type": "text", "text": prefix}]})
-    text = processor.apply_chat_template(messages, tokenize=False, continue_final_message=True)
+    text = str(processor.apply_chat_template(messages, tokenize=False, continue_final_message=True))
     # Some templates trim what the assistant said; white space at the end of a prefix decides the next token.
     return text if text.endswith(prefix) else text.rstrip() + prefix[len(prefix.rstrip()) :]
 

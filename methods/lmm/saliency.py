@@ -24,7 +24,7 @@ from methods.lmm.prompt import Prompt
 LARGEST_SIDE = 768
 """Copies are made of the picture at this size at most: an LMM sees no more of it, and memory stays small."""
 
-Score = Callable[[np.ndarray], np.ndarray]
+Score = Callable[[np.ndarray], np.ndarray | float]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ def saliency(
     if not 2 <= grid <= 16:
         raise InputError(f"A saliency map has 2 to 16 patches a side; got {grid}.")
     if isinstance(words, LevelScheme):
-        score = score or words.expectation
+        if score is None:
+            score = words.expectation
         words = words.words
     if score is None:
         raise ValueError("Plain words need a function that turns their logits into a score.")
@@ -132,7 +133,7 @@ def overlay(image: Image.Image, values: np.ndarray, full_scale: float | None = N
         raise ValueError(f"The map is {width} x {height} pixels, the picture {image.width} x {image.height}.")
     scale = full_scale or max(float(np.abs(values).max()), 0.02)
     strength = np.clip(np.abs(values) / scale, 0, 1)[..., None] * opacity
-    colour = np.where(values[..., None] < 0, np.float32((230, 97, 1)), np.float32((33, 102, 172)))
+    colour = np.where(values[..., None] < 0, np.array((230, 97, 1), np.float32), np.array((33, 102, 172), np.float32))
     base = np.asarray(image.convert("RGB"), np.float32)
     return Image.fromarray(np.rint(base * (1 - strength) + colour * strength).astype(np.uint8))
 
@@ -145,4 +146,5 @@ def _shrunk(image: Image.Image) -> Image.Image:
     scale = LARGEST_SIDE / max(image.size)
     if scale >= 1:
         return image
-    return image.resize(tuple(max(1, round(side * scale)) for side in image.size), Image.Resampling.LANCZOS)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)

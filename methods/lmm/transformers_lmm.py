@@ -84,7 +84,7 @@ class TransformersLMM(LMM):
         self._runner = self._make_runner()
         self._candidates = functools.lru_cache(maxsize=4096)(self._find_candidates)
 
-    def _make_runner(self) -> Any:
+    def _make_runner(self) -> SharingRunner | PlainRunner:
         if self.model.config.model_type in SHARING_FAMILIES:
             return SharingRunner(self.model, self.processor, self.vision, self.max_tokens)
         return PlainRunner(self.model, self.processor)

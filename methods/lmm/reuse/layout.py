@@ -122,7 +122,9 @@ class Layout:
         if not hasattr(base, "get_rope_index"):
             return torch.arange(len(ids))
         tokens = torch.from_numpy(ids)[None]
-        grids = torch.stack([encoding.grid for encoding in encodings]) if encodings else None
+        known = [encoding.grid for encoding in encodings if encoding.grid is not None]
+        grids = torch.stack(known) if known else None
+        positions: torch.Tensor
         positions, _ = base.get_rope_index(
             tokens, mm_token_type_ids=(tokens == self.image_token).int(), image_grid_thw=grids
         )

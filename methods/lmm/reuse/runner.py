@@ -8,7 +8,7 @@ batch. Positions are always given explicitly, so nothing depends on what the mod
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +81,7 @@ class SharingRunner:
                     texts[window[index]][sample] = text
         return texts
 
-    def stream(self, rendered: Rendered, sampling: Sampling) -> Iterator[str]:
+    def stream(self, rendered: Rendered, sampling: Sampling) -> Generator[str]:
         """The first sample's text in pieces; nothing is computed beyond the piece that was asked for."""
         state = self._prefill(self.layout.rows([rendered]), cached=True)
         pieces = TextPieces(self.processor.tokenizer)
@@ -163,7 +163,8 @@ class SharingRunner:
             past_key_values=state.cache, use_cache=True, logits_to_keep=last,
             before=self._prefix_ids(rows, starts, state.mask.shape[1]),
         )
-        return output.logits[:, 0]
+        logits: torch.Tensor = output.logits[:, 0]
+        return logits
 
     def _prefix_ids(self, rows: list[Row], stops: list[int], width: int) -> torch.Tensor:
         """The ids behind the cache, left-padded as they went in."""
@@ -208,6 +209,7 @@ class SharingRunner:
         arguments: dict[str, Any] = {"pooler_output": features if self.vision.as_list else torch.cat(features)[None]}
         if encodings[0].deepstack:
             arguments["deepstack_features"] = [list(layer) for layer in zip(*(one.deepstack for one in encodings))]
+        assert self.vision.output_class is not None  # It is known from the first encoding on.
         return self.vision.output_class(**arguments)
 
     def _sample(self, rows: list[Row], sampling: Sampling, jobs: list[tuple[int, int]]) -> list[str]:

@@ -108,7 +108,7 @@ def _part(conv: Any, outputs: torch.Tensor | None, inputs: torch.Tensor | None) 
         weight = weight[:, inputs]
     part = torch.nn.Conv2d(weight.shape[1] if conv.groups == 1 else len(weight), len(weight), conv.kernel_size,
                            conv.stride, 0, groups=1 if conv.groups == 1 else len(weight))
-    part.weight.data, part.bias.data = weight.detach().clone(), bias.detach().clone()
+    part.weight, part.bias = torch.nn.Parameter(weight.detach().clone()), torch.nn.Parameter(bias.detach().clone())
     return part.requires_grad_(False)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +106,7 @@ class VisionEncoder:
         self._cache_bytes = cache_bytes
         self.cached_bytes = 0
         self.encoded = 0
-        self.output_class: type | None = None
+        self.output_class: Callable[..., Any] | None = None
         self.as_list = False
 
     def encode(self, pictures: dict[PictureKey, Image.Image]) -> dict[PictureKey, Encoding]:
@@ -115,8 +115,9 @@ class VisionEncoder:
         Raises:
             LMMError: the memory does not suffice for one picture.
         """
-        encodings = {key: self._cached(key) for key in pictures}
-        missing = [(key, image) for key, image in pictures.items() if encodings[key] is None]
+        cached = {key: self._cached(key) for key in pictures}
+        encodings = {key: encoding for key, encoding in cached.items() if encoding is not None}
+        missing = [(key, image) for key, image in pictures.items() if key not in encodings]
         if self._channels_last:
             # Each by itself with a core of its own: in one pass eight pictures' activations leave a core's caches, and
             # each takes 1.6 times as long.
@@ -128,7 +129,7 @@ class VisionEncoder:
         self.encoded += len(missing)
         for key, encoding in encodings.items():
             self._keep(key, encoding)
-        return encodings
+        return {key: encodings[key] for key in pictures}
 
     def clear(self) -> None:
         """Empties the cache."""

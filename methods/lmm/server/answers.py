@@ -98,7 +98,7 @@ class Message(Answer):
     """A text, whole or a piece of it; what a reasoning parser has taken out of it stands apart."""
 
     content: str | list[Part] | None = None
-    reasoning: LenientText = Field("", validation_alias=AliasChoices("reasoning_content", "reasoning"))
+    reasoning: LenientText = Field(default="", validation_alias=AliasChoices("reasoning_content", "reasoning"))
     refusal: LenientText = ""
 
     @property
