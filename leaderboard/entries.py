@@ -12,10 +12,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leaderboard.schema import OUTSIDE_IQA, WHOLE, Board, label_sets, part_of
 from methods import files
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MEASURED = "measured"
 
@@ -178,7 +181,7 @@ def _dataset(record: Mapping[Any, str]) -> Dataset:
                    frozenset(filter(None, record["possibly_related"].split("+"))))
 
 
-def _numbers(frame, key: str, column: str) -> dict[str, float]:
+def _numbers(frame: pd.DataFrame, key: str, column: str) -> dict[str, float]:
     return {record[key]: float(record[column]) for record in frame.to_dict("records")}
 
 

@@ -111,7 +111,7 @@ def _md_cell(row: Row, name: str) -> str:
     if cell is None:
         return DASH
     text = text_of(cell, measured=row.entry.origin == MEASURED)
-    text = {1: f"**{text}**", 2: f"<u>{text}</u>"}.get(row.marks.get(name), text)
+    text = {1: f"**{text}**", 2: f"<u>{text}</u>"}.get(row.marks.get(name, 0), text)
     return text + marks_of(row, name)
 
 
@@ -166,7 +166,7 @@ def _tex_cell(row: Row, name: str) -> str:
     if cell is None:
         return "--"
     text = _tex(text_of(cell, measured=row.entry.origin == MEASURED))
-    text = {1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}.get(row.marks.get(name), text)
+    text = {1: rf"\textbf{{{text}}}", 2: rf"\underline{{{text}}}"}.get(row.marks.get(name, 0), text)
     marks = "".join(_TEX_MARKS.get(mark, mark) for mark in marks_of(row, name))
     return f"{text}$^{{{marks}}}$" if marks else text
 

@@ -8,7 +8,7 @@ second row, Q-Debias prints the vanilla prompt, and here Q-Bench's prompt is the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from leaderboard.entries import Cell, catalogue
@@ -98,7 +98,7 @@ def _from_ablations(board: Board, ranked: Table, view: View) -> Iterator[Pair]:
                        values["debias scheme"], paper)
 
 
-def _wanted(view: View, methods, backbone: str) -> bool:
+def _wanted(view: View, methods: Iterable[str], backbone: str) -> bool:
     from leaderboard.entries import slug
 
     if view.methods and not any(slug(method) in view.methods for method in methods):

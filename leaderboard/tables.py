@@ -208,5 +208,7 @@ def _sorted(rows: list[Row], view: View, lower: bool) -> list[Row]:
         cell = row.cells.get(view.sort)
         return None if cell is None else (cell.value if lower else -cell.value)
 
-    with_value = sorted((row for row in rows if key(row) is not None), key=key, reverse=view.reverse)
-    return with_value + [row for row in rows if key(row) is None]
+    keys = {id(row): key(row) for row in rows}
+    with_value = [(value, row) for row in rows if (value := keys[id(row)]) is not None]
+    with_value.sort(key=lambda pair: pair[0], reverse=view.reverse)
+    return [row for _, row in with_value] + [row for row in rows if keys[id(row)] is None]

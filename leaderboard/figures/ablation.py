@@ -20,6 +20,7 @@ from leaderboard.figures.style import (
 from leaderboard.links import ablation_slug, ablations
 
 if TYPE_CHECKING:
+    import pandas as pd
     import plotly.graph_objects as go
 
     from leaderboard.schema import Board
@@ -82,7 +83,7 @@ def ablation(board: Board, name: str, narrow: bool = False) -> go.Figure:
     return titled(figure, caption, narrow)
 
 
-def _metric(frame) -> str:
+def _metric(frame: pd.DataFrame) -> str:
     present = set(frame["metric"])
     return next(name for name in ("srcc", "mean_srcc_plcc", "plcc", "krcc") if name in present)
 

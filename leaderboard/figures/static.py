@@ -40,7 +40,7 @@ def render(figure: go.Figure, file_format: str, *, width: int | None = None, dpi
         raise InputError(f"A figure is saved as {', '.join(FORMATS)}; got {file_format!r}.")
     import matplotlib
 
-    settings = {"svg.fonttype": "none", "pdf.fonttype": 42, "font.family": "sans-serif", "font.size": 9,
+    settings: dict[Any, Any] = {"svg.fonttype": "none", "pdf.fonttype": 42, "font.family": "sans-serif", "font.size": 9,
                 "axes.edgecolor": _GRID, "text.color": _INK, "axes.labelcolor": _INK, "xtick.color": _INK,
                 "ytick.color": _INK, "svg.hashsalt": "mean-opinion"}
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -90,8 +90,8 @@ def dots(ranked: Table, narrow: bool = False) -> go.Figure:
             continue
         intervals = any(cell.has_interval for _, cell in having)
         error = {"type": "data", "symmetric": False, "thickness": 1.2, "width": 3,
-                 "array": [cell.high - cell.value if cell.has_interval else 0 for _, cell in having],
-                 "arrayminus": [cell.value - cell.low if cell.has_interval else 0 for _, cell in having]}
+                 "array": [0 if cell.high is None else cell.high - cell.value for _, cell in having],
+                 "arrayminus": [0 if cell.low is None else cell.value - cell.low for _, cell in having]}
         figure.add_scatter(
             x=[cell.value for _, cell in having], y=[label for label, _ in having], mode="markers",
             name=ranked.short(name), error_x=error if intervals else None, marker=marker(index),
@@ -195,7 +195,7 @@ def against_cost(ranked: Table, axis: str, narrow: bool = False) -> go.Figure:
     figure.update_xaxes(title="parameters (billions)" if axis == "parameters" else "LMM passes a picture",
                         type="log" if axis == "parameters" else "linear")
     if axis == "parameters":
-        sizes = [_cost(row, axis) for row in rows]
+        sizes = [row.entry.parameters for row in rows if row.entry.parameters is not None]
         ticks = COARSE if max(sizes) > 10 * min(sizes) else FINE
         figure.update_xaxes(tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
     figure.update_yaxes(title=f"mean {ranked.view.metric.upper()}")

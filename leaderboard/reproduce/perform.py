@@ -105,7 +105,7 @@ class Reproduction:
         """Metrics as metrics.json has them, or the reason why there are none."""
         if row.missing:
             return row.missing
-        wanted = IQARAG_FOUR if dataset.startswith("combined:") else (dataset,)
+        wanted: tuple[str, ...] = IQARAG_FOUR if dataset.startswith("combined:") else (dataset,)
         if row.experiment == "cross":
             wanted = ("live-challenge", dataset)
         absent = [slug for slug in wanted if slug not in self.data]
@@ -123,7 +123,8 @@ class Reproduction:
         done = self._done[key]
         if isinstance(done, str) or row.experiment in ("evaluate", "levels"):
             return done
-        return done.get(row.condition, f"the experiment has no condition {row.condition!r}")
+        measured: dict[str, Any] | str = done.get(row.condition, f"the experiment has no condition {row.condition!r}")
+        return measured
 
     def _run(self, row: Row, dataset: str, wanted: tuple[str, ...]) -> dict[str, Any]:
         if row.experiment == "evaluate":
@@ -159,7 +160,8 @@ class Reproduction:
         from methods.llm_iqa.aggregation import quantise
 
         if self.data[dataset].is_file():
-            mos = read_table(self.data[dataset], None, dataset=dataset, allow_constant=True).mos[: self.limit]
+            table = read_table(self.data[dataset], None, dataset=dataset, allow_constant=True)
+            mos = table.mos[: self.limit].tolist()
         else:
             mos = [picture.mos for picture in self._pictures(dataset)[: self.limit]]
         levels = quantise(mos, int(row.options["k"]))

@@ -104,7 +104,8 @@ def compare(a: Sequence[Prediction], b: Sequence[Prediction], *, names: tuple[st
         raise InputError(f"The opinions of {len(other)} shared pictures differ, {other[0]!r} first "
                          f"({first[other[0]].mos:g} and {second[other[0]].mos:g}); compare runs on the same opinions.")
     mos = [first[name].mos for name in shared]
-    scores_a, scores_b = ([rows[name].score for name in shared] for rows in (first, second))
+    scores_a, scores_b = ([score for name in shared if (score := rows[name].score) is not None]
+                          for rows in (first, second))
     differences: dict[str, Any] = {}
     for name in metrics:
         try:

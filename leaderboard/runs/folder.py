@@ -183,7 +183,8 @@ class RunFolder:
         """The pinned settings; None in a new folder."""
         path = self.path / SETTINGS
         try:
-            return json.loads(path.read_text(encoding="utf-8"))["settings"]
+            settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["settings"]
+            return settings
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):

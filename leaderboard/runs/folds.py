@@ -15,7 +15,9 @@ from methods.data import RatedPicture
 def make_scorer(method: str | Method, lmm: Any, options: dict[str, Any] | None, folders: Sequence[str | Path] = ()) \
         -> Scorer | FoldScorer:
     """What turns rated pictures into predictions: one model, or with `folders` one a fold. Errors as `Scorer`."""
-    return FoldScorer(method, lmm, options, folders) if folders else Scorer(method, lmm, options)
+    if not folders:
+        return Scorer(method, lmm, options)
+    return FoldScorer(method if isinstance(method, str) else method.name, lmm, options, folders)
 
 
 class FoldScorer:

@@ -72,7 +72,7 @@ class Scorer:
         facts: dict[str, Any] = {"lmm_passes": self.method.cost()}
         model = self.method.lmm if self.method.needs_lmm else None
         network = getattr(model, "model", None)
-        if hasattr(network, "parameters"):
+        if network is not None and hasattr(network, "parameters"):
             count = sum(parameter.numel() for parameter in network.parameters())
             facts["parameters_billion"] = float(f"{count / 1e9:.3g}")
         entry = None if model is None else find(model.name.rpartition("#")[2])

@@ -246,9 +246,9 @@ def _depth(content: Any, item: Item) -> int:
     """Bits per channel as the item's properties say; 0 where they do not."""
     for kind, start, _ in item.properties:
         if kind == b"pixi":
-            return max(content[start + 5:start + 5 + content[start + 4]])
+            return int(max(content[start + 5:start + 5 + content[start + 4]]))
         if kind == b"hvcC":
-            return 8 + (content[start + 17] & 7)
+            return 8 + int(content[start + 17] & 7)
         if kind == b"av1C":
             flags = content[start + 2]
             return 12 if flags & 0x60 == 0x60 else 10 if flags & 0x40 else 8

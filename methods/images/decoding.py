@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from methods.errors import InputError
 from methods.images.bitmaps import decode_indexed_bmp, decode_scaled_pnm, is_indexed
@@ -186,7 +186,7 @@ def _fitted(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
     return min(new_width, max_pixels // new_height), new_height
 
 
-def _loaded(picture: Any, content: Any, max_pixels: int) -> Image.Image:
+def _loaded(picture: ImageFile.ImageFile, content: Any, max_pixels: int) -> Image.Image:
     """The picture's pixels, by the reader that reads its kind completely and rightly; its `info` is the picture's."""
     if picture.format in ("JPEG", "MPO"):
         # libjpeg skips the fine DCT coefficients, so a 200-megapixel photo never exists in full.

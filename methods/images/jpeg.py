@@ -183,13 +183,13 @@ def _pixels(content: Any, mode: str, width: int, height: int) -> np.ndarray:
     plain = Scans(content).plain
     settings: dict[str, Any] = {"colorspace": _COLOURS[mode], "min_width": width, "min_height": height}
     try:
-        return simplejpeg.decode_jpeg(plain, **settings)
+        return np.asarray(simplejpeg.decode_jpeg(plain, **settings))
     except ValueError as error:
         match = _EXTRANEOUS.search(str(error))
         count = int(match[1]) if match else 0
         if not 0 < count <= _PADDING or len(set(plain[-2 - count:-2])) > 1:
             raise DamagedError(f"its decoder says {str(error)!r}") from error
-        return simplejpeg.decode_jpeg(plain, strict=False, **settings)
+        return np.asarray(simplejpeg.decode_jpeg(plain, strict=False, **settings))
 
 
 def _plain_segment(marker: int, body: bytes) -> bytes:

@@ -163,7 +163,7 @@ def _with_profile(picture: Image.Image, profile: Any, colours: str | None, notes
             source, ImageCms.createProfile("sRGB"), picture.mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC,
             ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )  # fmt: skip
-        change, sane = _effect(picture.mode, lambda image: ImageCms.applyTransform(image, transform))
+        change, sane = _effect(picture.mode, lambda image: ImageCms.applyTransform(image, transform) or image)
         if not sane:
             notes.append(unusable)
             return None

@@ -39,7 +39,7 @@ def bits(tags: Any) -> int:
 
 
 def white_is_zero(tags: Any) -> bool:
-    return tags.get(_PHOTOMETRIC) == 0
+    return bool(tags.get(_PHOTOMETRIC) == 0)
 
 
 def check_strips(tags: Any, content: Any) -> None:
