@@ -58,8 +58,8 @@ def rows(count: int) -> None:
 def ray(words: list[str], actors: int, limit: int, repeats: int) -> None:
     """One process of one thread against Ray actors of one thread each: rates, processor time, and whether rows agree.
 
-    Wall time says little on a busy machine, where the processes of others count too. Processor time a picture, with all
-    that Ray itself spends, says what free cores would give: `actors` cores do `actors` / seconds pictures a second.
+    Wall time says little on a busy machine, where the processes of others count too. Processor time per image, with all
+    that Ray itself spends, says what free cores would give: `actors` cores do `actors` / seconds images per second.
     """
     from leaderboard.runs.evaluation import load_run
 

@@ -84,7 +84,7 @@ def score(lmm_name: str | None, count: int) -> None:
             scorer.assess(picture)
             times[name].append(time.perf_counter() - start)
     medians = {name: statistics.median(values) for name, values in times.items()}
-    print(f"  plain {medians['plain']:.3f} s, IQARAG {medians['iqarag']:.3f} s a picture "
+    print(f"  plain {medians['plain']:.3f} s, IQARAG {medians['iqarag']:.3f} s per image "
           f"({pictures[0].width}x{pictures[0].height}, median of {count}): "
           f"{medians['iqarag'] / medians['plain']:.2f} times one plain pass")
 

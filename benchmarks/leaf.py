@@ -1,4 +1,4 @@
-"""What the embedded student costs: pictures a second in batches, and the wait for one 1-megapixel photo.
+"""What the embedded student costs: images per second in batches, and the wait for one 1-megapixel photo.
 
     python benchmarks/leaf.py [--pictures 64]
 
@@ -61,7 +61,7 @@ def main() -> None:
         waits.append(1000 * (time.perf_counter() - start))
     print(f"cores {cores()}")
     print(f"batch of {count}, 500x500: median {statistics.median(rates):.1f} pictures/s, fastest {max(rates):.1f} "
-          f"({min(busy):.0f} to {max(busy):.0f} ms of one core a picture); one by one {count / one_by_one:.1f}/s; "
+          f"({min(busy):.0f} to {max(busy):.0f} ms of one core per image); one by one {count / one_by_one:.1f}/s; "
           f"largest difference {np.abs(together - alone).max():.1e}")
     print(f"1-megapixel photo: median {statistics.median(waits):.0f} ms, fastest {min(waits):.0f} ms")
 

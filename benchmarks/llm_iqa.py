@@ -96,7 +96,7 @@ def main() -> int:
     last = statistics.median(times["one call"])
     for name, seconds in times.items():
         middle = statistics.median(seconds)
-        print(f"{name:38s} {middle / len(pictures):7.3f} s a picture (median of {len(seconds)}), "
+        print(f"{name:38s} {middle / len(pictures):7.3f} s per image (median of {len(seconds)}), "
               f"{middle / last:.2f} x one call")
     for name, digits in (("plain transformers", plainly), ("region by region", alone)):
         print(f"same digit as {name}: {sum(map(int.__eq__, digits, batch))} of {len(batch)} prompts")

@@ -30,7 +30,7 @@ def held_out(table: Path, images: Path, cache: Path, limit: int | None) -> Itera
 
     Args:
         cache: of the training, with a model a fold.
-        limit: at most so many photos a fold.
+        limit: at most so many photos per fold.
     """
     from methods.lmm.transformers_lmm import TransformersLMM
 

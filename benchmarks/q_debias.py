@@ -123,7 +123,7 @@ def main() -> int:
     difference = max(abs(method.assess(one).score - naive(plain, one)) for one in pictures)
     size = f"{pictures[0].width} x {pictures[0].height}"
     print(f"\n{lmm.name}@{lmm.revision[:12]}, {len(pictures)} pictures such as {size}, median of {chosen.repeats}, "
-          f"seconds a picture:")
+          f"seconds per image:")
     print(f"  {'':28}{'clock':>9}{'x vanilla':>11}{'processors':>13}{'x vanilla':>11}")
     base = middle["vanilla pass"]
     for name, (clock, used) in middle.items():

@@ -62,7 +62,7 @@ class LevelScheme:
         """
         logits = np.asarray(logits, dtype=np.float64)
         if logits.shape[-1:] != (len(self.words),):
-            raise ValueError(f"Expected {len(self.words)} logits, one a word; got shape {logits.shape}.")
+            raise ValueError(f"Expected {len(self.words)} logits, one per word; got shape {logits.shape}.")
         if not np.isfinite(logits).all():
             raise InputError("The logits hold NaN or infinity; load the LMM with another dtype, such as float32.")
         if not (np.isfinite(temperature) and temperature > 0):

@@ -72,7 +72,7 @@ def draw(board: Board, view: View, *, narrow: bool = False) -> go.Figure:
 
 
 def dots(ranked: Table, narrow: bool = False) -> go.Figure:
-    """One line a row, one dot a dataset, with its 95 % interval where one is known.
+    """One line per row, one dot per dataset, with its 95 % interval where one is known.
 
     Drawn are the datasets that ranks are over; rows without any of them are left out.
     """
@@ -170,7 +170,7 @@ def radar(ranked: Table, narrow: bool = False) -> go.Figure:
 
 
 def against_cost(ranked: Table, axis: str, narrow: bool = False) -> go.Figure:
-    """The mean over the shared datasets against model size ("parameters") or LMM passes a picture ("passes").
+    """The mean over the shared datasets against model size ("parameters") or LMM passes per image ("passes").
 
     Raises:
         FigureError: no ranked row has a known cost, or RMSE.
@@ -192,7 +192,7 @@ def against_cost(ranked: Table, axis: str, narrow: bool = False) -> go.Figure:
             hovertemplate="%{text}<br>%{x}: %{y:.3f}<extra></extra>",
         )
     names = ", ".join(ranked.short(name) for name in ranked.shared)
-    figure.update_xaxes(title="parameters (billions)" if axis == "parameters" else "LMM passes a picture",
+    figure.update_xaxes(title="parameters (billions)" if axis == "parameters" else "LMM passes per image",
                         type="log" if axis == "parameters" else "linear")
     if axis == "parameters":
         sizes = [row.entry.parameters for row in rows if row.entry.parameters is not None]

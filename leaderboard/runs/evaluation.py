@@ -78,7 +78,7 @@ class Evaluation:
             method, lmm, options: as `leaderboard.runs.scoring.Scorer`.
             command: recorded as the command of this run.
             spread: a `leaderboard.runs.distributed.Cluster`; None scores in this process.
-            members: a folder a fold, as `methods.data.folds.members`; then `lmm` is only what to call the model.
+            members: a folder per fold, as `methods.data.folds.members`; then `lmm` is only what to call the model.
             facts: further entries of the provenance; None values are left out.
 
         Raises:

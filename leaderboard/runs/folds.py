@@ -14,7 +14,7 @@ from methods.data import RatedPicture
 
 def make_scorer(method: str | Method, lmm: Any, options: dict[str, Any] | None, folders: Sequence[str | Path] = ()) \
         -> Scorer | FoldScorer:
-    """What turns rated pictures into predictions: one model, or with `folders` one a fold. Errors as `Scorer`."""
+    """What turns rated images into predictions: one model, or with `folders` one per fold. Errors as `Scorer`."""
     if not folders:
         return Scorer(method, lmm, options)
     return FoldScorer(method if isinstance(method, str) else method.name, lmm, options, folders)

@@ -37,7 +37,7 @@ def batches(items: Sequence[RatedPicture], size: int) -> list[tuple[RatedPicture
 
 
 class Scorer:
-    """A loaded method that turns rated pictures into predictions; one a process.
+    """A loaded method that turns rated images into predictions; one per process.
 
     Args:
         method: registry name, or a ready `Method`.

@@ -251,7 +251,7 @@ def paired_difference(scores_a: ArrayLike, scores_b: ArrayLike, mos: ArrayLike,
     """Metric of A minus metric of B, both on the same images and the same resamples of them.
 
     Args:
-        scores_a, scores_b, mos: [n], one row an image.
+        scores_a, scores_b, mos: [n], one row per image.
         metric, samples, confidence, seed: as `bootstrap_ci`.
 
     Raises:

@@ -55,7 +55,7 @@ def _lmms() -> list[str]:
             trained = f"trained on {', '.join(entry.trained_on) or 'no IQA data that is known'}"
         lines.append(f"  {entry.nickname}: {entry.hub_id}")
         lines.append(
-            f"      {entry.memory_gib:g} GiB, up to {entry.image_budget} pictures a prompt, {entry.licence}; "
+            f"      {entry.memory_gib:g} GiB, up to {entry.image_budget} images per prompt, {entry.licence}; "
             f"{trained}{through}"
         )
         lines += _wrapped(entry.note, 6)

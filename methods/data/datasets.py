@@ -146,7 +146,7 @@ def _shallow(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _finder(root: Path, folders: Sequence[str]) -> Callable[[str], Path | None]:
-    """Finds a picture by its name or its path's end, without regard to case."""
+    """Finds an image by its name or its path's end, without regard to case."""
     known: dict[str, list[Path]] = {}
     for path in find_images(root):
         known.setdefault(path.name.lower(), []).append(path)
@@ -243,7 +243,7 @@ def _agiqa(path: Path) -> list[RatedPicture]:
 
 
 def _bid(path: Path) -> list[RatedPicture]:
-    """A row a picture: its number first, its score second."""
+    """A row per image: its number first, its score second."""
     labels = []
     for row in _cells(path):
         try:

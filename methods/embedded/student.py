@@ -33,15 +33,15 @@ from methods.leaf.heads import Contrasts, Head, fit_ridge
 from methods.leaf.student import EMBEDDED, Student
 
 TAPS, NARROW = (3, 10, 11, 12, 13, 14), (11, 12, 13, 14)
-"""Lite0's blocks whose wide and narrow maps are looked at. The four with 192 channels know most of what is wrong with
-the picture as a whole; an early one knows how sharp and clean its finest detail is."""
+"""Numbers of the Lite0 blocks whose wide (TAPS) and narrow (NARROW) maps are used. The four last blocks, with narrow
+maps of 192 channels, tell most about damage to the whole image; block 3 tells how sharp and clean fine detail is."""
 
 DAMAGES = ("GBLUR", "JPEG", "AWGN", "Darken")
-"""Of KADID-10k's distortions: blur, compression, noise, too little light. Every picture gets each at one level."""
+"""Of KADID-10k's distortions: blur, compression, noise, too little light. Each image gets each at one random level."""
 
 CONTRAST_WEIGHT = 0.0005
-"""Of a contrast's squared error against a label's. More shows still more of the damages and ranks camera photos worse:
-at 0.01 by 0.004 SRCC, at 0.05 by 0.011."""
+"""Weight of a contrast's squared error, where a label's has 1. A larger one sees damage better and ranks camera photos
+worse: by 0.004 SRCC at 0.01, by 0.011 at 0.05."""
 
 FOLDS, REPEATS = 5, 10
 _QUANTILES = 101

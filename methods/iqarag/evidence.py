@@ -53,7 +53,7 @@ class IQARAGEvidence(Evidence):
     """Attributes:
     words: the levels, best first, as they were read.
     weights: what each word counts, in [0, 1] (Eq. 11).
-    logits_without, logits_with: one a word; both are the same where no reference was shown.
+    logits_without, logits_with: one per word; both are the same where no reference was shown.
     probabilities_without, probabilities_with: their softmax (Eq. 10).
     score_without, score_with: expectation (Eq. 11); `score_with` is the method's score.
     references: in the order in which they were shown.

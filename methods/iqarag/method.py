@@ -133,7 +133,7 @@ class IQARAG(Method):
             variants: options, for an ablation.
 
         Returns:
-            one row a picture, one verdict a variant. Errors as `assess`.
+            one row per image, one verdict per variant. Errors as `assess`.
         """
         most = max(options.P for options in variants)
         if self.lmm.image_budget < most + 1:

@@ -88,7 +88,7 @@ def with_references(
     sentences += [(reference, level_sentence(level)) for reference, level in references]
     sentences += [(image, QUESTION.text)]
     if turns == "one":
-        # Sentences of one turn are kept apart as they are on the page, one a line.
+        # Sentences of one turn are kept apart as they are on the page, one per line.
         parts = [part for number, sentence in enumerate(sentences)
                  for part in (("\n", *sentence) if number else sentence)]
         return Prompt.ask(*parts, answer_prefix=QUESTION.answer_prefix)

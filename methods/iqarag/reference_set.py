@@ -1,8 +1,8 @@
-"""A reference set: pictures whose opinion scores are known, and the features by which their likes are found.
+"""A reference set: images with known MOS, and features by which those that resemble the query are retrieved.
 
 On disk it is a folder: `reference-set.json` (which encoder, which MOS scale, where it came from), `references.csv`
-(one picture a row), `features.faiss` (the exact index, which holds the features) and, for a large set,
-`codes.faiss` (the compressed index). Loading maps the indices into memory and opens no picture.
+(one image per row), `features.faiss` (the exact index, which holds the features) and, for a large set,
+`codes.faiss` (the compressed index). Loading maps the indices into memory and opens no image.
 """
 
 from __future__ import annotations

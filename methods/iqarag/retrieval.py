@@ -1,4 +1,4 @@
-"""Which references the LMM is shown: near the picture in content, spread out in quality (IQARAG Eq. 5-8).
+"""Which references the LMM is shown: near the image in content, spread out in quality (IQARAG Eq. 5-8).
 
 The rule is pure arithmetic on opinion scores and an order of candidates. It knows nothing of pictures, encoders or
 FAISS, so that it can be checked by hand, and the ablations, the bootstrap and the method all call the same function.
@@ -59,7 +59,7 @@ def select_references(
         bins: number of equal bins of [0, 1].
 
     Returns:
-        At most `bins` indices, one a bin that the top k reach, in the order of Eq. 7: by bin, worst quality first. A
+        At most `bins` indices, one per bin that the top k reach, in the order of Eq. 7: by bin, worst quality first. A
         bin without a hit is left out. The order in which they are shown to the LMM is a matter of the prompt.
 
     Raises:

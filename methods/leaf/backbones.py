@@ -74,7 +74,7 @@ class Backbone(ABC):
         if not len(images):
             return np.zeros((0, self.width), dtype=np.float32)
         rows = []
-        # One picture a thread with one core each beats one picture on all cores: its maps stay in the core's cache.
+        # One image per thread on one core each beats one image on all cores: its maps stay in the core's cache.
         for row in side_by_side(lambda image: self.features_of(decode(image).image), images):
             rows.append(row)
             if progress is not None:
@@ -85,9 +85,9 @@ class Backbone(ABC):
 class TowerBackbone(Backbone):
     """Statistics of an EfficientNet-Lite tower's activations.
 
-    For every channel of every tapped wide map: the mean, the standard deviation, and the mean of its emptiest quarter
-    of the picture, each under a square root. For every channel of every narrow map: mean and standard deviation. A
-    picture is as good as its statistics are typical and as its worst part.
+    Per channel of the wide maps of the blocks in `taps`: the square roots of the mean, of the standard deviation, and
+    of the mean over the quarter of the image in which the channel is least active. Per channel of the narrow maps: mean
+    and standard deviation. The quarter is there because people rate an image by its worst part too.
 
     Args:
         tower: with at least as many blocks as are tapped.

@@ -132,7 +132,7 @@ def fit_ridge(features: np.ndarray, mos: np.ndarray, *, prior: Head | None = Non
     """
     mos = np.asarray(mos, dtype=np.float64)
     if features.ndim != 2 or len(features) != len(mos) or len(mos) < 2:
-        raise ValueError(f"A head is fitted to at least 2 labels, one a row of features; got {features.shape} and "
+        raise ValueError(f"A head is fitted to at least 2 labels, one per row of features; got {features.shape} and "
                          f"{mos.shape}.")
     if contrasts is not None and prior is not None:
         raise ValueError("Contrasts cannot be fitted together with a prior; give one of the two.")

@@ -30,7 +30,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--folds", type=Path, required=True, help="folder with fold-0, fold-1 ...: a teacher each")
     add_rated(command, dataset=False, images=True, scores=True)
     command.add_argument("--only", type=int, nargs="+", metavar="FOLD", help="report on the pictures of these folds")
-    command.add_argument("--pairs", type=int, default=4, help="comparisons a picture takes part in, on average")
+    command.add_argument("--pairs", type=int, default=4, help="comparisons per image, on average")
     command.add_argument("--alpha", type=float, default=1.0, help="weight of the pair-wise judgements")
     command.add_argument("--seeds", type=int, default=10, help="repetitions, each with other folds and labels")
     command.add_argument("--out", type=Path, default=Path("runs/label-budget"), help="folder of the report")

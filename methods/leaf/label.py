@@ -26,7 +26,7 @@ CACHE, PICTURES, PAIRS = "judgements.jsonl", "pictures.csv", "comparisons.csv"
 def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of images, with subfolders")
     command.add_argument("--teacher", default="embedded", help="embedded, a Hub id, a folder or server:URL#model")
-    command.add_argument("--pairs", type=int, default=4, help="comparisons a picture takes part in, on average")
+    command.add_argument("--pairs", type=int, default=4, help="comparisons per image, on average")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of the choice of pairs")
     command.add_argument("--out", type=Path, required=True, help="folder of the judgements; run again to go on")
 

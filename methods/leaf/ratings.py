@@ -17,12 +17,12 @@ from methods.errors import InputError
 from methods.images import ImageError, decode
 
 FEWEST_LABELS = 5
-"""Below this a fit says nothing: five points on a line with two unknowns leave three to be wrong about."""
+"""Fewest ratings that a fit is made from: a line through five points has two unknowns, and three points to test it."""
 
 
 def read_ratings(table: str | Path, images: str | Path | Iterable[str | Path], *, minimum: int = FEWEST_LABELS,
                  **options: Any) -> RatedPictures:
-    """`methods.data.read_table` without the pictures that are not there or cannot be read, each of which is noted.
+    """`methods.data.read_table` without the images that are missing or cannot be read; each of them is named in a note.
 
     Args:
         table, images, options: as there.

@@ -1,9 +1,9 @@
-"""How far the teacher's own answers can be trusted, from the answers alone.
+"""How reliable each of the teacher's judgements is, estimated from its own probabilities.
 
-LEAF weighs each judgement of the teacher by an estimate of its reliability. The abstract, which is all that was read of
-the paper, does not define it; these definitions are this project's own. They need nothing but the probabilities that
-the score needs too: a teacher that spreads its probability over all levels knows little, and one that changes its mind
-when two images swap places looked at the places.
+LEAF weighs each judgement by its reliability. Only the paper's abstract was read, and it does not define reliability,
+so the two definitions here are this project's own. A point-wise judgement is unreliable where the probability is spread
+over all levels. A pair-wise one is unreliable where the answer changes when the two images swap places. Both need no
+more passes than the scores do.
 """
 
 from __future__ import annotations

@@ -136,9 +136,9 @@ def judge(lmm: LMM, images: Sequence[str | Path], *, per_picture: int = 4, seed:
     """Asks the teacher about every picture and about chosen pairs, in both orders.
 
     Args:
-        lmm: the teacher. One that takes a single picture a prompt gives point-wise judgements only.
+        lmm: the teacher. One that takes a single image per prompt gives point-wise judgements only.
         images: paths of the pictures.
-        per_picture: comparisons a picture takes part in, on average; 0 asks for none.
+        per_picture: comparisons per image, on average; 0 asks for none.
         seed: of the choice of pairs.
         cache: file that judgements are added to and taken from; None keeps none.
         batch: questions handed to the LMM at once.

@@ -21,7 +21,7 @@ def local_score(scores: Sequence[float], areas: Sequence[float], weighting: str 
     """s_local: the mean of the regions' scores, weighted by mask area (section 3.2) or plain (Table 3 row 4).
 
     Args:
-        scores: one a region, in [1, K].
+        scores: one per region, in [1, K].
         areas: mask areas in pixels (not box areas), above 0; any common scale will do.
         weighting: "area" or "mean".
 

@@ -22,7 +22,7 @@ PICTURES_PER_CALL = 8
 """Pictures whose prompts are handed over together; with about eight regions each, some 64 prompts."""
 
 PAPER_REGIONS = 7.22
-"""Mean masks a picture on SPAQ under the paper's settings (section 4.1)."""
+"""Mean masks per image on SPAQ under the paper's settings (section 4.1)."""
 
 SCORED_PARTS = ("box+whole", "mask+whole", "box", "mask", "whole")
 

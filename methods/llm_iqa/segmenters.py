@@ -18,7 +18,7 @@ from methods.lmm.base import LMMError
 
 logger = logging.getLogger(__name__)
 
-# Supplementary settings of the released code; about 7.2 masks a picture on SPAQ (section 4.1).
+# Supplementary settings of the released code; about 7.2 masks per image on SPAQ (section 4.1).
 SAM2_SETTINGS = {
     "points_per_side": 8,
     "points_per_batch": 128,

@@ -78,7 +78,7 @@ CATALOGUE: tuple[CatalogueEntry, ...] = (
     ),
     CatalogueEntry(
         "bakllava", "llava-hf/bakLlava-v1-hf", "BakLLaVA v1", "Llama 2 (as tagged)", 14.7, 2, (), "transformers",
-        "One of Q-Debias's models; trained with one picture a prompt on data that rule out commercial use.",
+        "One of Q-Debias's models; trained with one image per prompt on data that rule out commercial use.",
     ),
     CatalogueEntry(
         "kimi-vl-a3b", "moonshotai/Kimi-VL-A3B-Instruct", "Kimi-VL A3B Instruct", "MIT", 30.6, 8, (), "server",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 DEFAULT_IMAGE_BUDGET = 8
-# Trained with one picture a prompt; Q-Debias shows them two, and beyond that nobody has looked.
+# Trained with one image per prompt; Q-Debias shows them two, and beyond that nobody has looked.
 SMALL_BUDGETS = {"llava": 2, "vipllava": 2}
 
 

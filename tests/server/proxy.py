@@ -16,8 +16,8 @@ import httpx2 as httpx
 class FaultProxy:
     """Forwards to `target` while the context is open.
 
-    `faults` are consumed one a chat request: "429", "500", "cut" or "slow"; None lets a request through; a function is
-    called before its request is passed on, for example to kill the server.
+    `faults` are consumed one per chat request: "429", "500", "cut" or "slow"; None lets a request through; a function
+    is called before its request is passed on, for example to kill the server.
     """
 
     def __init__(self, target: str) -> None:

@@ -23,7 +23,7 @@ LANE = 0.12
 
 
 def dots(comparison: Comparison) -> go.Figure | None:
-    """One row a system for a single picture, else one row a picture with a colour and symbol for each system."""
+    """One row per system for a single picture, else one row per picture with a colour and symbol for each system."""
     import plotly.graph_objects as go
 
     cells = comparison.scored

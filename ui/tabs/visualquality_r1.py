@@ -292,7 +292,7 @@ def verdict_markdown(names: list[str], ranking: Ranking) -> str:
 
 
 def ranking_rows(names: list[str], ranking: Ranking) -> list[list[str]]:
-    """One row a photo, best first; its rank is a range where other samples could have moved it."""
+    """One row per photo, best first; its rank is a range where other samples could have moved it."""
     rows = []
     for index in ranking.order:
         (low, high), (first, last) = ranking.intervals[index], ranking.rank_intervals[index]

@@ -27,8 +27,8 @@ WIDTH, LAYERS, HEADS, INNER = 128, 4, 4, 384
 RATE = 2e-3
 DECAY = 0.05
 PROJECTOR_RATE = 0.05
-"""The projector's share of the learning rate. It starts with everything at hand; at the full rate it soon shouts the
-quality, a constant beside it, so loudly that nothing else is left of a normalised token."""
+"""The projector's learning rate as a share of `RATE`. The projector starts with weights that pass every channel on. At
+the full rate the channels of quality soon grow so large that normalising the token leaves nothing of the others."""
 
 SECOND_RATE = 0.5
 """The share of the rate with which the second part of training starts."""
@@ -101,7 +101,7 @@ def _warm_start(model: Any, words: Any) -> None:
         spelled.append((row, "No" if name == thinking.CLEAN else f" {name}"))
         row += 1
     content = torch.arange(row, WIDTH)
-    # Far enough from zero, a GELU hands its input on as it is; the second layer's bias takes the distance off again.
+    # GELU(x) is close to x for large x: 4 is added before it, and the second layer's bias takes the 4 away again.
     mixed[content, CONTENT + content - row], bias[content] = 1 / CONTENT_SCALE, 4.0
     with torch.no_grad():
         projector.linear_1.weight.zero_()

@@ -41,7 +41,7 @@ class Material:
 
     @property
     def rated_whole(self) -> np.ndarray:
-        """Rows of the rated photos as they are, one a photo."""
+        """Rows of the rated photos as they are, one per photo."""
         return np.array([row for row, shot in enumerate(self.shots) if shot.role == "opinion" and not shot.damage
                          and not shot.mirrored and shot.crop == 1.0])
 

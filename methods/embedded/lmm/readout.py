@@ -57,7 +57,7 @@ class Directions:
         calibration: float64 [3, 2], slope and intercept from the first three channels to quality by opinion and by
             damage in [0, 1], and to 1 for a camera photo and 0 for a damaged pristine one.
         correction: float32 [shots, READOUT]: what a training picture's token would change by had the regressions not
-            seen its photo. With thousands of activations a picture they know their training photos almost by heart
+            seen its photo. With thousands of activations per image they know their training photos almost by heart
             (a higher rank correlation there than elsewhere); a decoder trained on tokens without the correction would
             not meet such tokens again.
     """

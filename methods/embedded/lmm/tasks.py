@@ -111,7 +111,7 @@ class Pool:
 
     @classmethod
     def of(cls, shots: Sequence[Shot], rows: np.ndarray, tokens: np.ndarray, judge: Judge) -> Pool:
-        """A pool of the shots in `rows`; `tokens` are those of all shots, one a picture."""
+        """A pool of the shots in `rows`; `tokens` are those of all shots, one per image."""
         groups = np.array([shot.group for shot in shots])
         hurt = np.array([bool(shot.damage) for shot in shots])
         by_group = {int(group): rows[groups[rows] == group] for group in np.unique(groups[rows])}

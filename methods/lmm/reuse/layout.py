@@ -68,7 +68,7 @@ class Layout:
         self.image_token = model.config.image_token_id
 
     def rows(self, rendered: Sequence[Rendered]) -> list[Row]:
-        """One row a prompt; every distinct picture among them is encoded once.
+        """One row per prompt; every distinct image among them is encoded once.
 
         Raises:
             LMMError: a prompt is longer than the model's longest input, or the memory does not suffice.

@@ -251,7 +251,7 @@ def _windows(rendered: Sequence[Rendered]) -> Iterator[list[int]]:
 
 
 def _consecutive(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Consecutive positions in batches whose padded size stays within the budget; at least one a batch."""
+    """Consecutive positions in batches whose padded size stays within the budget; at least one per batch."""
     batch: list[int] = []
     longest = 0
     for position, length in enumerate(lengths):

@@ -118,7 +118,7 @@ def part_of(pictures: Sequence[RatedPicture], parts: dict[tuple[str, str], str],
 
 
 def write_tables(pictures: Sequence[RatedPicture], folder: Path, part: str) -> list[Path]:
-    """Writes a part's opinions as one table image,mos a set, `PART-SET.csv`, for `mean-opinion evaluate`."""
+    """Writes a part's opinions as one table image,mos per set, `PART-SET.csv`, for `mean-opinion evaluate`."""
     paths = []
     for source in dict.fromkeys(picture.dataset for picture in pictures):
         paths.append(folder / f"{part}-{source.replace('/', '-')}.csv")
@@ -177,7 +177,7 @@ class OneSetBatches:
     Args:
         sources: the set of each row.
         generations: K.
-        batch_size: different pictures a batch.
+        batch_size: different images per batch.
         repeat_count: how often a batch is repeated.
         seed: of the shuffling; with the epoch it gives the order, the same in every process.
 

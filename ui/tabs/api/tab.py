@@ -27,12 +27,12 @@ from ui.tabs.api.snippets import ENDPOINTS, snippets
 TITLE = "API"
 
 INTRO = """
-You can call this page from Python with `gradio_client`, from any language over HTTP, and from an assistant as MCP
-tools. To run a snippet, put a photo of yours beside it as `photo.jpg`; it needs nothing else.
+Everything on this page can be called from Python with `gradio_client`, from any language over HTTP, and from an
+assistant as MCP tools. Each snippet runs as it is: put one of your photos beside it as `photo.jpg`.
 
-Scores lie between 0 and 1; higher is better. `options` changes a method's defaults by name, and `lmm` is the name of a
-model in the list below. The same photo, options and seed give the same score. Calls are answered in the order in which
-they come. What cannot be answered is refused in one plain sentence.
+- A score lies between 0 and 1; higher is better. The same photo, options and seed give the same score.
+- `method` and `lmm` are names from the lists at the end. `options` is a JSON object with the options to change.
+- A call that cannot be answered ends in an error of one sentence. Calls wait for their turn behind earlier ones.
 """
 HERE = "() => location.origin + location.pathname.replace(/\\/$/, '')"
 ADDRESS = re.compile(r"https?://[A-Za-z0-9.:\[\]_~/%-]{1,200}")

@@ -125,7 +125,7 @@ def wire(folder: Folder, forms: Forms) -> None:
 
 
 def score(members: list[Member], method: str, lmm: str | None, options: dict[str, Any]) -> Iterator[Row]:
-    """One row a member, in order; each picture is one turn in the queue, and what fails is a row with its sentence."""
+    """One row per member, in order; each photo is one turn in the queue, and what fails is a row with its sentence."""
     for member in members:
         try:
             source = member.read()
