@@ -49,7 +49,7 @@ def as_text(board: Board, table: Table, file_format: str, *, link: str = "", sta
 
 
 def to_csv(table: Table) -> str:
-    """One line a row; beside every dataset's value its interval, n, marks and note, empty where there is none."""
+    """One line per row; beside every dataset's value its interval, n, marks and note, empty where there is none."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     fixed = ["position", "mean_rank", "borda", "method", "backbone", "variant", "training_free", "training_set",

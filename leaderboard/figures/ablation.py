@@ -1,4 +1,4 @@
-"""One ablation table as curves: settings from left to right, one line a dataset (and metric, and model)."""
+"""One ablation table as curves: settings from left to right, one line per dataset (and metric, and model)."""
 
 from __future__ import annotations
 

@@ -212,7 +212,7 @@ def perform(run: Run, parts: Sequence[Part]) -> list[dict[str, Any]]:
 
 
 def measured(name: str, predictions: list[dict[str, Any]], samples: int = 1000) -> list[dict[str, Any]]:
-    """One row a condition from predictions of one part: dicts with `image`, `mos` and a score a condition."""
+    """One row per condition from predictions of one part: dicts with `image`, `mos` and a score per condition."""
     from methods.agreement.metrics import paired_difference, plcc, srcc
 
     def mean(scores, mos):
