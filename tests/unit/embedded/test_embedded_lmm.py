@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.stats import spearmanr
 
+import assets
 from methods.kadid.distortions import distort
 from methods.levels import FIVE_LEVELS, GOOD_POOR
 from methods.llm_iqa.standard import LEVEL_COUNTS, Standard
@@ -20,7 +20,7 @@ from methods.torchvision_compat import ensure_torchvision
 from methods.visualquality_r1 import prompts as visualquality_r1
 from methods.visualquality_r1.answer import has_format, parse_score
 
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "embedded-lmm"
+FOLDER = assets.FOLDER / "embedded-lmm"
 
 STRENGTHS = {
     # Evenly visible steps of four common flaws.
