@@ -143,10 +143,10 @@ def test_wrong_tables_are_a_sentence_each_and_cost_nothing(open_page, screenshot
 
     for table, said in (
         (HEADER + "no.png,1\nnone.png,2\n", "None of the 2 names"),
-        (HEADER + "".join(f"{name},NaN\n" for name in names), "no row with both a picture name and a number"),
-        (HEADER + "".join(f"{name},3\n" for name in names), "All 24 opinion scores"),
+        (HEADER + "".join(f"{name},NaN\n" for name in names), "holds no score"),
+        (HEADER + "".join(f"{name},3\n" for name in names), "All 24 scores"),
         (HEADER + "".join(f"{name},{rating:.2f}\n" for name, rating in list(zip(names, rated.values()))[:3]),
-         "Only 3 rated pictures"),
+         "rates 3 images"),
         ("\n".join(names), "one column only"),
         ("", "empty"),
     ):

@@ -74,6 +74,30 @@ def sweep() -> None:
                 discard(str(folder / "set"))
 
 
+# --- words ------------------------------------------------------------------------------------------------------------
+
+_ON_THE_PAGE = {
+    "--scale LOW HIGH": "the field Scale", "--no-lower-is-better": "the direction higher is better",
+    "--lower-is-better": "the direction lower is better", "--mos-column": "the title mos",
+    "--name-column": "the title image",
+}
+
+
+def for_the_page(sentence: str) -> str:
+    """What the reader of tables says, with the page's fields instead of the command line's options."""
+    for option, field in _ON_THE_PAGE.items():
+        sentence = sentence.replace(option, field)
+    return sentence
+
+
+@contextlib.contextmanager
+def _page_words() -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise InputError(for_the_page(str(error))) from error
+
+
 # --- reference sets ---------------------------------------------------------------------------------------------------
 
 
@@ -119,8 +143,9 @@ def build_reference_set(
             raise InputError("Add a CSV with the columns image and mos, beside the zip or inside it.")
         scale = (low, high) if low is not None and high is not None else None
         # A visitor has no command line to allow it with, and sees every picture that is left out.
-        read = read_table(scores or table, pictures, scale=scale, lower_is_better=lower_is_better, allow_missing=True,
-                          allow_constant=True)
+        with _page_words():
+            read = read_table(scores or table, pictures, scale=scale, lower_is_better=lower_is_better,
+                              allow_missing=True, allow_constant=True)
         built = build(read, folder / "set", OwnEncoder(lmm), title="your reference set",
                       problems=unrated(pictures, read), about={opened_sets.TEMPORARY: True})
     counts = bins_of(built.references.mos)
@@ -129,7 +154,7 @@ def build_reference_set(
         count=len(built.references),
         by_bin=tuple(int((counts == number).sum()) for number in range(5)),
         problems=tuple(f"{problem.image}: {problem.reason}" for problem in built.problems),
-        notes=read.notes,
+        notes=tuple(map(for_the_page, read.notes)),
     )
 
 
@@ -181,13 +206,13 @@ def calibrate_student(pictures: Sequence[str], table: str, *, scale: tuple[float
     Raises:
         InputError: the pictures or the table cannot be used.
     """
-
     from methods.leaf.student import Student
 
     if len(pictures) > MOST_PICTURES:
         raise InputError(f"At most {MOST_PICTURES} photos are taken here, got {len(pictures)}; calibrate larger sets "
                          "on your own machine with `mean-opinion leaf calibrate`.")
-    opinions = read_ratings(table, pictures, scale=scale, lower_is_better=lower_is_better, allow_missing=True)
+    with _page_words():
+        opinions = read_ratings(table, pictures, scale=scale, lower_is_better=lower_is_better, allow_missing=True)
     student = Student.load()
     features = student.features(opinions.paths)
     question = direction_question(opinions.mos01, student.predict(features=features),
@@ -207,7 +232,7 @@ def calibrate_student(pictures: Sequence[str], table: str, *, scale: tuple[float
     return Calibrated(
         str(saved), archive, fit.n, fit.srcc, fit.plcc, fit.srcc_interval, fit.plcc_interval, fit.before_srcc,
         tuple(predicted.tolist()), tuple(opinions.mos01[measured].tolist()),
-        (*opinions.notes, *([question] if question else [])), opinions.scale, fit.caveat,
+        tuple(map(for_the_page, (*opinions.notes, *([question] if question else [])))), opinions.scale, fit.caveat,
     )
 
 

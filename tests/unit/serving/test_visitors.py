@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from methods.errors import InputError
 from methods.iqarag import opened_sets
 from methods.iqarag.method import IQARAG
 from tests.brightness_lmm import BrightnessLMM, grey
@@ -63,6 +64,19 @@ def test_the_table_may_lie_in_the_zip_and_run_the_other_way(tmp_path, lmm):
     assert received.by_bin == (1, 0, 0, 0, 1)
     assert any("it is assumed that lower is better" in note for note in received.notes)
     assert visitors.build_reference_set(lmm, archive, None, 1, 5, lower_is_better=False).count == 2
+
+
+def test_tables_are_spoken_of_with_the_fields_of_the_page(tmp_path, lmm):
+    archive = zipped(tmp_path / "a.zip", {"a.png": png(10), "b.png": png(200)})
+    table = tmp_path / "t.csv"
+    table.write_text("image,dmos\na.png,5\nb.png,1\n")
+    received = visitors.build_reference_set(lmm, archive, str(table))
+    assert any("the field Scale" in note for note in received.notes)
+    assert any("the direction higher is better" in note for note in received.notes)
+    assert not any("--" in note for note in received.notes)
+    table.write_text("image,mos\na.png,\nb.png,\n")
+    with pytest.raises(InputError, match="choose another with the title mos"):
+        visitors.build_reference_set(lmm, archive, str(table))
 
 
 def test_what_is_no_zip(tmp_path, lmm):
