@@ -76,8 +76,8 @@ def test_accuracy_and_notes_of_a_calibration_are_told():
     assert "SRCC **0.800** [0.700, 0.870]" in text
     assert "as it ships has SRCC 0.600" in text
     assert "&lt;b&gt;" in text
-    few = visitors.Calibrated("folder", "zip", 6, None, None, None, None, None, (), (), ())
-    assert "Too few" in leaf.calibrated_markdown(few)
+    few = visitors.Calibrated("folder", "zip", 6, None, None, None, None, None, (), (), (), caveat="Too <few> ratings.")
+    assert "6 ratings.** Too &lt;few&gt; ratings." in leaf.calibrated_markdown(few)
     assert "--student FOLDER" in text
     points = leaf.agreement(made).data[1]
     assert list(points.x) == pytest.approx([1.8, 3.0])
