@@ -7,6 +7,7 @@ correction there reaches every place.
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,10 +34,12 @@ class Row:
         match: column -> value, of the transcribed results.
         experiment: "evaluate" runs a method; "levels" rounds the opinions themselves (LLM-IQA, Table 1); the others are
             `methods.iqarag.experiments`.
-        method, lmm, options: as for `evaluate`.
+        method, lmm, options: as for `evaluate`; `lmm` is a name of the catalogue, or one that --lmm has to give.
+        ensemble: the score is the mean over several models, which --lmm has to name.
         condition: which of an experiment's conditions the row is.
         ratio: reference:test, where the experiment has one.
-        missing: why it cannot be run here; "" where it can.
+        departs: what is not the paper's in this row whatever model runs it; marked in the table.
+        missing: why it cannot be run; with `lmm`, unless --lmm names a model for that name.
     """
 
     match: dict[str, str]
@@ -44,12 +47,21 @@ class Row:
     method: str = ""
     lmm: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+    ensemble: bool = False
     condition: str = ""
     ratio: str = ""
+    departs: str = ""
     missing: str = ""
 
     def fits(self, cell: pd.Series) -> bool:
         return all(cell.get(column) == value for column, value in self.match.items())
+
+    @property
+    def runs(self) -> str:
+        """The method whose options it has; "" where none runs."""
+        if self.experiment == "levels" or (self.missing and not self.lmm):
+            return ""
+        return self.method if self.experiment == "evaluate" else "iqarag"
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,23 @@ class Manifest:
     def row_of(self, cell: pd.Series) -> Row | None:
         return next((row for row in self.rows if row.fits(cell)), None)
 
+    @property
+    def methods(self) -> list[str]:
+        """The methods that its rows run, by registry name."""
+        return sorted({row.runs for row in self.rows} - {""})
+
+    def has_option(self, pair: str) -> bool:
+        """Whether one of its methods has the option of a NAME=VALUE word."""
+        return any(has_option(method, pair) for method in self.methods)
+
+
+def has_option(method: str, pair: str) -> bool:
+    """Whether a method has the option of a NAME=VALUE word."""
+    from methods.base import method_class
+
+    name = pair.partition("=")[0].strip().replace("-", "_")
+    return name in {spec.name for spec in dataclasses.fields(method_class(method).options)}
+
 
 def names() -> list[str]:
     """Every table that has a manifest."""
@@ -91,7 +120,7 @@ def load(name: str, data: Path = DATA, folder: Path = MANIFESTS) -> Manifest:
 
     path = folder / f"{name}.toml"
     if not path.is_file():
-        known = sorted(file.stem for file in folder.glob("*.toml"))
+        known = sorted(one.stem for one in folder.glob("*.toml"))
         raise ManifestError(f"There is no table {name!r}{suggestion(name, known)}")
     try:
         read = tomllib.loads(path.read_text(encoding="utf-8"))

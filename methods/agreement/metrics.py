@@ -133,6 +133,11 @@ def plcc(scores: ArrayLike, mos: ArrayLike) -> float:
     return float(scipy_stats.pearsonr(_unit(x), _unit(y)).statistic)
 
 
+def mean_srcc_plcc(scores: ArrayLike, mos: ArrayLike) -> float:
+    """(SRCC + PLCC) / 2, the one number that some papers print. Arguments and errors as `srcc`."""
+    return (srcc(scores, mos) + plcc(scores, mos)) / 2
+
+
 def krcc(scores: ArrayLike, mos: ArrayLike) -> float:
     """Kendall's tau-b, in [-1, 1]. Arguments and errors as `srcc`."""
     x, y = _checked(scores, mos)
@@ -186,6 +191,7 @@ def rmse_logistic4(scores: ArrayLike, mos: ArrayLike) -> float:
 
 _FUNCTIONS: dict[str, Callable[..., float]] = {
     "srcc": srcc, "plcc": plcc, "plcc_logistic4": plcc_logistic4, "krcc": krcc, "rmse": rmse_logistic4,
+    "mean_srcc_plcc": mean_srcc_plcc,
 }
 
 
@@ -309,7 +315,7 @@ class _Batched:
     def __init__(self, scores: Floats, mos: Floats, names: set[str]) -> None:
         self.x, self.y, self.scale = _unit(scores), _unit(mos), float(mos.std())
         self.names = names
-        self.spearman = resampling.Spearman(scores, mos) if "srcc" in names else None
+        self.spearman = resampling.Spearman(scores, mos) if names & {"srcc", "mean_srcc_plcc"} else None
         self.kendall = resampling.Kendall(scores, mos) if "krcc" in names else None
         self.refit = logistic.Refitter(scores, mos) if names & {"plcc_logistic4", "rmse"} else None
 
@@ -317,8 +323,10 @@ class _Batched:
         values = {}
         if self.spearman is not None:
             values["srcc"] = self.spearman(weights)
-        if "plcc" in self.names:
+        if self.names & {"plcc", "mean_srcc_plcc"}:
             values["plcc"] = resampling.pearson(self.x, self.y, weights)
+        if "mean_srcc_plcc" in self.names:
+            values["mean_srcc_plcc"] = (values["srcc"] + values["plcc"]) / 2
         if self.kendall is not None:
             values["krcc"] = self.kendall(weights)
         if self.refit is not None:

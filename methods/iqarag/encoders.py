@@ -8,13 +8,15 @@ embedded student: a second encoder that needs no download.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from methods.errors import InputError
+from methods.errors import InputError, suggestion
 from methods.hub import loading
 
 if TYPE_CHECKING:
@@ -35,6 +37,25 @@ STUDENT = "LEAF"
 """The name of the embedded student's tower."""
 
 ENCODERS: tuple[str, ...] = (OWN, STUDENT, *CATALOGUE)
+
+_FOLDERS: ContextVar[Mapping[str, str] | None] = ContextVar("folders of encoders", default=None)
+
+
+@contextmanager
+def located(folders: Mapping[str, str]) -> Iterator[None]:
+    """Inside it, encoders of `CATALOGUE` are loaded from folders: for machines that cannot reach the Hub.
+
+    Raises:
+        InputError: a name that is not in `CATALOGUE`.
+    """
+    for name in folders:
+        if name not in CATALOGUE:
+            raise InputError(f"There is no encoder {name!r} to be found in a folder{suggestion(name, CATALOGUE)}")
+    token = _FOLDERS.set(folders)
+    try:
+        yield
+    finally:
+        _FOLDERS.reset(token)
 
 
 class Encoder(ABC):
@@ -107,7 +128,7 @@ class HubEncoder(Encoder):
         from transformers import AutoImageProcessor, AutoModel
 
         self.name = name
-        source = CATALOGUE.get(name, name)
+        source = (_FOLDERS.get() or {}).get(name) or CATALOGUE.get(name, name)
         with loading(source, InputError, f"use the encoder {OWN} or {STUDENT}, which need no download"):
             self._processor = AutoImageProcessor.from_pretrained(source)
             self._model = AutoModel.from_pretrained(source)

@@ -71,10 +71,13 @@ class Run:
         seed: of the splits.
         limit: at most so many test pictures a part; None for all.
         by_content: keep pictures made from the same pristine one on one side of a split.
+        min_max: opinions run from the lowest to the highest of their dataset; False takes the dataset's nominal scale,
+            on which most datasets leave the top bin empty (of KonIQ-10k's 10,073 images, 3 are in it).
         tests: names of the only pictures that may be tested, for a model that was trained on the others; a split then
             draws as many references as its ratio gives from the others.
         options: changes to the method's options.
         samples: of the bootstrap.
+        sets: folder of the encoded datasets, for runs that share them; None for one in `out`.
         tell: called with one sentence of progress.
     """
 
@@ -83,10 +86,18 @@ class Run:
     seed: int = 0
     limit: int | None = None
     by_content: bool = False
+    min_max: bool = True
     tests: frozenset[str] | None = None
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     samples: int = 1000
+    sets: Path | None = None
     tell: Told = print
+
+    def settings(self) -> dict[str, Any]:
+        """What decides every row of a run's files; JSON-safe."""
+        tests = None if self.tests is None else files.hash_parts(sorted(self.tests))
+        return {"lmm": f"{self.lmm.name}@{self.lmm.revision}", "seed": self.seed, "by_content": self.by_content,
+                "min_max": self.min_max, "tests": tests, "options": self.options}
 
 
 def find_data(spec: str) -> RatedPictures:
@@ -108,6 +119,21 @@ def find_data(spec: str) -> RatedPictures:
         raise DatasetError(f"{root} is no dataset that is known here and holds no scores.csv (image,mos); "
                           f"name the dataset as slug=folder.")
     return read_dataset(dataset, root)
+
+
+def min_max(dataset: RatedPictures) -> RatedPictures:
+    """The same pictures on the scale from their lowest to their highest opinion: (MOS - min) / (max - min).
+
+    The paper takes MOS in [0, 1] and does not say how they came there. Five uniform bins (Eq. 6) are only all filled
+    where the opinions reach both ends.
+
+    Raises:
+        InputError: all opinions are equal.
+    """
+    low, high = float(dataset.mos.min()), float(dataset.mos.max())
+    if low == high:
+        raise InputError(f"All opinions of {_title(dataset)} are {low:g}, which no scale can be made of.")
+    return dataclasses.replace(dataset, low=low, high=high)
 
 
 def split(count: int, ratio: str, seed: int, groups: Sequence[str] | None = None) -> tuple[list[int], list[int]]:
@@ -148,7 +174,8 @@ def ratios(run: Run, data: Sequence[RatedPictures], wanted: Sequence[str] = RATI
 
 def combined(run: Run, data: Sequence[RatedPictures], wanted: Sequence[str] = RATIOS) -> list[Part]:
     """Table I, last column: all datasets as one, MOS rescaled to [0, 1]."""
-    # Names repeat between datasets, so they get the dataset's in front.
+    # Names repeat between datasets, so they get the dataset's in front; each is on its own scale before they mix.
+    data = [min_max(dataset) for dataset in data] if run.min_max else data
     pictures = tuple(
         RatedPicture(f"{dataset.dataset}/{picture.name}", picture.path, dataset.rescale(picture.mos),
                      group=picture.group and f"{dataset.dataset}/{picture.group}")
@@ -174,11 +201,12 @@ def encoders(run: Run, data: Sequence[RatedPictures], ratio: str = "3:7",
              wanted: Sequence[str] = ENCODERS) -> list[Part]:
     """Table III: the same split, searched with several vision encoders."""
     parts = []
+    some = "" if tuple(wanted) == ENCODERS else f"-{'+'.join(wanted)}"
     for dataset in data:
         sets = {name: _encoded(run, dataset, name) for name in wanted}
         first = next(iter(sets.values()))
         chosen, rest = _split(run, dataset, first, ratio)
-        parts.append(Part(f"{dataset.dataset}-encoders", first, rest, {
+        parts.append(Part(f"{dataset.dataset}-encoders{some}", first, rest, {
             name: (references.subset(chosen), {"encoder": name}) for name, references in sets.items()}))
     return parts
 
@@ -198,14 +226,19 @@ def references(run: Run, data: Sequence[RatedPictures], ratio: str = "3:7") -> l
 def perform(run: Run, parts: Sequence[Part]) -> list[dict[str, Any]]:
     """Scores every part and returns one row a part and condition; also written to `results.json` and `results.md`.
 
-    A row holds part, condition, n, srcc, plcc, mean (their mean, the paper's single number), and where the condition is
-    not the plain question the paired differences to it with 95 % bootstrap intervals.
+    A row holds part, condition, n, srcc, plcc, mean (their mean, the paper's single number), each with the ends of its
+    95 % bootstrap interval (srcc_low, srcc_high ...; None for fewer than 3 pictures), and where the condition is not
+    the plain question the paired differences to it with theirs. What is undefined is None, and srcc_note says why.
+
+    Raises:
+        InputError: the folder holds a run with other settings.
     """
     run.out.mkdir(parents=True, exist_ok=True)
+    _pin(run)
     rows = []
     for part in parts:
         rows += measured(part.name, _predictions(run, part), run.samples)
-        results = {"lmm": f"{run.lmm.name}@{run.lmm.revision}", "seed": run.seed, "options": run.options, "rows": rows}
+        results = {**run.settings(), "rows": rows}
         files.replace(run.out / "results.json", json.dumps(results, indent=1) + "\n")
         files.replace(run.out / "results.md", table(rows))
     return rows
@@ -213,22 +246,24 @@ def perform(run: Run, parts: Sequence[Part]) -> list[dict[str, Any]]:
 
 def measured(name: str, predictions: list[dict[str, Any]], samples: int = 1000) -> list[dict[str, Any]]:
     """One row per condition from predictions of one part: dicts with `image`, `mos` and a score per condition."""
-    from methods.agreement.metrics import paired_difference, plcc, srcc
+    from methods.agreement.metrics import paired_difference, summary
 
-    def mean(scores, mos):
-        return (srcc(scores, mos) + plcc(scores, mos)) / 2
-
+    metrics = {"srcc": "srcc", "plcc": "plcc", "mean": "mean_srcc_plcc"}
     mos = [row["mos"] for row in predictions]
     plain = [row[WITHOUT] for row in predictions]
-    rows = []
+    without = summary(plain, mos, metrics=tuple(metrics.values()), samples=samples)
+    rows: list[dict[str, Any]] = []
     for condition in (key for key in predictions[0] if key not in ("image", "mos")):
         scores = [row[condition] for row in predictions]
-        row = {"part": name, "condition": condition, "n": len(mos), "srcc": srcc(scores, mos),
-               "plcc": plcc(scores, mos), "mean": mean(scores, mos)}
-        if condition != WITHOUT:
-            row |= {f"{metric}_gain": paired_difference(scores, plain, mos, metric, samples=samples).to_dict()
-                    for metric in ("srcc", "plcc")}
-            row["mean_gain"] = paired_difference(scores, plain, mos, mean, samples=samples).to_dict()
+        row: dict[str, Any] = {"part": name, "condition": condition, "n": len(mos)}
+        estimates = without if condition == WITHOUT else \
+            summary(scores, mos, metrics=tuple(metrics.values()), samples=samples)
+        for key, metric in metrics.items():
+            one = estimates[metric]
+            row |= {key: one.value, f"{key}_low": one.low, f"{key}_high": one.high, f"{key}_note": one.note}
+            defined = one.low is not None and without[metric].low is not None
+            if condition != WITHOUT and defined:
+                row[f"{key}_gain"] = paired_difference(scores, plain, mos, metric, samples=samples).to_dict()
         rows.append(row)
     return rows
 
@@ -258,16 +293,32 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
              "|---|---|---|---|---|---|---|"]
     for row in rows:
         gain = row.get("mean_gain")
-        interval = f"{gain['value']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f})" if gain else ""
-        lines.append(f"| {row['part']} | {row['condition']} | {row['n']} | {row['srcc']:.4f} | {row['plcc']:.4f} | "
-                     f"{row['mean']:.4f} | {interval} |")
+        gained = f"{gain['value']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f})" if gain else ""
+        numbers = ("undefined" if row[key] is None else f"{row[key]:.4f}" for key in ("srcc", "plcc", "mean"))
+        lines.append(f"| {row['part']} | {row['condition']} | {row['n']} | {' | '.join(numbers)} | {gained} |")
     return "\n".join(lines) + "\n"
+
+
+def _pin(run: Run) -> None:
+    """Refuses a folder whose files were made with other settings: their rows would be taken for this run's."""
+    path = run.out / "settings.json"
+    settings = json.loads(json.dumps(run.settings()))
+    if not path.is_file():
+        files.replace(path, json.dumps(settings, indent=1) + "\n")
+        return
+    pinned = json.loads(path.read_text(encoding="utf-8"))
+    differ = [f"{key} was {pinned.get(key)!r} and now is {value!r}" for key, value in settings.items()
+              if pinned.get(key) != value]
+    if differ:
+        raise InputError(f"{run.out} holds a run with other settings: {'; '.join(differ)}. Choose another --out.")
 
 
 def _encoded(run: Run, dataset: RatedPictures, encoder: str = OWN) -> ReferenceSet:
     """The whole dataset with features, built once per dataset, encoder and weights."""
+    if run.min_max:
+        dataset = min_max(dataset)
     embedder = load_encoder(encoder, run.lmm)
-    folder = run.out / "sets" / f"{dataset.dataset}-{encoder}"
+    folder = (run.sets or run.out / "sets") / f"{dataset.dataset}-{encoder}{'-min-max' * run.min_max}"
     if (folder / MANIFEST).is_file():
         ready = ReferenceSet.load(folder)
         if ready.revision == embedder.revision and len(ready) + ready.about["left_out"] == len(dataset):

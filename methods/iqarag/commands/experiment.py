@@ -26,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=at_least(1), metavar="N", help="at most so many test images")
     parser.add_argument("--by-content", action="store_true",
                         help="keep images made from the same pristine one on one side of a split")
+    parser.add_argument("--min-max", action=argparse.BooleanOptionalAction, default=True,
+                        help="opinions run from the lowest to the highest of their dataset (default), or over its "
+                             "nominal scale")
     parser.add_argument("--tests", type=Path, metavar="FILE",
                         help="names, one per line, of the only images to test: those the LMM was not trained on")
     parser.add_argument("--encoder", action="append", choices=ENCODERS, help="for `encoders`; may be repeated")
@@ -40,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     changes = option_values(IQARAG, arguments.option)
     tests = frozenset(arguments.tests.read_text(encoding="utf-8").split("\n")) - {""} if arguments.tests else None
     run = experiments.Run(chosen_lmm(arguments), arguments.out, arguments.seed, arguments.limit, arguments.by_content,
-                          tests, changes, tell=lambda sentence: print(sentence, file=sys.stderr))
+                          arguments.min_max, tests, changes, tell=lambda sentence: print(sentence, file=sys.stderr))
     data = [experiments.find_data(spec) for spec in arguments.data]
     if arguments.name in ("ratios", "combined"):
         parts = getattr(experiments, arguments.name)(run, data, arguments.ratio or experiments.RATIOS)

@@ -9,8 +9,9 @@ import io
 import pytest
 
 from leaderboard.__main__ import main
-from leaderboard.reproduce import manifest, models, render
+from leaderboard.reproduce import manifest, models
 from leaderboard.reproduce.perform import Cell, Reproduction
+from leaderboard.reproduce.tables import render
 from methods.agreement import metrics as stats
 from methods.base import METHODS, method_class
 from methods.lmm.catalogue import find
@@ -41,12 +42,10 @@ def test_every_manifest_fits_the_tables_and_the_methods(name):
     for row in made.rows:
         assert id(row) in used, f"no cell of {name} fits {row.match}"
         assert set(row.match) <= set(made.cells.columns)
-        if row.missing:
-            continue
         if row.lmm:
-            assert find(row.lmm), row.lmm
-        if row.experiment == "evaluate":
-            kind = method_class(row.method)
+            assert (find(row.lmm) is None) == bool(row.missing or row.ensemble), row.lmm
+        if row.runs:
+            kind = method_class(row.runs)
             kind.options.updated(**row.options)
             assert kind.needs_lmm == bool(row.lmm)
 
@@ -59,7 +58,7 @@ def test_every_paper_has_its_tables():
 def test_tables_are_listed_and_unknown_ones_suggested(capsys):
     assert main(["reproduce"]) == 0
     assert "iqarag-table-1" in capsys.readouterr().out
-    assert main(["reproduce", "iqarag-tabel-1"]) == 1
+    assert main(["reproduce", "iqarag-tabel-1"]) == 2
     assert "did you mean 'iqarag-table-" in capsys.readouterr().err
 
 
@@ -105,17 +104,19 @@ def test_a_model_is_put_in_the_place_of_the_papers(koniq, tmp_path, capsys):
 
 def test_models_may_be_named_or_stand_for_all():
     assert models(["bakllava=/models/b", "server:http://h:1/v1?images=2#m"]) == {
-        "bakllava": "/models/b", "": "server:http://h:1/v1?images=2#m"}
+        "bakllava": ["/models/b"], "": ["server:http://h:1/v1?images=2#m"]}
+    assert models(["a", "ensemble=b", "ensemble=c", "d"]) == {"": ["a", "d"], "ensemble": ["b", "c"]}
 
 
 def test_a_line_a_cell_and_every_reason_once():
-    told = render([Cell("A", "spaq", "srcc", 0.9, 0.85, 0.8, 0.88, 100),
+    told = render([Cell("A", "spaq", "srcc", 0.9, 0.85, 0.8, 0.88, 100, marks=("not the paper's",)),
                    Cell("A", "koniq-10k", "mean_srcc_plcc", 0.7, reason="no GPU"),
                    Cell("B", "spaq", "srcc", 0.7, reason="no GPU"), Cell("B", "bid", "plcc", 0.6, reason="no data")])
     assert "0.9000  0.8500  -0.0500   0.8000 to 0.8800" in told
     lines = told.splitlines()
     assert [line for line in lines if not line.startswith(" ")] == [
-        "A", "B", "", "[1] 2 cells: no GPU", "[2] 1 cell: no data"]
+        "A", "B", "", "(a) not the paper's", "", "[1] 2 cells: no GPU", "[2] 1 cell: no data"]
+    assert lines[2].split()[-2:] == ["100", "a"]
     assert lines[3].split() == ["koniq-10k", "mean", "0.7000", "[1]"]
     assert lines[6].split() == ["bid", "PLCC", "0.6000", "[2]"]
 
