@@ -223,7 +223,7 @@ def encoders(folder: Path) -> dict[str, str]:
         SwinModel,
     )
 
-    small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    small: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     made = {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -159,7 +159,7 @@ class Reproduction:
 
     def _result(self, row: Row, dataset: str) -> _Result | str:
         """What was measured, or the reason why nothing was."""
-        if row.missing and row.lmm not in self.lmm:
+        if row.missing and (not row.lmm or row.lmm not in self.lmm):
             return row.missing + (f", and give it as --lmm {row.lmm}=MODEL" if row.lmm else "")
         wanted = _slugs(dataset)
         if row.experiment == "cross":
@@ -237,9 +237,10 @@ class Reproduction:
         from methods.llm_iqa.aggregation import quantise
 
         if self.data[dataset].is_file():
-            mos = read_table(self.data[dataset], None, dataset=dataset, allow_constant=True).mos[: self.limit]
+            table = read_table(self.data[dataset], None, dataset=dataset, allow_constant=True)
         else:
-            mos = self._pictures(dataset).mos[: self.limit]
+            table = self._pictures(dataset)
+        mos = table.mos[: self.limit].tolist()
         levels = quantise(mos, int(row.options["k"]))
         metrics = ("srcc", "plcc", "mean_srcc_plcc")
         return _Result({name: one.to_dict() for name, one in stats.summary(levels, mos, metrics=metrics).items()})
@@ -293,9 +294,9 @@ def _other_models(row: Row, names: Sequence[str]) -> list[str]:
 
     ran = " and ".join(names)
     if row.ensemble:
-        same = len(set(names)) < len(names)
+        once = len(set(names)) == len(names)
         return [f"by {ran}; the paper does not name the models of its ensemble"
-                + (", and one model several times is none" if same else "")]
+                + ("" if once else ", and one model several times is none")]
     paper = find(row.lmm)
     if paper is None:
         return [f"by {ran}, taken to be {row.lmm} because --lmm says so"]

@@ -71,7 +71,7 @@ def test_what_is_missing_is_said_cell_by_cell(tmp_path, capsys):
     assert main(["reproduce", "leaf", "--csv", "--out", str(tmp_path)]) == 0
     rows = table(capsys.readouterr().out)
     assert rows
-    assert all("methods.leaf.train" in row["reason"] and row["ours"] == "" for row in rows)
+    assert all("mean-opinion leaf train" in row["reason"] and row["ours"] == "" for row in rows)
 
 
 def test_levels_need_opinions_alone(koniq, tmp_path, capsys):
