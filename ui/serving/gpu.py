@@ -28,6 +28,7 @@ from ui.serving.fair_queue import FairQueue
 
 if TYPE_CHECKING:
     from methods.base import Assessment
+    from methods.images import Decoded
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ def _warm_up() -> None:
 
 def assess(
     method: str,
-    images: Sequence[str | bytes],
+    images: Sequence[str | bytes | Decoded],
     lmm: str | None = None,
     options: dict[str, Any] | None = None,
     *,
@@ -106,7 +107,7 @@ def assess(
 
     Args:
         method: registry name.
-        images: paths that came through the page's upload check, or a file's bytes.
+        images: paths that came through the page's upload check, a file's bytes, or images that are decoded already.
         lmm: a name from `models.offered`, None for the default.
         options: changes to the method's defaults.
         progress: the handler's `gr.Progress()`, told about loading and waiting.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,17 +14,18 @@ from gradio.utils import get_upload_folder
 
 from methods.errors import UserError
 from methods.levels import FIVE_LEVELS
+from methods.scoring import score_rows
 from ui.comparison.tables import csv_text
 from ui.components import lmm_picker, method_picker, plain_errors, required, uploaded
 from ui.components.options import Forms, changed_options, components_of
 from ui.components.results import short_model
 from ui.components.uploads import UPLOAD_TYPES
-from ui.errors import as_gradio_error
 from ui.serving import gpu, models
 from ui.serving.zips import MOST_FILES, Member, contents
 
 if TYPE_CHECKING:
     from methods.base import Assessment
+    from methods.images import Decoded
 
 COLUMNS = ("Photo", "Score", "Level", "Spread", "Native", "Seconds", "Problem")
 CSV_COLUMNS = ("path", "score", "native_score", "spread_low", "spread_high", "seconds", "method", "lmm", "seed",
@@ -126,14 +127,11 @@ def wire(folder: Folder, forms: Forms) -> None:
 
 def score(members: list[Member], method: str, lmm: str | None, options: dict[str, Any]) -> Iterator[Row]:
     """One row per member, in order; each photo is one turn in the queue, and what fails is a row with its sentence."""
-    for member in members:
-        try:
-            source = member.read()
-            assessment = gpu.assess(method, [source], lmm, options, one_of_many=True)[0]
-        except (gr.Error, UserError) as error:  # the latter from a file in a zip that cannot be unpacked
-            yield Row(member.name, None, as_gradio_error(error).message)
-        else:
-            yield Row(member.name, assessment)
+    def assess(images: Sequence[Decoded]) -> list[Assessment]:
+        return gpu.assess(method, images, lmm, options, one_of_many=True)
+
+    for row in score_rows(members, Member.read, assess, batch_size=1, sentences=(UserError, gr.Error)):
+        yield Row(row.item.name, row.assessment, row.error)
 
 
 def state_of(rows: list[Row], total: int, seconds: float) -> list[Any]:
