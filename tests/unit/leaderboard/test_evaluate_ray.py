@@ -79,5 +79,5 @@ def test_two_actors_of_which_one_is_killed_give_the_predictions_of_one_process(t
 def test_without_ray_a_sentence_says_what_to_install(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ray", None)
     data = make_pictures(tmp_path / "set", 3)
-    assert evaluate(data, tmp_path / "run", "embedded", "--ray") == 1
+    assert evaluate(data, tmp_path / "run", "embedded", "--ray") == 2
     assert "pip install -r requirements-ray.txt" in capsys.readouterr().err
