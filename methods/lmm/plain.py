@@ -6,13 +6,18 @@ it: slower, never wrong. `generate` is transformers' own.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from methods.lmm.head import reading
 from methods.lmm.rendering import Rendered
 from methods.lmm.sampling import Sampling
+
+if TYPE_CHECKING:
+    import torch
 
 
 class PlainRunner:
@@ -28,6 +33,9 @@ class PlainRunner:
     def __init__(self, model: Any, processor: Any) -> None:
         self.model = model
         self.processor = processor
+        # The logits of every position are a gigabyte for a picture of many tokens.
+        takes = inspect.signature(model.forward).parameters
+        self._last = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
 
     def inputs(self, rendered: Rendered) -> dict[str, Any]:
         """What the processor makes of one prompt, on the model's device; floats in the model's dtype."""
@@ -42,14 +50,20 @@ class PlainRunner:
 
     def word_logits(self, rendered: Sequence[Rendered], tokens: Sequence[Sequence[int]]) -> np.ndarray:
         """float32 [prompts, words]: the next-token logits of each prompt's candidate tokens."""
+        rows = []
+        for one, candidates in zip(rendered, tokens, strict=True):
+            with reading(self.model, candidates) as columns:
+                logits = self.next_logits(one)
+            rows.append(logits[[columns[token] for token in candidates]].float().cpu().numpy())
+        return np.stack(rows)
+
+    def next_logits(self, rendered: Rendered) -> torch.Tensor:
+        """[vocabulary]: what the model's own head says of the token after one prompt, in the model's precision."""
         import torch
 
-        rows = []
         with torch.inference_mode():
-            for one, candidates in zip(rendered, tokens, strict=True):
-                logits = self.model(**self.inputs(one), use_cache=False).logits[0, -1]
-                rows.append(logits[list(candidates)].float().cpu().numpy())
-        return np.stack(rows)
+            logits: torch.Tensor = self.model(**self.inputs(rendered), use_cache=False, **self._last).logits[0, -1]
+        return logits
 
     def generate(self, rendered: Sequence[Rendered], n: int, sampling: Sampling) -> list[list[str]]:
         """`n` continuations of each prompt; sample i uses the seed plus i."""

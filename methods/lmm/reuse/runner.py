@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from methods.lmm.head import reading
 from methods.lmm.rendering import Rendered
 from methods.lmm.reuse.batching import halving, in_batches, token_budget
 from methods.lmm.reuse.decoding import Prefilled, decode
@@ -92,9 +93,10 @@ class SharingRunner:
             yield text
 
     def _words(self, jobs: list[tuple[Row, Sequence[int]]]) -> list[np.ndarray]:
-        logits = self._next_logits([row for row, _ in jobs])
+        with reading(self.model, [token for _, candidates in jobs for token in candidates]) as columns:
+            logits = self._next_logits([row for row, _ in jobs]).float().cpu().numpy()
         return [
-            logits[index, list(candidates)].float().cpu().numpy() for index, (_, candidates) in enumerate(jobs)
+            logits[index, [columns[token] for token in candidates]] for index, (_, candidates) in enumerate(jobs)
         ]
 
     def _next_logits(self, rows: list[Row]) -> torch.Tensor:
