@@ -29,8 +29,6 @@ from methods.lmm.tokens import candidate_tokens
 if TYPE_CHECKING:
     import torch
 
-VISION_CACHE_BYTES = 256 * 2**20
-
 
 class TransformersLMM(LMM):
     """A model of transformers behind the `LMM` protocol.
@@ -44,7 +42,8 @@ class TransformersLMM(LMM):
         dtype: "float32", "bfloat16" or "float16" (or the torch dtype); by default bfloat16 on CUDA, else float32.
         revision: a Hub branch, tag or commit.
         name: what to call the model in results; by default the Hub id or the folder's name.
-        vision_cache_bytes: how much encoder output is kept across calls, on the model's device; 0 keeps none.
+        vision_cache_bytes: how much encoder output is kept across calls, on the model's device; 0 keeps none. By
+            default a tenth of the memory that the weights leave free, 256 MiB on a CPU.
 
     Raises:
         LMMError: the model cannot be found, loaded or held in memory.
@@ -57,7 +56,7 @@ class TransformersLMM(LMM):
         dtype: str | torch.dtype | None = None,
         revision: str | None = None,
         name: str | None = None,
-        vision_cache_bytes: int = VISION_CACHE_BYTES,
+        vision_cache_bytes: int | None = None,
     ) -> None:
         checkpoint = Checkpoint.load(source, device=device, dtype=dtype, revision=revision)
         self._hold(checkpoint, name or checkpoint.name, vision_cache_bytes, frozen=True)
@@ -72,7 +71,7 @@ class TransformersLMM(LMM):
         self._hold(Checkpoint.of(model, processor, name), name, vision_cache_bytes=0, frozen=False)
         return self
 
-    def _hold(self, checkpoint: Checkpoint, name: str, vision_cache_bytes: int, frozen: bool) -> None:
+    def _hold(self, checkpoint: Checkpoint, name: str, vision_cache_bytes: int | None, frozen: bool) -> None:
         self.name = name
         self.revision = checkpoint.revision
         self.image_budget = checkpoint.image_budget

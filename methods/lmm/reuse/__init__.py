@@ -3,8 +3,10 @@
 - `vision`: pictures to encoder outputs, with a bounded cache across calls;
 - `layout`: prompts to token rows whose picture tokens are told apart by content, so that prefixes can be compared;
 - `prefix`: which rows share a prefix, chosen so that most tokens are saved;
-- `batching`: batches sized to the memory, halved and retried where it does not suffice;
-- `runner`: the forward passes over all of it; `decoding`: the token loop of generation.
+- `memory`: what a token takes in bytes, and what there is to plan with;
+- `batching`: batches of like length, sized to the memory, halved and retried where it does not suffice;
+- `passes`: the forward passes; `decoding`: the token loop of generation;
+- `runner`: all of it over many prompts.
 
 Whatever is shared, the logits equal those of one prompt at a time with nothing shared.
 """

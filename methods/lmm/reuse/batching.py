@@ -1,92 +1,161 @@
-"""Batches as large as the memory allows: a budget in tokens, and halves where the budget was wrong."""
+"""Batches as large as the memory allows, of rows of like length; smaller ones where the plan was wrong."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from methods.lmm.base import LMMError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# On a CPU a longer batch saves nothing once the cores are busy, and its activations leave the caches.
-CPU_TOKENS = 16_384
-# Of the free device memory, what one batch may plan with; the rest is for what the plan does not see.
-GPU_SHARE = 0.5
+MOST_PADDING = 0.1
+"""Padding in a call's passes, as a share of its tokens: so much is given for fewer passes, and no more."""
+
+_SHORTAGES = (
+    "out of memory", "can't allocate memory", "not enough memory", "cublas_status_alloc_failed",
+    "when calling `cublascreate", "when calling `cublasltcreate", "cudnn_status_alloc_failed",
+    "cudnn_status_internal_error_device_allocation_failed", "cudnn_status_internal_error_host_allocation_failed",
+    "cusolver_status_alloc_failed", "cusparse_status_alloc_failed", "cudaerrormemoryallocation",
+)
+"""How torch and the libraries below it say, in lower case, that memory ran out: a cuBLAS handle needs some too."""
 
 
-def token_budget(model: Any) -> int:
-    """Tokens, padding included, that one batch may hold on the model's device."""
-    if model.device.type != "cuda":
-        return CPU_TOKENS
-    import torch
-
-    text = model.config.get_text_config()
-    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    size = torch.finfo(model.dtype).bits // 8
-    cached = 2 * text.num_hidden_layers * heads * width * size
-    # Hidden states, the gated MLP and attention of one layer at a time; the factor was taken generously.
-    passing = size * (8 * text.hidden_size + 3 * text.intermediate_size)
-    free, _ = torch.cuda.mem_get_info(model.device)
-    reserved = torch.cuda.memory_reserved(model.device) - torch.cuda.memory_allocated(model.device)
-    return max(1, int(GPU_SHARE * (free + reserved) / (cached + passing)))
+class MemoryShortage(LMMError):
+    """The memory does not suffice even for one item."""
 
 
-def in_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Positions of `lengths` in batches whose padded size stays within the budget; longest first, so that rows of
-    like length meet and the first batch is the one most likely to fail.
+class Budget:
+    """Bytes that one batch may take: what is planned, or what was learned from a shortage if that is less.
 
-    A single item above the budget is a batch by itself.
+    Args:
+        plan: bytes; asked again for every batch, since free memory changes.
     """
-    order = sorted(range(len(lengths)), key=lambda position: -lengths[position])
-    batch: list[int] = []
-    for position in order:
-        if batch and (len(batch) + 1) * lengths[batch[0]] > budget:
-            yield batch
-            batch = []
-        batch.append(position)
-    if batch:
+
+    def __init__(self, plan: Callable[[], int]) -> None:
+        self._plan = plan
+        self._learned: int | None = None
+        self._planned_then = 0
+
+    def bytes(self) -> int:
+        planned = self._plan()
+        if self._learned is not None and planned > 1.5 * self._planned_then:
+            # Others have left the device since: what was learned is of another time.
+            self._learned = None
+        return planned if self._learned is None else min(planned, self._learned)
+
+    def learn(self, fitted: int) -> None:
+        """A batch of so many bytes fitted after a larger one had not: the next begin at that size."""
+        self._learned = fitted if self._learned is None else min(fitted, self._learned)
+        self._planned_then = self._plan()
+
+
+def runs(lengths: Sequence[int], allowance: float) -> list[list[int]]:
+    """Positions of `lengths` in as few runs as the allowance makes them, longest first.
+
+    Rows of one length are a run. Neighbouring runs are joined, those first whose joint adds least padding, until the
+    next would add more than is left.
+
+    Args:
+        lengths: tokens a row.
+        allowance: tokens of padding in all runs together.
+    """
+    joined: list[list[int]] = []
+    for position in sorted(range(len(lengths)), key=lambda position: -lengths[position]):
+        if joined and lengths[joined[-1][0]] == lengths[position]:
+            joined[-1].append(position)
+        else:
+            joined.append([position])
+
+    def added(place: int) -> int:
+        return len(joined[place + 1]) * (lengths[joined[place][0]] - lengths[joined[place + 1][0]])
+
+    while len(joined) > 1:
+        cheapest = min(range(len(joined) - 1), key=added)
+        if (padding := added(cheapest)) > allowance:
+            break
+        allowance -= padding
+        joined[cheapest] += joined.pop(cheapest + 1)
+    return joined
+
+
+def padding(lengths: Sequence[int], joined: Sequence[Sequence[int]]) -> int:
+    """Tokens of padding where each run is one batch."""
+    return sum(len(run) * max(lengths[position] for position in run) for run in joined) - sum(lengths)
+
+
+def packed(lengths: Sequence[int], joined: Sequence[Sequence[int]], fits: Callable[[int, int], bool]
+           ) -> Iterator[list[int]]:
+    """The runs cut into batches that fit.
+
+    Args:
+        lengths: tokens a row.
+        joined: as `runs` gives them; the first batch is the one most likely to fail.
+        fits: whether a batch of so many rows, padded to so many tokens, may be made; asked while the batches are
+            taken, so that what one teaches counts for the next. A row that does not fit is a batch by itself.
+    """
+    for run in joined:
+        batch: list[int] = []
+        for position in run:
+            if batch and not fits(len(batch) + 1, lengths[batch[0]]):
+                yield batch
+                batch = []
+            batch.append(position)
         yield batch
 
 
-def halving(run: Callable[[list[Item]], list[Result]], items: list[Item], what: str) -> list[Result]:
-    """`run(items)`, or the same in halves for as long as the memory does not suffice.
+def halving(run: Callable[[list[Item]], list[Result]], items: list[Item], what: str,
+            learn: Callable[[list[Item]], None] | None = None, shed: Callable[[], bool] | None = None) -> list[Result]:
+    """`run(items)`, or the same in parts of half the size, for as long as the memory does not suffice.
 
     Args:
         run: gives one result an item, in order.
         items: at least one.
         what: names one item, for the error's sake.
+        learn: told of a part that fitted after a larger one had not.
+        shed: gives memory back that can be had again, and says whether there was any.
 
     Raises:
-        LMMError: a single item does not fit.
+        MemoryShortage: a single item does not fit.
     """
-    try:
-        return run(items)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        if len(items) == 1:
-            raise LMMError(
-                f"The memory does not suffice for {what}; choose a smaller model, a smaller picture or fewer "
-                f"pictures in one prompt."
-            ) from error
-    # Outside the except block, whose traceback would keep the failed batch's tensors alive.
-    _release()
-    half = len(items) // 2
-    return [*halving(run, items[:half], what), *halving(run, items[half:], what)]
+    results: list[Result] = []
+    size, short = len(items), False
+    while len(results) < len(items):
+        part = items[len(results) : len(results) + size]
+        failure: BaseException | None = None
+        try:
+            results += run(part)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            # Its traceback would keep the failed batch's tensors alive.
+            failure = error.with_traceback(None)
+        if failure is None:
+            if short and learn is not None and len(part) == size:
+                learn(part)
+            continue
+        shed_some = shed is not None and shed()
+        _release()
+        if len(part) > 1:
+            size, short = (len(part) + 1) // 2, True
+        elif not shed_some:
+            raise MemoryShortage(
+                f"The memory does not suffice for {what}; choose a smaller model, a lower pixel limit (max_pixels) or "
+                f"fewer pictures in one prompt."
+            ) from failure
+    return results
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of torch means that memory ran out, on the device or on the host."""
     import torch
 
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError, MemoryShortage)):
         return True
-    text = str(error)
-    return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
+    text = str(error).lower()
+    return any(sign in text for sign in _SHORTAGES)
 
 
 def _release() -> None:

@@ -7,6 +7,7 @@ make the others pay.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,7 @@ def decode(model: Any, state: Prefilled, draw: Draw, stops: set[int], sampling: 
         if len(unfinished) < len(alive):
             places = torch.tensor(unfinished, device=mask.device)
             alive = [alive[place] for place in unfinished]
-            state.cache.batch_select_indices(places)
+            state.cache = selected(state.cache, places)
             chosen, mask, following = chosen[places], mask[places], following[places]
         mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
         positions = following[:, None].expand(3, -1, -1) if three_axes else following[:, None]
@@ -72,3 +73,13 @@ def decode(model: Any, state: Prefilled, draw: Draw, stops: set[int], sampling: 
                 past_key_values=state.cache, use_cache=True, logits_to_keep=1,
             )
         logits, following = output.logits[:, -1], following + 1
+
+
+def selected(cache: Any, rows: torch.Tensor) -> Any:
+    """A KV cache of some rows of another one, repeats allowed; the other one stays as it is."""
+    chosen = copy.copy(cache)
+    # Tensors are shared until the selection makes new ones, layer by layer, each on its own device.
+    chosen.layers = [copy.copy(layer) for layer in cache.layers]
+    for layer in chosen.layers:
+        layer.batch_select_indices(rows.to(layer.keys.device))
+    return chosen

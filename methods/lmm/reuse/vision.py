@@ -18,12 +18,13 @@ from PIL import Image
 
 from methods import files
 from methods.lmm.cpu import channels_last, keep_freed_memory, side_by_side
-from methods.lmm.reuse.batching import halving
+from methods.lmm.reuse import memory
+from methods.lmm.reuse.batching import Budget, halving
 
 if TYPE_CHECKING:
     import torch
 
-# Pictures in one pass of the tower: more gains nothing on a CPU, and one picture can be thousands of patches.
+# Pictures in one pass of the tower at most: more gains nothing, and one picture can be thousands of patches.
 TOWER_BATCH = 8
 
 _TEXT_INPUTS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "text_replacement_offsets"}
@@ -86,11 +87,11 @@ class VisionEncoder:
     Args:
         model: a transformers model whose base has `get_image_features`.
         processor: its processor.
-        cache_bytes: how much encoder output is kept across calls; 0 keeps none.
+        cache_bytes: how much encoder output is kept across calls; 0 keeps none, None what the memory allows.
         frozen: whether the weights stay as they are; a tower that is being trained is run as it stands.
     """
 
-    def __init__(self, model: Any, processor: Any, cache_bytes: int, frozen: bool = False) -> None:
+    def __init__(self, model: Any, processor: Any, cache_bytes: int | None, frozen: bool = False) -> None:
         from methods.lmm.reuse.towers import with_fast_tower
 
         self._model = model
@@ -103,8 +104,11 @@ class VisionEncoder:
             keep_freed_memory()
         self.context_matters = "batch_num_images" in self._takes
         self._cache: OrderedDict[PictureKey, Encoding] = OrderedDict()
-        self._cache_bytes = cache_bytes
+        self._cache_bytes = memory.cache_bytes(model) if cache_bytes is None else cache_bytes
+        self._patch_bytes = memory.patch_bytes(model)
+        self._budget = Budget(lambda: memory.tower_bytes(model) or 2**62)
         self.cached_bytes = 0
+        self._tokens: dict[tuple[int, int], int] = {}
         self.encoded = 0
         self.output_class: Callable[..., Any] | None = None
         self.as_list = False
@@ -135,6 +139,24 @@ class VisionEncoder:
         """Empties the cache."""
         self._cache.clear()
         self.cached_bytes = 0
+
+    def shed(self) -> bool:
+        """Empties the cache, which is half as large from then on; whether there was anything in it."""
+        held = bool(self._cache)
+        self._cache_bytes //= 2
+        self.clear()
+        return held
+
+    def tokens(self, size: tuple[int, int]) -> int:
+        """How many tokens a picture of (width, height) pixels takes that stands alone in its prompt."""
+        if size not in self._tokens:
+            count = getattr(self._processor, "_get_num_multimodal_tokens", None)
+            if count is not None:
+                self._tokens[size] = int(count(image_sizes=[size[::-1]])["num_image_tokens"][0])
+            else:  # SmolVLM's processor: it is asked with a blank picture
+                blank = self._prepare(PictureKey("", alone=True), Image.new("RGB", size))
+                self._tokens[size] = blank.placeholder.count(self._processor.image_token)
+        return self._tokens[size]
 
     def _cached(self, key: PictureKey) -> Encoding | None:
         if key in self._cache:
@@ -172,9 +194,19 @@ class VisionEncoder:
             groups.setdefault(one.signature(), []).append(one)
         encodings: dict[PictureKey, Encoding] = {}
         for group in groups.values():
-            results = halving(self._forward, group, "one picture")
-            encodings.update({one.key: encoding for one, encoding in zip(group, results, strict=True)})
+            most = max(1, self._budget.bytes() // max(self._cost(group[:1]), 1))
+            for start in range(0, len(group), most):
+                part = group[start : start + most]
+                results = halving(self._forward, part, "one picture",
+                                  lambda fitted: self._budget.learn(self._cost(fitted)), self.shed)
+                encodings.update({one.key: encoding for one, encoding in zip(part, results, strict=True)})
         return encodings
+
+    def _cost(self, group: Sequence[_Prepared]) -> int:
+        """Bytes of the tower's activations while it works on a group."""
+        if "pixel_values" not in group[0].inputs:
+            return 0
+        return len(group) * memory.patches(self._model, group[0].inputs["pixel_values"]) * self._patch_bytes
 
     def _encode_one(self, picture: tuple[PictureKey, Image.Image]) -> Encoding:
         (encoding,) = halving(self._forward, [self._prepare(*picture)], "one picture")
