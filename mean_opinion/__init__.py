@@ -52,8 +52,8 @@ def score(
     dtype: Any = None,
     max_pixels: int | None = None,
     batch_size: int = 8,
-    options: Mapping[str, Any] | None = None,
-    **more: Any,
+    options: Mapping[str, object] | None = None,
+    **more: object,
 ) -> NDArray[np.float64]:
     """The quality of one or many images: higher is better.
 

@@ -73,7 +73,7 @@ class Assessment:
     lmm: str
     seed: int
     method: str = ""
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, object] = field(default_factory=dict)
     image_notes: tuple[str, ...] = ()
     max_pixels: int | None = None
 
@@ -88,7 +88,7 @@ class Assessment:
         return {spec.name: json_safe(getattr(self, spec.name)) for spec in dataclasses.fields(self)}
 
 
-def json_safe(value: Any) -> Any:
+def json_safe(value: object) -> Any:
     """`value` as JSON can hold it; pictures become {"width", "height"}, unknown objects their text."""
     if isinstance(value, enum.Enum):
         return json_safe(value.value)
@@ -121,7 +121,7 @@ class _OnClassAndInstance:
         self._function = function
         functools.update_wrapper(self, function)  # type: ignore[arg-type]
 
-    def __get__(self, instance: Any, owner: type) -> Callable[..., Any]:
+    def __get__(self, instance: object, owner: type) -> Callable[..., Any]:
         return functools.partial(self._function, owner if instance is None else instance)
 
 
@@ -161,7 +161,7 @@ class Method(ABC):
     options: Options = Options()
     lmms: tuple[LMM, ...] = ()
 
-    def __init_subclass__(cls, **settings: Any) -> None:
+    def __init_subclass__(cls, **settings: object) -> None:
         super().__init_subclass__(**settings)
         own = {spec.name for spec in dataclasses.fields(cls.options)}
         keywords = {name for kind in cls.__mro__ if "__init__" in vars(kind) and kind is not object
@@ -173,7 +173,7 @@ class Method(ABC):
 
     def __init__(self, lmm: LMM | str | None = None, *, device: str | None = None,
                  dtype: str | torch.dtype | None = None, max_pixels: int | None = None,
-                 options: Mapping[str, Any] | None = None, **more: Any) -> None:
+                 options: Mapping[str, object] | None = None, **more: object) -> None:
         self.options = type(self).options.updated(**merged(options, more))
         if max_pixels is not None and max_pixels < 1:
             raise InputError(f"max_pixels must be at least 1; got {max_pixels}.")
@@ -200,7 +200,7 @@ class Method(ABC):
         return load_lmm(lmm or default_lmm(self.name), self._device, self._dtype)
 
     @_OnClassAndInstance
-    def cost(self: Method | type[Method], options: Options | Mapping[str, Any] | None = None) -> float:
+    def cost(self: Method | type[Method], options: Options | Mapping[str, object] | None = None) -> float:
         """LMM passes (prompts processed) per image. Called on the class, it needs no model.
 
         Args:
@@ -227,7 +227,7 @@ class Method(ABC):
         """What computes the score: "name@revision", of an ensemble all of them, joined by commas."""
         return ", ".join(f"{lmm.name}@{lmm.revision}" for lmm in self.lmms)
 
-    def assess(self, image: ImageSource, **options: Any) -> Assessment:
+    def assess(self, image: ImageSource, **options: object) -> Assessment:
         """Scores one image.
 
         Args:
@@ -241,7 +241,7 @@ class Method(ABC):
         """
         return self.assess_batch([image], **options)[0]
 
-    def assess_batch(self, images: Sequence[ImageSource], **options: Any) -> list[Assessment]:
+    def assess_batch(self, images: Sequence[ImageSource], **options: object) -> list[Assessment]:
         """Scores several images with as few LMM calls as the method can; the order is kept. Errors as `assess`."""
         chosen = self.options.updated(**options)
         decoded = [as_decoded(image, self.max_pixels) for image in images]

@@ -16,7 +16,7 @@ import numpy as np
 from methods.errors import InputError, suggestion
 
 
-def option(default: Any, help: str, *, choices: Sequence[Any] | None = None, low: float | None = None,
+def option(default: Any, help: str, *, choices: Sequence[object] | None = None, low: float | None = None,
            high: float | None = None, step: float | None = None, advanced: bool = False) -> Any:
     """A dataclass field of an `Options` class with what a form, a command line and a checker need to know of it.
 
@@ -66,7 +66,7 @@ class Options:
         return dataclasses.replace(self, **changes)
 
 
-def merged(options: Mapping[str, Any] | None, more: Mapping[str, Any]) -> dict[str, Any]:
+def merged(options: Mapping[str, object] | None, more: Mapping[str, object]) -> dict[str, Any]:
     """Options given as a mapping and as keywords, in one.
 
     Raises:
@@ -105,7 +105,7 @@ def _typed(name: str, hint: Any, value: Any) -> Any:
     return float(value) if float in kinds and int not in kinds else value
 
 
-def _check_option(spec: dataclasses.Field, value: Any) -> None:
+def _check_option(spec: dataclasses.Field, value: object) -> None:
     if value is None and spec.default is None:
         return
     choices, low, high = (spec.metadata.get(key) for key in ("choices", "low", "high"))

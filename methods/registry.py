@@ -74,7 +74,7 @@ def load_method(
     device: str | None = None,
     dtype: str | torch.dtype | None = None,
     max_pixels: int | None = None,
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
     **more: Any,
 ) -> Method:
     """A ready method.

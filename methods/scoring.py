@@ -13,7 +13,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from methods.errors import UserError
 from methods.images import Decoded, decode
@@ -35,7 +35,7 @@ class Row(Generic[Item, Result]):
     error: str = ""
 
 
-def score_rows(items: Iterable[Item], source: Callable[[Item], Any],
+def score_rows(items: Iterable[Item], source: Callable[[Item], object],
                assess: Callable[[Sequence[Decoded]], Sequence[Result]], *, batch_size: int = 8,
                sentences: tuple[type[Exception], ...] = (UserError,)) -> Iterator[Row[Item, Result]]:
     """One row per item, in order.
@@ -105,7 +105,7 @@ def _alone(item: Item, decoded: Decoded, assess: Callable[[Sequence[Decoded]], S
         return Row(item, None, _sentence(error, sentences))
 
 
-def _stdout_to_stderr() -> contextlib.AbstractContextManager[Any]:
+def _stdout_to_stderr() -> contextlib.AbstractContextManager[object]:
     if threading.current_thread() is threading.main_thread():
         return contextlib.redirect_stdout(sys.stderr)
     return contextlib.nullcontext()

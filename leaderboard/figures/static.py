@@ -15,6 +15,10 @@ from methods.errors import InputError
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.projections.polar import PolarAxes
+    from matplotlib.ticker import NullLocator
 
 FORMATS = ("svg", "png", "pdf")
 _MARKERS = {"circle": "o", "square": "s", "diamond": "D", "triangle-up": "^", "x": "X", "star": "*",
@@ -93,7 +97,7 @@ def _draw(figure: go.Figure, canvas: Any) -> None:
         canvas.legend(loc=place, ncols=columns, frameon=False, fontsize=8)
 
 
-def _scatter(figure: go.Figure, axes: Any) -> None:
+def _scatter(figure: go.Figure, axes: Axes) -> None:
     layout = figure.layout
     x_places, y_places = _places(layout.xaxis, figure, "x"), _places(layout.yaxis, figure, "y")
     for trace in figure.data:
@@ -116,7 +120,7 @@ def _scatter(figure: go.Figure, axes: Any) -> None:
     _finish(axes, layout.yaxis, y_places, "y")
 
 
-def _heat(figure: go.Figure, axes: Any, canvas: Any) -> None:
+def _heat(figure: go.Figure, axes: Axes, canvas: Figure) -> None:
     import numpy as np
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -144,7 +148,7 @@ def _heat(figure: go.Figure, axes: Any, canvas: Any) -> None:
     canvas.colorbar(mesh, ax=axes, fraction=0.03, pad=0.02).outline.set_visible(False)
 
 
-def _radar(figure: go.Figure, axes: Any) -> None:
+def _radar(figure: go.Figure, axes: PolarAxes) -> None:
     import numpy as np
 
     spokes = list(figure.data[0].theta)[:-1]
@@ -179,7 +183,7 @@ def _at(value: Any, places: dict[str, int] | None) -> float:
     return float(places[value]) if places is not None else float(value)
 
 
-def _finish(axes: Any, axis: Any, places: dict[str, int] | None, letter: str) -> None:
+def _finish(axes: Axes, axis: Any, places: dict[str, int] | None, letter: str) -> None:
     mine = axes.xaxis if letter == "x" else axes.yaxis
     if places is not None:
         mine.set_ticks(list(places.values()), labels=[_plain(name) for name in places])
@@ -205,7 +209,7 @@ def _finish(axes: Any, axis: Any, places: dict[str, int] | None, letter: str) ->
         spine.set_visible(False)
 
 
-def _no_ticks() -> Any:
+def _no_ticks() -> NullLocator:
     from matplotlib.ticker import NullLocator
 
     return NullLocator()

@@ -41,7 +41,7 @@ def add_option(parser: argparse._ActionsContainer) -> None:
                         help="an option of the method, any number of times")
 
 
-def option_values(kind: type[Method], pairs: Sequence[str], seed: int | None = None) -> dict[str, Any]:
+def option_values(kind: type[Method], pairs: Sequence[str], seed: int | None = None) -> dict[str, object]:
     """`NAME=VALUE` words as options of a method, with the types that it declares.
 
     Args:
@@ -133,7 +133,7 @@ def read_rated(arguments: argparse.Namespace) -> RatedPictures:
                       **table_options(arguments))
 
 
-def table_options(arguments: argparse.Namespace) -> dict[str, Any]:
+def table_options(arguments: argparse.Namespace) -> dict[str, object]:
     """How the table of `add_rated` is to be read, as `methods.data.read_table` takes it."""
     return {"name_column": arguments.name_column, "mos_column": arguments.mos_column,
             "scale": tuple(arguments.scale) if arguments.scale else None,

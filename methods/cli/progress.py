@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import NoReturn, TextIO
 
 from tqdm import tqdm
 
@@ -25,7 +25,7 @@ class _Lines:
         self._out.flush()
 
 
-def progress(total: int, what: str = "", done: int = 0, unit: str = "images") -> tqdm[Any]:
+def progress(total: int, what: str = "", done: int = 0, unit: str = "images") -> tqdm[NoReturn]:
     """A counter to `update`; close it at the end.
 
     Args:
@@ -42,7 +42,7 @@ def progress(total: int, what: str = "", done: int = 0, unit: str = "images") ->
 
 def steps(what: str, unit: str = "images") -> Callable[[int, int], None]:
     """A callback for (done, total) that draws the same; it ends with the last step."""
-    bar: tqdm[Any] | None = None
+    bar: tqdm[NoReturn] | None = None
 
     def tell(done: int, total: int) -> None:
         nonlocal bar

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from methods.cli.arguments import add_lmm, add_method, add_option, at_least, option_values
 from methods.cli.options import add_flags, chosen
@@ -85,7 +85,7 @@ def cells(row: Row[Place, Assessment]) -> tuple[str, ...]:
     return (row.item.path, *(f"{number:.6f}" for number in numbers), "")
 
 
-def record(row: Row[Place, Assessment]) -> dict[str, Any]:
+def record(row: Row[Place, Assessment]) -> dict[str, object]:
     """The whole assessment, JSON-safe, with path and error; score and the like are None where it failed."""
     if row.assessment is None:
         return {"path": row.item.path, "score": None, "native_score": None, "seconds": None, "error": row.error}

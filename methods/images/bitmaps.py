@@ -6,7 +6,7 @@ white as one bit per pixel, and hides samples of a PNM that are larger than its 
 
 from __future__ import annotations
 
-from typing import Any
+import mmap
 
 import numpy as np
 from PIL import Image
@@ -17,13 +17,13 @@ _PLAIN, _RLE8, _RLE4 = 0, 1, 2
 _LINE_END, _PICTURE_END, _SKIP = 0, 1, 2
 
 
-def is_indexed(content: Any) -> bool:
+def is_indexed(content: bytes | mmap.mmap) -> bool:
     """Whether a BMP has a palette: at most 8 bits per pixel."""
     core = int.from_bytes(content[14:18], "little") == 12
     return 0 < int.from_bytes(content[24:26] if core else content[28:30], "little") <= 8
 
 
-def decode_indexed_bmp(content: Any, size: tuple[int, int]) -> Image.Image:
+def decode_indexed_bmp(content: bytes | mmap.mmap, size: tuple[int, int]) -> Image.Image:
     """A BMP with a palette, as RGB.
 
     Args:
@@ -65,7 +65,7 @@ def decode_indexed_bmp(content: Any, size: tuple[int, int]) -> Image.Image:
     return Image.fromarray(palette[pixels[::-1] if flipped else pixels])
 
 
-def _unpacked_runs(content: Any, place: int, width: int, height: int, four_bits: bool) -> bytes:
+def _unpacked_runs(content: bytes | mmap.mmap, place: int, width: int, height: int, four_bits: bool) -> bytes:
     """Rows in the file's order, a byte per pixel; every line must be full."""
     rows: list[bytes] = []
     row = bytearray()
@@ -100,7 +100,8 @@ def _unpacked_runs(content: Any, place: int, width: int, height: int, four_bits:
     return b"".join(rows)
 
 
-def decode_scaled_pnm(content: Any, place: int, size: tuple[int, int], channels: int, largest: int) -> Image.Image:
+def decode_scaled_pnm(content: bytes | mmap.mmap, place: int, size: tuple[int, int], channels: int,
+                      largest: int) -> Image.Image:
     """A binary PNM whose largest value is not 255, scaled to 8 bits.
 
     Args:

@@ -7,11 +7,11 @@ some fifty tiles: the items have to be followed from outside (ISO/IEC 23008-12).
 
 from __future__ import annotations
 
+import mmap
 import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from methods.images.errors import DamagedError, UnsupportedError
 
@@ -36,7 +36,7 @@ class Item:
     parts: list[int] = field(default_factory=list)
 
 
-def boxes(content: Any, place: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def boxes(content: bytes | mmap.mmap, place: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """(type, start and end of the body) of the boxes between two places.
 
     Raises:
@@ -55,7 +55,7 @@ def boxes(content: Any, place: int, end: int) -> Iterator[tuple[bytes, int, int]
         place += size
 
 
-def check_items(content: Any) -> int:
+def check_items(content: bytes | mmap.mmap) -> int:
     """Follows every item of a HEIF or AVIF file, and looks through those of the main picture.
 
     Returns:
@@ -84,7 +84,7 @@ def check_items(content: Any) -> int:
         raise DamagedError("the table of its parts is damaged") from error
 
 
-def _outermost(content: Any) -> Iterator[tuple[bytes, int, int]]:
+def _outermost(content: bytes | mmap.mmap) -> Iterator[tuple[bytes, int, int]]:
     """The outermost boxes; the file may end inside one of them, which is judged by the items that lie in it."""
     end = len(content)
     place = 0
@@ -101,7 +101,7 @@ def _outermost(content: Any) -> Iterator[tuple[bytes, int, int]]:
 class _Meta:
     """Reads a meta box: the main picture's number, and the items."""
 
-    def __init__(self, content: Any, start: int, end: int) -> None:
+    def __init__(self, content: bytes | mmap.mmap, start: int, end: int) -> None:
         self.content, self.start, self.end = content, start, end
         self.items: dict[int, Item] = {}
 
@@ -199,7 +199,7 @@ class _Meta:
                             item.properties.append(known[index - 1])
 
 
-def _check_picture(content: Any, primary: int, items: dict[int, Item]) -> int:
+def _check_picture(content: bytes | mmap.mmap, primary: int, items: dict[int, Item]) -> int:
     """Looks through the main picture and all that it is derived from."""
     main = items[primary]
     depth = 0
@@ -242,7 +242,7 @@ def _check_hevc(data: bytes, size: int) -> None:
         raise DamagedError("a tile of the picture is empty")
 
 
-def _depth(content: Any, item: Item) -> int:
+def _depth(content: bytes | mmap.mmap, item: Item) -> int:
     """Bits per channel as the item's properties say; 0 where they do not."""
     for kind, start, _ in item.properties:
         if kind == b"pixi":

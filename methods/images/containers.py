@@ -14,7 +14,7 @@ import mmap
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -22,6 +22,10 @@ from methods.images import tiff
 from methods.images.boxes import HOLE, boxes, check_items
 from methods.images.errors import DamagedError
 from methods.images.metadata import colour_table
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+    from PIL.TiffImagePlugin import TiffImageFile
 
 # Bytes at the end of a picture's data, more than are to spare: its filling, an end code, the last symbol.
 _SPARE = {b"VP8 ": 16, b"VP8L": 16, b"ALPH": 16, b"GIF": 8}
@@ -31,7 +35,7 @@ _SECTOR = bytes(512)  # JPEG 2000 writes shorter runs of zeros for flat areas.
 _PNG_USED = (b"tRNS", b"sBIT", b"iCCP", b"eXIf")
 
 
-def content_of(stream: IO[bytes]) -> Any:
+def content_of(stream: IO[bytes]) -> contextlib.AbstractContextManager[bytes | mmap.mmap]:
     """The stream's bytes as a context, without a copy where that can be had."""
     if isinstance(stream, io.BytesIO):
         return contextlib.nullcontext(stream.getvalue())
@@ -53,7 +57,7 @@ class Samples:
     inverted: bool = False
 
 
-def check_complete(picture: Any, content: Any) -> Samples:
+def check_complete(picture: Image.Image, content: bytes | mmap.mmap) -> Samples:
     """Looks through the outline of an opened file.
 
     Args:
@@ -67,12 +71,12 @@ def check_complete(picture: Any, content: Any) -> Samples:
         DamagedError: a part of the picture is missing or has a hole.
         UnsupportedError: the file may be sound, but its kind of pixels is not read.
     """
-    check = _CHECKS.get(picture.format)
+    check = _CHECKS.get(picture.format or "")
     # A JPEG is checked while it is decoded, and for a BMP and a PNM the size of the file says enough.
     return check(picture, content) if check is not None else Samples()
 
 
-def _check_png(picture: Any, content: Any) -> Samples:
+def _check_png(picture: Image.Image, content: bytes | mmap.mmap) -> Samples:
     place, depth, significant = 8, 8, 0
     while True:
         length, kind = int.from_bytes(content[place:place + 4], "big"), content[place + 4:place + 8]
@@ -93,7 +97,7 @@ def _check_png(picture: Any, content: Any) -> Samples:
         place = after + 4
 
 
-def _check_webp(picture: Any, content: Any) -> Samples:
+def _check_webp(picture: Image.Image, content: bytes | mmap.mmap) -> Samples:
     end = int.from_bytes(content[4:8], "little") + 8
     if end > len(content):
         raise DamagedError("the end of the WebP is missing")
@@ -109,7 +113,7 @@ def _check_webp(picture: Any, content: Any) -> Samples:
     return Samples()
 
 
-def _first_frame(content: Any, place: int, end: int) -> Iterator[tuple[bytes, bytes]]:
+def _first_frame(content: bytes | mmap.mmap, place: int, end: int) -> Iterator[tuple[bytes, bytes]]:
     """(type, body) of a WebP's chunks up to the first that holds pixels."""
     while place + 8 <= end:
         kind, first = bytes(content[place:place + 4]), place + 8
@@ -147,7 +151,7 @@ def _check_used_up(shortened: bytes, name: str) -> None:
     raise DamagedError(f"the pixels of the {name} end before its data does")
 
 
-def _check_gif(picture: Any, content: Any) -> Samples:
+def _check_gif(picture: Image.Image, content: bytes | mmap.mmap) -> Samples:
     """Up to the end of the first frame."""
     place = 13 + colour_table(content[10:11])
     while True:
@@ -174,7 +178,7 @@ def _check_gif(picture: Any, content: Any) -> Samples:
             return Samples()
 
 
-def _check_jpeg2000(picture: Any, content: Any) -> Samples:
+def _check_jpeg2000(picture: Image.Image, content: bytes | mmap.mmap) -> Samples:
     first, end = 0, len(content)
     if content[:2] != b"\xff\x4f":
         first, end = next(((a, b) for kind, a, b in boxes(content, 0, end) if kind == b"jp2c"), (0, 0))
@@ -205,7 +209,7 @@ def _check_jpeg2000(picture: Any, content: Any) -> Samples:
     return Samples(depth)
 
 
-def _check_tiff(picture: Any, content: Any) -> Samples:
+def _check_tiff(picture: TiffImageFile, content: bytes | mmap.mmap) -> Samples:
     tags = picture.tag_v2
     tiff.check_strips(tags, content)
     bits = tiff.bits(tags)
@@ -214,13 +218,13 @@ def _check_tiff(picture: Any, content: Any) -> Samples:
     return Samples(bits, white, deep and tiff.white_is_zero(tags))
 
 
-def _check_pnm(picture: Any, content: Any) -> Samples:
+def _check_pnm(picture: ImageFile, content: bytes | mmap.mmap) -> Samples:
     if picture.mode != "I":
         return Samples(largest_value(picture).bit_length())
     return Samples(largest_value(picture).bit_length(), 65_535)  # Pillow scales it.
 
 
-def largest_value(picture: Any) -> int:
+def largest_value(picture: ImageFile) -> int:
     """The sample that stands for white in an opened PNM."""
     values = picture.tile[0].args
     if isinstance(values, tuple) and isinstance(values[-1], int) and picture.mode in ("L", "RGB", "I"):
@@ -228,11 +232,11 @@ def largest_value(picture: Any) -> int:
     return 65_535 if picture.mode == "I" else 255
 
 
-def _check_items(picture: Any, content: Any) -> Samples:
+def _check_items(picture: Image.Image, content: bytes | mmap.mmap) -> Samples:
     return Samples(check_items(content))
 
 
-_CHECKS: dict[str, Callable[[Any, Any], Samples]] = {
+_CHECKS: dict[str, Callable[[Any, bytes | mmap.mmap], Samples]] = {
     "PNG": _check_png, "WEBP": _check_webp, "GIF": _check_gif, "JPEG2000": _check_jpeg2000, "TIFF": _check_tiff,
     "PPM": _check_pnm, "AVIF": _check_items, "HEIF": _check_items,
 }  # fmt: skip

@@ -9,6 +9,7 @@ completely is refused, and the memory that a file can claim is decided from its 
 from __future__ import annotations
 
 import math
+import mmap
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ class Decoded:
     notes: tuple[str, ...] = ()
 
 
-def decode(source: Any, *, max_pixels: int = MAX_PIXELS) -> Decoded:
+def decode(source: object, *, max_pixels: int = MAX_PIXELS) -> Decoded:
     """Reads one picture.
 
     Args:
@@ -152,7 +153,7 @@ def _checked_tiff(picture: Any) -> tuple[int, int]:
     return (width, height) if width * height >= tile[0] * tile[1] else (tile[0], tile[1])
 
 
-def _frame_notes(picture: Any, stream: IO[bytes]) -> list[str]:
+def _frame_notes(picture: Image.Image, stream: IO[bytes]) -> list[str]:
     """What is left out of a file with several pictures."""
     if picture.format in ("PNG", "WEBP", "AVIF", "HEIF"):
         count = getattr(picture, "n_frames", 1)  # The header says it.
@@ -186,7 +187,7 @@ def _fitted(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
     return min(new_width, max_pixels // new_height), new_height
 
 
-def _loaded(picture: ImageFile.ImageFile, content: Any, max_pixels: int) -> Image.Image:
+def _loaded(picture: ImageFile.ImageFile, content: bytes | mmap.mmap, max_pixels: int) -> Image.Image:
     """The picture's pixels, by the reader that reads its kind completely and rightly; its `info` is the picture's."""
     if picture.format in ("JPEG", "MPO"):
         # libjpeg skips the fine DCT coefficients, so a 200-megapixel photo never exists in full.
@@ -207,7 +208,7 @@ def _loaded(picture: ImageFile.ImageFile, content: Any, max_pixels: int) -> Imag
 
 
 def _finish(
-    picture: Any, max_pixels: int, samples: Samples, notes: Sequence[str] = (), content: Any = None
+    picture: Any, max_pixels: int, samples: Samples, notes: Sequence[str] = (), content: bytes | mmap.mmap | None = None
 ) -> Decoded:
     """Decodes the pixels, and makes them upright, small enough and 8-bit RGB; without `content` by Pillow alone."""
     notes = list(notes)

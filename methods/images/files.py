@@ -49,7 +49,7 @@ _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 
 
 @contextlib.contextmanager
-def open_stream(source: Any) -> Iterator[IO[bytes]]:
+def open_stream(source: object) -> Iterator[IO[bytes]]:
     """A seekable binary stream of at most MAX_FILE_BYTES."""
     if isinstance(source, str) and source.startswith("data:"):
         source = from_data_url(source)

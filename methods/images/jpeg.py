@@ -7,6 +7,7 @@ make no warning: a progressive file that ends between two scans, and zeros that 
 
 from __future__ import annotations
 
+import mmap
 import re
 from typing import Any
 
@@ -48,7 +49,7 @@ class Scans:
     """The picture without metadata, junk between segments and odd but harmless headers. The decoder warns of those too,
     and tells its first warning only."""
 
-    def __init__(self, content: Any) -> None:
+    def __init__(self, content: bytes | mmap.mmap) -> None:
         self._content = content
         self._first_symbols: dict[int, int] = {}  # of each Huffman table, which is the symbol of the code 00...0
         self._left: dict[int, list[int]] = {}  # per component, the low bits of each coefficient that are yet to come
@@ -146,7 +147,7 @@ class Scans:
         return flat
 
 
-def decode_jpeg(content: Any, mode: str, size: tuple[int, int], scale: int = 1) -> Image.Image:
+def decode_jpeg(content: bytes | mmap.mmap, mode: str, size: tuple[int, int], scale: int = 1) -> Image.Image:
     """The first picture of a JPEG, complete.
 
     Args:
@@ -176,7 +177,7 @@ def check_jpeg(content: bytes) -> None:
     _pixels(content, _MODES.get(header[2], "RGB"), 1, 1)
 
 
-def _pixels(content: Any, mode: str, width: int, height: int) -> np.ndarray:
+def _pixels(content: bytes | mmap.mmap, mode: str, width: int, height: int) -> np.ndarray:
     """uint8 [H, W, channels] of at least the given size, scaled by a power of two at most."""
     if mode not in _COLOURS:
         raise UnsupportedError(f"a JPEG with {mode} pixels")

@@ -15,7 +15,11 @@ import os
 import struct
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 MAX_TAGS = 1000  # in one directory; a camera writes about 60
 MAX_TAG_BYTES = 64 * 2**20  # of one directory, which a layered TIFF may need
@@ -59,13 +63,13 @@ def _guard_pillow() -> None:
     read_directory, read_exif = ImageFileDirectory_v2.load, Image.Exif.load
 
     @functools.wraps(read_directory)
-    def bounded_directory(self: Any, stream: IO[bytes]) -> None:
+    def bounded_directory(self: ImageFileDirectory_v2, stream: IO[bytes]) -> None:
         if _bounded.get():
             _check_directory(stream, self._endian, self._bigtiff)
         read_directory(self, stream)
 
     @functools.wraps(read_exif)
-    def bounded_exif(self: Any, data: bytes) -> None:
+    def bounded_exif(self: Image.Exif, data: bytes) -> None:
         if data and _bounded.get():
             _check_exif(data)
         read_exif(self, data)
@@ -74,7 +78,7 @@ def _guard_pillow() -> None:
     Image.Exif.load = bounded_exif  # type: ignore[method-assign]
 
 
-def exif_fits(data: Any) -> bool:
+def exif_fits(data: object) -> bool:
     """Whether EXIF data, bytes as Pillow's `info` holds them, is within the bounds; True where there is none.
 
     Pillow swallows a refusal that happens while a JPEG is being opened, and acts as if there was no EXIF data.

@@ -8,8 +8,7 @@ Here each is converted as a viewer would show it, and noted.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from PIL import Image
@@ -53,7 +52,7 @@ def to_workable(picture: Image.Image, notes: list[str], samples: Samples) -> Ima
     return picture.convert(target)
 
 
-def to_rgb(picture: Image.Image, profile: Any, notes: list[str]) -> Image.Image:
+def to_rgb(picture: Image.Image, profile: object, notes: list[str]) -> Image.Image:
     """8-bit RGB in the sRGB colour space, transparency laid on white.
 
     Args:
@@ -115,7 +114,7 @@ def _deep_to_8_bit(picture: Image.Image, notes: list[str], samples: Samples) -> 
     return result
 
 
-def _strips(picture: Image.Image) -> Any:
+def _strips(picture: Image.Image) -> Iterator[np.ndarray]:
     """Arrays [rows, width] from top to bottom."""
     for top in range(0, picture.height, _ROWS):
         yield np.asarray(picture.crop((0, top, picture.width, min(top + _ROWS, picture.height))))
@@ -142,7 +141,7 @@ def _on_white(picture: Image.Image, notes: list[str]) -> Image.Image:
 _SPACES = {"RGB": "RGB", "CMYK": "CMYK", "GRAY": "L", "Lab": "LAB"}
 
 
-def _with_profile(picture: Image.Image, profile: Any, colours: str | None, notes: list[str]) -> Image.Image | None:
+def _with_profile(picture: Image.Image, profile: object, colours: str | None, notes: list[str]) -> Image.Image | None:
     """The picture in sRGB through its embedded profile; None where the profile does not belong to the pixels or
     changes nothing."""
     unusable = "Its colour profile is damaged and was ignored."
@@ -178,7 +177,7 @@ def _with_profile(picture: Image.Image, profile: Any, colours: str | None, notes
     return converted
 
 
-def _effect(mode: str, apply: Callable[[Image.Image], Image.Image]) -> tuple[int, bool]:
+def _effect(mode: str, apply: Callable[[Image.Image], Image.Image | None]) -> tuple[int, bool]:
     """How far a profile moves colours (levels of 255), and whether it leaves white bright and black darker.
 
     Measured on a few hundred colours before a whole photo is handed to it: most profiles are sRGB under some name,

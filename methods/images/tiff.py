@@ -6,12 +6,16 @@ Tags are those of TIFF 6.0.
 
 from __future__ import annotations
 
+import mmap
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 from methods.images.boxes import HOLE
 from methods.images.errors import DamagedError, UnsupportedError
 from methods.images.jpeg import check_jpeg
+
+if TYPE_CHECKING:
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _SAMPLES, _STRIP_ROWS, _PLANAR, _MAX_VALUE, _EXTRA, _JPEG_TABLES = 277, 278, 284, 281, 338, 347
@@ -25,7 +29,7 @@ ALWAYS_READ = frozenset({_RAW, _LZW, _JPEG, _PACKBITS, *_CCITT, *_DEFLATE})
 """Compressions that every libtiff reads; others depend on how it was built."""
 
 
-def bits(tags: Any) -> int:
+def bits(tags: ImageFileDirectory_v2) -> int:
     """Bits of a sample: BitsPerSample, or less where MaxSampleValue names a whole number of bits.
 
     TIFF 6.0 calls MaxSampleValue a statistic that must not change how a picture looks. A power of two less one is
@@ -38,11 +42,11 @@ def bits(tags: Any) -> int:
     return depth
 
 
-def white_is_zero(tags: Any) -> bool:
+def white_is_zero(tags: ImageFileDirectory_v2) -> bool:
     return bool(tags.get(_PHOTOMETRIC) == 0)
 
 
-def check_strips(tags: Any, content: Any) -> None:
+def check_strips(tags: ImageFileDirectory_v2, content: bytes | mmap.mmap) -> None:
     """Looks for every strip or tile of a page.
 
     Raises:
@@ -91,7 +95,7 @@ def check_strips(tags: Any, content: Any) -> None:
             raise DamagedError("a part of it is filled with zeros")
 
 
-def _numbers(tags: Any, tag: int, default: int) -> tuple[int, ...]:
+def _numbers(tags: ImageFileDirectory_v2, tag: int, default: int) -> tuple[int, ...]:
     value = tags.get(tag, default)
     value = value if isinstance(value, tuple) else (value,)
     if not value or not all(isinstance(number, int) for number in value):

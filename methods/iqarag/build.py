@@ -57,7 +57,7 @@ def build(
     restart: bool = False,
     progress: Progress | None = None,
     batch: int = 8,
-    about: dict[str, Any] | None = None,
+    about: dict[str, object] | None = None,
 ) -> Built:
     """A reference set in the folder `out`, from as many of the pictures as can be used.
 
@@ -191,7 +191,7 @@ class _Journal:
         shutil.rmtree(self.folder)
 
 
-def _assembled(pictures: RatedPictures, journal: _Journal, encoder: Encoder, about: dict[str, Any],
+def _assembled(pictures: RatedPictures, journal: _Journal, encoder: Encoder, about: dict[str, object],
                listed: Sequence[Problem]) -> ReferenceSet:
     good = [row for row in journal.rows if not row["problem"]]
     if not good:

@@ -88,7 +88,7 @@ class Run:
     by_content: bool = False
     min_max: bool = True
     tests: frozenset[str] | None = None
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    options: dict[str, object] = dataclasses.field(default_factory=dict)
     samples: int = 1000
     sets: Path | None = None
     tell: Told = print

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -94,7 +94,7 @@ class IQARAG(Method):
     min_images = 6
 
     def __init__(self, lmm: LMM | str | None = None, references: ReferenceSet | None = None, *,
-                 options: Mapping[str, Any] | None = None, **more: Any) -> None:
+                 options: Mapping[str, object] | None = None, **more: object) -> None:
         super().__init__(lmm, options=options, **more)
         self.references = references
         self._encoders: dict[str, Encoder] = {}

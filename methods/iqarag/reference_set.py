@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -25,6 +25,9 @@ from methods.errors import InputError
 from methods.images import content_hash, decode
 from methods.iqarag import index as indices
 from methods.iqarag.encoders import Encoder
+
+if TYPE_CHECKING:
+    import faiss
 
 MANIFEST, TABLE, FEATURES, CODES = "reference-set.json", "references.csv", "features.faiss", "codes.faiss"
 FORMAT = 1
@@ -82,13 +85,13 @@ class ReferenceSet:
         self,
         images: Sequence[Path | Image.Image],
         mos: Sequence[float] | np.ndarray,
-        features: Any,
+        features: np.ndarray | faiss.Index,
         encoder: str,
         *,
         revision: str = "",
         names: Sequence[str] | None = None,
         contents: Sequence[str] | None = None,
-        codes: Any = None,
+        codes: np.ndarray | None = None,
         about: dict[str, Any] | None = None,
     ) -> None:
         self.images = list(images)

@@ -53,7 +53,7 @@ class Backbone(ABC):
         """float32 [rows, columns, width], the features of each neighbourhood; None where the network has no maps."""
         return None
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, object]:
         """What a student's card needs to build this backbone again."""
         return {"name": self.name}
 
@@ -61,7 +61,7 @@ class Backbone(ABC):
         """Weights that have to be saved with a student; none for a model of the Hub."""
         return {}
 
-    def features(self, images: Sequence[Any], progress: Progress | None = None) -> np.ndarray:
+    def features(self, images: Sequence[object], progress: Progress | None = None) -> np.ndarray:
         """Features of many pictures, float32 [n, width]; pictures are worked on side by side, a core each.
 
         Args:
@@ -113,7 +113,7 @@ class TowerBackbone(Backbone):
         wide = {("wide", tap): self.STATISTICS * self.tower.widths[tap] for tap in self.taps}
         return wide | {("narrow", block): self.NARROW_STATISTICS * self.tower.outputs[block] for block in self.narrow}
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, object]:
         return {"name": self.name, "variant": self.tower.variant, "taps": list(self.taps),
                 "narrow": list(self.narrow), "longest_side": self.longest_side}
 
@@ -214,7 +214,7 @@ class HubBackbone(Backbone):
         self._stages = self._from_timm(name[5:]) if name.startswith("timm:") else self._from_transformers(name)
         self.width = len(self.features_of(Image.new("RGB", (self._side, self._side))))
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> dict[str, object]:
         return {"name": self.name, "longest_side": self.longest_side}
 
     def _from_timm(self, name: str) -> Callable[[Tensor], Sequence[Tensor]]:

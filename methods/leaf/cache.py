@@ -44,7 +44,7 @@ class Cache:
         lines = [json.dumps(heading), *(json.dumps({"key": key, "value": value}) for key, value in self.known.items())]
         files.replace(self.path, "\n".join(lines) + "\n")
 
-    def add(self, answers: Iterable[tuple[str, Any]]) -> None:
+    def add(self, answers: Iterable[tuple[str, object]]) -> None:
         answers = list(answers)
         self.known.update(answers)
         if self.path is not None:

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -97,7 +97,7 @@ class LEAF(Method):
     options = LEAFOptions()
 
     def __init__(self, lmm: None = None, student: Student | str | Path | None = None, *,
-                 options: Mapping[str, Any] | None = None, **more: Any) -> None:
+                 options: Mapping[str, object] | None = None, **more: object) -> None:
         super().__init__(lmm, options=options, **more)
         is_folder = student is None or isinstance(student, (str, Path))
         self.student = _loaded(str(student) if student is not None else None) if is_folder else student

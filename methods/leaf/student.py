@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from methods.images import content_hash, decode
 from methods.leaf.backbones import Backbone, Progress, digest, load_backbone
 from methods.leaf.heads import Head, fit_ridge
 from methods.leaf.ratings import FEWEST_LABELS
+
+if TYPE_CHECKING:
+    import torch
 
 EMBEDDED = FOLDER / "embedded-student"
 _WEIGHTS, _CARD, _TRAINED_ON = "student.safetensors", "card.json", "trained-on.txt"
@@ -115,11 +118,11 @@ class Student:
         low, high = self.card.get("scale", (0.0, 1.0))
         return float(low), float(high)
 
-    def features(self, images: Sequence[Any], progress: Progress | None = None) -> np.ndarray:
+    def features(self, images: Sequence[object], progress: Progress | None = None) -> np.ndarray:
         """The backbone's features, float32 [n, width]; compute them once where pictures are scored again and again."""
         return self.backbone.features(images, progress)
 
-    def predict(self, images: Sequence[Any] | None = None, *, features: np.ndarray | None = None,
+    def predict(self, images: Sequence[object] | None = None, *, features: np.ndarray | None = None,
                 progress: Progress | None = None) -> np.ndarray:
         """Scores, float64 [n] in [0, 1], higher is better.
 
@@ -142,14 +145,14 @@ class Student:
         low, high = self.scale
         return low + (high - low) * np.asarray(scores, dtype=np.float64)
 
-    def local_scores(self, image: Any) -> np.ndarray | None:
+    def local_scores(self, image: object) -> np.ndarray | None:
         """float64 [rows, columns] in [0, 1], the score of each neighbourhood; None if the backbone has no maps."""
         from methods.images import decode
 
         local = self.backbone.local_features(decode(image).image)
         return None if local is None else np.clip(self.head(local), 0.0, 1.0)
 
-    def calibrate(self, images: Sequence[Any] | None, mos: Sequence[float], *, features: np.ndarray | None = None,
+    def calibrate(self, images: Sequence[object] | None, mos: Sequence[float], *, features: np.ndarray | None = None,
                   scale: tuple[float, float] | None = None, folds: int = 5, from_scratch: bool = False,
                   seed: int = 0, progress: Progress | None = None) -> Student:
         """Fits the student to ratings, in place, and returns it. The backbone stays as it is.
@@ -272,7 +275,7 @@ class Student:
             raise StudentError(f"The head of the student in {folder.name or folder} does not fit its backbone.")
         return cls(backbone, head, card, trained_on)
 
-    def _tensors(self) -> dict[str, Any]:
+    def _tensors(self) -> dict[str, torch.Tensor]:
         import torch
 
         # Half precision already here, so that a student has one revision before and after it is saved.
@@ -308,7 +311,7 @@ def _cross_validated(features: np.ndarray, target: np.ndarray, prior: Head | Non
     )
 
 
-def _summary(calibration: Calibration) -> dict[str, Any]:
+def _summary(calibration: Calibration) -> dict[str, object]:
     facts = {spec.name: getattr(calibration, spec.name) for spec in dataclasses.fields(calibration)
              if spec.name != "predicted"}
     return {name: (None if isinstance(value, float) and not math.isfinite(value) else value)

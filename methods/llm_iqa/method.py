@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -79,7 +78,7 @@ class LLMIQA(Method):
     options = LLMIQAOptions()
 
     def __init__(self, lmm: LMM | str | Sequence[LMM | str] | None = None, *, own_segmenter: Segmenter | None = None,
-                 options: Mapping[str, Any] | None = None, **more: Any) -> None:
+                 options: Mapping[str, object] | None = None, **more: object) -> None:
         members = _members(lmm)
         super().__init__(members[0], options=options, **more)
         self.lmms = (self.lmm, *(self._resolve(member) for member in members[1:]))
@@ -137,7 +136,7 @@ class LLMIQA(Method):
         return segmentation.regions(segmenter.masks(image), shape, options.min_area, complement=options.complement)
 
 
-def assess_with(lmms: Sequence[LMM], image: ImageSource, options: dict[str, Any]) -> Assessment:
+def assess_with(lmms: Sequence[LMM], image: ImageSource, options: dict[str, object]) -> Assessment:
     """One picture by an ensemble of loaded models; a plain function, so that it can be sent to a GPU worker."""
     return LLMIQA(list(lmms)).assess(image, **options)
 

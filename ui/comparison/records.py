@@ -56,7 +56,7 @@ class System:
     method: str
     title: str
     lmm: str = ""
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,11 @@ class Cell:
     seconds: float = 0.0
     lmm: str = ""
     seed: int = 0
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, object] = field(default_factory=dict)
     explanation: str = ""
     why: str = ""
     spread: Spread | None = None
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: dict[str, object] = field(default_factory=dict)
     figure: str = ""
     error: str = ""
 
@@ -132,7 +132,7 @@ class Comparison:
         return {"format": FORMAT, **_plain(self)}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {spec.name: _plain(getattr(value, spec.name)) for spec in dataclasses.fields(value)}
     if isinstance(value, (list, tuple)):
@@ -142,7 +142,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def from_dict(record: Any) -> Comparison:
+def from_dict(record: object) -> Comparison:
     """A comparison out of its JSON.
 
     Raises:
@@ -189,7 +189,7 @@ def _cell(record: Mapping[str, Any], pictures: int, systems: int) -> Cell:
     )
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError("text expected")
     return value
@@ -203,7 +203,7 @@ def _number(value: Any) -> float | None:
     return float(value)
 
 
-def _unit(value: Any) -> float | None:
+def _unit(value: object) -> float | None:
     number = _number(value)
     if number is not None and not 0.0 <= number <= 1.0:
         raise TypeError("a number in [0, 1] expected")

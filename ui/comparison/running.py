@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -28,7 +27,7 @@ NAME_LENGTH = 40
 
 
 def plan(paths: Sequence[str], methods: Sequence[str], lmms: Sequence[str] = (),
-         options: Mapping[str, Mapping[str, Any]] | None = None) -> Comparison:
+         options: Mapping[str, Mapping[str, object]] | None = None) -> Comparison:
     """A comparison without cells, its pictures read and its systems checked.
 
     Args:
@@ -56,7 +55,7 @@ def plan(paths: Sequence[str], methods: Sequence[str], lmms: Sequence[str] = (),
                       created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
 
 
-def _systems(methods: Sequence[str], lmms: Sequence[str], options: Mapping[str, Mapping[str, Any]]
+def _systems(methods: Sequence[str], lmms: Sequence[str], options: Mapping[str, Mapping[str, object]]
              ) -> tuple[System, ...]:
     known = models.available_methods()
     for name in (*methods, *options):

@@ -31,7 +31,7 @@ class OptionsForm:
     components: tuple[gr.components.Component, ...]
     defaults: Options
 
-    def kwargs(self, values: Sequence[Any]) -> dict[str, Any]:
+    def kwargs(self, values: Sequence[object]) -> dict[str, Any]:
         """What the components held, as keyword arguments for `Method.assess`."""
         return {name: _from_form(value, getattr(self.defaults, name)) for name, value in zip(self.names, values)}
 
@@ -97,7 +97,7 @@ def components_of(forms: Forms) -> list[gr.components.Component]:
     return [component for form in forms.values() for component in form.components]
 
 
-def options_of(forms: Forms, values: Sequence[Any]) -> dict[str, dict[str, Any]]:
+def options_of(forms: Forms, values: Sequence[object]) -> dict[str, dict[str, Any]]:
     """Method -> its options, out of the values of `components_of`."""
     options, start = {}, 0
     for name, form in forms.items():
@@ -106,7 +106,7 @@ def options_of(forms: Forms, values: Sequence[Any]) -> dict[str, dict[str, Any]]
     return options
 
 
-def changed_options(forms: Forms, values: Sequence[Any]) -> dict[str, dict[str, Any]]:
+def changed_options(forms: Forms, values: Sequence[object]) -> dict[str, dict[str, Any]]:
     """As `options_of`, but only the options that differ from their method's defaults."""
     return {name: {key: value for key, value in chosen.items() if value != getattr(forms[name].defaults, key)}
             for name, chosen in options_of(forms, values).items()}

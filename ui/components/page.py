@@ -47,7 +47,7 @@ class Page(gr.Blocks):
                            print_exception=False) from error
 
 
-def _checked(block_fn: Any, inputs: list[Any]) -> list[Any]:
+def _checked(block_fn: Any, inputs: list[Any]) -> list[object]:
     public = block_fn.api_name and block_fn.api_visibility == "public"
     wanted = len(block_fn.inputs)
     if len(inputs) < wanted or (public and len(inputs) > wanted):
@@ -74,7 +74,7 @@ def _parameters(block_fn: Any) -> list[str]:
             if one.kind is not inspect.Parameter.VAR_POSITIONAL and not isinstance(one.default, gr.Progress)]
 
 
-def _parsed(payload: Any) -> Any:
+def _parsed(payload: object) -> Any:
     # A component that accepts JSON text would otherwise carry a path past this check inside a string.
     if isinstance(payload, str) and payload.lstrip().startswith(("{", "[")):
         try:
@@ -84,7 +84,7 @@ def _parsed(payload: Any) -> Any:
     return payload
 
 
-def _check_paths(payload: Any) -> None:
+def _check_paths(payload: object) -> None:
     for file in paths_in(payload):
         # Gradio itself fetches a public address into the upload folder, but only for a payload marked as a file.
         marked = isinstance(file.get("meta"), dict) and file["meta"].get("_type") == "gradio.FileData"
@@ -92,7 +92,7 @@ def _check_paths(payload: Any) -> None:
             uploaded(file["path"])
 
 
-def paths_in(payload: Any) -> Iterator[dict[str, Any]]:
+def paths_in(payload: object) -> Iterator[dict[str, Any]]:
     """Every mapping with a "path" inside a payload, however deep."""
     if isinstance(payload, dict):
         if isinstance(payload.get("path"), str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -26,7 +26,7 @@ class ResultPanel:
     def outputs(self) -> list[gr.components.Component]:
         return [self.dial, self.notes, self.explanation, self.cost]
 
-    def show(self, assessment: Assessment, passes: float | None = None) -> list[Any]:
+    def show(self, assessment: Assessment, passes: float | None = None) -> list[object]:
         """Values for `outputs`.
 
         Args:
@@ -40,7 +40,7 @@ class ResultPanel:
             cost_line(assessment, passes),
         ]
 
-    def empty(self) -> list[Any]:
+    def empty(self) -> list[object]:
         """Values for `outputs` before there is a result, or when the picture has changed since."""
         return [dial(None), gr.Markdown("", visible=False), "", ""]
 

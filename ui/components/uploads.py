@@ -69,7 +69,7 @@ class PictureInput(gr.Image):
     is_template = True  # drawn by gr.Image's own front end
 
     @staticmethod
-    def as_file(payload: Any) -> Any:
+    def as_file(payload: object) -> Any:
         """A payload as this input reads it: an address or data: URL may stand for the file, alone or as its path."""
         address = payload.get("path") or payload.get("url") if isinstance(payload, dict) else payload
         if isinstance(address, str) and address.startswith(("data:", "http://", "https://")):

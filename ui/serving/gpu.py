@@ -98,7 +98,7 @@ def assess(
     method: str,
     images: Sequence[str | bytes | Decoded],
     lmm: str | None = None,
-    options: dict[str, Any] | None = None,
+    options: dict[str, object] | None = None,
     *,
     progress: gr.Progress | None = None,
     one_of_many: bool = False,
@@ -149,11 +149,11 @@ def stream(
 
 
 @plain_errors
-def _cost(method: str, options: dict[str, Any]) -> float:
+def _cost(method: str, options: dict[str, object]) -> float:
     return method_class(method).cost(options)
 
 
-def _assess(method: Any, images: list[str | bytes], options: dict[str, Any]) -> list[Assessment]:
+def _assess(method: Any, images: list[str | bytes], options: dict[str, object]) -> list[Assessment]:
     return method.assess_batch(images, **options)
 
 

@@ -7,7 +7,7 @@ import html
 import io
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -70,8 +70,8 @@ def build(page: gr.Blocks) -> None:
     outputs = [*panel.outputs, both, words, empty, gallery, question, prompts, everything, numbers]
 
     @plain_errors
-    def score(photo: str | None, model: str | None, references: str, folder: str | None, *values: Any,
-              progress: gr.Progress = gr.Progress()) -> list[Any]:
+    def score(photo: str | None, model: str | None, references: str, folder: str | None, *values: object,
+              progress: gr.Progress = gr.Progress()) -> list[object]:
         required(photo)
         options = form.kwargs(values)
         if references == OWN:
@@ -87,7 +87,7 @@ def build(page: gr.Blocks) -> None:
             result.to_dict(),
         ]
 
-    def clear() -> list[Any]:
+    def clear() -> list[object]:
         hidden = gr.Accordion(visible=False)
         return [*panel.empty(), "", gr.Plot(visible=False), gr.Markdown(visible=False),
                 "", hidden, "", hidden, None]
@@ -117,7 +117,7 @@ def build(page: gr.Blocks) -> None:
     picture.change(clear, None, outputs, show_progress="hidden", api_visibility="private")
 
 
-def _own_set_inputs() -> tuple[Any, ...]:
+def _own_set_inputs() -> tuple[object, ...]:
     gr.Markdown(f"A zip of up to {visitors.MOST_PICTURES} photos and a CSV with the columns `image` and `mos`. They "
                 f"are deleted when you leave, after {visitors.LIFETIME_SECONDS // 60} minutes at the latest.")
     archive = gr.File(label="Photos (zip)", file_types=[".zip"], height=110)

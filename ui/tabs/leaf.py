@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -79,8 +79,8 @@ def build(page: gr.Blocks) -> None:
     outputs = [*panel.outputs, standing, where]
 
     @plain_errors
-    def score(photo: str | None, student: str, folder: str | None, *values: Any,
-              progress: gr.Progress = gr.Progress()) -> list[Any]:
+    def score(photo: str | None, student: str, folder: str | None, *values: object,
+              progress: gr.Progress = gr.Progress()) -> list[object]:
         path = required(photo)
         if student == OWN and not folder:
             raise gr.Error("Calibrate your student first.", print_exception=False)
@@ -88,13 +88,13 @@ def build(page: gr.Blocks) -> None:
                           student=folder if student == OWN else None, **form.kwargs(values))
         return [*panel.show(result, 0), standing_html(result.evidence), map_html(path, result.evidence)]
 
-    def score_again(photo: str | None, *chosen: Any, progress: gr.Progress = gr.Progress()) -> list[Any]:
+    def score_again(photo: str | None, *chosen: object, progress: gr.Progress = gr.Progress()) -> list[object]:
         # What stands on the page was said by another student.
         return score(photo, *chosen, progress=progress) if photo else [*panel.empty(), "", ""]
 
     @plain_errors
     def calibrate(files: list[str] | None, ratings: str | None, ends: str, way: str, previous: str | None,
-                  progress: gr.Progress = gr.Progress()) -> list[Any]:
+                  progress: gr.Progress = gr.Progress()) -> list[object]:
         low, high = scale_of(ends)
         pictures = [uploaded(path) for path in required(files, "rated photos")]
         result = gpu.call(

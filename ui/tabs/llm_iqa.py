@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -60,8 +60,8 @@ def build(page: gr.Blocks) -> None:
     outputs = [gauge, regions, plot, explanation]
 
     @plain_errors
-    def score(path: str | None, names: list[str], lam: float, reading: str, *values: Any,
-              progress: gr.Progress = gr.Progress()) -> list[Any]:
+    def score(path: str | None, names: list[str], lam: float, reading: str, *values: object,
+              progress: gr.Progress = gr.Progress()) -> list[object]:
         required(path)
         if not names:
             raise gr.Error("Choose at least one model.", print_exception=False)
@@ -83,7 +83,7 @@ def build(page: gr.Blocks) -> None:
         ]
 
     @plain_errors
-    def rescore(verdict: LLMIQAEvidence | None, lam: float, reading: str, *values: float) -> list[Any]:
+    def rescore(verdict: LLMIQAEvidence | None, lam: float, reading: str, *values: float) -> list[object]:
         if verdict is None:
             return [gr.skip()] * len(outputs)
         chosen_weights = tuple(values[: len(verdict.lmms)])
@@ -101,7 +101,7 @@ def build(page: gr.Blocks) -> None:
                    show_progress="hidden", api_visibility="private")
 
 
-def _show(evidence: LLMIQAEvidence, total: Total, reading: str) -> list[Any]:
+def _show(evidence: LLMIQAEvidence, total: Total, reading: str) -> list[object]:
     figure = digit_figure(evidence)
     return [
         dial(total.score, summary(evidence, total)),

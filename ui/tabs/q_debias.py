@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -56,7 +56,8 @@ def build(page: gr.Blocks) -> None:
     outputs = [evidence, *panel.outputs, figure, question, prompts, everything, numbers]
 
     @plain_errors
-    def score(path: str | None, name: str | None, *values: Any, progress: gr.Progress = gr.Progress()) -> list[Any]:
+    def score(path: str | None, name: str | None, *values: object,
+              progress: gr.Progress = gr.Progress()) -> list[object]:
         options = form.kwargs(values)
         (result,) = gpu.assess(QDebias.name, [required(path)], name, options, progress=progress)
         verdict = result.evidence
@@ -66,14 +67,14 @@ def build(page: gr.Blocks) -> None:
         return [verdict, *panel.show(result, passes), conditions_figure(verdict), visible, asked_markdown(verdict),
                 visible, record]
 
-    def show_pictures(verdict: DebiasEvidence | None) -> list[Any]:
+    def show_pictures(verdict: DebiasEvidence | None) -> list[object]:
         # After the result: writing five photos as PNG takes longer than scoring some of them.
         cells = [] if verdict is None else gallery(verdict)
         filled = [part for image, caption in cells for part in (gr.Image(image, visible=True), caption)]
         empty = [gr.Image(None, visible=False), ""] * (len(slots) - len(cells))
         return [gr.Row(visible=bool(cells)), *filled, *empty]
 
-    def clear() -> list[Any]:
+    def clear() -> list[object]:
         hidden = gr.Accordion(visible=False)
         return [None, *panel.empty(), "", hidden, "", hidden, None, *show_pictures(None)]
 

@@ -63,11 +63,11 @@ def build(page: gr.Blocks) -> None:
     outputs = [*panel.outputs, plot, *details]
     options = components_of(forms)
 
-    def nothing_yet() -> list[Any]:
+    def nothing_yet() -> list[object]:
         return [*panel.empty(), gr.Plot(visible=False), gr.Accordion(visible=False), None]
 
     @plain_errors
-    def score_photo(path: str | None, name: str, model: str, progress=gr.Progress(), *values: Any) -> list[Any]:
+    def score_photo(path: str | None, name: str, model: str, progress=gr.Progress(), *values: object) -> list[object]:
         required(path)
         assessment, passes = _score(path, name, model, options_of(forms, values)[name], progress)
         figure = render_evidence(assessment)
@@ -98,7 +98,7 @@ def _forms(names: tuple[str, ...]) -> tuple[list[gr.Group], Forms]:
 
 
 def _switch(names: tuple[str, ...]):
-    def switch(name: str) -> list[Any]:
+    def switch(name: str) -> list[object]:
         kind = method_class(name)
         model = gr.Dropdown(value=models.default_for(name), visible=kind.needs_lmm)
         return [kind.summary, model, *(gr.Column(visible=name == other) for other in names)]
@@ -106,7 +106,7 @@ def _switch(names: tuple[str, ...]):
     return switch
 
 
-def _details() -> list[Any]:
+def _details() -> list[object]:
     with gr.Accordion("The whole record", open=False, visible=False, elem_classes="record") as fold:
         record = gr.JSON(show_label=False, container=False)
     return [fold, record]

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 import numpy as np
@@ -75,8 +75,8 @@ def _one_photo() -> None:
     stops = Stops()
 
     @plain_errors
-    def score(request: gr.Request, path: str | None, name: str, *values: Any, progress: gr.Progress = gr.Progress()
-              ) -> Iterator[list[Any]]:
+    def score(request: gr.Request, path: str | None, name: str, *values: object, progress: gr.Progress = gr.Progress()
+              ) -> Iterator[list[object]]:
         required(path)
         options = form.kwargs(values)
         hidden = [gr.Plot(visible=False), gr.Accordion(visible=False), ""]
@@ -134,7 +134,8 @@ def _compare() -> None:
             matrix = gr.Plot(visible=False, show_label=False, container=False)
 
     @plain_errors
-    def compare(paths: list[str] | None, name: str, samples: int, progress: gr.Progress = gr.Progress()) -> list[Any]:
+    def compare(paths: list[str] | None, name: str, samples: int,
+                progress: gr.Progress = gr.Progress()) -> list[object]:
         required(paths, "two photos")
         if not 2 <= len(paths) <= MOST_PICTURES:
             raise gr.Error(f"Add two to {MOST_PICTURES} photos; there are {len(paths)}.", print_exception=False)

@@ -11,7 +11,7 @@ import csv
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -131,7 +131,7 @@ def main(argv: list[str] | None = None) -> int:
     import torch
 
     torch.set_num_threads(1)
-    material: Any = pipeline.prepare(tables_of(options.mos), options.photos, options.cache, options.folds)
+    material = pipeline.prepare(tables_of(options.mos), options.photos, options.cache, options.folds)
     folds = [fold for fold in range(options.folds) if (options.cache / f"fold-{fold}" / "model").is_dir()]
     points = []
     for curve in (over_steps(material, options.cache, folds), over_photos(material, folds)):

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from methods.embedded.lmm import tasks, thinking, tokenizer, tower
 from methods.embedded.lmm.readout import CONTENT, CONTENT_SCALE, DAMAGE, FLAW_NAMES, FLAWS, OPINION, ORIGIN
 from methods.embedded.lmm.tasks import Example, Pool
 from methods.lmm.rendering import render
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import EfficientNetModel, LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerFast
 
 TOKENS = tower.GRID**2
 
@@ -45,7 +49,7 @@ faster."""
 IMAGE_BUDGET = 8
 
 
-def build(words: Any, vision: Any) -> Any:
+def build(words: PreTrainedTokenizerFast, vision: EfficientNetModel) -> LlavaForConditionalGeneration:
     """An untrained FastVLM around a finished tower, reproducible from torch's seed.
 
     Args:
@@ -75,7 +79,7 @@ def build(words: Any, vision: Any) -> Any:
     return model
 
 
-def _warm_start(model: Any, words: Any) -> None:
+def _warm_start(model: LlavaForConditionalGeneration, words: PreTrainedTokenizerFast) -> None:
     """Sets the projector so that the decoder finds apart what the token says: each kind of quality in twelve steps,
     the flaws as the words that name them, and the first components of the content.
 
@@ -119,7 +123,7 @@ def _warm_start(model: Any, words: Any) -> None:
 class Encoder:
     """Turns examples into token ids; prompts repeat, so their ids are remembered."""
 
-    def __init__(self, processor: Any) -> None:
+    def __init__(self, processor: LlavaProcessor) -> None:
         self.processor = processor
         self.words = processor.tokenizer
         self.vocabulary = len(self.words)
@@ -150,7 +154,7 @@ class Encoder:
         return prompt + said[:-1], lessons
 
 
-def loss_of(model: Any, encoder: Encoder, examples: Sequence[Example]) -> Any:
+def loss_of(model: LlavaForConditionalGeneration, encoder: Encoder, examples: Sequence[Example]) -> torch.Tensor:
     """Mean cross-entropy of the examples."""
     import torch
     from torch.nn.functional import log_softmax
@@ -183,7 +187,7 @@ def loss_of(model: Any, encoder: Encoder, examples: Sequence[Example]) -> Any:
     return (each * torch.tensor(weights)).sum() / len(examples)
 
 
-def project(model: Any, tokens: Any) -> Any:
+def project(model: LlavaForConditionalGeneration, tokens: torch.Tensor) -> torch.Tensor:
     """The projector, always in single precision, on tokens as the tower ends in them: positive and negative parts."""
     import torch
     from torch.nn.functional import linear
@@ -196,7 +200,7 @@ def project(model: Any, tokens: Any) -> Any:
 
 
 def train(
-    model: Any,
+    model: LlavaForConditionalGeneration,
     encoder: Encoder,
     pool: Pool,
     steps: int,

@@ -12,15 +12,18 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from methods.embedded.lmm import other_kinds, pipeline, readout, tasks, thinking
 from methods.embedded.lmm.decoder import Encoder, project
 from methods.embedded.lmm.tasks import BLANK, Example
-from methods.levels import FIVE_LEVELS, GOOD_POOR
+from methods.levels import FIVE_LEVELS, GOOD_POOR, LevelScheme
 from methods.lmm.prompt import Prompt
+
+if TYPE_CHECKING:
+    import torch
 
 SAMPLES = 6
 BATCH = 64
@@ -83,7 +86,7 @@ class Respondent:
                 texts += [spelled[line : line + samples] for line in range(0, len(spelled), samples)]
         return texts
 
-    def _embed(self, ids: Sequence[Sequence[int]], examples: Sequence[Example]) -> Any:
+    def _embed(self, ids: Sequence[Sequence[int]], examples: Sequence[Example]) -> torch.Tensor:
         import torch
 
         table = torch.tensor([list(line) for line in ids])
@@ -93,7 +96,8 @@ class Respondent:
         return embeddings.masked_scatter(slots, project(self.model, tokens))
 
 
-def fold_scores(material: Any, respondent: Respondent, fold: int, quick: bool = False) -> dict[str, np.ndarray]:
+def fold_scores(material: pipeline.Material, respondent: Respondent, fold: int,
+                quick: bool = False) -> dict[str, np.ndarray]:
     """Scores in [0, 1] of the fold's photos by prompt, with their MOS, and the same-object answers."""
     from methods.iqarag import prompts as iqarag
     from methods.llm_iqa.standard import Standard
@@ -104,7 +108,7 @@ def fold_scores(material: Any, respondent: Respondent, fold: int, quick: bool = 
     shots = material.shots
     result = {"mos": np.array([shots[row].mos for row in rows]), "row": np.array(rows)}
 
-    def ask(prompt: Prompt, queries: Sequence[tuple[int, ...]], scheme: Any, prefix: str = " ") -> np.ndarray:
+    def ask(prompt: Prompt, queries: Sequence[tuple[int, ...]], scheme: LevelScheme, prefix: str = " ") -> np.ndarray:
         examples = [respondent.about(prompt, pictures) for pictures in queries]
         chances = respondent.probabilities(examples, [prefix + word for word in scheme.words])
         return chances @ np.asarray(scheme.weights)
@@ -147,7 +151,8 @@ def _yes(respondent: Respondent, q_debias: Any, pairs: Sequence[tuple[int, int]]
     return respondent.probabilities(examples, ["yes", "no"])[:, 0]
 
 
-def _look_alikes(material: Any, damaged: dict[int, list[int]], rows: Sequence[int]) -> list[tuple[int, int]]:
+def _look_alikes(material: pipeline.Material, damaged: dict[int, list[int]], rows: Sequence[int]
+                 ) -> list[tuple[int, int]]:
     means = material.means[rows]
     means = (means - means.mean(axis=0)) / (means.std(axis=0) + 1e-3)
     means /= np.linalg.norm(means, axis=1, keepdims=True)
@@ -156,7 +161,7 @@ def _look_alikes(material: Any, damaged: dict[int, list[int]], rows: Sequence[in
             for place, row in enumerate(rows)]
 
 
-def _retrieved(material: Any, respondent: Respondent, fold: int, rows: Sequence[int], k: int = 50
+def _retrieved(material: pipeline.Material, respondent: Respondent, fold: int, rows: Sequence[int], k: int = 50
                ) -> list[list[tuple[int, float]]]:
     """IQARAG's retrieval over the other folds' photos, with the tower's own features."""
     from methods.iqarag.retrieval import select_references
@@ -185,7 +190,7 @@ def _thought(respondent: Respondent, rows: Sequence[int]) -> tuple[np.ndarray, n
     return means, np.array([len(own) / SAMPLES for own in known])
 
 
-def named_flaws(material: Any, respondent: Respondent) -> dict[str, Any]:
+def named_flaws(material: pipeline.Material, respondent: Respondent) -> dict[str, Any]:
     """What the reasoning names on the held-out damaged photos, against what was done to them."""
     from methods.visualquality_r1 import prompts
 
@@ -206,7 +211,7 @@ def named_flaws(material: Any, respondent: Respondent) -> dict[str, Any]:
             "by flaw": {name: [float(np.mean(hits)), len(hits)] for name, hits in sorted(right.items())}}
 
 
-def damaged_scores(material: Any, respondent: Respondent) -> tuple[list[int], np.ndarray]:
+def damaged_scores(material: pipeline.Material, respondent: Respondent) -> tuple[list[int], np.ndarray]:
     """Rows and five-level scores of the held-out damaged photos."""
     from methods.q_bench.prompts import QUESTIONS
 
@@ -225,7 +230,8 @@ def calibration(scores: np.ndarray, mos: np.ndarray, bins: int = 5) -> dict[str,
     return {"score and MOS by fifth": table, "expected calibration error": float(error)}
 
 
-def report(material: Any, cache: Path, folds: Sequence[int], shipped: Path | None, quick: bool) -> dict[str, Any]:
+def report(material: pipeline.Material, cache: Path, folds: Sequence[int], shipped: Path | None,
+           quick: bool) -> dict[str, Any]:
     """Everything, as JSON can hold it."""
     from sklearn.metrics import roc_auc_score
 
@@ -284,7 +290,7 @@ def report(material: Any, cache: Path, folds: Sequence[int], shipped: Path | Non
     return result
 
 
-def tokens_of(material: Any, folder: Path) -> np.ndarray:
+def tokens_of(material: pipeline.Material, folder: Path) -> np.ndarray:
     """float32 [shots, READOUT]: all shots as the model in a fold's cache folder sees them."""
     return readout.Directions.load(folder / "fitted.npz").tokens(material.grids).mean(axis=1)
 

@@ -7,16 +7,21 @@ parts of a few hundred shots under the shots' own keys: an interrupted run goes 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from methods import files
 from methods.embedded.lmm import tower
 from methods.embedded.lmm.recipe import Shot
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+    from transformers import EfficientNetModel
 
 PART = 160
 BATCH = 8
@@ -26,7 +31,7 @@ STD = (0.229, 0.224, 0.225)
 """ImageNet's, as the tower was trained."""
 
 
-def pixel_values(pictures: Sequence[Any]) -> Any:
+def pixel_values(pictures: Sequence[Image.Image]) -> torch.Tensor:
     """PIL pictures of one size as the tower wants them: float32 tensor [n, 3, height, width]."""
     import torch
 
@@ -35,7 +40,8 @@ def pixel_values(pictures: Sequence[Any]) -> Any:
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
 
 
-def activations(shots: Sequence[Shot], model: Any, folder: Path, say: Any = print) -> np.ndarray:
+def activations(shots: Sequence[Shot], model: EfficientNetModel, folder: Path,
+                say: Callable[[str], None] = print) -> np.ndarray:
     """Pooled activations of every shot.
 
     Args:
@@ -65,7 +71,7 @@ def activations(shots: Sequence[Shot], model: Any, folder: Path, say: Any = prin
     return grids
 
 
-def _compute(shots: Sequence[Shot], model: Any) -> np.ndarray:
+def _compute(shots: Sequence[Shot], model: EfficientNetModel) -> np.ndarray:
     grids = []
     with ThreadPoolExecutor(1) as pool:
         batches = [shots[start : start + BATCH] for start in range(0, len(shots), BATCH)]
@@ -78,5 +84,5 @@ def _compute(shots: Sequence[Shot], model: Any) -> np.ndarray:
     return np.concatenate(grids)
 
 
-def _load(shots: Sequence[Shot]) -> Any:
+def _load(shots: Sequence[Shot]) -> torch.Tensor:
     return pixel_values([shot.make() for shot in shots])

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from methods.kadid.distortions import LEVELS, distort
+
+if TYPE_CHECKING:
+    from methods.lmm.base import LMM
 
 SIZE = 640
 
@@ -75,7 +78,7 @@ def photo(path: Path) -> np.ndarray:
     return np.array(picture)
 
 
-def measure(lmm: Any, photos: Sequence[Path], count: int = 6) -> dict[str, dict[str, Any]]:
+def measure(lmm: LMM, photos: Sequence[Path], count: int = 6) -> dict[str, dict[str, Any]]:
     """Per kind of image: mean five-level score in [0, 1] of intact ones, and per damage the mean SRCC with strength.
 
     Args:

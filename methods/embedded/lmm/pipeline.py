@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from methods.embedded.lmm import decoder, features, readout, recipe, tasks, toke
 from methods.embedded.lmm.recipe import Shot
 from methods.errors import UserError
 from methods.lmm.reuse.towers import fused
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import EfficientNetModel, LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerFast
 
 Say = Callable[[str], None]
 
@@ -35,9 +39,9 @@ class Material:
     shots: list[Shot]
     grids: np.ndarray
     means: np.ndarray
-    vision: Any
+    vision: EfficientNetModel
     fold_of: np.ndarray
-    sample: Any
+    sample: torch.Tensor
 
     @property
     def rated_whole(self) -> np.ndarray:
@@ -46,7 +50,7 @@ class Material:
                          and not shot.mirrored and shot.crop == 1.0])
 
 
-def imagenet_weights() -> dict[str, Any]:
+def imagenet_weights() -> dict[str, torch.Tensor]:
     """EfficientNet-Lite0's weights.
 
     Raises:
@@ -109,7 +113,7 @@ def prepare(
     return Material(shots, grids, readout.pooled(grids), vision, of, sample)
 
 
-def words_for(material: Material) -> Any:
+def words_for(material: Material) -> PreTrainedTokenizerFast:
     """The tokenizer, learned from what the tasks ask and say; the same for every fold."""
     rows = np.arange(len(material.shots))
     rng = np.random.default_rng(0)
@@ -125,8 +129,8 @@ def words_for(material: Material) -> Any:
     return tokenizer.build([text for lesson in lessons for text in (lesson.prompt.transcript(), lesson.text) if text])
 
 
-def make(material: Material, words: Any, training: np.ndarray, out: Path, *, steps: int, seed: int, cache: Path,
-         keep: int = 0, say: Say = print) -> Any:
+def make(material: Material, words: PreTrainedTokenizerFast, training: np.ndarray, out: Path, *, steps: int,
+         seed: int, cache: Path, keep: int = 0, say: Say = print) -> LlavaForConditionalGeneration:
     """Fits the read-out and trains the decoder on some of the shots, and writes the checkpoint.
 
     Args:
@@ -159,7 +163,7 @@ def make(material: Material, words: Any, training: np.ndarray, out: Path, *, ste
     return model
 
 
-def save(model: Any, processor: Any, out: Path) -> None:
+def save(model: LlavaForConditionalGeneration, processor: LlavaProcessor, out: Path) -> None:
     """Writes the checkpoint in half precision, as transformers' own classes read it."""
     import copy
 

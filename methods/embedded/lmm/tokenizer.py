@@ -8,11 +8,14 @@ and without a leading space, in lower and title case; digits stay single, so tha
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from methods.embedded.lmm.features import MEAN, STD
 from methods.embedded.lmm.tower import GRID, SIZE
 from methods.levels import FIVE_LEVELS, GOOD_POOR
+
+if TYPE_CHECKING:
+    from transformers import LlavaProcessor, PreTrainedTokenizerFast
 
 VOCABULARY = 1400
 
@@ -34,7 +37,7 @@ CHAT_TEMPLATE = (
 )
 
 
-def build(corpus: Iterable[str]) -> Any:
+def build(corpus: Iterable[str]) -> PreTrainedTokenizerFast:
     """A fast tokenizer learned from the corpus.
 
     Raises:
@@ -68,7 +71,7 @@ def build(corpus: Iterable[str]) -> Any:
     return fast
 
 
-def processor(tokenizer: Any) -> Any:
+def processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
     """A stock LLaVA processor: pictures are squeezed to the tower's square, GRID x GRID tokens each."""
     from transformers import CLIPImageProcessor, LlavaProcessor
 

@@ -23,9 +23,14 @@ on pooled activations (`pooled_activations`) and then be written into the weight
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import EfficientNetConfig, EfficientNetModel
+    from transformers.models.efficientnet.modeling_efficientnet import EfficientNetBlock
 
 STATE = 192
 """Channels of Lite0's sixth stage."""
@@ -62,7 +67,7 @@ rescaled by its own norm, loses a tenth of the rank correlation that one exact a
 _LAST_TRAINED = 14
 
 
-def config() -> Any:
+def config() -> EfficientNetConfig:
     """The stock configuration; only widths, strides and repeats differ from EfficientNet-B0."""
     from transformers import EfficientNetConfig
 
@@ -82,7 +87,7 @@ def config() -> Any:
     )
 
 
-def build(weights: dict[str, Any]) -> Any:
+def build(weights: dict[str, torch.Tensor]) -> EfficientNetModel:
     """The tower with ImageNet weights and an empty read-out, in evaluation mode.
 
     Args:
@@ -107,7 +112,7 @@ def build(weights: dict[str, Any]) -> Any:
     return model
 
 
-def _neutralise(model: Any) -> None:
+def _neutralise(model: EfficientNetModel) -> None:
     """Identity batch norms, and squeeze-excite gates that are always open (sigmoid of 30)."""
     import torch
 
@@ -121,7 +126,7 @@ def _neutralise(model: Any) -> None:
         block.squeeze_excite.expand.bias.fill_(30)
 
 
-def _copy_block(block: Any, weights: dict[str, Any], index: int) -> None:
+def _copy_block(block: EfficientNetBlock, weights: dict[str, torch.Tensor], index: int) -> None:
     prefix = f"_blocks.{index}"
     if block.expand:
         _copy(block.expansion.expand_conv, block.expansion.expand_bn, weights, f"{prefix}._expand_conv",
@@ -133,7 +138,8 @@ def _copy_block(block: Any, weights: dict[str, Any], index: int) -> None:
     _copy(projection.project_conv, projection.project_bn, weights, f"{prefix}._project_conv", f"{prefix}._bn2")
 
 
-def _copy(convolution: Any, norm: Any, weights: dict[str, Any], source: str, source_norm: str) -> None:
+def _copy(convolution: torch.nn.Conv2d, norm: torch.nn.BatchNorm2d, weights: dict[str, torch.Tensor],
+          source: str, source_norm: str) -> None:
     """Copies a convolution with its batch norm folded in; channels beyond the source's stay zero."""
     import torch
 
@@ -146,7 +152,7 @@ def _copy(convolution: Any, norm: Any, weights: dict[str, Any], source: str, sou
     norm.bias[: len(bias)] = (bias - mean * scale).float()
 
 
-def _wire_state(model: Any, gain: Any) -> None:
+def _wire_state(model: EfficientNetModel, gain: torch.Tensor) -> None:
     """Block 12 has no residual connection of its own: its spare activations hand the state through.
 
     An activation is confined to [0, 6], so the state is scaled by `gain` [192] around 3 on the way and back.
@@ -164,7 +170,7 @@ def _wire_state(model: Any, gain: Any) -> None:
     block.projection.project_bn.bias[state] -= 3 / gain
 
 
-def _wire_pooling(model: Any) -> None:
+def _wire_pooling(model: EfficientNetModel) -> None:
     """Blocks 15 to 18 average 2x2 pixels; a 3x3 kernel with four equal taps does so whatever the padding."""
     import torch
 
@@ -182,7 +188,8 @@ def _wire_pooling(model: Any) -> None:
     model.encoder.top_conv.weight[READOUT + readout, readout, 0, 0] = -1
 
 
-def _wire_carried(block: Any, spare: int, source: int, target: int, taps: slice, centre: Any, gain: Any) -> None:
+def _wire_carried(block: EfficientNetBlock, spare: int, source: int, target: int, taps: slice,
+                  centre: torch.Tensor, gain: torch.Tensor) -> None:
     """Hands extra channels through a block that has no residual connection, by activations that its own do not use.
 
     An activation is confined to [0, 6], so each channel is scaled by `gain` around `centre` on the way, and back.
@@ -215,7 +222,7 @@ PAIR_OF_5 = slice(1, 3)
 PAIR_OF_3 = slice(0, 2)
 
 
-def calibrate(model: Any, pixel_values: Any) -> None:
+def calibrate(model: EfficientNetModel, pixel_values: torch.Tensor) -> None:
     """Sets the hand-through's gain so that twice the largest state seen in `pixel_values` still fits."""
     import torch
 
@@ -233,7 +240,7 @@ def calibrate(model: Any, pixel_values: Any) -> None:
         _wire_state(model, torch.exp2(torch.floor(torch.log2(1.5 / largest))))
 
 
-def round_to_half(model: Any) -> Any:
+def round_to_half(model: EfficientNetModel) -> EfficientNetModel:
     """Rounds every weight to what float16 can hold, so that what is cached is what ships."""
     import torch
 
@@ -243,14 +250,14 @@ def round_to_half(model: Any) -> Any:
     return model
 
 
-def pooled_activations(model: Any, pixel_values: Any) -> np.ndarray:
+def pooled_activations(model: EfficientNetModel, pixel_values: torch.Tensor) -> np.ndarray:
     """What the read-outs may read, averaged over the pixels of each token: float32 [pictures, GRID * GRID, WIDTH]."""
     import torch
     from torch.nn.functional import adaptive_avg_pool2d
 
-    maps: dict[int, Any] = {}
+    maps: dict[int, torch.Tensor] = {}
 
-    def keep(index: int, width: int, module: Any, args: Any, output: Any) -> None:
+    def keep(index: int, width: int, module: torch.nn.Module, args: object, output: torch.Tensor) -> None:
         maps[index] = adaptive_avg_pool2d(output[:, :width], GRID)
 
     blocks = model.encoder.blocks
@@ -268,7 +275,7 @@ def pooled_activations(model: Any, pixel_values: Any) -> np.ndarray:
     return joined.flatten(2).transpose(1, 2).float().numpy()
 
 
-def install(model: Any, directions: np.ndarray, offset: np.ndarray, pixel_values: Any) -> None:
+def install(model: EfficientNetModel, directions: np.ndarray, offset: np.ndarray, pixel_values: torch.Tensor) -> None:
     """Writes a read-out into the weights: the tower's tokens then hold `activations @ directions.T + offset`.
 
     Args:
@@ -307,11 +314,12 @@ def install(model: Any, directions: np.ndarray, offset: np.ndarray, pixel_values
         blocks[15].projection.project_bn.bias[:READOUT] += torch.from_numpy(offset.astype(np.float32))
 
 
-def _range(model: Any, block: Any, channels: slice, pixel_values: Any) -> tuple[Any, Any]:
+def _range(model: EfficientNetModel, block: EfficientNetBlock, channels: slice, pixel_values: torch.Tensor
+           ) -> tuple[torch.Tensor, torch.Tensor]:
     """Centre and gain, a power of two, with which twice the range of a block's output channels fits into [0, 6]."""
     import torch
 
-    extremes: list[Any] = []
+    extremes: list[tuple[torch.Tensor, torch.Tensor]] = []
     handle = block.register_forward_hook(lambda module, args, output: extremes.append(
         (output[:, channels].amin(dim=(0, 2, 3)), output[:, channels].amax(dim=(0, 2, 3)))))
     for start in range(0, len(pixel_values), 8):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 from gradio.utils import get_upload_folder
@@ -42,7 +42,7 @@ class Row:
     assessment: Assessment | None
     error: str = ""
 
-    def cells(self) -> list[Any]:
+    def cells(self) -> list[object]:
         """As in `COLUMNS`; a missing number is empty and sorts last."""
         assessment = self.assessment
         if assessment is None:
@@ -52,7 +52,7 @@ class Row:
                 None if spread is None else round((spread.high - spread.low) / 2, 3), round(assessment.native_score, 3),
                 round(assessment.seconds, 2), ""]
 
-    def record(self) -> list[Any]:
+    def record(self) -> list[object]:
         """As in `CSV_COLUMNS`."""
         assessment = self.assessment
         if assessment is None:
@@ -104,8 +104,8 @@ def wire(folder: Folder, forms: Forms) -> None:
     outputs = [folder.status, folder.table, folder.download]
 
     @plain_errors
-    def score_all(files: list[str] | None, method: str, lmm: str | None, *values: Any,
-                  progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:
+    def score_all(files: list[str] | None, method: str, lmm: str | None, *values: object,
+                  progress: gr.Progress = gr.Progress()) -> Iterator[list[object]]:
         required(files, "a zip or some photos")
         options = changed_options(forms, values)[method]
         members = contents([uploaded(path) for path in files])
@@ -125,7 +125,7 @@ def wire(folder: Folder, forms: Forms) -> None:
                          queue=False, show_progress="hidden", api_visibility="private")
 
 
-def score(members: list[Member], method: str, lmm: str | None, options: dict[str, Any]) -> Iterator[Row]:
+def score(members: list[Member], method: str, lmm: str | None, options: dict[str, object]) -> Iterator[Row]:
     """One row per member, in order; each photo is one turn in the queue, and what fails is a row with its sentence."""
     def assess(images: Sequence[Decoded]) -> list[Assessment]:
         return gpu.assess(method, images, lmm, options, one_of_many=True)
@@ -134,7 +134,7 @@ def score(members: list[Member], method: str, lmm: str | None, options: dict[str
         yield Row(row.item.name, row.assessment, row.error)
 
 
-def state_of(rows: list[Row], total: int, seconds: float) -> list[Any]:
+def state_of(rows: list[Row], total: int, seconds: float) -> list[object]:
     """Values for the status, the table and the download."""
     failed = sum(row.assessment is None for row in rows)
     text = f"**{len(rows)} of {total}**"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
@@ -18,6 +18,9 @@ from ui.comparison.records import Cell, Comparison
 from ui.comparison.tables import to_html
 from ui.components import plain_errors
 from ui.components.results import short_model
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -66,13 +69,13 @@ class Results:
     sharing: gr.Column
 
     @property
-    def outputs(self) -> list[Any]:
+    def outputs(self) -> list[object]:
         return [self.state, self.notice, self.verdict, self.table, self.dots, self.pair, self.left, self.right,
                 self.slider, self.preferences, self.agreement, self.fold, self.which, self.evidence, self.explanation,
                 self.sharing]
 
     def show(self, held: Held, running: tuple[int, int] | None = None, *, pictures_too: bool = True,
-             notice: str = "") -> list[Any]:
+             notice: str = "") -> list[object]:
         """Values for `outputs`.
 
         Args:
@@ -104,7 +107,7 @@ class Results:
             gr.Column(visible=done and first is not None),
         ]
 
-    def cleared(self) -> list[Any]:
+    def cleared(self) -> list[object]:
         """Values for `outputs` before there is anything, or while a new comparison starts."""
         hidden = gr.Plot(visible=False)
         return [None, gr.Markdown("", visible=False), "", "", hidden, gr.Column(visible=False), gr.skip(), gr.skip(),
@@ -142,7 +145,7 @@ def results() -> Results:
         return files_of(held, (one, other))
 
     @plain_errors
-    def look(held: Held | None, index: int | None) -> list[Any]:
+    def look(held: Held | None, index: int | None) -> list[object]:
         if held is None or index is None or not 0 <= index < len(held.comparison.scored):
             return [gr.skip(), gr.skip()]
         cell = held.comparison.scored[index]
@@ -178,11 +181,11 @@ def choices_of(comparison: Comparison) -> list[tuple[str, int]]:
              index) for index, cell in enumerate(comparison.scored)]
 
 
-def _plot(figure: Any) -> gr.Plot:
+def _plot(figure: go.Figure | None) -> gr.Plot:
     return gr.Plot(figure, visible=figure is not None)
 
 
-def _figure(cell: Cell) -> Any:
+def _figure(cell: Cell) -> go.Figure | None:
     import plotly.io
 
     return plotly.io.from_json(cell.figure) if cell.figure else None

@@ -81,15 +81,15 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, outcome: Results) -> No
         delete = gr.Button("Delete it now", variant="stop", visible=False, elem_id="compare-delete")
     fresh = [file, link, delete_link, said, delete, token, share]
 
-    def nothing() -> list[Any]:
+    def nothing() -> list[object]:
         return [*[gr.update(visible=False)] * 5, "", gr.update(visible=sharing.enabled)]
 
-    def stale(held: Held | None) -> list[Any]:
+    def stale(held: Held | None) -> list[object]:
         """A new comparison makes the links and files of the one before disappear."""
         return [gr.skip()] * len(fresh) if held is not None and held.id else nothing()
 
     @plain_errors
-    def put(held: Held | None) -> list[Any]:
+    def put(held: Held | None) -> list[object]:
         if held is None or not held.comparison.scored:
             raise gr.Error("Compare something first.", print_exception=False)
         if held.id:
@@ -102,7 +102,7 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, outcome: Results) -> No
                 gr.update(value=note, visible=True), gr.update(visible=True), gr.update(visible=False)]
 
     @plain_errors
-    def restore(hash_part: str, request: gr.Request) -> list[Any]:
+    def restore(hash_part: str, request: gr.Request) -> list[object]:
         _sweep()
         name = dict(request.query_params).get("share")
         if name is None:
@@ -120,7 +120,7 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, outcome: Results) -> No
         return [*here, *values, own, gr.update(visible=bool(own)), gr.update(visible=False)]
 
     @plain_errors
-    def remove(held: Held | None, own: str) -> list[Any]:
+    def remove(held: Held | None, own: str) -> list[object]:
         if held is None or not held.id or not own:
             raise gr.Error("Open the delete link first.", print_exception=False)
         last = store().delete(held.id, own)

@@ -86,8 +86,8 @@ def _wire(parts: dict[str, Any], outcome: Results, forms: Forms) -> None:
     every_option = components_of(forms)
 
     @plain_errors
-    def side_by_side(paths: list[str] | None, methods: list[str], lmms: list[str], *values: Any,
-                     progress: gr.Progress = gr.Progress()) -> Iterator[list[Any]]:
+    def side_by_side(paths: list[str] | None, methods: list[str], lmms: list[str], *values: object,
+                     progress: gr.Progress = gr.Progress()) -> Iterator[list[object]]:
         options = {name: changes for name, changes in changed_options(forms, values).items() if name in methods}
         files = [uploaded(path) for path in paths or []]
         planned = plan(files, methods, lmms or [], options)
@@ -95,7 +95,7 @@ def _wire(parts: dict[str, Any], outcome: Results, forms: Forms) -> None:
         for comparison, running in run(planned, files, progress):
             yield outcome.show(replace(held, comparison=comparison), running, pictures_too=not comparison.cells)
 
-    def stopped(held: Held | None) -> list[Any]:
+    def stopped(held: Held | None) -> list[object]:
         """What was scored until then can be read, exported and shared."""
         return outcome.cleared() if held is None else outcome.show(held, pictures_too=False)
 

@@ -86,12 +86,12 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
     in_order = {**settings, "concurrency_limit": 1}
     stale = [link, citation, file]
 
-    def draw_table(view: View) -> list[Any]:
+    def draw_table(view: View) -> list[object]:
         data = board()
         hidden = [gr.update(visible=False) for _ in stale]
         return [to_html(table(data, view), sources=_titles(data)), encode(view, board=data), *hidden]
 
-    def draw_figure(view: View, screen: Screen) -> list[Any]:
+    def draw_figure(view: View, screen: Screen) -> list[object]:
         from leaderboard.figures import draw
 
         return [draw(board(), view, narrow=screen.narrow), gr.update(visible=view.figure == "cost"),
@@ -101,15 +101,15 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
     figure = [plot, controls.axis, controls.ablation]
 
     @plain_errors
-    def refresh(*values: Any) -> list[Any]:
+    def refresh(*values: object) -> list[object]:
         return draw_table(view_of(values))
 
     @plain_errors
-    def refresh_figure(screen: Screen, *values: Any) -> list[Any]:
+    def refresh_figure(screen: Screen, *values: object) -> list[object]:
         return draw_figure(view_of(values), screen)
 
     @plain_errors
-    def search(drawn_query: str, screen: Screen, *values: Any) -> list[Any]:
+    def search(drawn_query: str, screen: Screen, *values: object) -> list[object]:
         view = view_of(values)
         if view.search == decode(drawn_query, board=board()).view.search:
             # A link or Reset filled the box in. The page reports that as a change while its other controls still
@@ -118,7 +118,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         return [*draw_table(view), *draw_figure(view, screen)]
 
     @plain_errors
-    def sort(event: gr.EventData, *values: Any) -> list[Any]:
+    def sort(event: gr.EventData, *values: object) -> list[object]:
         before = view_of(values)
         column = str(event._data.get("value", ""))
         if column not in {"rank", "method", "coverage", *board().datasets["slug"]}:
@@ -128,7 +128,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         return [order, *draw_table(view_of(values))]
 
     @plain_errors
-    def start(width: float | None, address: str | None, request: gr.Request) -> list[Any]:
+    def start(width: float | None, address: str | None, request: gr.Request) -> list[object]:
         screen = Screen.of(width, address)
         parameters = dict(request.query_params)
         if parameters.get("tab") != TAB:
@@ -137,7 +137,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         restored = decode(parameters, board=board())
         return [screen, gr.Tabs(selected=TAB), *everything(restored.view, screen, restored.notes)]
 
-    def everything(view: View, screen: Screen, sentences: tuple[str, ...] = ()) -> list[Any]:
+    def everything(view: View, screen: Screen, sentences: tuple[str, ...] = ()) -> list[object]:
         text = "\n".join(f"- {_plain(sentence)}" for sentence in sentences)
         values = values_of(view)
         names = list(controls.__dataclass_fields__)
@@ -147,13 +147,13 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
                 draw_figure(view, screen)[0]]
 
     @plain_errors
-    def references(screen: Screen, *values: Any) -> Any:
+    def references(screen: Screen, *values: object) -> Any:
         data, view = board(), view_of(values)
         link = encode(view, base=screen.address, board=data) if screen.address else ""
         return gr.update(value=bibtex(data, table(data, view), link=link), visible=True)
 
     @plain_errors
-    def save(chosen: str, screen: Screen, *values: Any) -> Any:
+    def save(chosen: str, screen: Screen, *values: object) -> Any:
         from leaderboard.commands.export import FILES, write
 
         if chosen not in FILES:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from typing import Any
 
 import gradio as gr
 
@@ -65,13 +64,13 @@ class Screen:
     address: str = ""
 
     @classmethod
-    def of(cls, width: Any, address: Any) -> Screen:
+    def of(cls, width: object, address: object) -> Screen:
         """From what a browser says; anything but a plain web address is left out, since files will hold it."""
         plain = isinstance(address, str) and re.fullmatch(r"https?://[\w.:\-\[\]/~%]{1,200}", address)
         return cls(isinstance(width, (int, float)) and 0 < width <= NARROW, address if plain else "")
 
 
-def view_of(values: tuple[Any, ...]) -> View:
+def view_of(values: tuple[object, ...]) -> View:
     """The view that the values of `Controls.inputs` stand for."""
     named = dict(zip([spec.name for spec in fields(Controls)], values))
     sort, reverse = named.pop("order")
@@ -81,7 +80,7 @@ def view_of(values: tuple[Any, ...]) -> View:
     return View(**clean, sort=sort, reverse=reverse)
 
 
-def values_of(view: View) -> list[Any]:
+def values_of(view: View) -> list[object]:
     """Values of `Controls.inputs` for a view."""
     named = {spec.name: getattr(view, spec.name) for spec in fields(View)}
     named["order"] = (view.sort, view.reverse)
