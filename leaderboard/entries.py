@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from leaderboard.schema import OUTSIDE_IQA, WHOLE, Board, label_sets, part_of
+from leaderboard.schema import ENSEMBLE, OUTSIDE_IQA, WHOLE, Board, label_sets, part_of
 from methods import files
 
 if TYPE_CHECKING:
@@ -202,7 +202,8 @@ def _entry(key: tuple[str, ...], records: list[dict], known: dict[str, Dataset],
         method=first["method"], backbone=first["backbone"], variant=first["variant"], training=training,
         training_free=first["training_free"], paper=first["paper"], table=first["table"], source=first["source"],
         source_kind=first["source_kind"], origin=first["origin"],
-        lmm_passes=own_passes if own_passes is not None else passes.get(first["method"]),
+        lmm_passes=own_passes if own_passes is not None or first["backbone"].startswith(ENSEMBLE)
+        else passes.get(first["method"]),
         parameters=own_parameters if own_parameters is not None else parameters.get(first["backbone"]),
         cells=cells, provenance=_provenance(first),
     )

@@ -67,6 +67,10 @@ REVISIONS = ("revision", "date", "digest", "published", "ablations", "measured",
 COLUMNS = {"published": PUBLISHED, "ablations": ABLATIONS, "measured": MEASURED, "datasets": DATASETS,
            "papers": PAPERS, "models": MODELS, "costs": COSTS, "revisions": REVISIONS}
 
+ENSEMBLE = "LMM ensemble"
+"""How the backbone of a row begins whose score is a mean over models that its source does not name: neither how many
+passes it takes nor its size is known."""
+
 OPTIONAL = frozenset({"note", "short", "related", "possibly_related", "names"})
 """Columns that `load` fills where a file lacks them."""
 

@@ -48,7 +48,8 @@ def _lmms() -> list[str]:
 
     lines = ["  embedded: ships with the project and runs without a GPU"]
     for entry in CATALOGUE:
-        through = "" if entry.reached == "transformers" else "; through a server only"
+        through = {"transformers": "", "server": "; through a server only",
+                   "no way": f"; cannot be run here, {entry.stand_in} is the nearest that can"}[entry.reached]
         if entry.trained_on is None:
             trained = "which IQA data it was trained on is not stated"
         else:

@@ -79,14 +79,16 @@ def code_final_score(global_: float, local: float, n_masks: int) -> float:
     return float(local + CODE_MASK_BONUS * n_masks + CODE_GLOBAL_WEIGHT * global_)
 
 
-def native_range(k: int, *, uses_global: bool, uses_local: bool, lam: float = 1.0, code: bool = False
-                 ) -> tuple[float, float]:
-    """Lowest and highest final score that the aggregation can give for digits 1..k."""
+def native_range(k: int, *, uses_global: bool, uses_local: bool, lam: float = 1.0, code: bool = False,
+                 lowest: int = 1) -> tuple[float, float]:
+    """Lowest and highest final score that the aggregation can give for digits lowest..k."""
     if code:
+        if not uses_local or not uses_global:
+            return float(lowest), float(k)
         low = 1 + CODE_MASK_BONUS + CODE_GLOBAL_WEIGHT
         return low, k * (1 + CODE_GLOBAL_WEIGHT) + CODE_MASK_BONUS * CODE_MOST_MASKS
     parts = float(uses_global) + (lam if uses_global else 1.0) * float(uses_local)
-    return parts, k * parts
+    return lowest * parts, k * parts
 
 
 def rescale(native: float, bounds: tuple[float, float]) -> float:

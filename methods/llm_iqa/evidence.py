@@ -21,12 +21,12 @@ class DigitScore:
     """One picture or region in one LMM's eyes.
 
     Attributes:
-        digit: the likeliest one, 1..K (the paper's reading).
-        expected: the expectation over the digit probabilities, in [1, K] (ours).
-        probabilities: of the digits K..1, in the standard's order (best first); they sum to 1.
+        digit: the likeliest one, 1..K (the paper's reading); without a standard the number that the model stated.
+        expected: the expectation over the digit probabilities, in [1, K] (ours); without a standard the same number.
+        probabilities: of the digits K..1, in the standard's order (best first); they sum to 1. Without a standard ().
     """
 
-    digit: int
+    digit: int | float
     expected: float
     probabilities: tuple[float, ...]
 
@@ -103,10 +103,11 @@ class LLMIQAEvidence(Evidence):
     picture: reduced for display.
     size: (width, height) of the picture that was segmented, which boxes and outlines refer to.
     segmenter: who made the masks; "none" where only the whole picture is scored.
-    standard: each level as the model was told, best first.
+    standard: each level as the model was told, best first; () where there was none.
     regions: in the order of `LMMScores.regions`; the complement is last.
     lmms: one entry an LMM of the ensemble.
-    k, lam, reading, weighting, code_aggregation: the settings that the score follows from.
+    k, lam, reading, weighting, code_aggregation: the settings that the score follows from; without a standard, k is
+        the highest number that may be stated.
     total: the result under these settings.
     """
 
@@ -145,7 +146,7 @@ class LLMIQAEvidence(Evidence):
         finals = tuple(self._final(whole, local, lam) for whole, local in parts)
         bounds = aggregation.native_range(
             self.k, uses_global=parts[0][0] is not None, uses_local=parts[0][1] is not None, lam=lam,
-            code=self.code_aggregation,
+            code=self.code_aggregation, lowest=1 if self.standard else 0,
         )
         final = aggregation.ensemble(finals, lmm_weights)
         means = [None if side[0] is None else aggregation.ensemble(side, lmm_weights) for side in zip(*parts)]

@@ -13,9 +13,18 @@ from methods.base import Assessment, ImageSource, Method, Options, Verdict, opti
 from methods.errors import InputError
 from methods.llm_iqa import aggregation, segmentation
 from methods.llm_iqa.evidence import DigitScore, LLMIQAEvidence, LMMScores, RegionEvidence, Total
-from methods.llm_iqa.segmenters import AUTOMATIC, SEGMENTERS, Segmenter, load_segmenter
-from methods.llm_iqa.standard import KINDS, LEVEL_COUNTS, WORDINGS, Standard
-from methods.lmm.base import LMM
+from methods.llm_iqa.segmenters import AUTOMATIC, MASK_SETTINGS, SEGMENTERS, Segmenter, load_segmenter
+from methods.llm_iqa.standard import (
+    HIGHEST_WITHOUT,
+    KINDS,
+    LEVEL_COUNTS,
+    NO_STANDARD,
+    WORDINGS,
+    Standard,
+    stated_number,
+    without_standard,
+)
+from methods.lmm.base import LMM, LMMError
 
 PICTURES_PER_CALL = 8
 """Pictures whose prompts are handed over together; with about eight regions each, some 64 prompts."""
@@ -23,12 +32,16 @@ PICTURES_PER_CALL = 8
 PAPER_REGIONS = 7.22
 """Mean masks per image on SPAQ under the paper's settings (section 4.1)."""
 
+ANSWER_TOKENS = 16
+"""Room for a number with one decimal, and for what a model may put around it."""
+
 SCORED_PARTS = ("box+whole", "mask+whole", "box", "mask", "whole")
 
 
 @dataclass(frozen=True)
 class LLMIQAOptions(Options):
-    standard: str = option("word", "What stands beside each digit in the standard (Table 3).", choices=KINDS)
+    standard: str = option("word", "What stands beside each digit in the standard; none asks for a number from 0 to "
+                           "100 and scores the whole picture only (Table 3, exp 1).", choices=(*KINDS, NO_STANDARD))
     k: int = option(7, "How many levels the standard has (Table 4).", choices=LEVEL_COUNTS)
     lam: float = option(1.0, "Lambda: what the regions' score counts beside the whole picture's.",
                         low=0.0, high=5.0, step=0.1)
@@ -36,6 +49,8 @@ class LLMIQAOptions(Options):
                           choices=("argmax", "expectation"))
     segmenter: str = option(AUTOMATIC, "Who cuts the picture; 'auto' takes SAM 2.1 large where it can be had.",
                             choices=SEGMENTERS)
+    masks: str = option("paper", "How finely SAM 2 cuts: with the paper's settings, or its own, which give many more "
+                        "regions (Table 5). Other segmenters have none.", choices=MASK_SETTINGS, advanced=True)
     scored: str = option("box+whole", "What is scored: boxes of original pixels, zero-padded masks, the whole picture "
                          "(Table 3).", choices=SCORED_PARTS, advanced=True)
     weighting: str = option("area", "How regions are weighted (Table 3).", choices=("area", "mean"), advanced=True)
@@ -46,6 +61,12 @@ class LLMIQAOptions(Options):
                               choices=("paper", "code"), advanced=True)
     wording: str = option("paper", "The prompt as printed, or the released code's longer one.",
                           choices=WORDINGS, advanced=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.standard == NO_STANDARD and self.scored != "whole":
+            raise InputError("Without a standard (standard none) only the whole picture is scored; set scored to whole "
+                             "as well.")
 
 
 class LLMIQA(Method):
@@ -97,9 +118,13 @@ class LLMIQA(Method):
         return verdicts
 
     def _assess_some(self, images: list[Image.Image], options: LLMIQAOptions) -> list[Verdict]:
+        if options.standard == NO_STANDARD:
+            return self._without_standard(images, options)
         standard = Standard(options.standard, options.k, options.wording)
         whole = "whole" in options.scored
-        segmenter = None if options.scored == "whole" else self._segmenter or load_segmenter(options.segmenter)
+        segmenter = None
+        if options.scored != "whole":
+            segmenter = self._segmenter or load_segmenter(options.segmenter, options.masks)
         cuts = [self._regions(image, segmenter, options) for image in images]
         crops = [[region.cut(image, padded="mask" in options.scored) for region in regions]
                  for image, regions in zip(images, cuts)]
@@ -124,6 +149,27 @@ class LLMIQA(Method):
                 weighting=options.weighting,
                 code_aggregation=options.aggregation == "code",
             ).with_total()
+            total = evidence.total
+            verdicts.append(Verdict(total.score, total.final, explain(evidence), evidence, total.bounds))
+        return verdicts
+
+    def _without_standard(self, images: list[Image.Image], options: LLMIQAOptions) -> list[Verdict]:
+        """Table 3, exp 1: the number from 0 to 100 that each model states of the whole picture, greedily decoded."""
+        prompts = [without_standard(image) for image in images]
+        answers = [lmm.generate(prompts, max_new_tokens=ANSWER_TOKENS, temperature=0.0) for lmm in self.lmms]
+        verdicts = []
+        for number, image in enumerate(images):
+            scores = []
+            for lmm, texts in zip(self.lmms, answers):
+                stated = stated_number(texts[number][0])
+                if stated is None:
+                    raise LMMError(f"{lmm.name} stated no number from 0 to 100 but {texts[number][0][:80]!r}; try "
+                                   "another model, or give it a standard.")
+                scores.append(LMMScores(f"{lmm.name}@{lmm.revision}", DigitScore(stated, stated, ()), ()))
+            evidence = LLMIQAEvidence(
+                picture=_reduced(image, 1024), size=image.size, segmenter="none", standard=(), regions=(),
+                lmms=tuple(scores), k=HIGHEST_WITHOUT, lam=options.lam, reading=options.reading,
+                weighting=options.weighting, code_aggregation=False).with_total()
             total = evidence.total
             verdicts.append(Verdict(total.score, total.final, explain(evidence), evidence, total.bounds))
         return verdicts

@@ -32,6 +32,9 @@ SAM2_SETTINGS = {
     "use_m2m": False,
 }
 
+MASK_SETTINGS = ("paper", "default")
+"""`SAM2_SETTINGS`, or those that SAM 2's mask generator has of its own ("Default" in Table 5)."""
+
 SAM2_CHECKPOINTS = (
     "facebook/sam2.1-hiera-large",
     "facebook/sam2.1-hiera-base-plus",
@@ -135,19 +138,21 @@ def merge_segments(labels: np.ndarray, features: np.ndarray, most: int) -> np.nd
 
 
 class Sam2Segmenter:
-    """SAM 2's automatic mask generator under the released code's settings.
+    """SAM 2's automatic mask generator, by default under the released code's settings.
 
     Args:
         model: a `sam2` image model; `from_hub` builds one from a checkpoint.
         name: shown with every result.
-        settings: changes to `SAM2_SETTINGS`.
+        masks: one of `MASK_SETTINGS`.
+        settings: changes to them.
     """
 
-    def __init__(self, model, name: str, **settings) -> None:
+    def __init__(self, model, name: str, masks: str = "paper", **settings) -> None:
         from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
 
-        self.name = name
-        self._generator = SAM2AutomaticMaskGenerator(model, **{**SAM2_SETTINGS, **settings})
+        self.name = name if masks == "paper" else f"{name} (its own settings)"
+        chosen = SAM2_SETTINGS if masks == "paper" else {}
+        self._generator = SAM2AutomaticMaskGenerator(model, **{**chosen, **settings})
         self._lock = threading.Lock()  # The predictor keeps the current picture's features as state.
 
     @classmethod
@@ -196,12 +201,13 @@ class Sam2Segmenter:
 
 
 @functools.lru_cache(maxsize=2)
-def load_segmenter(name: str = AUTOMATIC) -> Segmenter:
+def load_segmenter(name: str = AUTOMATIC, masks: str = "paper") -> Segmenter:
     """The segmenter behind a name, loaded once.
 
     Args:
         name: "auto" (SAM 2.1 large where a CUDA device and its weights are at hand, else the embedded one),
             "felzenszwalb", or one of `SAM2_CHECKPOINTS`.
+        masks: one of `MASK_SETTINGS`, for SAM 2; the embedded segmenter has none.
 
     Raises:
         SegmenterError: an unknown name, or weights that cannot be had and were asked for by name.
@@ -209,13 +215,13 @@ def load_segmenter(name: str = AUTOMATIC) -> Segmenter:
     if name == EMBEDDED:
         return FelzenszwalbSegmenter()
     if name != AUTOMATIC:
-        return Sam2Segmenter.from_hub(name)
+        return Sam2Segmenter.from_hub(name, masks=masks)
     import torch
 
     if not torch.cuda.is_available():
         return FelzenszwalbSegmenter()
     try:
-        return Sam2Segmenter.from_hub(SAM2_CHECKPOINTS[0])
+        return Sam2Segmenter.from_hub(SAM2_CHECKPOINTS[0], masks=masks)
     except SegmenterError as error:
         logger.warning("%s Using the embedded segmenter; results name it.", error)
         return FelzenszwalbSegmenter()

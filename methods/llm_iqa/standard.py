@@ -6,6 +6,7 @@ a word stands beside it (section 3.1). Which words, and how they are introduced,
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +17,9 @@ from methods.levels import LevelScheme
 from methods.lmm.prompt import Prompt
 
 KINDS = ("word", "number", "sentence")
+NO_STANDARD = "none"
+"""In place of a kind: no standard, and a number from 0 to 100."""
+
 LEVEL_COUNTS = (3, 5, 7, 9)
 WORDINGS = ("paper", "code")
 
@@ -40,6 +44,33 @@ SENTENCES = {
     "Awful": "the subject can barely be recognised behind the flaws",
     "Very Bad": "so damaged that it is hard to look at",
 }
+
+
+HIGHEST_WITHOUT = 100
+"""Without a standard the model states a number from 0 to this."""
+
+# Table 3, exp 1: the paper prints no prompt without a standard; this is the one of the released code.
+_SYSTEM_WITHOUT = (
+    "You are a helpful assistant to help me evaluate the quality of the image. Your response must be a single number "
+    "between 0 and 100, inclusive, with one decimal place. Do not give any explanation or description of the image. "
+    "Simply provide the numeric score as your response. Any additional text will be considered invalid.")
+_USER_WITHOUT = (
+    "Please evaluate the quality of the image with a score from 0 to 100, with one decimal place. Use a number between "
+    "0.0 and 100.0 to indicate your evaluation. For example, if you consider the image to be of very high quality, you "
+    'might respond with "95.3". Conversely, if the image is of very poor quality, you might respond with "5.8". Your '
+    "response should only be the score, without any other text.")
+
+
+def without_standard(image: Image.Image) -> Prompt:
+    """The question of Table 3, exp 1: a number from 0 to 100, which no standard explains. The answer is a text."""
+    return Prompt.ask(image, _USER_WITHOUT, system=_SYSTEM_WITHOUT)
+
+
+def stated_number(answer: str) -> float | None:
+    """The number in [0, 100] that an answer states; None where it states none, or several."""
+    numbers = {float(number) for number in re.findall(r"(?<![\w.,-])\d+(?:\.\d+)?(?![\w,-]|\.\d)", answer)}
+    number = numbers.pop() if len(numbers) == 1 else -1.0
+    return number if 0 <= number <= HIGHEST_WITHOUT else None
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,10 @@ class CatalogueEntry:
         image_budget: the most pictures that one prompt may show here.
         trained_on: IQA data sets with opinion scores seen in training; () where none is known, None where there were
             some and the authors do not say which.
-        reached: "transformers" (in this process) or "server" (needs remote code, so an OpenAI-compatible server).
+        reached: "transformers" (in this process), "server" (needs remote code, so an OpenAI-compatible server) or "no
+            way" (not to be relied on in either).
         note: one sentence for the person who chooses.
+        stand_in: nickname of the nearest model that runs, where this one does not; else "".
     """
 
     nickname: str
@@ -34,9 +36,25 @@ class CatalogueEntry:
     memory_gib: float
     image_budget: int
     trained_on: tuple[str, ...] | None
-    reached: Literal["transformers", "server"]
+    reached: Literal["transformers", "server", "no way"]
     note: str
+    stand_in: str = ""
 
+    @property
+    def route(self) -> str:
+        """Why it cannot be loaded here and what to do instead, one sentence; "" where it can."""
+        if self.reached == "server":
+            return (f"{self.hub_id} needs its own code and an older transformers, so it is reached through a server: "
+                    f"serve it with vLLM and use server:http://HOST:PORT/v1#{self.hub_id}.")
+        if self.reached == "no way":
+            return (f"{self.title} has no way to run here: it needs its own code and an old transformers, and vLLM "
+                    f"does not serve it reliably; the nearest model that runs is {self.stand_in} (if you have a server "
+                    f"that answers for it, use server:URL#{self.hub_id}).")
+        return ""
+
+
+_ONE_ALIGN = ("koniq-10k", "spaq", "kadid-10k", "agiqa-20k", "ava", "lsvq")
+"""Q-ReAlign's cards name the setting (ONE-ALIGN), its configuration the sets but AGIQA-20K, which may be one."""
 
 CATALOGUE: tuple[CatalogueEntry, ...] = (
     CatalogueEntry(
@@ -68,6 +86,22 @@ CATALOGUE: tuple[CatalogueEntry, ...] = (
         "transformers", "Small enough to train with VisualQuality-R1's recipe on one GPU; not for commercial use.",
     ),
     CatalogueEntry(
+        "evoquality", "ByteDance/EvoQuality", "EvoQuality", "Apache-2.0", 15.4, 8, (), "transformers",
+        "Qwen2.5-VL 7B trained by its own votes on pairs of pictures; by its card, without any human score.",
+    ),
+    CatalogueEntry(
+        "q-realign-mini", "q-future/Q-ReAlign-Mini-0.8B", "Q-ReAlign Mini 0.8B", "Apache-2.0", 1.5, 8, _ONE_ALIGN,
+        "transformers", "Qwen3.5 taught to answer one of five levels; to be asked by Q-Bench's five-level question.",
+    ),
+    CatalogueEntry(
+        "q-realign-lite", "q-future/Q-ReAlign-Lite-4B", "Q-ReAlign Lite 4B", "Apache-2.0", 7.5, 8, _ONE_ALIGN,
+        "transformers", "The middle size of Q-ReAlign, which its authors recommend.",
+    ),
+    CatalogueEntry(
+        "q-realign-pro", "q-future/Q-ReAlign-Pro-9B", "Q-ReAlign Pro 9B", "Apache-2.0", 16.8, 8, _ONE_ALIGN,
+        "transformers", "The largest size of Q-ReAlign.",
+    ),
+    CatalogueEntry(
         "llava-onevision-7b", "llava-hf/llava-onevision-qwen2-7b-ov-hf", "LLaVA-OneVision 7B", "Apache-2.0", 15.0, 8,
         (), "transformers",
         "Sees a picture that stands alone in fine tiles and each of several pictures at 384 pixels.",
@@ -85,12 +119,13 @@ CATALOGUE: tuple[CatalogueEntry, ...] = (
         "IQARAG's third model: a mixture of experts with 3 of 16 billion parameters active.",
     ),
     CatalogueEntry(
-        "mplug-owl3-7b", "mPLUG/mPLUG-Owl3-7B-240728", "mPLUG-Owl3 7B", "Apache-2.0", 15.0, 8, (), "server",
-        "The model of LLM-IQA and Q-Debias.",
+        "mplug-owl3-7b", "mPLUG/mPLUG-Owl3-7B-240728", "mPLUG-Owl3 7B", "Apache-2.0", 15.0, 8, (), "no way",
+        "The model of LLM-IQA and Q-Debias: a Qwen2 language model with a SigLIP vision tower, as LLaVA-OneVision 7B.",
+        stand_in="llava-onevision-7b",
     ),
     CatalogueEntry(
-        "qwen-vl", "Qwen/Qwen-VL", "Qwen-VL", "Tongyi Qianwen License", 18.0, 4, (), "server",
-        "The first Qwen-VL, one of Q-Debias's models.",
+        "qwen-vl", "Qwen/Qwen-VL", "Qwen-VL", "Tongyi Qianwen License", 18.0, 4, (), "no way",
+        "The first Qwen-VL, one of Q-Debias's models; some versions of vLLM serve it.", stand_in="qwen2.5-vl-7b",
     ),
 )
 

@@ -57,11 +57,8 @@ def load_lmm(name: str, device: str | None = None, dtype: str | torch.dtype | No
     """
     name = name.strip()
     if not name.startswith("server:") and (entry := find(name)) is not None:
-        if entry.reached == "server":
-            raise LMMError(
-                f"{entry.hub_id} needs its own code and an older transformers, so it is reached through a server: "
-                f"serve it with vLLM and use server:http://HOST:PORT/v1#{entry.hub_id}."
-            )
+        if entry.route:
+            raise LMMError(entry.route)
         name = entry.hub_id
     # Settings are compared by their text: a dtype may come as "float32" or as torch.float32.
     spelled = str(dtype).removeprefix("torch.")

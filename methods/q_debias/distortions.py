@@ -108,8 +108,9 @@ def spatter(
     threshold: float = 0.68,
     strength: float = 0.5,
     mud: bool = False,
+    blend: bool = False,
 ) -> np.ndarray:
-    """Drops of water, or splashes of mud, on the lens (Eq. 4, with ImageNet-C's mask and colours).
+    """Drops of water, or splashes of mud, on the lens (Eq. 4, with ImageNet-C's mask M and colours C).
 
     The defaults are ImageNet-C's severity 3.
 
@@ -121,6 +122,8 @@ def spatter(
         threshold: blobs below it are dry.
         strength: of water, the largest opacity in [0, 1]; of mud, the sigma in pixels that softens its edges.
         mud: mud instead of water (severities 4 and 5).
+        blend: water as Eq. 4 has it, x (1 - M) + C M; False adds it, x + C M, as ImageNet-C and the released code do.
+            The two differ by up to M times the picture. Mud is blended in both.
 
     Returns:
         The same shape and dtype, in [0, 1]. Where no pixel is wet the picture stays as it is.
@@ -137,7 +140,9 @@ def spatter(
         mask = mask[..., None]
         return _finish(picture * (1 - mask) + MUD * mask, image)
     mask = water_mask((liquid * 255).astype(np.uint8), strength)
-    return _finish(picture + cv2.merge([mask * channel for channel in WATER]), image)
+    water = cv2.merge([mask * channel for channel in WATER])
+    kept = picture * (1 - mask[..., None]) if blend else picture
+    return _finish(kept + water, image)
 
 
 def water_mask(liquid: np.ndarray, strength: float) -> np.ndarray:
@@ -228,7 +233,7 @@ DISTORTIONS: dict[str, Callable[..., np.ndarray]] = {
 """By name, in the order of the paper's x'_1 to x'_4."""
 
 SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
-    "paper": {"zoom_blur": {"factors": PAPER_ZOOMS}, "spatter": {}, "saturate": {}, "fog": {}},
+    "paper": {"zoom_blur": {"factors": PAPER_ZOOMS}, "spatter": {"blend": True}, "saturate": {}, "fog": {}},
     "code": {"zoom_blur": {"factors": CODE_ZOOMS}, "spatter": {}, "saturate": {}, "fog": {}},
 }
 """Arguments by setting and distortion; where there are none, paper and released code agree with the defaults."""

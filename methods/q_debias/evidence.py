@@ -6,7 +6,6 @@ the others when they are looked at: a folder of thousands of results stays as sm
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ from PIL import Image
 
 from methods.evidence import Evidence, Spread, deviation, moved
 from methods.q_debias.distortions import DISTORTIONS, SETTINGS
+from methods.q_debias.others import content_number, other_image
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class DebiasEvidence(Evidence):
     aggregation: how the conditions were weighed.
     prompt: the variant of the quality question, "full" or one of Table 4.
     setting: whose constants degraded the pictures, "paper" or "code".
+    consistent: True for degraded versions of the query itself, False for those of other pictures.
     seed: of the degradation's noise.
     transcripts: the three prompts as text, by "condition", "similarity" and "vanilla".
     """
@@ -65,10 +66,11 @@ class DebiasEvidence(Evidence):
     setting: str
     seed: int
     transcripts: dict[str, str]
+    consistent: bool = True
 
     def degraded(self, distortion: str) -> Image.Image:
         """The degraded picture, pixel for pixel as the LMM saw it."""
-        return degrade(self.query, distortion, self.setting, self.seed)
+        return condition_image(self.query, distortion, self.setting, self.seed, self.consistent)
 
     def spread(self, score: float) -> Spread:
         """From the lowest condition to the highest."""
@@ -84,6 +86,17 @@ class DebiasEvidence(Evidence):
         if not effects:
             return change
         return f"{change}, most by {max(effects, key=lambda name: effects[name]).replace('_', ' ')}"
+
+
+def condition_image(image: Image.Image, distortion: str, setting: str = "paper", seed: int = 0,
+                    consistent: bool = True) -> Image.Image:
+    """The conditional image x'_i of a query: a degraded version of it, or (Table 3, exp 8) of another picture.
+
+    Args:
+        image, distortion, setting, seed: as `degrade`.
+        consistent: False takes a picture of the shipped reference set in place of the query.
+    """
+    return degrade(image if consistent else other_image(image, distortion, seed), distortion, setting, seed)
 
 
 def degrade(image: Image.Image, distortion: str, setting: str = "paper", seed: int = 0) -> Image.Image:
@@ -102,16 +115,9 @@ def degrade(image: Image.Image, distortion: str, setting: str = "paper", seed: i
         RGB of the same size.
     """
     pixels = np.asarray(image.convert("RGB"))
-    rng = np.random.default_rng([seed, _content(pixels), list(DISTORTIONS).index(distortion)])
+    rng = np.random.default_rng([seed, content_number(pixels), list(DISTORTIONS).index(distortion)])
     distorted = DISTORTIONS[distortion](
         np.multiply(pixels, np.float32(1 / 255)), rng=rng, **SETTINGS[setting][distortion]
     )
     distorted *= np.float32(255)
     return Image.fromarray(np.rint(distorted, out=distorted).astype(np.uint8))
-
-
-def _content(pixels: np.ndarray) -> int:
-    """A number for the picture's size and pixels."""
-    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=8)
-    digest.update(np.ascontiguousarray(pixels))
-    return int.from_bytes(digest.digest(), "big")

@@ -24,13 +24,16 @@ def explain(evidence: DebiasEvidence) -> str:
     else:
         (only,) = evidence.conditions
         sentences.append(f"There was one condition, {NAMES[only.distortion]}, so its score is the result.")
-    sentences.append(_recognition(evidence.conditions))
+    sentences.append(_recognition(evidence.conditions, evidence.consistent))
     return " ".join(sentence for sentence in sentences if sentence)
 
 
 def _outcome(evidence: DebiasEvidence) -> str:
     count = len(evidence.conditions)
-    copies = "a degraded copy of it" if count == 1 else f"{_number(count)} degraded copies of it"
+    if evidence.consistent:
+        copies = "a degraded copy of it" if count == 1 else f"{_number(count)} degraded copies of it"
+    else:
+        copies = "a degraded other photo" if count == 1 else f"{_number(count)} degraded other photos"
     if evidence.prompt in STATES_THE_CONDITION:
         setup = f"Told that {copies} {'is' if count == 1 else 'are'} poor"
     else:
@@ -74,11 +77,13 @@ def _weights(evidence: DebiasEvidence) -> str:
             f"{heaviest.weight:.0%} for {name}.")
 
 
-def _recognition(conditions: tuple[Condition, ...]) -> str:
+def _recognition(conditions: tuple[Condition, ...], consistent: bool) -> str:
     doubted = [NAMES[condition.distortion] for condition in conditions if condition.similarity < 0.5]
     if not doubted:
         return ""
     if len(doubted) == len(conditions):
+        if not consistent:
+            return "The model sees something else in all of them (P(yes) below 0.5), as is meant here."
         return ("The model does not recognise the content in any degraded copy (P(yes) below 0.5), so the method's "
                 "assumption that the content survives does not hold for it here.")
     return (f"It does not recognise the content in the copy with {' and '.join(doubted)} (P(yes) below 0.5); that "

@@ -22,7 +22,7 @@ from methods.levels import GOOD_POOR, LevelScheme
 from methods.lmm.prompt import Prompt
 from methods.q_debias.aggregation import SCHEMES, aggregate, weights
 from methods.q_debias.distortions import DISTORTIONS, SETTINGS
-from methods.q_debias.evidence import Condition, DebiasEvidence, degrade
+from methods.q_debias.evidence import Condition, DebiasEvidence, condition_image
 from methods.q_debias.explanation import explain
 from methods.q_debias.prompts import CONDITION, WORDS, condition_prompt, similarity_prompt, vanilla_prompt
 from methods.q_debias.similarity import ssim
@@ -48,9 +48,14 @@ class QDebiasOptions(Options):
     prompt: str = option(
         "full", "The paper's question, or one of its ablations T1 to T3 (Table 4).", choices=tuple(CONDITION),
     )
+    consistent: bool = option(
+        True, "Conditions are degraded copies of the picture itself, as in the paper; off, degraded versions of other "
+              "photos, which show something else (Table 3, exp 8).",
+        advanced=True,
+    )
     setting: str = option(
-        "paper", "Constants of the distortions and punctuation of the questions: as the paper states them, or as its "
-                 "released code has them.",
+        "paper", "How pictures are degraded and how questions are punctuated: as the paper states it (spatter blended "
+                 "as in Eq. 4, zoom up to 1.10), or as its released code has it (spatter added, zoom up to 1.20).",
         choices=tuple(SETTINGS), advanced=True,
     )
     word_case: str = option(
@@ -69,6 +74,9 @@ class QDebiasOptions(Options):
             raise InputError(f"Option distortions needs at least one of {', '.join(DISTORTIONS)}.")
         if len(set(self.distortions)) != len(self.distortions):
             raise InputError(f"Option distortions names one of them twice: {', '.join(self.distortions)}.")
+        if self.aggregation == "quality-similarity" and not self.consistent:
+            raise InputError("The aggregation quality-similarity compares a picture with copies of itself; choose "
+                             "another one for conditions of other images.")
 
 
 class QDebias(Method):
@@ -133,10 +141,11 @@ def degrade_all(images: list[Image.Image], options: QDebiasOptions) -> list[list
     """The degraded copies of every picture, in the order of `options.distortions`."""
     largest = max(image.width * image.height for image in images)
     workers = max(1, min(os.cpu_count() or 1, len(options.distortions) * len(images), PIXELS_IN_FLOAT // largest))
-    jobs = [(image, name, options.setting, options.seed) for image in images for name in options.distortions]
+    jobs = [(image, name, options.setting, options.seed, options.consistent) for image in images
+            for name in options.distortions]
     # OpenCV and NumPy let go of the interpreter while they work, so threads suffice.
     with ThreadPoolExecutor(workers) as pool:
-        copies = list(pool.map(lambda job: degrade(*job), jobs))
+        copies = list(pool.map(lambda job: condition_image(*job), jobs))
     count = len(options.distortions)
     return [copies[start : start + count] for start in range(0, len(copies), count)]
 
@@ -192,7 +201,7 @@ def weigh(
     return DebiasEvidence(
         query=image, score=score, vanilla=vanilla, vanilla_logits=_floats(logits[0, :2]), conditions=conditions,
         aggregation=options.aggregation, prompt=options.prompt, setting=options.setting, seed=options.seed,
-        transcripts=transcripts,
+        transcripts=transcripts, consistent=options.consistent,
     )
 
 

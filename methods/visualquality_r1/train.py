@@ -20,6 +20,7 @@ from methods.cli.running import Command, run_one
 from methods.errors import InputError
 from methods.visualquality_r1.prompts import VARIANTS as WORDINGS
 from methods.visualquality_r1.thurstone import GAMMA, VARIANTS
+from methods.visualquality_r1.training.reward import WITHIN
 
 if TYPE_CHECKING:
     from methods.visualquality_r1.training.trainer import RL2RSettings
@@ -67,6 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="constant in Eq. 1's denominator")
     parser.add_argument("--eps", type=at_least(0, float), metavar="N", default=0.0,
                         help="inside Eq. 3's roots; the released code has 1e-6")
+    parser.add_argument("--within", choices=WITHIN, default="batch",
+                        help="what an image is compared with: all others of the batch, of every process (Eq. 3), or "
+                             "those of its own process, as the released code does")
     parser.add_argument("--format-reward", type=at_least(0, float), metavar="N", default=0.0,
                         help="its weight; the released code has 1")
     parser.add_argument("--wording", choices=tuple(WORDINGS), default="paper",

@@ -146,8 +146,11 @@ def drawn_regions(evidence: LLMIQAEvidence, reading: str) -> list[DrawnRegion]:
 
 
 def digit_figure(evidence: LLMIQAEvidence) -> go.Figure | None:
-    """How likely each digit was for the whole picture, a bar a level and a colour a model; None without a whole."""
-    if evidence.lmms[0].whole is None:
+    """How likely each digit was for the whole picture, a bar a level and a colour a model.
+
+    None without a whole or a standard.
+    """
+    if evidence.lmms[0].whole is None or not evidence.standard:
         return None
     groups = {lmm.lmm.split("@")[0]: lmm.whole.probabilities for lmm in evidence.lmms}
     return word_probabilities(evidence.standard, groups, height=60 + 30 * evidence.k)

@@ -1,7 +1,8 @@
 """The rewards that GRPOTrainer calls: fidelity over the whole batch of all processes, and the format's.
 
 One process sees only its share of a batch, but Eq. 3 compares each picture with all others. So the sampled scores
-(numbers, not texts) are gathered first, and every process computes the rewards of the same complete batch.
+(numbers, not texts) are gathered first, and every process computes the rewards of the same complete batch. The released
+code compares within a process, with its 8 pictures only; `within="process"` does so.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from methods.errors import InputError
 from methods.visualquality_r1.answer import has_format, parse_score
 from methods.visualquality_r1.thurstone import GAMMA, fidelity_reward
 
@@ -52,17 +54,25 @@ def batch_rewards(draws: Sequence[Draw], gamma: float = GAMMA, variant: str = "m
     return rewards.tolist()
 
 
+WITHIN = ("batch", "process")
+"""What a picture is compared with: all others of the batch (Eq. 3), or those of its own process (released code)."""
+
+
 class FidelityReward:
     """Eq. 3 as a TRL reward function. Logs the share of readable texts and the mean spread of a picture's scores.
 
     Args:
         gamma, variant, eps: as in `thurstone.fidelity_reward`.
+        within: one of `WITHIN`.
     """
 
     __name__ = "fidelity"
 
-    def __init__(self, gamma: float = GAMMA, variant: str = "mean", eps: float = 0.0) -> None:
-        self._settings = {"gamma": gamma, "variant": variant, "eps": eps}
+    def __init__(self, gamma: float = GAMMA, variant: str = "mean", eps: float = 0.0, within: str = "batch") -> None:
+        if within not in WITHIN:
+            raise InputError(f"Pictures are compared within a {' or a '.join(WITHIN)}; got {within!r}.")
+        self._settings: dict[str, Any] = {"gamma": gamma, "variant": variant, "eps": eps}
+        self._within = within
 
     def __call__(self, completions: Sequence[Any], key: Sequence[int], mos: Sequence[float], source: Sequence[str],
                  log_metric: Any = None, **_: Any) -> list[float]:
@@ -88,6 +98,8 @@ class FidelityReward:
             # One step without a spread would make that of all steps since the last line unknown.
             if not np.isnan(spread := mean_spread(everybody)):
                 log_metric("spread", spread)
+        if self._within == "process":
+            return batch_rewards(mine, **self._settings)
         return batch_rewards(everybody, **self._settings)[start : start + len(mine)]
 
 

@@ -36,6 +36,7 @@ class RL2RSettings:
         learning_rate: decays linearly.
         epochs, max_steps: max_steps above 0 ends earlier.
         variant, gamma, eps: of the reward, see `thurstone.fidelity_reward`.
+        within: what a picture is compared with, see `reward.WITHIN`; the released code compares within a process.
         format_weight: of the format reward; the paper has none, the released code 1.
         max_new_tokens: longest answer.
         longest_side: pixels that pictures are reduced to; None keeps them.
@@ -55,6 +56,7 @@ class RL2RSettings:
     variant: str = "mean"
     gamma: float = 1e-6
     eps: float = 0.0
+    within: str = "batch"
     format_weight: float = 0.0
     wording: str = "paper"
     max_new_tokens: int = 2048
@@ -114,7 +116,7 @@ def make_trainer(model: str, train: Sequence[RatedPicture], validation: Sequence
     arguments.model_init_kwargs = {"attn_implementation": _attention(network)}
     keep_batch_norm(network)
     memory = freeze_tower(network) if settings.freeze_vision else None
-    rewards: list[Any] = [FidelityReward(settings.gamma, settings.variant, settings.eps)]
+    rewards: list[Any] = [FidelityReward(settings.gamma, settings.variant, settings.eps, settings.within)]
     if settings.format_weight:
         rewards.append(format_reward)
     monitor = ValidationMonitor(

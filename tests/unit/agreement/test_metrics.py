@@ -269,3 +269,16 @@ def test_a_dense_row_of_different_scores_never_becomes_one():
 
 def distinct(scores):
     return len(np.unique(stats.tied(scores)))
+
+
+def test_the_mean_of_srcc_and_plcc_is_a_metric_with_an_interval():
+    rng = np.random.default_rng(3)
+    mos = rng.uniform(0, 100, 40)
+    scores = mos + rng.normal(0, 25, 40)
+    mean = stats.mean_srcc_plcc(scores, mos)
+    assert mean == pytest.approx((stats.srcc(scores, mos) + stats.plcc(scores, mos)) / 2)
+    estimate = stats.summary(scores, mos, metrics=("mean_srcc_plcc",))["mean_srcc_plcc"]
+    assert estimate.low < estimate.value == mean < estimate.high
+    # All resamples at once give what a function that is called once a resample gives.
+    slow = stats.bootstrap_ci(scores, mos, lambda x, y: stats.mean_srcc_plcc(x, y), samples=50)
+    assert stats.bootstrap_ci(scores, mos, "mean_srcc_plcc", samples=50) == pytest.approx(slow)

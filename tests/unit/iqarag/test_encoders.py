@@ -105,3 +105,19 @@ def test_the_students_tower_needs_no_download(pictures):
 def test_what_cannot_be_loaded_is_a_sentence(tmp_path):
     with pytest.raises(ValueError, match="cannot be loaded"):
         load_encoder(str(tmp_path), None)
+
+
+def test_an_encoder_can_be_loaded_from_a_folder_instead_of_the_hub(pictures, tmp_path):
+    from transformers import BitImageProcessor
+
+    from methods.iqarag.encoders import located
+
+    model, width = MODELS["DINOv2"]()
+    model.save_pretrained(tmp_path)
+    BitImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(tmp_path)
+    with located({"DINOv2": str(tmp_path)}):
+        encoder = load_encoder("DINOv2", None)
+    assert encoder.name == "DINOv2"
+    assert encoder.embed(pictures).shape == (3, width)
+    with pytest.raises(ValueError, match=r"no encoder 'dinov2' .*did you mean 'DINOv2'"), located({"dinov2": "x"}):
+        pass

@@ -221,3 +221,40 @@ class TestCommandLine:
 
     def test_usage(self):
         assert main(["build"]) == 2
+
+
+def test_min_max_runs_from_the_lowest_to_the_highest_opinion(data, tmp_path, lmm):
+    """(MOS - min) / (max - min): both ends of Eq. 6's range are reached, which the nominal scale does not do."""
+    dataset = find_data(data[0])
+    mos = dataset.mos
+    np.testing.assert_allclose(experiments.min_max(dataset).mos01, (mos - mos.min()) / (mos.max() - mos.min()))
+    for scaled, highest in ((True, 1.0), (False, mos.max() / 100)):
+        settings = run(tmp_path / str(scaled), lmm, min_max=scaled)
+        [part] = experiments.references(settings, [dataset])
+        assert part.tests.mos.max() == pytest.approx(highest)
+        assert part.tests.mos.min() == pytest.approx(0.0 if scaled else mos.min() / 100)
+    [combined] = experiments.combined(run(tmp_path / "both", lmm), [find_data(spec) for spec in data], ["3:7"])
+    assert sorted(combined.tests.mos)[:2] == [0, 0]
+    assert sorted(combined.tests.mos)[-2:] == [1, 1]
+
+
+def test_every_number_has_an_interval(data, tmp_path, lmm):
+    settings = run(tmp_path, lmm)
+    for row in experiments.perform(settings, experiments.references(settings, [find_data(data[0])])):
+        for metric in ("srcc", "plcc", "mean"):
+            assert row[f"{metric}_low"] <= row[metric] <= row[f"{metric}_high"]
+        assert row["mean"] == pytest.approx((row["srcc"] + row["plcc"]) / 2)
+
+
+def test_a_folder_of_other_settings_is_refused(data, tmp_path, lmm):
+    dataset = find_data(data[0])
+
+    def performed(**settings):
+        made = run(tmp_path, lmm, **settings)
+        return experiments.perform(made, experiments.ratios(made, [dataset], ["3:7"]))
+
+    assert performed(limit=5) != performed()  # a limit may be raised
+    for other, sentence in (({"seed": 1}, "seed was 0 and now is 1"), ({"min_max": False}, "min_max was True"),
+                            ({"by_content": True}, "by_content was False"), ({"options": {"K": 5}}, "options was")):
+        with pytest.raises(InputError, match=f"holds a run with other settings: {sentence}"):
+            performed(**other)

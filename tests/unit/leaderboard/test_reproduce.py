@@ -96,10 +96,10 @@ def test_a_model_is_put_in_the_place_of_the_papers(koniq, tmp_path, capsys):
     assert any("full" in row["row"] for row in done)
     assert any("Winner" in row["row"] for row in done)
     assert all(row["n"] == "6" and -1 <= float(row["ours"]) <= 1 for row in done)
-    # A model that is reached through a server only is a reason, and names the way.
+    # A model that has no way to run is a reason, and names the nearest that does.
     assert main([*words[:4], "--csv", "--out", str(tmp_path / "other")]) == 0
     reasons = {row["reason"] for row in table(capsys.readouterr().out) if row["dataset"] == "koniq-10k"}
-    assert all("serve it with vLLM" in reason for reason in reasons)
+    assert all("has no way to run here" in reason and "llava-onevision-7b" in reason for reason in reasons)
 
 
 def test_models_may_be_named_or_stand_for_all():
@@ -152,3 +152,111 @@ def test_a_dataset_that_no_reader_knows_is_a_folder_with_a_table(tmp_path, monke
     assert (cell.reason, cell.n) == ("", 12)
     assert cell.low < cell.ours < cell.high
     assert cell.paper == float(cells["value"].iloc[0])
+
+
+def reproduce(capsys, *words: str) -> list[dict[str, str]]:
+    assert main(["reproduce", *words, "--csv"]) == 0
+    return table(capsys.readouterr().out)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return tiny_lmm.build("fast_vlm", tmp_path_factory.mktemp("tiny") / "tiny", image_budget=8)
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    return tiny_lmm.build("smolvlm", tmp_path_factory.mktemp("other") / "other", image_budget=8)
+
+
+def test_what_ran_and_what_is_not_the_papers_stands_with_every_cell(koniq, tiny, tmp_path, capsys):
+    words = ["q-debias-table-5", "--data", f"koniq-10k={koniq}", "--lmm", str(tiny), "--limit", "4", "--out",
+             str(tmp_path / "runs"), "--option", "temperature=2"]
+    rows = [row for row in reproduce(capsys, *words) if row["ours"]]
+    assert rows
+    for row in rows:
+        assert row["model"].startswith("tiny@")
+        assert "by tiny, not by the paper's mPLUG-Owl3 7B" in row["marks"]
+        assert "nothing is known here of what tiny was trained on" in row["marks"]
+        assert "temperature is 2.0, not the paper's 1.0" in row["marks"]
+        assert ("SSIM" in row["marks"]) == ("Quality Similarity" in row["row"])
+        assert float(row["low"]) <= float(row["high"])
+    assert main(["reproduce", *words]) == 0
+    told = capsys.readouterr().out
+    head = told[: told.index("paper    ours")]
+    assert f"Model: {rows[0]['model']} ({len(rows)} cells)" in head
+    assert "the first 4 images of each dataset only" in head
+    assert "--lmm mplug-owl3-7b=llava-onevision-7b" in told  # the paper's model has no way to run
+
+
+def test_a_model_that_was_trained_on_the_dataset_is_marked():
+    from leaderboard.reproduce.origin import training_marks
+
+    assert training_marks("Qwen/Qwen3-VL-8B-Instruct", ["koniq-10k"]) == []
+    assert training_marks("TianheWu/VisualQuality-R1-7B", ["spaq"]) == [
+        "TianheWu/VisualQuality-R1-7B was trained on opinions, and its authors do not say of which sets"]
+    [mark] = training_marks("server:http://host:8000/v1#q-future/Q-ReAlign-Lite-4B", ["koniq-10k", "live-challenge"])
+    assert mark.endswith("was trained on opinions of KonIQ-10k")
+    assert training_marks("my-model", ["spaq"]) == ["nothing is known here of what my-model was trained on"]
+
+
+def test_two_models_never_share_a_run(koniq, tiny, other, tmp_path, capsys):
+    """The same table by one model after the other, into the same folder."""
+    words = ["q-debias-table-1", "--data", f"koniq-10k={koniq}", "--limit", "4", "--out", str(tmp_path)]
+    first = [row["ours"] for row in reproduce(capsys, *words, "--lmm", str(tiny)) if row["ours"]]
+    second = [row["ours"] for row in reproduce(capsys, *words, "--lmm", str(other)) if row["ours"]]
+    assert len(first) == len(second) > 0
+    assert first != second
+    assert first == [row["ours"] for row in reproduce(capsys, *words, "--lmm", str(tiny)) if row["ours"]]
+
+
+def test_an_ensemble_takes_several_models_and_a_row_of_one_does_not(koniq, tiny, other, tmp_path, capsys):
+    words = ["--data", f"koniq-10k={koniq}", "--limit", "4", "--out", str(tmp_path), "--option",
+             "segmenter=felzenszwalb"]
+    alone = {row["reason"] for row in reproduce(capsys, "llm-iqa-table-2", *words, "--lmm", str(tiny))
+             if row["dataset"] == "koniq-10k"}
+    assert alone == {"the paper names no model of its ensemble; give at least two, as --lmm A --lmm B or as "
+                     "--lmm ensemble=A --lmm ensemble=B"}
+    both = ["--lmm", str(tiny), "--lmm", str(other)]
+    rows = [row for row in reproduce(capsys, "llm-iqa-table-2", *words, *both) if row["dataset"] == "koniq-10k"]
+    assert all(row["ours"] and row["model"].count("@") == 2 for row in rows)
+    assert all("the paper does not name the models of its ensemble" in row["marks"] for row in rows)
+    koniq_only = [row for row in reproduce(capsys, "q-debias-table-1", *words[:-2], *both)
+                  if row["dataset"] == "koniq-10k"]
+    assert {row["reason"] for row in koniq_only} == {
+        "several models are given for a row of one; say which with --lmm mplug-owl3-7b=MODEL"}
+
+
+def test_a_row_of_a_trained_model_runs_once_the_model_is_named(koniq, tmp_path, capsys):
+    words = ["visualquality-r1-table-3", "--data", f"koniq-10k={koniq}", "--limit", "3", "--out", str(tmp_path),
+             "--option", "max_new_tokens=120"]
+    rows = [row for row in reproduce(capsys, *words, "--lmm", "embedded") if row["dataset"] == "koniq-10k"]
+    assert all("and give it as --lmm rl2r-kadid-k" in row["reason"] for row in rows)
+    named = reproduce(capsys, *words, "--lmm", "rl2r-kadid-k4=embedded")
+    rows = [row for row in named if row["dataset"] == "koniq-10k"]
+    assert [bool(row["ours"]) for row in rows] == ["K=4" in row["row"] for row in rows]
+    assert all("taken to be rl2r-kadid-k4 because --lmm says so" in row["marks"] for row in rows if row["ours"])
+
+
+def test_one_encoder_that_cannot_be_had_empties_its_own_cells_only(koniq, tiny, tmp_path, capsys):
+    from leaderboard.reproduce import miniature
+
+    made = miniature.encoders(tmp_path / "encoders")
+    made["DINOv2"] = str(tmp_path / "nothing")
+    rows = reproduce(capsys, "iqarag-table-3", "--data", f"koniq-10k={koniq}", "--lmm", str(tiny), "--limit", "4",
+                     "--out", str(tmp_path / "runs"),
+                     *(word for name, folder in made.items() for word in ("--encoder", f"{name}={folder}")))
+    rows = [row for row in rows if row["dataset"] == "koniq-10k"]
+    assert len(rows) == 6
+    assert [row["row"] for row in rows if not row["ours"]] == [row["row"] for row in rows if "DINOv2" in row["row"]]
+    assert all(row["low"] and row["high"] and row["n"] == "4" for row in rows if row["ours"])
+
+
+def test_an_option_that_no_method_has_is_refused(koniq, tmp_path, capsys):
+    words = ["q-debias-table-5", "--data", f"koniq-10k={koniq}", "--out", str(tmp_path), "--option", "lam=2"]
+    assert main(["reproduce", *words]) == 2
+    assert "--option lam=2: no method that runs here has it (q-debias); leave it out." in capsys.readouterr().err
+    assert main(["reproduce", "--all", "iqarag-table-1"]) == 2
+    assert "not both" in capsys.readouterr().err
+    assert main(["reproduce", "leaf", "--data", "a=b", "--data", "a=c"]) == 2
+    assert "--data names a twice" in capsys.readouterr().err

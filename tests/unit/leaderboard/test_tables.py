@@ -196,3 +196,16 @@ def test_best_and_second_are_those_of_the_shown_rows(board):
     assert by_method["Q-Bench (mPLUG-Owl3)"].marks["koniq-10k"] == 2
     assert "siqad" not in full.marks
     assert full.cells["siqad"].doubtful
+
+
+def test_an_ensemble_of_unnamed_models_has_no_passes_and_no_size(board):
+    """LLM-IQA's Table 2 and Figure 5 are its ensemble: Table 3, exp 9 prints the same numbers."""
+    entries = [entry for entry in catalogue(board).entries if entry.method == "LLM-IQA" and entry.paper == "llm-iqa"]
+    assert len(entries) == 3
+    cells = [cell for entry in entries for columns in entry.cells.values() for cell in columns.values()]
+    assert len(cells) == 22
+    for entry in entries:
+        assert (entry.backbone, entry.lmm_passes, entry.parameters) == ("LMM ensemble + SAM2", None, None)
+    rows = board.ablations[board.ablations["paper"] == "llm-iqa"]
+    for experiment, backbone in (("exp 9:", "LMM ensemble + SAM2"), ("exp 8:", "mPLUG-Owl3 + SAM2")):
+        assert set(rows["backbone"][rows["setting"].str.startswith(experiment)]) == {backbone}

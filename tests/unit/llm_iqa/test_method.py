@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from methods.errors import InputError
 from methods.llm_iqa.method import LLMIQA
-from methods.lmm.base import LMM
+from methods.lmm.base import LMM, LMMError
 
 
 class Reader(LMM):
@@ -152,3 +153,35 @@ def test_the_explanation_names_the_parts(picture):
 def test_an_empty_ensemble_is_refused():
     with pytest.raises(ValueError, match="at least one LMM"):
         LLMIQA([])
+
+
+class Writer(Reader):
+    """Writes a number from 0 to 100 instead of a digit."""
+
+    def __init__(self, name, answer):
+        super().__init__(name)
+        self.answer = answer
+
+    def generate(self, prompts, n=1, **settings):
+        assert settings["temperature"] == 0
+        return [[self.answer] for _ in prompts]
+
+
+def test_without_a_standard_the_score_is_the_stated_number(picture):
+    """Table 3, exp 1: the released code's prompt, 0 to 100, of the whole picture."""
+    whole = {"standard": "none", "scored": "whole"}
+    assessment = LLMIQA(Writer("a", "62.5"), **whole).assess(picture)
+    assert (assessment.score, assessment.native_score, assessment.native_range) == (0.625, 62.5, (0.0, 100.0))
+    assert "**62.50** of 100" in assessment.explanation
+    both = LLMIQA([Writer("a", "62.5"), Writer("b", "37.5")], **whole).assess(picture)
+    assert both.native_score == 50
+    json.dumps(both.to_dict())
+    with pytest.raises(LMMError, match="a stated no number from 0 to 100 but 'good'"):
+        LLMIQA(Writer("a", "good"), **whole).assess(picture)
+    with pytest.raises(InputError, match="only the whole picture is scored"):
+        LLMIQA(Writer("a", "62.5"), standard="none")
+
+
+def test_the_codes_sum_of_one_part_has_the_range_of_a_digit(picture):
+    only = LLMIQA(Reader(), own_segmenter=Halves(), scored="whole", aggregation="code").assess(picture)
+    assert (only.native_score, only.native_range, only.score) == (4, (1.0, 7.0), 0.5)

@@ -61,3 +61,21 @@ def test_the_papers_settings_reach_the_generator():
     assert SAM2_SETTINGS["pred_iou_thresh"] == 0.9
     assert SAM2_SETTINGS["box_nms_thresh"] == 0.9
     assert SAM2_SETTINGS["min_mask_region_area"] == 1000
+
+
+@pytest.mark.slow
+def test_sam2s_own_settings_are_an_option(segmenter, monkeypatch):
+    """Table 5, Default: SAM 2's generator as it comes, on a grid of 32 x 32 points instead of 8 x 8."""
+    from methods.llm_iqa import segmenters
+
+    model = segmenter._generator.predictor.model
+    monkeypatch.setattr(segmenters.Sam2Segmenter, "from_hub",
+                        classmethod(lambda cls, name, device=None, **settings: cls(model, name, **settings)))
+    segmenters.load_segmenter.cache_clear()
+    own = segmenters.load_segmenter("facebook/sam2-hiera-tiny", "default")
+    papers = segmenters.load_segmenter("facebook/sam2-hiera-tiny")
+    segmenters.load_segmenter.cache_clear()
+    assert own.name == "facebook/sam2-hiera-tiny (its own settings)"
+    assert papers.name == "facebook/sam2-hiera-tiny"
+    assert [len(one._generator.point_grids[0]) for one in (own, papers)] == [1024, 64]
+    assert (own._generator.min_mask_region_area, papers._generator.min_mask_region_area) == (0, 1000)

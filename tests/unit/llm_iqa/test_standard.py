@@ -3,7 +3,15 @@
 import pytest
 from PIL import Image
 
-from methods.llm_iqa.standard import KINDS, LEVEL_COUNTS, SENTENCES, WORDINGS, Standard
+from methods.llm_iqa.standard import (
+    KINDS,
+    LEVEL_COUNTS,
+    SENTENCES,
+    WORDINGS,
+    Standard,
+    stated_number,
+    without_standard,
+)
 
 
 def test_the_papers_prompt():
@@ -52,3 +60,18 @@ def test_number_standard_names_the_range():
 def test_unknown_standards_are_refused(wrong):
     with pytest.raises(ValueError, match="must be one of"):
         Standard(**wrong)
+
+
+@pytest.mark.parametrize(("answer", "number"), [
+    ("95.3", 95.3), (" 72 ", 72.0), ("5.8.", 5.8), ("The score is 40.0", 40.0), ("100", 100.0), ("0", 0.0),
+    ("100.1", None), ("-5", None), ("", None), ("good", None), ("70 to 80", None), ("70-80", None), ("1,000", None),
+    ("7.5.1", None), ("80 80", 80.0), ("image2", None),
+])
+def test_a_number_without_a_standard_is_the_one_that_is_stated(answer, number):
+    assert stated_number(answer) == number
+
+
+def test_the_prompt_without_a_standard_asks_for_0_to_100():
+    prompt = without_standard(Image.new("RGB", (4, 4)))
+    assert "between 0 and 100" in prompt.turns[0].text
+    assert "from 0 to 100, with one decimal place" in prompt.turns[-1].text

@@ -149,6 +149,13 @@ def test_models_that_need_remote_code_point_to_the_server():
     sentence(error)
 
 
+@pytest.mark.parametrize(("name", "nearest"), [("mplug-owl3-7b", "llava-onevision-7b"), ("Qwen/Qwen-VL", "qwen2.5-vl")])
+def test_models_without_a_way_name_the_nearest_that_runs(name, nearest):
+    with pytest.raises(LMMError, match=f"has no way to run here: .*the nearest model that runs is {nearest}") as error:
+        load_lmm(name)
+    sentence(error)
+
+
 def test_defaults_follow_the_machine_and_the_environment(monkeypatch):
     for name in ("MEAN_OPINION_LMM", "MEAN_OPINION_LMM_VISUALQUALITY_R1"):
         monkeypatch.delenv(name, raising=False)
@@ -174,9 +181,10 @@ def test_the_catalogue_holds_what_it_promises():
         assert entry.memory_gib > 0
         assert entry.image_budget >= 2, "Q-Debias shows two pictures"
         assert entry.note.endswith(".")
-    assert {entry.nickname for entry in CATALOGUE if entry.reached == "server"} == {
-        "kimi-vl-a3b", "mplug-owl3-7b", "qwen-vl"
-    }
+    assert {entry.nickname for entry in CATALOGUE if entry.reached == "server"} == {"kimi-vl-a3b"}
+    assert {entry.nickname: entry.stand_in for entry in CATALOGUE if entry.reached == "no way"} == {
+        "mplug-owl3-7b": "llava-onevision-7b", "qwen-vl": "qwen2.5-vl-7b"}
+    assert all(find(entry.stand_in).reached == "transformers" for entry in CATALOGUE if entry.stand_in)
     for default in (loading.GPU_DEFAULT, *loading.GPU_DEFAULTS.values()):
         assert find(default).reached == "transformers"
 

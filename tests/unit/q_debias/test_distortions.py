@@ -116,7 +116,9 @@ def test_the_defaults_are_the_papers_constants():
     severities = {"zoom_blur": 3, "spatter": 3, "saturate": 3, "fog": 4}
     for name, distort in DISTORTIONS.items():
         default = distort(picture, rng=np.random.default_rng(1))
-        assert np.array_equal(default, distort(picture, rng=np.random.default_rng(1), **SETTINGS["paper"][name]))
+        # Spatter's default is ImageNet-C's, and Eq. 4 a setting.
+        constants = {key: value for key, value in SETTINGS["paper"][name].items() if key != "blend"}
+        assert np.array_equal(default, distort(picture, rng=np.random.default_rng(1), **constants))
         released = distort(picture, rng=np.random.default_rng(1), **SETTINGS["code"][name])
         by_severity = IMAGENET_C[name][severities[name] - 1]
         assert np.allclose(released, distort(picture, rng=np.random.default_rng(1), **by_severity), atol=1e-6)
@@ -188,3 +190,16 @@ def test_rectangular_plasma_is_plasma_in_both_orientations(shape):
     # The levels that subdivide one side alone see the same draws, whichever side it is.
     short = min(shape)
     assert np.allclose(points[:: short, :: short].ravel(), turned[:: short, :: short].ravel())
+
+
+def test_spatter_is_blended_as_eq_4_has_it_under_the_papers_setting_and_added_under_the_codes():
+    picture = random_picture(60, 50)
+    # On black nothing is kept, so what spatter adds there is C M itself.
+    water = distortions.spatter(np.zeros_like(picture), rng=np.random.default_rng(5))
+    mask = (water / distortions.WATER).mean(axis=-1, keepdims=True)
+    assert mask.max() > 0.3
+    by_paper, by_code = (distortions.spatter(picture, rng=np.random.default_rng(5), **SETTINGS[setting]["spatter"])
+                         for setting in ("paper", "code"))
+    np.testing.assert_allclose(by_paper, picture * (1 - mask) + water, atol=1e-6)
+    np.testing.assert_allclose(by_code, np.clip(picture + water, 0, 1), atol=1e-6)
+    assert np.abs(by_paper - by_code).max() > 0.1

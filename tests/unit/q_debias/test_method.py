@@ -272,3 +272,36 @@ def test_an_lmm_that_takes_one_picture_is_refused():
     lmm.image_budget = 1
     with pytest.raises(ValueError, match="choose another model"):
         QDebias(lmm)
+
+
+class PairLMM(KnownLMM):
+    """Says yes to a copy of the query and no to anything else, by comparing their means; keeps what it was shown."""
+
+    def answer(self, prompt: Prompt):
+        return 0.0, 0.0, 0.0, 5.0
+
+
+def test_inconsistent_conditions_are_degraded_versions_of_other_images():
+    from assets import FOLDER
+    from methods.images import decode
+    from methods.q_debias.others import other_image
+
+    query, lmm = photo(), PairLMM()
+    assessment = QDebias(lmm, consistent=False).assess(query)
+    shown = {prompt.images[0].tobytes() for prompt in lmm.calls[0][0] if len(prompt.images) == 2}
+    assert len(shown) == len(DISTORTIONS)
+    others = [other_image(query, name) for name in DISTORTIONS]
+    assert len({other.tobytes() for other in others}) == len(DISTORTIONS), "four different photos"
+    assert shown == {degrade(other, name).tobytes() for other, name in zip(others, DISTORTIONS)}
+    assert shown == {assessment.evidence.degraded(name).tobytes() for name in DISTORTIONS}
+    assert "degraded other photos" in assessment.explanation
+    assert "as is meant here" in assessment.explanation
+    assert QDebias(PairLMM(), consistent=False).assess(query).score == assessment.score
+    # A photo of the pool is never its own condition.
+    first = decode(sorted((FOLDER / "reference-set" / "images").iterdir())[0]).image
+    assert all(other_image(first, name).tobytes() != first.tobytes() for name in DISTORTIONS)
+
+
+def test_other_images_have_no_likeness_to_measure():
+    with pytest.raises(ValueError, match="compares a picture with copies of itself"):
+        QDebias(PairLMM(), consistent=False, aggregation="quality-similarity")

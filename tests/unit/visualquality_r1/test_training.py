@@ -222,11 +222,12 @@ state = PartialState()
 rows = json.load(open(sys.argv[1]))
 share = len(rows) // state.num_processes
 mine = rows[state.process_index * share : (state.process_index + 1) * share]
-rewards = FidelityReward()(
+rewards, within = (FidelityReward(within=share)(
     completions=[f"<think>t</think><answer>{row[3]}</answer>" for row in mine],
     source=[row[0] for row in mine], key=[row[1] for row in mine], mos=[row[2] for row in mine],
-)
-seen = {"rewards": rewards, "processes": arguments.world_size, "texts": arguments.generation_batch_size}
+) for share in ("batch", "process"))
+seen = {"rewards": rewards, "within": within, "processes": arguments.world_size,
+        "texts": arguments.generation_batch_size}
 json.dump(seen, open(f"{sys.argv[1]}.{state.process_index}", "w"))
 # A process that leaves while the other still listens makes gloo abort.
 state.wait_for_everyone()
@@ -260,3 +261,13 @@ def test_two_processes_train_one_model_and_reward_as_one(tmp_path):
                              mos=[row[2] for row in rows])
     assert together == pytest.approx(alone)
     assert alone == pytest.approx(batch_rewards(draws()))
+    # As in the released code: each process compares its own pictures only.
+    half = len(rows) // 2
+    for place, share in enumerate(shares):
+        assert share["within"] == pytest.approx(batch_rewards(draws()[place * half : (place + 1) * half]))
+    assert shares[0]["within"] + shares[1]["within"] != pytest.approx(together)
+
+
+def test_pictures_are_compared_within_a_batch_or_a_process():
+    with pytest.raises(InputError, match="within a batch or a process; got 'node'"):
+        FidelityReward(within="node")
