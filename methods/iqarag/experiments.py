@@ -6,9 +6,7 @@ Table IV's number of references. Predictions are written picture by picture, so 
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,12 +31,12 @@ from methods.iqarag.build import build
 from methods.iqarag.encoders import ENCODERS, OWN, load_encoder
 from methods.iqarag.method import IQARAG
 from methods.iqarag.reference_set import MANIFEST, ReferenceSet
+from methods.iqarag.results import WITHOUT, append_predictions, measured, read_predictions, table
 from methods.lmm.base import LMM
 
 RATIOS = ("1:9", "1:4", "3:7")
 """Reference pictures to test pictures, as in Table I."""
 
-WITHOUT = "without"
 _BATCH = 4
 
 Told = Callable[[str], None]
@@ -244,61 +242,6 @@ def perform(run: Run, parts: Sequence[Part]) -> list[dict[str, Any]]:
     return rows
 
 
-def measured(name: str, predictions: list[dict[str, Any]], samples: int = 1000) -> list[dict[str, Any]]:
-    """One row per condition from predictions of one part: dicts with `image`, `mos` and a score per condition."""
-    from methods.agreement.metrics import paired_difference, summary
-
-    metrics = {"srcc": "srcc", "plcc": "plcc", "mean": "mean_srcc_plcc"}
-    mos = [row["mos"] for row in predictions]
-    plain = [row[WITHOUT] for row in predictions]
-    without = summary(plain, mos, metrics=tuple(metrics.values()), samples=samples)
-    rows: list[dict[str, Any]] = []
-    for condition in (key for key in predictions[0] if key not in ("image", "mos")):
-        scores = [row[condition] for row in predictions]
-        row: dict[str, Any] = {"part": name, "condition": condition, "n": len(mos)}
-        estimates = without if condition == WITHOUT else \
-            summary(scores, mos, metrics=tuple(metrics.values()), samples=samples)
-        for key, metric in metrics.items():
-            one = estimates[metric]
-            row |= {key: one.value, f"{key}_low": one.low, f"{key}_high": one.high, f"{key}_note": one.note}
-            defined = one.low is not None and without[metric].low is not None
-            if condition != WITHOUT and defined:
-                row[f"{key}_gain"] = paired_difference(scores, plain, mos, metric, samples=samples).to_dict()
-        rows.append(row)
-    return rows
-
-
-def pooled(paths: Sequence[Path], samples: int = 1000) -> list[dict[str, Any]]:
-    """Rows as `perform` gives them, over the predictions of several runs together: the folds of a cross-validation.
-
-    Raises:
-        InputError: the files hold different conditions, or a picture twice.
-    """
-    predictions: list[dict[str, Any]] = []
-    for path in paths:
-        if not (rows := _read(path)):
-            raise InputError(f"{path} holds no predictions; name the CSV of a finished part.")
-        if predictions and list(rows[0]) != list(predictions[0]):
-            raise InputError(f"{path} holds other conditions than {paths[0]}; pool the folds of one experiment.")
-        predictions += rows
-    names = [row["image"] for row in predictions]
-    if len(set(names)) != len(names):
-        raise InputError("Pooled predictions need every picture once, but one is there twice; name each part once.")
-    return measured(paths[0].stem, predictions, samples)
-
-
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows of `perform` as a Markdown table."""
-    lines = ["| part | condition | n | SRCC | PLCC | (SRCC+PLCC)/2 | gain over without, 95 % interval |",
-             "|---|---|---|---|---|---|---|"]
-    for row in rows:
-        gain = row.get("mean_gain")
-        gained = f"{gain['value']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f})" if gain else ""
-        numbers = ("undefined" if row[key] is None else f"{row[key]:.4f}" for key in ("srcc", "plcc", "mean"))
-        lines.append(f"| {row['part']} | {row['condition']} | {row['n']} | {' | '.join(numbers)} | {gained} |")
-    return "\n".join(lines) + "\n"
-
-
 def _pin(run: Run) -> None:
     """Refuses a folder whose files were made with other settings: their rows would be taken for this run's."""
     path = run.out / "settings.json"
@@ -377,7 +320,7 @@ def _predictions(run: Run, part: Part) -> list[dict[str, Any]]:
     """Scores of every test picture, from the part's file where they are already there."""
     path = run.out / f"{part.name}.csv"
     columns = ["image", "mos", WITHOUT, *part.conditions]
-    rows = _read(path, columns)
+    rows = read_predictions(path, columns)
     methods = {id(references): IQARAG(run.lmm, references=references, **run.options)
                for references, _ in part.conditions.values()}
     done = {row["image"] for row in rows}
@@ -393,30 +336,8 @@ def _predictions(run: Run, part: Part) -> list[dict[str, Any]]:
             for row, verdicts in zip(fresh, method.compare(images, variants)):
                 row[WITHOUT] = verdicts[0].evidence.score_without
                 row |= {name: verdict.score for name, verdict in zip(mine, verdicts)}
-        _append(path, columns, fresh)
+        append_predictions(path, columns, fresh)
         rows += fresh
         run.tell(f"{part.name}: {len(part.chosen) - len(pending) + start + len(numbers)} of {len(part.chosen)}")
     wanted = {part.tests.names[number] for number in part.chosen}
     return [row for row in rows if row["image"] in wanted]
-
-
-def _read(path: Path, columns: list[str] | None = None) -> list[dict[str, Any]]:
-    """The rows of a part's file; of those `columns`, where they are given."""
-    content = files.decoded(files.recover(path), path)
-    reader = csv.DictReader(io.StringIO(content, newline=""))
-    if content and columns is not None and reader.fieldnames != columns:
-        raise InputError(f"{path} holds other conditions ({', '.join(reader.fieldnames or [])}); use another --out.")
-    try:
-        return [{key: value if key == "image" else float(value) for key, value in row.items()} for row in reader]
-    except (TypeError, ValueError) as error:  # a cell too many or too few, or one that is no number
-        raise InputError(f"Line {reader.line_num} of {path} is not a name and a number per condition; mend or remove "
-                         "it.") from error
-
-
-def _append(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
-    text = io.StringIO(newline="")
-    table = csv.DictWriter(text, columns, lineterminator="\n")
-    if not path.exists() or path.stat().st_size == 0:
-        table.writeheader()
-    table.writerows(rows)
-    files.append(path, text.getvalue())

@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from methods.iqarag import experiments
+    from methods.iqarag import results
 
-    print(experiments.table(experiments.pooled(arguments.predictions)), end="")
+    print(results.table(results.pooled(arguments.predictions)), end="")
     return DONE

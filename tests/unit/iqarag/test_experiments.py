@@ -8,7 +8,7 @@ import pytest
 from methods.agreement.metrics import srcc
 from methods.data import DatasetError
 from methods.errors import InputError
-from methods.iqarag import experiments
+from methods.iqarag import experiments, results
 from methods.iqarag.__main__ import main
 from methods.iqarag.experiments import Run, find_data, split
 
@@ -81,7 +81,7 @@ def test_ratios_without_and_with(data, tmp_path, lmm):
     with_ = rows[1]
     assert with_["srcc_gain"]["value"] == pytest.approx(with_["srcc"] - rows[0]["srcc"])
     assert with_["mean_gain"]["low"] <= with_["mean_gain"]["value"] <= with_["mean_gain"]["high"]
-    assert (tmp_path / "out" / "results.md").read_text() == experiments.table(rows)
+    assert (tmp_path / "out" / "results.md").read_text() == results.table(rows)
     lines = (tmp_path / "out" / "first-1to1.csv").read_text().splitlines()
     assert lines[0] == "image,mos,without,with"
     cells = np.array([[float(cell) for cell in line.split(",")[1:]] for line in lines[1:]])
@@ -108,10 +108,10 @@ def test_folds_are_pooled(data, tmp_path, lmm):
         settings = Run(lmm, tmp_path / f"fold-{fold}", tests=names, samples=40, tell=lambda sentence: None)
         experiments.perform(settings, experiments.ratios(settings, [dataset], ["1:4"]))
         files.append(settings.out / "first-1to4.csv")
-    plain, with_ = experiments.pooled(files, samples=40)
+    plain, with_ = results.pooled(files, samples=40)
     assert (plain["n"], with_["condition"]) == (24, "with")
     with pytest.raises(ValueError, match="every picture once"):
-        experiments.pooled([files[0], files[0]])
+        results.pooled([files[0], files[0]])
 
 
 @pytest.mark.parametrize(("content", "said"), [
@@ -124,7 +124,7 @@ def test_a_file_that_cannot_be_pooled_is_one_sentence(tmp_path, content, said):
     if content is not None:
         path.write_text(content)
     with pytest.raises(InputError, match=said):
-        experiments.pooled([path])
+        results.pooled([path])
 
 
 def test_other_conditions_do_not_mix(data, tmp_path, lmm):
