@@ -119,5 +119,5 @@ def test_an_encoder_can_be_loaded_from_a_folder_instead_of_the_hub(pictures, tmp
         encoder = load_encoder("DINOv2", None)
     assert encoder.name == "DINOv2"
     assert encoder.embed(pictures).shape == (3, width)
-    with pytest.raises(ValueError, match=r"no encoder 'dinov2' .*did you mean 'DINOv2'"), located({"dinov2": "x"}):
+    with pytest.raises(ValueError, match="no encoder 'dinov2' to be found in a folder"), located({"dinov2": "x"}):
         pass

@@ -212,7 +212,7 @@ def test_two_models_never_share_a_run(koniq, tiny, other, tmp_path, capsys):
 
 def test_an_ensemble_takes_several_models_and_a_row_of_one_does_not(koniq, tiny, other, tmp_path, capsys):
     words = ["--data", f"koniq-10k={koniq}", "--limit", "4", "--out", str(tmp_path), "--option",
-             "segmenter=felzenszwalb"]
+             "segmenter=felzenszwalb", "--option", "reading=expectation"]
     alone = {row["reason"] for row in reproduce(capsys, "llm-iqa-table-2", *words, "--lmm", str(tiny))
              if row["dataset"] == "koniq-10k"}
     assert alone == {"the paper names no model of its ensemble; give at least two, as --lmm A --lmm B or as "
@@ -221,7 +221,7 @@ def test_an_ensemble_takes_several_models_and_a_row_of_one_does_not(koniq, tiny,
     rows = [row for row in reproduce(capsys, "llm-iqa-table-2", *words, *both) if row["dataset"] == "koniq-10k"]
     assert all(row["ours"] and row["model"].count("@") == 2 for row in rows)
     assert all("the paper does not name the models of its ensemble" in row["marks"] for row in rows)
-    koniq_only = [row for row in reproduce(capsys, "q-debias-table-1", *words[:-2], *both)
+    koniq_only = [row for row in reproduce(capsys, "q-debias-table-1", *words[:-4], *both)
                   if row["dataset"] == "koniq-10k"]
     assert {row["reason"] for row in koniq_only} == {
         "several models are given for a row of one; say which with --lmm mplug-owl3-7b=MODEL"}

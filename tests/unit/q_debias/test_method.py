@@ -275,7 +275,7 @@ def test_an_lmm_that_takes_one_picture_is_refused():
 
 
 class PairLMM(KnownLMM):
-    """Says yes to a copy of the query and no to anything else, by comparing their means; keeps what it was shown."""
+    """Sees something else in every pair of pictures, and keeps what it was shown."""
 
     def answer(self, prompt: Prompt):
         return 0.0, 0.0, 0.0, 5.0
