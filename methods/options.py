@@ -39,6 +39,8 @@ def option(default: Any, help: str, *, choices: Sequence[object] | None = None, 
 class Options:
     """Settings of one assessment; each method extends it. Every field is declared with `option(...)`.
 
+    A new field comes last: the page's API takes them by position.
+
     Raises:
         InputError: a value is outside its field's choices or bounds; the sentence names the option.
     """

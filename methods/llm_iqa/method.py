@@ -49,8 +49,6 @@ class LLMIQAOptions(Options):
                           choices=("argmax", "expectation"))
     segmenter: str = option(AUTOMATIC, "Who cuts the picture; 'auto' takes SAM 2.1 large where it can be had.",
                             choices=SEGMENTERS)
-    masks: str = option("paper", "How finely SAM 2 cuts: with the paper's settings, or its own, which give many more "
-                        "regions (Table 5). Other segmenters have none.", choices=MASK_SETTINGS, advanced=True)
     scored: str = option("box+whole", "What is scored: boxes of original pixels, zero-padded masks, the whole picture "
                          "(Table 3).", choices=SCORED_PARTS, advanced=True)
     weighting: str = option("area", "How regions are weighted (Table 3).", choices=("area", "mean"), advanced=True)
@@ -61,6 +59,8 @@ class LLMIQAOptions(Options):
                               choices=("paper", "code"), advanced=True)
     wording: str = option("paper", "The prompt as printed, or the released code's longer one.",
                           choices=WORDINGS, advanced=True)
+    masks: str = option("paper", "How finely SAM 2 cuts: with the paper's settings, or its own, which give many more "
+                        "regions (Table 5). Other segmenters have none.", choices=MASK_SETTINGS, advanced=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

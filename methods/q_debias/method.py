@@ -48,11 +48,6 @@ class QDebiasOptions(Options):
     prompt: str = option(
         "full", "The paper's question, or one of its ablations T1 to T3 (Table 4).", choices=tuple(CONDITION),
     )
-    consistent: bool = option(
-        True, "Conditions are degraded copies of the picture itself, as in the paper; off, degraded versions of other "
-              "photos, which show something else (Table 3, exp 8).",
-        advanced=True,
-    )
     setting: str = option(
         "paper", "How pictures are degraded and how questions are punctuated: as the paper states it (spatter blended "
                  "as in Eq. 4, zoom up to 1.10), or as its released code has it (spatter added, zoom up to 1.20).",
@@ -66,6 +61,11 @@ class QDebiasOptions(Options):
     temperature: float = option(
         1.0, "Divides the logits of good and poor before the softmax; 1 in the paper. The weights are left alone.",
         low=0.01, high=1000.0, step=0.01, advanced=True,
+    )
+    consistent: bool = option(
+        True, "Conditions are degraded copies of the picture itself, as in the paper; off, degraded versions of other "
+              "photos, which show something else (Table 3, exp 8).",
+        advanced=True,
     )
 
     def __post_init__(self) -> None:
