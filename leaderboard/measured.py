@@ -129,7 +129,7 @@ def rows(run: Run) -> list[dict[str, str]]:
         "variant": p.get("variant") or "",
         "training_free": str(free).lower(), "training_set": p.get("training_set") or "", "dataset": p["dataset"],
         "split": p.get("split") or "", "n": str(len(run.predictions)), "n_failed": str(run.n_failed),
-        "protocol": _protocol(p), "note": "", "options": json.dumps(p["options"], sort_keys=True),
+        "protocol": _protocol(p), "note": p.get("note") or "", "options": json.dumps(p["options"], sort_keys=True),
         "lmm": p.get("lmm") or "", "lmm_revision": p.get("lmm_revision") or "", "seed": str(p["seed"]),
         "commit": p.get("commit") or "", "date": p["date"], "command": p["command"],
         "versions": json.dumps(p["versions"], sort_keys=True), "lmm_passes": _optional(p.get("lmm_passes")),
@@ -150,7 +150,7 @@ def _protocol(p: dict[str, Any]) -> str:
     if p.get("folds"):
         split += f"; every picture scored by the one of {p['folds']} models that was trained without it"
     if p.get("label_sets"):
-        split += f"; reads labels of {p['label_sets']}"
+        split += f"; reads labels of {'+'.join(map(slug, p['label_sets'].split('+')))}"
     return (f"{split}; raw PLCC; RMSE after the logistic fit, in units of the opinions; "
             f"{stats.SAMPLES} bootstrap samples")
 

@@ -24,9 +24,10 @@ metrics.json of a run:
 
 Optional keys of provenance: `variant` (a short name for these options), `training_set` (dataset slugs joined with
 "+", or "none" where none is known), `label_sets` (slugs of sets whose opinions are read for a score, as references
-are), `training_free` (true or false), `lmm_passes` (passes per image), `parameters_billion` and `folds` (models that
-were trained each without a part of the set, so that every image was a new one to its model). A metric that is
-undefined has null for value, low and high, and a `note` that says why.
+are, or were calibrated with), `training_free` (true or false), `lmm_passes` (passes per image), `parameters_billion`,
+`folds` (models that were trained each without a part of the set, so that every image was a new one to its model) and
+`note` (a sentence that the row needs to be understood). A metric that is undefined has null for value, low and high,
+and a `note` that says why.
 
 predictions.csv of a run: at least `image,mos,score`; a row whose `error` is filled has no score and counts as failed.
 """

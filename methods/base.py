@@ -227,6 +227,19 @@ class Method(ABC):
         """What computes the score: "name@revision", of an ensemble all of them, joined by commas."""
         return ", ".join(f"{lmm.name}@{lmm.revision}" for lmm in self.lmms)
 
+    @property
+    def trained_as(self) -> tuple[str, ...]:
+        """Names of the models by which it is known what they were trained on."""
+        return tuple(lmm.name for lmm in self.lmms)
+
+    @property
+    def label_sets(self) -> tuple[str, ...]:
+        """Slugs of the datasets whose opinions are read for a score, or were calibrated with; () where none is known.
+
+        A result on one of them is marked: the method has labels of the tested domain at hand.
+        """
+        return ()
+
     def assess(self, image: ImageSource, **options: object) -> Assessment:
         """Scores one image.
 

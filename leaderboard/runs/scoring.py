@@ -54,34 +54,37 @@ class Scorer:
             self.method = method if isinstance(method, Method) else load_method(method, lmm, options=options)
 
     def identity(self) -> dict[str, Any]:
-        """What every row of one run has in common: method, options, model, its exact weights, and the pixel limit."""
-        model = self.method.lmm if self.method.needs_lmm else None
+        """What every row of a run has in common: method, options, models, their exact weights, and the pixel limit."""
         return {
             "method": self.method.name,
             "options": json_safe(self.method.options),
-            "lmm": None if model is None else model.name,
-            "lmm_revision": None if model is None else model.revision,
+            "lmm": ", ".join(model.name for model in self.method.lmms) or None,
+            "lmm_revision": ", ".join(model.revision for model in self.method.lmms) or None,
             "weights": self.method.lmm_id,
             "max_pixels": self.method.max_pixels or MAX_PIXELS,
         }
 
     def about(self) -> dict[str, Any]:
-        """Facts for the leaderboard that do not decide a score: passes per image, parameters, training sets."""
-        from methods.lmm.catalogue import find
+        """Facts for the leaderboard that do not decide a score.
 
+        Passes per image; parameters, of an ensemble all together; the sets that a model was trained on and those whose
+        labels the method reads. Where one model of several is not known, nothing is said of all.
+        """
+        models = self.method.lmms
         facts: dict[str, Any] = {"lmm_passes": self.method.cost()}
-        model = self.method.lmm if self.method.needs_lmm else None
-        network = getattr(model, "model", None)
-        if network is not None and hasattr(network, "parameters"):
-            count = sum(parameter.numel() for parameter in network.parameters())
+        networks: list[Any] = [getattr(model, "model", None) for model in models]
+        if networks and all(hasattr(network, "parameters") for network in networks):
+            count = sum(parameter.numel() for network in networks for parameter in network.parameters())
             facts["parameters_billion"] = float(f"{count / 1e9:.3g}")
-        entry = None if model is None else find(model.name.rpartition("#")[2])
-        if entry is not None and entry.trained_on is not None:
-            facts["training_set"] = "+".join(entry.trained_on) or "none"
-        elif self.method.lmm_id.partition("@")[0] == "embedded":
-            facts["training_set"] = EMBEDDED_TRAINED_ON
+        trained = [_trained_on(name) for name in self.method.trained_as]
+        known = [sets for sets in trained if sets is not None]
+        if trained and len(known) == len(trained):
+            facts["training_set"] = "+".join(dict.fromkeys(one for sets in known for one in sets)) or "none"
+        if "embedded" in self.method.trained_as:
             # A method without training of its own is not training-free on a model that was trained on opinions.
             facts["training_free"] = False
+        if self.method.label_sets:
+            facts["label_sets"] = "+".join(self.method.label_sets)
         return facts
 
     def score(self, pictures: Sequence[RatedPicture]) -> list[Prediction]:
@@ -92,6 +95,16 @@ class Scorer:
         """
         rows = score_rows(pictures, _file, self.method.assess_batch, batch_size=max(len(pictures), 1))
         return [_prediction(row.item, row) for row in rows]
+
+
+def _trained_on(name: str) -> tuple[str, ...] | None:
+    """Slugs of the sets whose opinions a model has seen; () where none is known, None where nobody says."""
+    from methods.lmm.catalogue import find
+
+    if name == "embedded":
+        return tuple(EMBEDDED_TRAINED_ON.split("+"))
+    entry = find(name.rpartition("#")[2])
+    return None if entry is None else entry.trained_on
 
 
 def _file(picture: RatedPicture) -> Path:

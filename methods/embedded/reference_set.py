@@ -119,7 +119,7 @@ def make_pictures(folder: Path) -> RatedPictures:
         pixels = distort(np.asarray(photograph(source)), name, level, rng=zlib.crc32(path.name.encode()))
         Image.fromarray(pixels).save(path, quality=WEBP_QUALITY, method=6)
         pictures.append(RatedPicture(f"{source.what}, {plain}, level {level} of 5", path, mos))
-    return RatedPictures(tuple(pictures), 0, 1)
+    return RatedPictures(tuple(pictures), 0, 1, dataset="kadid-10k")  # whose opinions they borrow
 
 
 def sources_page() -> str:

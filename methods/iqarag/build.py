@@ -102,7 +102,7 @@ def build(
     listed = [*problems, *(Problem(pictures[row["number"]].name, row["problem"])
                            for row in journal.rows if row["problem"])]
     better = "lower" if pictures.lower_is_better else "higher"
-    about = {**(about or {}), "title": title or out.name,
+    about = {**(about or {}), "title": title or out.name, "dataset": pictures.dataset,
              "scale": f"{pictures.low:g} to {pictures.high:g}, {better} is better"}
     references = _assembled(pictures, journal, encoder, about, listed)
     references.save(out, copy_images=copy_images)

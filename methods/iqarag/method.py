@@ -119,8 +119,15 @@ class IQARAG(Method):
     def reference_set(self, options: IQARAGOptions | None = None) -> ReferenceSet:
         """The set that these options search, with features by their encoder."""
         options = options or self.options
-        chosen = self.references if self.references is not None else opened_sets.open_set(options.reference_set)
-        return opened_sets.fitted(chosen, self.encoder(options.encoder))
+        return opened_sets.fitted(self._chosen_set(options), self.encoder(options.encoder))
+
+    def _chosen_set(self, options: IQARAGOptions) -> ReferenceSet:
+        return self.references if self.references is not None else opened_sets.open_set(options.reference_set)
+
+    @property
+    def label_sets(self) -> tuple[str, ...]:
+        """The datasets that the references are from; none are read for the plain question (P = 0)."""
+        return () if self.options.P == 0 else self._chosen_set(self.options).datasets
 
     def _assess(self, images: list[Image.Image], options: IQARAGOptions) -> list[Verdict]:
         return [verdicts[0] for verdicts in self.compare(images, [options])]

@@ -131,6 +131,11 @@ class ReferenceSet:
         return self.about.get("title") or "reference set"
 
     @property
+    def datasets(self) -> tuple[str, ...]:
+        """Slugs of the datasets whose opinions the set holds; () where its builder did not say."""
+        return tuple(filter(None, self.about.get("dataset", "").split("+")))
+
+    @property
     def digest(self) -> str:
         """Follows from the pictures and their scores, not from the encoder."""
         parts = "".join(f"{content}{mos:.9f}" for content, mos in zip(self.contents, self.mos))

@@ -32,7 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
                                   lower_is_better=opinions.lower_is_better)
     if question:
         print(question, file=sys.stderr)
-    student.calibrate(opinions.paths, opinions.mos01, features=features, scale=(0.0, 1.0))
+    student.calibrate(opinions.paths, opinions.mos01, features=features, scale=(0.0, 1.0),
+                      dataset=opinions.dataset)
     student.card |= {"scale": list(opinions.scale), "name": arguments.out.name}
     print_calibration(student)
     student.save(arguments.out)

@@ -113,6 +113,16 @@ class LEAF(Method):
         """The student's name and revision."""
         return f"{self.student.name}@{self._revision}"
 
+    @property
+    def trained_as(self) -> tuple[str, ...]:
+        """The student that the first calibration began with."""
+        return (self.student.root,)
+
+    @property
+    def label_sets(self) -> tuple[str, ...]:
+        """The datasets that the student was calibrated with, as its card says."""
+        return self.student.calibrated_with
+
     def _assess(self, images: list[Image.Image], options: LEAFOptions) -> list[Verdict]:
         lines = self.student.head(self.student.features(images))
         return [self._verdict(image, float(score), abs(float(line) - 0.5) > 0.5 + _MARGIN, options)

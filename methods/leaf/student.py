@@ -118,6 +118,16 @@ class Student:
         low, high = self.card.get("scale", (0.0, 1.0))
         return float(low), float(high)
 
+    @property
+    def calibrated_with(self) -> tuple[str, ...]:
+        """Slugs of the datasets whose ratings it was calibrated with, in all calibrations; () where none is known."""
+        return tuple(filter(None, self.card.get("calibrated", {}).get("dataset", "").split("+")))
+
+    @property
+    def root(self) -> str:
+        """Name of the student that the first calibration began with; its own where there was none."""
+        return str(self.card.get("calibrated", {}).get("root", self.name))
+
     def features(self, images: Sequence[object], progress: Progress | None = None) -> np.ndarray:
         """The backbone's features, float32 [n, width]; compute them once where pictures are scored again and again."""
         return self.backbone.features(images, progress)
@@ -154,7 +164,7 @@ class Student:
 
     def calibrate(self, images: Sequence[object] | None, mos: Sequence[float], *, features: np.ndarray | None = None,
                   scale: tuple[float, float] | None = None, folds: int = 5, from_scratch: bool = False,
-                  seed: int = 0, progress: Progress | None = None) -> Student:
+                  seed: int = 0, dataset: str = "", progress: Progress | None = None) -> Student:
         """Fits the student to ratings, in place, and returns it. The backbone stays as it is.
 
         Args:
@@ -166,6 +176,7 @@ class Student:
             folds: of the cross-validation that fills `calibration`.
             from_scratch: forget what the student knew of quality, and with it the images that it was trained on.
             seed: of the folds.
+            dataset: slug of the set that the ratings are from, kept in the card.
 
         Raises:
             StudentError: fewer than five ratings, a rating that is not finite or outside the scale, ratings that
@@ -197,7 +208,10 @@ class Student:
             self.trained_on = frozenset()
         elif len(contents):
             known = np.isin(contents, list(self.trained_on))
-        origin = {} if from_scratch else {"from": f"{self.name}@{self.revision}"}
+        origin = {} if from_scratch else {"from": f"{self.name}@{self.revision}", "root": self.root}
+        sets = sorted({*(() if from_scratch else self.calibrated_with), *filter(None, [dataset])})
+        if sets:
+            origin["dataset"] = "+".join(sets)
         before = self.predict(features=features)
         fit = fit_ridge(features, target, prior=prior)
         self.head = fit.linked(target)

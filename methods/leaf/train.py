@@ -84,7 +84,8 @@ def run(chosen: argparse.Namespace) -> int:
               f"{FEWEST_LABELS} are needed), so the student keeps what the teacher said.", file=sys.stderr)
     elif len(labels):
         student.calibrate([opinions.paths[label] for label in labels], opinions.mos01[labels], features=features[rows],
-                          scale=(0.0, 1.0), from_scratch=judgements is None, seed=chosen.seed)
+                          scale=(0.0, 1.0), from_scratch=judgements is None, seed=chosen.seed,
+                          dataset=opinions.dataset)
         student.card["scale"] = list(opinions.scale)  # the file's, not the share of it that calibration saw
         print_calibration(student)
     student.save(chosen.out)
