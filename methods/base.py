@@ -61,7 +61,8 @@ class Assessment:
         method: the method's registry name.
         options: the options used, by name.
         image_notes: what was changed when the image was read, in plain words.
-        max_pixels: the limit that a larger image was scaled down to, or None for `methods.images.MAX_PIXELS`.
+        max_pixels: the most pixels of an image that were looked at: the method's limit or its model's, whichever is
+            less; None where neither has one, for `methods.images.MAX_PIXELS`.
     """
 
     score: float
@@ -197,7 +198,9 @@ class Method(ABC):
             return lmm
         from methods.lmm.loading import default_lmm, load_lmm
 
-        return load_lmm(lmm or default_lmm(self.name), self._device, self._dtype)
+        # A limit above the model's default is a limit for the model too.
+        limit = {} if self.max_pixels is None else {"max_pixels": self.max_pixels}
+        return load_lmm(lmm or default_lmm(self.name), self._device, self._dtype, **limit)
 
     @_OnClassAndInstance
     def cost(self: Method | type[Method], options: Options | Mapping[str, object] | None = None) -> float:
@@ -240,6 +243,11 @@ class Method(ABC):
         """
         return ()
 
+    @property
+    def lmm_limits(self) -> tuple[int | None, ...]:
+        """The pixel limit of each model in `lmms`; None for one without."""
+        return tuple(getattr(lmm, "max_pixels", None) for lmm in self.lmms)
+
     def assess(self, image: ImageSource, **options: object) -> Assessment:
         """Scores one image.
 
@@ -279,7 +287,7 @@ class Method(ABC):
             method=self.name,
             options=json_safe(options),
             image_notes=tuple(decoded.notes),
-            max_pixels=self.max_pixels,
+            max_pixels=min(filter(None, (self.max_pixels, *self.lmm_limits)), default=None),
         )
 
     @abstractmethod

@@ -16,7 +16,16 @@ from typing import Any
 
 from tqdm import tqdm
 
-from methods.cli.arguments import add_lmm, add_method, add_option, add_rated, at_least, option_values, read_rated
+from methods.cli.arguments import (
+    add_lmm,
+    add_method,
+    add_option,
+    add_rated,
+    at_least,
+    lmm_name,
+    option_values,
+    read_rated,
+)
 from methods.cli.running import DONE, SOME_FAILED
 from methods.errors import InputError
 
@@ -64,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
     options = option_values(kind, args.option, args.seed)
     if args.lmm is not None and not kind.needs_lmm:
         raise InputError(f"{kind.title} brings its own network; leave --lmm out.")
+    lmm = lmm_name(args, kind, "embedded" if args.folds else None)
     pictures = read_rated(args)
     from leaderboard.runs.evaluation import Evaluation
     from leaderboard.runs.folder import RunFolder
@@ -85,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     with RunFolder(args.out) as folder:
         evaluation = Evaluation(folder, pictures, limit=args.limit, batch_size=args.batch_size,
                                 retry_failed=args.retry_failed)
-        metrics = evaluation.perform(args.method, args.lmm, options, command=_command(args), spread=spread,
+        metrics = evaluation.perform(args.method, lmm, options, command=_command(args), spread=spread,
                                      members=members, facts={"variant": args.variant,
                                                              "training_set": args.training_set})
     print(summary(metrics))

@@ -23,6 +23,7 @@ from methods.data import RatedPicture
 from methods.errors import UserError
 from methods.lmm.base import LMMError
 from methods.lmm.errors import ModelUnavailable
+from methods.lmm.names import parsed, spelled
 
 _REPOSITORY = assets.FOLDER.parent
 _TRIES_AGAIN = 3  # A batch that has killed an actor four times is at fault itself.
@@ -177,7 +178,10 @@ def _packed(batch: Sequence[RatedPicture]) -> str:
 
 def _absolute(lmm: str | None) -> str | None:
     """A checkpoint folder by its full path: an actor's working directory need not be this one."""
-    return str(Path(lmm).expanduser().resolve()) if lmm and Path(lmm).expanduser().is_dir() else lmm
+    name, settings = parsed(lmm or "")
+    if lmm and name and Path(name).expanduser().is_dir():
+        return spelled(str(Path(name).expanduser().resolve()), settings)
+    return lmm
 
 
 def _ray() -> Any:

@@ -159,6 +159,7 @@ class Evaluation:
                 "dataset": self.pictures.dataset, "split": self.pictures.split,
                 "opinions": self.pictures.digest, "images": self.contents.digest(row.image for row in scored),
                 "scale": [self.pictures.low, self.pictures.high], "max_pixels": identity.get("max_pixels"),
+                "lmm_max_pixels": identity.get("lmm_max_pixels"),
                 "batch_size": self.batch_size,
                 "command": self._command, "commit": provenance.commit(), "seed": identity["options"]["seed"],
                 "date": _now(), "n_images": len(done), "n_failed": len(done) - len(scored),

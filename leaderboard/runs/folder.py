@@ -30,7 +30,7 @@ PREDICTIONS, SETTINGS, METRICS, LOCK = "predictions.csv", "run.json", "metrics.j
 _SYNC_SECONDS = 1.0  # A kill loses nothing that was written; only a power cut can lose what was not yet synced.
 
 
-_LATER = {"max_pixels"}  # settings that the first versions did not record
+_LATER = {"max_pixels", "lmm_max_pixels"}  # settings that the first versions did not record
 
 
 class RunError(InputError):
@@ -210,7 +210,7 @@ class RunFolder:
         settings = json.loads(json.dumps(settings))
         # What an earlier version did not record cannot be compared.
         unknown = _LATER - set(pinned)
-        for key in sorted(unknown & set(settings)):
+        for key in sorted(key for key in unknown if settings.get(key) is not None):
             print(f"{self.path} began before {key} was recorded; whether it was {settings[key]!r} is not known.",
                   file=sys.stderr)
         differ = [key for key in {**pinned, **settings} if pinned.get(key) != settings.get(key) and key not in unknown]

@@ -33,9 +33,11 @@ class FoldScorer:
     def __init__(self, method: str, lmm: str | None, options: dict[str, Any] | None,
                  folders: Sequence[str | Path]) -> None:
         from methods.lmm.checkpoint import content_hash
+        from methods.lmm.names import parsed
 
         self._kind, self._options, self._folders = method_class(method), dict(options or {}), tuple(map(Path, folders))
-        self._name = (lmm or "embedded") if self._kind.needs_lmm else None
+        name, self._settings = parsed(lmm or "embedded")
+        self._name = name if self._kind.needs_lmm else None
         self._revisions = tuple(content_hash(folder) for folder in self._folders)
         self._fold, self._scorer = 0, Scorer(self._ready(0))
 
@@ -46,7 +48,7 @@ class FoldScorer:
             "method": self._kind.name, "options": json_safe(self._kind.options.updated(**self._options)),
             "lmm": self._name, "lmm_revision": revision if self._kind.needs_lmm else None,
             "weights": f"{self._name or self._scorer.method.lmm_id.partition('@')[0]}@{revision}",
-            "max_pixels": self._scorer.identity()["max_pixels"],
+            **{key: self._scorer.identity()[key] for key in ("max_pixels", "lmm_max_pixels")},
         }
 
     def about(self) -> dict[str, Any]:
@@ -69,5 +71,5 @@ class FoldScorer:
             return self._kind(student=str(self._folders[fold]), options=self._options)
         from methods.lmm.transformers_lmm import TransformersLMM
 
-        return load_method(self._kind.name, TransformersLMM(self._folders[fold], name=self._name),
+        return load_method(self._kind.name, TransformersLMM(self._folders[fold], name=self._name, **self._settings),
                            options=self._options)

@@ -62,6 +62,7 @@ class Scorer:
             "lmm_revision": ", ".join(model.revision for model in self.method.lmms) or None,
             "weights": self.method.lmm_id,
             "max_pixels": self.method.max_pixels or MAX_PIXELS,
+            "lmm_max_pixels": _same(list(self.method.lmm_limits)),
         }
 
     def about(self) -> dict[str, Any]:
@@ -72,6 +73,8 @@ class Scorer:
         """
         models = self.method.lmms
         facts: dict[str, Any] = {"lmm_passes": self.method.cost()}
+        if settings := [dict(own) for one in models if (own := getattr(one, "settings", None))]:
+            facts["lmm_settings"] = _same(settings)
         networks: list[Any] = [getattr(model, "model", None) for model in models]
         if networks and all(hasattr(network, "parameters") for network in networks):
             count = sum(parameter.numel() for network in networks for parameter in network.parameters())
@@ -105,6 +108,11 @@ def _trained_on(name: str) -> tuple[str, ...] | None:
         return tuple(EMBEDDED_TRAINED_ON.split("+"))
     entry = find(name.rpartition("#")[2])
     return None if entry is None else entry.trained_on
+
+
+def _same(values: list[Any]) -> Any:
+    """What all models of an ensemble have in common, else the list; None where there is no model."""
+    return values[0] if values and all(value == values[0] for value in values) else values or None
 
 
 def _file(picture: RatedPicture) -> Path:

@@ -32,8 +32,47 @@ def add_method(parser: argparse._ActionsContainer) -> None:
 
 
 def add_lmm(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument("--lmm", metavar="NAME", help="embedded, a catalogue name, a Hub id, a folder, or "
-                                                      "server:URL#model; by default what suits this machine")
+    """The model and how it is loaded; `lmm_name` reads all of it."""
+    parser.add_argument("--lmm", metavar="NAME", help="embedded, a catalogue name, a Hub id (NAME@REVISION for a "
+                                                      "branch, tag or commit), a folder, or server:URL#model; by "
+                                                      "default what suits this machine")
+    parser.add_argument("--max-pixels", type=at_least(1), metavar="N",
+                        help="the model is shown at most so many pixels of a picture; by default "
+                             "MEAN_OPINION_MAX_PIXELS, else about a million, as its family suits")
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ...; by default the first CUDA device, "
+                                                         "else the CPU")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"),
+                        help="of the weights; by default bfloat16 on CUDA, float32 on the CPU and for the embedded "
+                             "model")
+    parser.add_argument("--attn-implementation", metavar="NAME",
+                        help="eager, sdpa, flash_attention_2 and the like; by default what transformers chooses")
+    parser.add_argument("--device-map", metavar="NAME",
+                        help="auto spreads a model that is too large for one device over all there are")
+
+
+LMM_SETTINGS = ("max_pixels", "device", "dtype", "attn_implementation", "device_map")
+
+
+def lmm_name(arguments: argparse.Namespace, kind: type[Method], default: str | None = None) -> str | None:
+    """The model of `add_lmm` by a name that carries its settings, as `methods.lmm.names`; None for the default.
+
+    Args:
+        default: what carries the settings where no model is named; the method's default for None.
+
+    Raises:
+        InputError: the method brings its own network, or a setting is given twice.
+    """
+    from methods.lmm.loading import default_lmm
+    from methods.lmm.names import spelled
+
+    settings = {name: getattr(arguments, name) for name in LMM_SETTINGS if getattr(arguments, name) is not None}
+    name: str | None = arguments.lmm
+    if not settings:
+        return name
+    if not kind.needs_lmm:
+        raise InputError(f"{kind.title} brings its own network; leave --{min(settings).replace('_', '-')} out.")
+    # An ensemble is named with commas.
+    return ",".join(spelled(one.strip(), settings) for one in (name or default or default_lmm(kind.name)).split(","))
 
 
 def add_option(parser: argparse._ActionsContainer) -> None:

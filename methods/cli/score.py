@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from methods.cli.arguments import add_lmm, add_method, add_option, at_least, option_values
+from methods.cli.arguments import add_lmm, add_method, add_option, at_least, lmm_name, option_values
 from methods.cli.options import add_flags, chosen
 from methods.cli.progress import progress
 from methods.cli.running import DONE, SOME_FAILED
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     kind.options.updated(**options)
     places = find_images(arguments.paths)
     with contextlib.redirect_stdout(sys.stderr):  # What libraries print while loading; stdout carries the rows alone.
-        method = load_method(arguments.method, arguments.lmm, options=options)
+        method = load_method(arguments.method, lmm_name(arguments, kind), options=options)
     failed = score_paths(method, places, arguments.format, arguments.batch_size)
     return SOME_FAILED if failed else DONE
 

@@ -175,7 +175,7 @@ def _frame_notes(picture: Image.Image, stream: IO[bytes]) -> list[str]:
 # --- the pixels -------------------------------------------------------------------------------------------------------
 
 
-def _fitted(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
+def fitted(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
     """The largest size of the same shape with at most `max_pixels` pixels; no side falls below one pixel."""
     width, height = size
     if width * height <= max_pixels:
@@ -191,7 +191,7 @@ def _loaded(picture: ImageFile.ImageFile, content: bytes | mmap.mmap, max_pixels
     """The picture's pixels, by the reader that reads its kind completely and rightly; its `info` is the picture's."""
     if picture.format in ("JPEG", "MPO"):
         # libjpeg skips the fine DCT coefficients, so a 200-megapixel photo never exists in full.
-        wanted = _fitted(picture.size, max_pixels)
+        wanted = fitted(picture.size, max_pixels)
         factor = min(picture.width // wanted[0], picture.height // wanted[1])
         scale = next(scale for scale in (8, 4, 2, 1) if factor >= scale)
         image = decode_jpeg(content, picture.mode, picture.size, scale)
@@ -229,7 +229,7 @@ def _finish(
         if loaded is picture:  # A HEIC file may only tell its size in its pixels.
             full_size = loaded.size
         workable = to_workable(loaded, notes, samples)
-        size = _fitted(workable.size, max_pixels)
+        size = fitted(workable.size, max_pixels)
         if size != workable.size:
             workable = workable.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
         image = to_rgb(workable, loaded.info.get("icc_profile"), notes)

@@ -8,7 +8,9 @@ of a common prefix, batch the rest.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -28,11 +30,16 @@ class LMM(ABC):
         name: what the user asked for: "embedded", a Hub id, a folder's name or "server:URL#model".
         revision: the exact weights: a Hub commit, a content hash, or what the server reports.
         image_budget: the most pictures that one prompt may show.
+        max_pixels: the most pixels of one picture that it is shown, as `methods.lmm.pixels`; None where every picture
+            is scaled to one size anyway, or where a server decides.
+        settings: how it runs, for the provenance of results: device, dtype and the like; nothing for a server.
     """
 
     name: str
     revision: str
     image_budget: int
+    max_pixels: int | None = None
+    settings: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def word_logits(self, prompts: Sequence[Prompt], words: Sequence[str]) -> np.ndarray:

@@ -6,7 +6,7 @@ Kept apart from `TransformersLMM`, which is about prompts: here is everything ab
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,10 @@ DEFAULT_IMAGE_BUDGET = 8
 SMALL_BUDGETS = {"llava": 2, "vipllava": 2}
 
 
+DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
+"""How accelerate may spread a model over several devices."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """A model in eval mode on its device, its processor and what is known of both.
@@ -33,6 +37,7 @@ class Checkpoint:
         revision: the Hub commit, or the first 12 digits of the SHA-256 of the folder's configuration and weights.
         image_budget: from the checkpoint's own config (`image_budget`), else the catalogue, else the family.
         max_tokens: the text model's longest input.
+        settings: how it runs, for the provenance of results: device, dtype, attention, quantisation, device map.
     """
 
     model: Any
@@ -41,6 +46,7 @@ class Checkpoint:
     revision: str
     image_budget: int
     max_tokens: int
+    settings: Mapping[str, Any]
 
     @classmethod
     def load(
@@ -49,6 +55,8 @@ class Checkpoint:
         device: str | None = None,
         dtype: str | torch.dtype | None = None,
         revision: str | None = None,
+        attn_implementation: str | None = None,
+        device_map: str | dict[str, Any] | None = None,
     ) -> Checkpoint:
         """Reads the checkpoint; see `TransformersLMM` for the arguments and errors."""
         from methods.torchvision_compat import ensure_torchvision
@@ -58,20 +66,28 @@ class Checkpoint:
 
         source = str(source)
         folder = Path(source) if Path(source).is_dir() else None
+        if device is not None and device_map is not None:
+            raise LMMError("device and device_map both say where the weights go; name one of them.")
+        if isinstance(device_map, str) and device_map not in DEVICE_MAPS:
+            raise LMMError(f"The device map must be one of {', '.join(DEVICE_MAPS)}; got {device_map!r}.")
         device = _device(device)
-        dtype = _dtype(dtype, device)
+        torch_dtype = _dtype(dtype, device)
+        placed = f"the memory of {device}" if device_map is None else "the memory there is"
         try:
-            model, processor, config = _loaded(source, device, dtype, revision)
+            model, processor, config = _loaded(source, device, torch_dtype, dtype is None, revision,
+                                               attn_implementation, device_map)
         except torch.OutOfMemoryError as error:
-            raise LMMError(f"{source} does not fit into the memory of {device}; choose a smaller model.") from error
+            raise LMMError(f"{source} does not fit into {placed}; choose a smaller model.") from error
         model.eval()
         name = folder.resolve().name if folder else source
         exact = (folder and content_hash(folder)) or getattr(config, "_commit_hash", None) or "unknown"
-        return cls.of(model, processor, name, exact, source)
+        return cls.of(model, processor, name, exact, source, device_map)
 
     @classmethod
-    def of(cls, model: Any, processor: Any, name: str, revision: str = "in memory", source: str = "") -> Checkpoint:
+    def of(cls, model: Any, processor: Any, name: str, revision: str = "in memory", source: str = "",
+           device_map: str | dict[str, Any] | None = None) -> Checkpoint:
         """A checkpoint around a model in memory; what its config does not say is looked up by `source`."""
+        quantised = getattr(model.config, "quantization_config", None)
         return cls(
             model=model,
             processor=processor,
@@ -79,11 +95,19 @@ class Checkpoint:
             revision=revision,
             image_budget=_image_budget(model.config, source),
             max_tokens=getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 2**31,
+            settings={
+                "device": str(model.device), "dtype": str(model.dtype).removeprefix("torch."),
+                "attn_implementation": getattr(model.config, "_attn_implementation", None),
+                "quantisation": None if quantised is None else _quantisation(quantised),
+                "device_map": device_map,
+            },
         )
 
 
-def _loaded(source: str, device: str, dtype: torch.dtype, revision: str | None) -> tuple[Any, Any, Any]:
-    """Model, processor and config of a checkpoint."""
+def _loaded(source: str, device: str, dtype: torch.dtype, free: bool, revision: str | None,
+            attention: str | None, device_map: str | dict[str, Any] | None) -> tuple[Any, Any, Any]:
+    """Model, processor and config of a checkpoint; `free` where nobody asked for the dtype."""
+    import torch
     from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
     serve = f"serve it with vLLM and use server:http://HOST:PORT/v1#{source}"
@@ -93,15 +117,30 @@ def _loaded(source: str, device: str, dtype: torch.dtype, revision: str | None) 
             raise LMMError(f"{source} is a {config.model_type} model, which does not answer questions about "
                            f"pictures; choose an image-text-to-text model.")
         processor = AutoProcessor.from_pretrained(source, revision=revision, trust_remote_code=False)
-        loaded: Any = AutoModelForImageTextToText.from_pretrained(
-            source, config=config, revision=revision, dtype=dtype, trust_remote_code=False, output_loading_info=True,
-        )
+        # Packed weights are put in their place as they are read, and cannot be moved or converted afterwards; what is
+        # left unpacked keeps the precision that the checkpoint was packed for.
+        packed = getattr(config, "quantization_config", None) is not None
+        settings = {"device_map": device_map or {"": device}} if packed or device_map is not None else {}
+        if attention is not None:
+            settings["attn_implementation"] = attention
+        try:
+            loaded: Any = AutoModelForImageTextToText.from_pretrained(
+                source, config=config, revision=revision, dtype="auto" if packed and free else dtype,
+                trust_remote_code=False, output_loading_info=True, **settings,
+            )
+        except torch.OutOfMemoryError as error:
+            raise LMMError(f"{source} does not fit into the memory there is; choose a smaller model.") from error
     model, report = loaded
     if report["missing_keys"]:
         # transformers would go on with random weights, and with scores that mean nothing.
         raise LMMError(f"{source} lacks {len(report['missing_keys'])} of its model's weights, for example "
                        f"{min(report['missing_keys'])}; get the whole checkpoint.")
-    return model.to(device), processor, config
+    return model if "device_map" in settings else model.to(device), processor, config
+
+
+def _quantisation(config: Any) -> str:
+    method = config.get("quant_method") if isinstance(config, dict) else getattr(config, "quant_method", None)
+    return str(getattr(method, "value", method) or "unknown")
 
 
 def _device(name: str | None) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from methods.lmm.head import reading
+from methods.lmm.pixels import UNLIMITED, PixelLimit
 from methods.lmm.rendering import Rendered
 from methods.lmm.sampling import Sampling
 
@@ -26,13 +27,15 @@ class PlainRunner:
     Args:
         model: a transformers image-text-to-text model in eval mode.
         processor: its processor.
+        limit: on the pixels of a picture.
     """
 
     shares = False
 
-    def __init__(self, model: Any, processor: Any) -> None:
+    def __init__(self, model: Any, processor: Any, limit: PixelLimit = UNLIMITED) -> None:
         self.model = model
         self.processor = processor
+        self.limit = limit
         # The logits of every position are a gigabyte for a picture of many tokens.
         takes = inspect.signature(model.forward).parameters
         self._last = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
@@ -42,7 +45,7 @@ class PlainRunner:
         bos = self.processor.tokenizer.bos_token
         features = self.processor(
             text=[rendered.text],
-            images=[list(rendered.images)] if rendered.images else None,
+            images=[[self.limit.shown(image) for image in rendered.images]] if rendered.images else None,
             add_special_tokens=not (bos is not None and rendered.text.startswith(bos)),
             return_tensors="pt",
         )

@@ -7,7 +7,9 @@ plain way (`methods.lmm.plain`). Both give the same logits.
 
 from __future__ import annotations
 
+import copy
 import functools
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +20,8 @@ from PIL import Image
 
 from methods.lmm.base import LMM, LMMError
 from methods.lmm.checkpoint import Checkpoint
+from methods.lmm.head import is_readable
+from methods.lmm.pixels import PixelLimit, limited
 from methods.lmm.plain import PlainRunner
 from methods.lmm.prompt import Prompt
 from methods.lmm.rendering import Rendered, render
@@ -28,6 +32,8 @@ from methods.lmm.tokens import candidate_tokens
 
 if TYPE_CHECKING:
     import torch
+
+logger = logging.getLogger(__name__)
 
 
 class TransformersLMM(LMM):
@@ -41,12 +47,17 @@ class TransformersLMM(LMM):
         device: where the weights go; by default the first CUDA device, else the CPU.
         dtype: "float32", "bfloat16" or "float16" (or the torch dtype); by default bfloat16 on CUDA, else float32.
         revision: a Hub branch, tag or commit.
+        max_pixels: larger pictures are shown with so many pixels, or in so many tiles, at most; by default as
+            `methods.lmm.pixels` lists for each family, and never more than the checkpoint itself takes.
+        attn_implementation: "eager", "sdpa", "flash_attention_2" and the like; by default what transformers chooses.
+        device_map: spreads a model that is too large for one device over all there are ("auto"), in place of `device`.
         name: what to call the model in results; by default the Hub id or the folder's name.
         vision_cache_bytes: how much encoder output is kept across calls, on the model's device; 0 keeps none. By
             default a tenth of the memory that the weights leave free, 256 MiB on a CPU.
 
     Raises:
         LMMError: the model cannot be found, loaded or held in memory.
+        InputError: a pixel limit below 1.
     """
 
     def __init__(
@@ -57,36 +68,52 @@ class TransformersLMM(LMM):
         revision: str | None = None,
         name: str | None = None,
         vision_cache_bytes: int | None = None,
+        max_pixels: int | None = None,
+        attn_implementation: str | None = None,
+        device_map: str | dict[str, Any] | None = None,
     ) -> None:
-        checkpoint = Checkpoint.load(source, device=device, dtype=dtype, revision=revision)
-        self._hold(checkpoint, name or checkpoint.name, vision_cache_bytes, frozen=True)
+        checkpoint = Checkpoint.load(source, device=device, dtype=dtype, revision=revision,
+                                     attn_implementation=attn_implementation, device_map=device_map)
+        limit = limited(checkpoint.model, checkpoint.processor, max_pixels)
+        self._hold(checkpoint, name or checkpoint.name, vision_cache_bytes, limit, frozen=True)
 
     @classmethod
-    def wrap(cls, model: Any, processor: Any, name: str) -> TransformersLMM:
+    def wrap(cls, model: Any, processor: Any, name: str, max_pixels: int | None = None) -> TransformersLMM:
         """An LMM around a model that is already in memory, for example one that is being trained.
 
-        Nothing is kept between calls, since the weights may change; the revision says "in memory".
+        Nothing is kept between calls, since the weights may change; the revision says "in memory". Without a pixel
+        limit, pictures are shown as the processor is set.
         """
         self = cls.__new__(cls)
-        self._hold(Checkpoint.of(model, processor, name), name, vision_cache_bytes=0, frozen=False)
+        processor = copy.deepcopy(processor) if max_pixels is not None else processor
+        limit = limited(model, processor, max_pixels, default=False)
+        self._hold(Checkpoint.of(model, processor, name), name, 0, limit, frozen=False)
         return self
 
-    def _hold(self, checkpoint: Checkpoint, name: str, vision_cache_bytes: int | None, frozen: bool) -> None:
+    def _hold(self, checkpoint: Checkpoint, name: str, vision_cache_bytes: int | None, limit: PixelLimit, frozen: bool
+              ) -> None:
         self.name = name
         self.revision = checkpoint.revision
         self.image_budget = checkpoint.image_budget
         self.model = checkpoint.model
         self.processor = checkpoint.processor
         self.max_tokens = checkpoint.max_tokens
+        self.max_pixels = limit.pixels
+        self.limit = limit
+        readable = is_readable(self.model)
+        if not readable:
+            logger.warning("The output layer of %s is packed or adapted, so its words are read in the precision in "
+                           "which it answers, not in float32.", name)
+        self.settings = {**checkpoint.settings, "word_logits": "float32" if readable else "as the head gives them"}
         self._lock = threading.RLock()
-        self.vision = VisionEncoder(self.model, self.processor, vision_cache_bytes, frozen)
+        self.vision = VisionEncoder(self.model, self.processor, vision_cache_bytes, frozen, limit)
         self._runner = self._make_runner()
         self._candidates = functools.lru_cache(maxsize=4096)(self._find_candidates)
 
     def _make_runner(self) -> SharingRunner | PlainRunner:
         if self.model.config.model_type in SHARING_FAMILIES:
             return SharingRunner(self.model, self.processor, self.vision, self.max_tokens)
-        return PlainRunner(self.model, self.processor)
+        return PlainRunner(self.model, self.processor, self.limit)
 
     def word_logits(self, prompts: Sequence[Prompt], words: Sequence[str]) -> np.ndarray:
         words = list(words)
@@ -158,6 +185,13 @@ class TransformersLMM(LMM):
         with self._lock:
             encodings = self.vision.encode(dict(zip(keys, images)))
         return np.stack([encodings[key].pooled for key in keys]).astype(np.float32)
+
+    def picture_tokens(self, width: int, height: int) -> int:
+        """How many tokens a picture of so many pixels takes when it stands alone in a prompt, under the pixel limit.
+
+        For families outside of `SHARING_FAMILIES` too; some count the few tokens that frame a picture.
+        """
+        return self.vision.tokens((width, height))
 
     def _render(self, prompt: Prompt) -> Rendered:
         count = len(prompt.images)

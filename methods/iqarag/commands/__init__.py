@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from methods.cli.arguments import add_lmm
+from methods.cli.arguments import add_lmm, lmm_name
 from methods.iqarag.encoders import CATALOGUE, OWN, STUDENT
 
 if TYPE_CHECKING:
@@ -21,9 +21,10 @@ def add_encoder(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_lmm(arguments: argparse.Namespace) -> LMM:
+    from methods.iqarag.method import IQARAG
     from methods.lmm.loading import default_lmm, load_lmm
 
-    return load_lmm(arguments.lmm or default_lmm("iqarag"))
+    return load_lmm(lmm_name(arguments, IQARAG) or default_lmm("iqarag"))
 
 
 def chosen_encoder(arguments: argparse.Namespace) -> Encoder:

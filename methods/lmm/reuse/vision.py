@@ -18,6 +18,7 @@ from PIL import Image
 
 from methods import files
 from methods.lmm.cpu import channels_last, keep_freed_memory, side_by_side
+from methods.lmm.pixels import UNLIMITED, PixelLimit
 from methods.lmm.reuse import memory
 from methods.lmm.reuse.batching import Budget, halving
 
@@ -88,14 +89,17 @@ class VisionEncoder:
         model: a transformers model whose base has `get_image_features`.
         processor: its processor.
         cache_bytes: how much encoder output is kept across calls; 0 keeps none, None what the memory allows.
+        limit: on the pixels of a picture.
         frozen: whether the weights stay as they are; a tower that is being trained is run as it stands.
     """
 
-    def __init__(self, model: Any, processor: Any, cache_bytes: int | None, frozen: bool = False) -> None:
+    def __init__(self, model: Any, processor: Any, cache_bytes: int | None, frozen: bool = False,
+                 limit: PixelLimit = UNLIMITED) -> None:
         from methods.lmm.reuse.towers import with_fast_tower
 
         self._model = model
         self._processor = processor
+        self._limit = limit
         self._takes = set(inspect.signature(model.model.get_image_features).parameters)
         on_cpu = model.device.type == "cpu"
         self._channels_last = on_cpu and channels_last(model)
@@ -152,7 +156,7 @@ class VisionEncoder:
         if size not in self._tokens:
             count = getattr(self._processor, "_get_num_multimodal_tokens", None)
             if count is not None:
-                self._tokens[size] = int(count(image_sizes=[size[::-1]])["num_image_tokens"][0])
+                self._tokens[size] = int(count(image_sizes=[self._limit.size(size)[::-1]])["num_image_tokens"][0])
             else:  # SmolVLM's processor: it is asked with a blank picture
                 blank = self._prepare(PictureKey("", alone=True), Image.new("RGB", size))
                 self._tokens[size] = blank.placeholder.count(self._processor.image_token)
@@ -174,6 +178,7 @@ class VisionEncoder:
 
     def _prepare(self, key: PictureKey, image: Image.Image) -> _Prepared:
         processor = self._processor
+        image = self._limit.shown(image)
         # Where the context matters, the picture is shown twice and the second one is dropped.
         copies = 1 if key.alone else 2
         features = processor(

@@ -28,6 +28,7 @@ from PIL import Image
 from methods.errors import InputError, suggestion
 from methods.lmm.base import LMM, LMMError
 from methods.lmm.catalogue import find
+from methods.lmm.pixels import PixelLimit
 from methods.lmm.prompt import Prompt
 from methods.lmm.rendering import retold
 from methods.lmm.sampling import Sampling
@@ -59,6 +60,8 @@ class ServerLMM(LMM):
         patience: seconds over which a busy, stumbling or absent server is asked again.
         api_key: by default from MEAN_OPINION_SERVER_KEY or OPENAI_API_KEY.
         image_budget: most pictures per prompt, as the server was started with; by default the catalogue's, else 8.
+        max_pixels: larger pictures are scaled down to so many pixels before they are sent; by default the server
+            decides.
         transport: how requests travel, as in `Connection`.
 
     Raises:
@@ -75,6 +78,7 @@ class ServerLMM(LMM):
         patience: float = 120.0,
         api_key: str | None = None,
         image_budget: int | None = None,
+        max_pixels: int | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         url, query = _settings(url)
@@ -82,6 +86,10 @@ class ServerLMM(LMM):
         if self._concurrency < 1:
             raise LMMError(f"concurrency must be at least 1; got {concurrency}.")
         image_budget = int(query["images"]) if "images" in query else image_budget
+        self.max_pixels = int(query["max_pixels"]) if "max_pixels" in query else max_pixels
+        if self.max_pixels is not None and self.max_pixels < 1:
+            raise InputError(f"max_pixels must be at least 1; got {self.max_pixels}.")
+        self._limit = PixelLimit(self.max_pixels, beforehand=True)
         self._connection = Connection(url, api_key, query.get("timeout", timeout), query.get("patience", patience),
                                       self._concurrency, transport)
         served = self._served(model)
@@ -109,7 +117,7 @@ class ServerLMM(LMM):
             raise InputError("Name at least one candidate word.")
         for prompt in prompts:
             self._check_budget(prompt)
-        encode = _Encoder()
+        encode = _Encoder(self._limit)
 
         def ask(prompt: Prompt) -> list[float]:
             return self._read(prompt, words, self._candidates.tokens(prompt, words), encode)
@@ -136,7 +144,7 @@ class ServerLMM(LMM):
             raise InputError(f"Greedy decoding gives one text and sampling at least one; got n={n}.")
         for prompt in prompts:
             self._check_budget(prompt)
-        encode = _Encoder()
+        encode = _Encoder(self._limit)
 
         def ask(prompt: Prompt) -> list[str]:
             texts: list[str] = []
@@ -165,7 +173,7 @@ class ServerLMM(LMM):
         self._check_budget(prompt)
         settings = _generation(sampling, seed) | {"n": 1, "stream": True}
         refusal, complete, thinking = "", False, False  # `thinking`: inside of what a reasoning parser took out
-        first, rest = self._chat(prompt, _Encoder(), settings, self._begin)
+        first, rest = self._chat(prompt, _Encoder(self._limit), settings, self._begin)
         with contextlib.closing(rest):
             for choice in (choice for event in itertools.chain(first, rest) for choice in event.choices or ()):
                 piece = choice.delta or choice.message or Message()
@@ -328,12 +336,12 @@ class ServerLMM(LMM):
 def _settings(url: str) -> tuple[str, dict[str, float]]:
     """The address without its query, and what the query sets."""
     address, _, query = url.partition("?")
-    lowest = {"concurrency": 1, "timeout": 0.001, "patience": 0, "images": 1}
+    lowest = {"concurrency": 1, "timeout": 0.001, "patience": 0, "images": 1, "max_pixels": 1}
     settings: dict[str, float] = {}
     for name, text in parse_qsl(query, keep_blank_values=True):
         if name not in lowest:
             raise LMMError(f"A server address has no setting {name!r}{suggestion(name, lowest)}")
-        whole = name in ("concurrency", "images")
+        whole = name in ("concurrency", "images", "max_pixels")
         try:
             settings[name] = int(text) if whole else float(text)
         except ValueError:
@@ -363,7 +371,8 @@ def _names(refused: Refused, *fields: str) -> bool:
 class _Encoder:
     """Encodes each picture object once per call: the same photo stands in many prompts."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: PixelLimit) -> None:
+        self._limit = limit
         # The picture is kept with its URL, so that its id is not given to another one.
         self._slots: dict[int, tuple[Image.Image, threading.Lock, list[str]]] = {}
         self._lock = threading.Lock()
@@ -374,5 +383,5 @@ class _Encoder:
         # Pictures are encoded beside one another, each once.
         with own_lock:
             if not url:
-                url.append(data_url(image))
+                url.append(data_url(self._limit.shown(image)))
             return url[0]

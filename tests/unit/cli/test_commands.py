@@ -72,6 +72,10 @@ def test_a_flag_means_the_same_wherever_it_is():
     (["check", "--dta", "x"], "There is no flag --dta; did you mean '--data'?"),
     (["score", "x", "--method", "leef"], "There is no method 'leef'; did you mean 'leaf'?"),
     (["score", "x", "--method", "leaf", "--lmm", "embedded"], "brings its own network; leave lmm out."),
+    (["score", "x", "--method", "leaf", "--device", "cpu"], "brings its own network; leave --device out."),
+    (["score", "x", "--method", "q-bench", "--lmm", "embedded?dtype=float32", "--dtype", "float32"],
+     "dtype is given twice"),
+    (["score", "x", "--method", "q-bench", "--max-pixels", "0"], "must be at least 1"),
     (["evaluate", "--method", "leaf", "--out", "x"], "Name the images: --images DIR --scores TABLE"),
     (["table", "--data", "nowhere"], "There is no"),
     (["--print-completion", "fish"], "There is no completion for 'fish'"),
@@ -81,6 +85,24 @@ def test_what_cannot_be_done_is_exit_status_2_and_one_sentence(words, said, caps
     error = capsys.readouterr().err
     assert said in error
     assert "Traceback" not in error
+
+
+def test_the_settings_of_a_model_become_part_of_its_name(monkeypatch):
+    from methods.cli.arguments import add_lmm, lmm_name
+    from methods.llm_iqa.method import LLMIQA
+
+    def name(*words):
+        parser = argparse.ArgumentParser()
+        add_lmm(parser)
+        return lmm_name(parser.parse_args(words), LLMIQA)
+
+    assert name() is None
+    assert name("--lmm", "embedded") == "embedded"
+    assert name("--lmm", "a/b@main, c/d", "--max-pixels", "9", "--dtype", "float16") == (
+        "a/b@main?max_pixels=9&dtype=float16,c/d?max_pixels=9&dtype=float16")
+    assert name("--lmm", "server:http://h/v1#m", "--max-pixels", "9") == "server:http://h/v1?max_pixels=9#m"
+    monkeypatch.setenv("MEAN_OPINION_LMM", "embedded")
+    assert name("--device-map", "auto") == "embedded?device_map=auto"
 
 
 def test_nothing_to_do_prints_the_commands_and_is_a_usage_error(capsys):

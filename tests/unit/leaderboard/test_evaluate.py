@@ -335,6 +335,26 @@ def test_the_pixel_limit_belongs_to_a_run(data, tmp_path):
         Evaluation(folder, rated).perform(quick.Quick(max_pixels=16))
 
 
+def test_the_models_pixel_limit_belongs_to_a_run_and_how_it_ran_is_recorded(data, tmp_path, capsys):
+    out = tmp_path / "run"
+    settings = ("--limit", "2", "--lmm", "embedded", "--device", "cpu", "--dtype", "float32")
+    assert evaluate(data, out, *settings, "--max-pixels", "5000", method="q-bench") == 0
+    provenance = json.loads((out / "metrics.json").read_text())["provenance"]
+    assert (provenance["lmm"], provenance["lmm_max_pixels"], provenance["max_pixels"]) == ("embedded", 5000, MAX_PIXELS)
+    assert provenance["lmm_settings"] == {"device": "cpu", "dtype": "float32", "attn_implementation": "sdpa",
+                                          "quantisation": None, "device_map": None, "word_logits": "float32"}
+    assert "--max-pixels 5000 --device cpu --dtype float32" in provenance["command"]
+    capsys.readouterr()
+    assert evaluate(data, out, *settings, method="q-bench") == 2
+    assert "lmm_max_pixels was 5000 and now is None" in capsys.readouterr().err
+    assert evaluate(data, out, *settings, "--max-pixels", "5000", method="q-bench") == 0
+
+
+def test_the_settings_of_a_model_are_refused_where_there_is_none(data, tmp_path, capsys):
+    assert evaluate(data, tmp_path / "run", "--max-pixels", "5000") == 2
+    assert "brings its own network; leave --max-pixels out." in capsys.readouterr().err
+
+
 def test_a_run_of_an_earlier_version_still_opens_and_says_what_is_not_known(data, tmp_path, capsys):
     out = tmp_path / "run"
     assert evaluate(data, out, "--limit", "10") == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from methods.errors import InputError
 from methods.lmm import LMMError, Prompt, load_lmm, loading
 from methods.lmm.catalogue import CATALOGUE, find
 from methods.lmm.cpu import keep_freed_memory
+from methods.lmm.names import parsed, spelled
 from methods.lmm.transformers_lmm import TransformersLMM
 
 
@@ -169,6 +172,160 @@ def test_defaults_follow_the_machine_and_the_environment(monkeypatch):
     monkeypatch.setenv("MEAN_OPINION_LMM_VISUALQUALITY_R1", "qwen2.5-vl-3b")
     assert loading.default_lmm("visualquality-r1") == "qwen2.5-vl-3b"
     assert loading.default_lmm("iqarag") == "smolvlm2-2.2b"
+
+
+@pytest.mark.parametrize(("name", "bare", "carried"), [
+    ("Qwen/Qwen3-VL-8B-Instruct@v1.0", "Qwen/Qwen3-VL-8B-Instruct", {"revision": "v1.0"}),
+    ("qwen3-vl-8b@abc?max_pixels=500000&dtype=float16", "qwen3-vl-8b",
+     {"revision": "abc", "max_pixels": 500000, "dtype": "float16"}),
+    ("embedded?device=cuda:1", "embedded", {"device": "cuda:1"}),
+    ("/no/such@folder?device_map=auto", "/no/such@folder", {"device_map": "auto"}),
+    ("server:http://host/v1?images=6#a@b?c", "server:http://host/v1?images=6#a@b?c", {}),
+])
+def test_a_name_carries_a_revision_and_settings(name, bare, carried):
+    assert parsed(name) == (bare, carried)
+    without = {key: value for key, value in carried.items() if key != "revision"}
+    assert parsed(spelled(bare, without)) == (bare, without)
+
+
+def test_a_server_carries_settings_before_its_model():
+    assert spelled("server:http://h/v1#m", {"max_pixels": 9}) == "server:http://h/v1?max_pixels=9#m"
+    assert spelled("server:http://h/v1?images=6#m", {"max_pixels": 9}) == "server:http://h/v1?images=6&max_pixels=9#m"
+    assert spelled("embedded", {"device": None}) == "embedded"
+
+
+@pytest.mark.parametrize(("name", "said"), [
+    ("embedded?maxpixels=5", "A model has no setting 'maxpixels'; did you mean 'max_pixels'"),
+    ("embedded?max_pixels=0", "max_pixels is a whole number of at least 1; got '0'"),
+    ("embedded?dtype", "dtype is empty"),
+    ("embedded@", "revision is empty"),
+    ("embedded?", "embedded"),
+    ("a/b@x?revision=y", "revision is given twice"),
+])
+def test_a_name_that_cannot_be_read_is_one_sentence(name, said):
+    if name == "embedded?":
+        assert parsed(name) == ("embedded", {})
+        return
+    with pytest.raises(InputError, match=re.escape(said)):
+        parsed(name)
+
+
+def test_a_setting_in_the_name_and_beside_it_is_refused(checkpoint):
+    with pytest.raises(InputError, match="max_pixels is given twice"):
+        load_lmm("embedded?max_pixels=5", max_pixels=6)
+    with pytest.raises(InputError, match="dtype is given twice"):
+        spelled("embedded?dtype=float16", {"dtype": "float32"})
+    for name in (f"{checkpoint('llava')}", "embedded"):
+        with pytest.raises(LMMError, match="leave the revision out"):
+            load_lmm(name, revision="main")
+    with pytest.raises(LMMError, match="leave dtype out"):
+        load_lmm("server:http://127.0.0.1:1/v1", dtype="float32")
+
+
+def test_an_object_of_a_name_with_settings_is_shared_too(checkpoint):
+    folder = str(checkpoint("qwen3_vl"))
+    first = load_lmm(f"{folder}?max_pixels=2000&device=cpu")
+    assert load_lmm(folder, "cpu", max_pixels=2000) is first
+    assert first.name == "qwen3_vl"
+    assert loading.unload(f"{folder}?max_pixels=2000") == 1
+
+
+@pytest.fixture
+def hub(checkpoint, monkeypatch):
+    """What transformers is asked for, with a tiny checkpoint in the place of the Hub's; `hub.quantise(...)` packs it.
+    """
+    from methods.torchvision_compat import ensure_torchvision
+
+    ensure_torchvision()
+    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+
+    asked = {}
+
+    class Hub:
+        packing = None
+
+    def watched(kind):
+        real = kind.from_pretrained
+
+        def from_pretrained(source, **settings):
+            if source != str(checkpoint("llava")):  # transformers asks itself too
+                asked[kind.__name__] = settings
+            kept = {key: settings[key] for key in ("dtype", "output_loading_info", "attn_implementation", "device_map",
+                                                   "config") if key in settings}
+            found = real(str(checkpoint("llava")), **kept)
+            if kind is AutoConfig and Hub.packing:
+                found.quantization_config = Hub.packing
+            return found
+
+        return from_pretrained
+
+    for kind in (AutoConfig, AutoProcessor, AutoModelForImageTextToText):
+        monkeypatch.setattr(kind, "from_pretrained", watched(kind))
+    Hub.asked = asked
+    return Hub
+
+
+def test_a_revision_reaches_every_part_of_a_hub_checkpoint(hub):
+    lmm = load_lmm("bakllava@0123abc", device="cpu")
+    assert lmm.name == "llava-hf/bakLlava-v1-hf"
+    assert {name: asked["revision"] for name, asked in hub.asked.items()} == {
+        "AutoConfig": "0123abc", "AutoProcessor": "0123abc", "AutoModelForImageTextToText": "0123abc"
+    }
+    assert load_lmm("bakllava", device="cpu", revision="0123abc") is lmm
+    assert load_lmm("bakllava", device="cpu") is not lmm
+
+
+def test_attention_and_device_map_reach_the_model_and_are_recorded(hub, monkeypatch):
+    lmm = load_lmm("bakllava", device="cpu", attn_implementation="eager")
+    assert hub.asked["AutoModelForImageTextToText"]["attn_implementation"] == "eager"
+    assert "device_map" not in hub.asked["AutoModelForImageTextToText"]
+    assert dict(lmm.settings) == {"device": "cpu", "dtype": "float32", "attn_implementation": "eager",
+                                  "quantisation": None, "device_map": None, "word_logits": "float32"}
+    lmm = load_lmm("bakllava", device_map="auto")
+    assert hub.asked["AutoModelForImageTextToText"]["device_map"] == "auto"
+    assert lmm.settings["device_map"] == "auto"
+    assert lmm.word_logits([Prompt.ask("Good or poor?", answer_prefix="It is")], ["good", "poor"]).shape == (1, 2)
+    with pytest.raises(LMMError, match="name one of them"):
+        load_lmm("bakllava", device="cpu", device_map="auto")
+    with pytest.raises(LMMError, match="must be one of auto, balanced, balanced_low_0, sequential; got 'cuda'"):
+        load_lmm("bakllava", device_map="cuda")
+
+
+@pytest.mark.parametrize("packing", [
+    {"quant_method": "bitsandbytes", "load_in_4bit": True}, {"quant_method": "awq"}, {"quant_method": "gptq"},
+])
+def test_packed_weights_are_put_in_place_and_never_moved(hub, packing, monkeypatch):
+    from transformers import AutoModelForImageTextToText
+
+    read = AutoModelForImageTextToText.from_pretrained
+
+    def packed(source, **settings):
+        # The packages that unpack such weights are not at hand; the tiny model stands for what they would give.
+        settings["config"].quantization_config = None
+        model, report = read(source, **settings)
+        model.config.quantization_config = packing
+        monkeypatch.setattr(type(model), "to", lambda *_, **__: pytest.fail("packed weights were moved"))
+        return model, report
+
+    hub.packing = packing
+    monkeypatch.setattr(AutoModelForImageTextToText, "from_pretrained", packed)
+    lmm = load_lmm("bakllava", device="cpu")
+    asked = hub.asked["AutoModelForImageTextToText"]
+    assert asked["device_map"] == {"": "cpu"}
+    assert asked["dtype"] == "auto"
+    assert lmm.settings["quantisation"] == packing["quant_method"]
+
+
+def test_no_memory_while_packed_weights_are_read_is_one_sentence(hub, monkeypatch):
+    from transformers import AutoModelForImageTextToText
+
+    def full(source, **settings):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(AutoModelForImageTextToText, "from_pretrained", full)
+    with pytest.raises(LMMError, match="does not fit into the memory there is; choose a smaller model") as error:
+        load_lmm("bakllava", device_map="auto")
+    sentence(error)
 
 
 def test_the_catalogue_holds_what_it_promises():

@@ -13,6 +13,7 @@ from methods.lmm.errors import ModelUnavailable
 from methods.lmm.loading import load_lmm
 from methods.lmm.prompt import Prompt, Turn
 from methods.lmm.server import http as server_http
+from methods.lmm.server.messages import data_url
 from methods.lmm.server.server_lmm import ServerLMM
 from tests.fake_server import MODEL, FakeServer, distribution, expected_text, pieces, said
 
@@ -208,3 +209,19 @@ def test_wrong_addresses_and_models_are_told_at_once(server):
     server.faults.append("cut")
     with pytest.raises(ModelUnavailable, match="check that it runs"):
         connected(server, patience=0.0).word_logits(prompts(1), WORDS)
+
+
+def test_a_pixel_limit_makes_pictures_smaller_before_they_are_sent(server, monkeypatch):
+    sizes: list[tuple[int, int]] = []
+
+    def watched(image):
+        sizes.append(image.size)
+        return data_url(image)
+
+    monkeypatch.setattr("methods.lmm.server.server_lmm.data_url", watched)
+    prompt = Prompt.ask(picture(1), "Rate it.", answer_prefix="It is")
+    for lmm in (connected(server, max_pixels=50), ServerLMM(server.url + "?max_pixels=50", transport=server.transport)):
+        assert lmm.max_pixels == 50
+        lmm.word_logits([prompt], WORDS)
+    connected(server).word_logits([prompt], WORDS)
+    assert sizes == [(8, 6), (8, 6), (12, 9)]

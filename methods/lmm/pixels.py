@@ -1,0 +1,112 @@
+"""How many pixels of a picture an LMM is shown: the limit that decides what a photo costs.
+
+A photo of 12 megapixels is 11,844 tokens to Qwen3-VL and 768 at 1024 x 768, so the limit is a setting of the model, is
+recorded with every result, and belongs to a run. It never goes above what the checkpoint itself takes. By default:
+
+    family                          limit                             tokens of a photo, at most
+    Qwen2.5-VL                      2^20, 1024 x 1024                 1,337
+    Qwen3-VL                        2^20, 1024 x 1024                 1,024
+    InternVL                        6 tiles of 448 x 448              1,792 with the thumbnail
+    LLaVA-NeXT, LLaVA-OneVision     6 tiles of the tower's size       5,157 of 384 x 384, with the whole and line ends
+    Idefics3, SmolVLM               the checkpoint's own              1,377 in 4 x 4 tiles and the whole (SmolVLM2)
+    LLaVA, Gemma 3, the embedded    none: they scale every picture    576, 256, 256
+                                    to one size themselves
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from methods.errors import InputError
+
+DEFAULT_PIXELS = 2**20
+DEFAULT_TILES = 6
+
+
+@dataclass(frozen=True)
+class PixelLimit:
+    """The limit of one model.
+
+    Attributes:
+        pixels: the most that a picture may have, or that its tiles may have together; None where every picture is
+            scaled to one size anyway and nobody asked for less.
+        beforehand: larger pictures are scaled down before the processor sees them, since it has no limit of its own.
+    """
+
+    pixels: int | None = None
+    beforehand: bool = False
+
+    def shown(self, image: Image.Image) -> Image.Image:
+        """The picture as the processor is handed it."""
+        size = self.size(image.size)
+        return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+    def size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(width, height) of a picture as the processor is handed it."""
+        from methods.images.decoding import fitted
+
+        return fitted(size, self.pixels) if self.pixels is not None and self.beforehand else size
+
+
+UNLIMITED = PixelLimit()
+
+
+def limited(model: Any, processor: Any, asked: int | None, default: bool = True) -> PixelLimit:
+    """Sets the limit of a processor, and of the model's config where the two must agree.
+
+    Args:
+        model: a transformers model.
+        processor: its processor; changed in place.
+        asked: the most pixels of one picture, at least 1; None for the family's default.
+        default: False leaves the checkpoint's own limit where nothing is asked.
+
+    Returns:
+        the limit in force: what was asked, or the checkpoint's own where that is less.
+
+    Raises:
+        InputError: a limit below 1.
+    """
+    if asked is not None and asked < 1:
+        raise InputError(f"max_pixels must be at least 1; got {asked}.")
+    images: Any = getattr(processor, "image_processor", None)
+    size = getattr(images, "size", None) or {}
+    tile = (_edge(size, "height") or 0) * (_edge(size, "width") or 0)
+
+    def chosen(own: int, usual: int) -> int:
+        return min(own, asked if asked is not None else usual if default else own)
+
+    if (most := _edge(size, "longest_edge")) and hasattr(images, "merge_size"):  # Qwen: limits on the area
+        pixels = chosen(most, DEFAULT_PIXELS)
+        if pixels < most:
+            least = min(_edge(size, "shortest_edge") or pixels, pixels)
+            images.size = {"shortest_edge": least, "longest_edge": pixels}
+        return PixelLimit(pixels)
+    if tile and getattr(images, "crop_to_patches", None) is not None:  # InternVL: a number of tiles
+        pixels = chosen(images.max_patches * tile, DEFAULT_TILES * tile)
+        images.max_patches = max(images.min_patches, pixels // tile)
+        return PixelLimit(pixels)
+    if shapes := getattr(images, "image_grid_pinpoints", None):  # LLaVA-OneVision: shapes that tiles are laid in
+        areas = [height * width for height, width in shapes]
+        pixels = chosen(max(areas), DEFAULT_TILES * min(areas))
+        kept = [shape for shape, area in zip(shapes, areas) if area <= max(pixels, min(areas))]
+        images.image_grid_pinpoints = kept
+        # The model finds by it how the tiles lie.
+        model.config.image_grid_pinpoints = kept
+        return PixelLimit(pixels)
+    split = _edge(getattr(images, "max_image_size", None) or {}, "longest_edge")
+    if most and split and images.do_image_splitting:  # Idefics3: the longer side, in whole tiles
+        pixels = chosen(most**2, most**2)
+        if pixels < most**2:
+            images.size = {"longest_edge": max(math.isqrt(pixels) // split, 1) * split}
+        return PixelLimit(pixels)
+    return PixelLimit(asked, beforehand=True)
+
+
+def _edge(size: Any, name: str) -> int | None:
+    """One entry of a size of transformers, which is a dictionary or looks like one."""
+    value = size.get(name) if isinstance(size, dict) else getattr(size, name, None)
+    return None if value is None else int(value)
