@@ -248,6 +248,10 @@ class Method(ABC):
         """The pixel limit of each model in `lmms`; None for one without."""
         return tuple(getattr(lmm, "max_pixels", None) for lmm in self.lmms)
 
+    def prepare(self, image: Decoded) -> Decoded:
+        """What can be done for an image before its turn, on another thread while the device works on others."""
+        return as_decoded(image, self.max_pixels)
+
     def assess(self, image: ImageSource, **options: object) -> Assessment:
         """Scores one image.
 

@@ -17,7 +17,7 @@ from methods.errors import InputError, suggestion
 
 
 def option(default: Any, help: str, *, choices: Sequence[object] | None = None, low: float | None = None,
-           high: float | None = None, step: float | None = None, advanced: bool = False) -> Any:
+           high: float | None = None, step: float | None = None, advanced: bool = False, explains: bool = False) -> Any:
     """A dataclass field of an `Options` class with what a form, a command line and a checker need to know of it.
 
     Args:
@@ -27,9 +27,10 @@ def option(default: Any, help: str, *, choices: Sequence[object] | None = None, 
         low, high: inclusive bounds of a number.
         step: a sensible step for a slider.
         advanced: shown folded away.
+        explains: a switch that adds to the evidence and never changes the score.
     """
     metadata = {"help": help, "choices": tuple(choices) if choices is not None else None,
-                "low": low, "high": high, "step": step, "advanced": advanced}
+                "low": low, "high": high, "step": step, "advanced": advanced, "explains": explains}
     if isinstance(default, (list, dict, set)):
         raise TypeError("Option defaults are immutable; use a tuple.")
     return field(default=default, metadata=metadata)
@@ -66,6 +67,11 @@ class Options:
             if name not in known:
                 raise InputError(f"There is no option {name!r}{suggestion(name, known)}")
         return dataclasses.replace(self, **changes)
+
+
+    def score_alone(self) -> dict[str, bool]:
+        """Changes after which nothing is computed that only explains a score: for rows of numbers."""
+        return {spec.name: False for spec in dataclasses.fields(self) if spec.metadata.get("explains")}
 
 
 def merged(options: Mapping[str, object] | None, more: Mapping[str, object]) -> dict[str, Any]:

@@ -8,16 +8,18 @@ ends the work, because no image is to blame.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from methods.errors import UserError
-from methods.images import Decoded, decode
+from methods.images import Decoded
 from methods.lmm.errors import ModelUnavailable
+from methods.reading import BYTES_AHEAD, Opened, one_line, read_ahead
 
 PIXELS_AT_ONCE = 32_000_000
 """A batch of full-size photos is cut short at so many pixels, so that memory does not grow with its size."""
@@ -35,10 +37,11 @@ class Row(Generic[Item, Result]):
     error: str = ""
 
 
-def score_rows(items: Iterable[Item], source: Callable[[Item], object],
+def score_rows(items: Iterable[Item], source: Callable[[Item], Any],
                assess: Callable[[Sequence[Decoded]], Sequence[Result]], *, batch_size: int = 8,
+               prepare: Callable[[Decoded], Decoded] | None = None, bytes_ahead: int = BYTES_AHEAD,
                sentences: tuple[type[Exception], ...] = (UserError,)) -> Iterator[Row[Item, Result]]:
-    """One row per item, in order.
+    """One row per item, in order; the images that come next are decoded on other threads while a batch is scored.
 
     Args:
         items: what to score.
@@ -47,32 +50,50 @@ def score_rows(items: Iterable[Item], source: Callable[[Item], object],
             libraries print to stdout meanwhile goes to stderr, since rows may go to stdout; only in the main thread,
             because stdout belongs to the whole process.
         batch_size: at most so many images are handed over at once.
+        prepare: `Method.prepare`, or whatever stands before it; works on each image after it is decoded, on the same
+            thread.
+        bytes_ahead: pixels that may be decoded ahead.
         sentences: exceptions whose text is meant for a user. Any other one is named by its kind in its row, with the
             traceback on stderr.
 
     Raises:
         ModelUnavailable: the model cannot be reached; the items from the present batch on have no rows.
     """
-    waiting: list[tuple[Item, Decoded | None, str]] = []
+    with contextlib.closing(read_ahead(items, source, prepare, bytes_ahead)) as images:
+        yield from _rows(images, assess, batch_size, sentences)
+
+
+def score_batches(batches: Sequence[Sequence[Item]], source: Callable[[Item], Any],
+                  assess: Callable[[Sequence[Decoded]], Sequence[Result]], *,
+                  prepare: Callable[[Decoded], Decoded] | None = None) -> Iterator[list[Row[Item, Result]]]:
+    """The rows of each batch, in order; a row depends on the images of its own batch alone.
+
+    Arguments and errors as `score_rows`, which cuts its batches itself.
+    """
+    items = (item for batch in batches for item in batch)
+    with contextlib.closing(read_ahead(items, source, prepare)) as images:
+        for batch in batches:
+            own = itertools.islice(images, len(batch))
+            yield list(_rows(own, assess, max(len(batch), 1), (UserError,)))
+
+
+def _rows(images: Iterable[Opened[Item]], assess: Callable[[Sequence[Decoded]], Sequence[Result]], batch_size: int,
+          sentences: tuple[type[Exception], ...]) -> Iterator[Row[Item, Result]]:
+    waiting: list[Opened[Item]] = []
     pixels = 0
-    for item in items:
-        decoded, error = None, ""
-        try:
-            decoded = decode(source(item))
-            pixels += decoded.image.width * decoded.image.height
-        except UserError as refused:
-            error = _line(str(refused))
-        waiting.append((item, decoded, error))
-        ready = sum(one is not None for _, one, _ in waiting)
+    for one in images:
+        waiting.append(one)
+        pixels += one.pixels
+        ready = sum(other.decoded is not None for other in waiting)
         if ready >= batch_size or pixels >= PIXELS_AT_ONCE or not ready:
             yield from _batch(waiting, assess, sentences)
             waiting, pixels = [], 0
     yield from _batch(waiting, assess, sentences)
 
 
-def _batch(waiting: list[tuple[Item, Decoded | None, str]], assess: Callable[[Sequence[Decoded]], Sequence[Result]],
+def _batch(waiting: list[Opened[Item]], assess: Callable[[Sequence[Decoded]], Sequence[Result]],
            sentences: tuple[type[Exception], ...]) -> Iterator[Row[Item, Result]]:
-    images = [decoded for _, decoded, _ in waiting if decoded is not None]
+    images = [one.decoded for one in waiting if one.decoded is not None]
     assessments: Iterator[Result] | None = None
     if len(images) > 1:
         try:
@@ -83,13 +104,13 @@ def _batch(waiting: list[tuple[Item, Decoded | None, str]], assess: Callable[[Se
         except Exception as failure:  # One image may be at fault: each is tried by itself, and its row says so.
             print(f"A batch of {len(images)} failed ({_sentence(failure, sentences)}); scoring one by one.",
                   file=sys.stderr)
-    for item, decoded, error in waiting:
-        if decoded is None:
-            yield Row(item, None, error)
+    for one in waiting:
+        if one.decoded is None:
+            yield Row(one.item, None, one.error)
         elif assessments is not None:
-            yield Row(item, next(assessments))
+            yield Row(one.item, next(assessments))
         else:
-            yield _alone(item, decoded, assess, sentences)
+            yield _alone(one.item, one.decoded, assess, sentences)
 
 
 def _alone(item: Item, decoded: Decoded, assess: Callable[[Sequence[Decoded]], Sequence[Result]],
@@ -112,11 +133,7 @@ def _stdout_to_stderr() -> contextlib.AbstractContextManager[object]:
 
 
 def _sentence(error: Exception, sentences: tuple[type[Exception], ...]) -> str:
-    text = _line(str(getattr(error, "message", error)))
+    text = one_line(str(getattr(error, "message", error)))
     if text and isinstance(error, sentences):
         return text
     return f"{type(error).__name__}: {text}".rstrip(": ") if text else f"{type(error).__name__}."
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import functools
 import json
 import os
 import signal
@@ -137,8 +138,11 @@ def score_paths(method: Method, places: Sequence[Place], form: str, batch_size: 
         # A file name need not be valid text; it is printed byte for byte.
         out.reconfigure(encoding="utf-8", errors="surrogateescape")
     failed = 0
+    # No row of a table shows what only explains a score.
+    leave_out = method.options.score_alone() if form == "csv" else {}
+    assess = functools.partial(method.assess_batch, **leave_out)
     with _writer(form, out) as write, progress(len(places)) as bar:
-        for row in score_rows(places, _source, method.assess_batch, batch_size=batch_size):
+        for row in score_rows(places, _source, assess, batch_size=batch_size, prepare=method.prepare):
             write(row)
             if row.assessment is None:
                 failed += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,9 +49,10 @@ class Backbone(ABC):
     def features_of(self, image: Image.Image) -> np.ndarray:
         """float32 [width] of one RGB picture."""
 
-    def local_features(self, image: Image.Image) -> np.ndarray | None:
-        """float32 [rows, columns, width], the features of each neighbourhood; None where the network has no maps."""
-        return None
+    def whole_and_local(self, image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+        """`features_of`, and float32 [rows, columns, width], the features of each neighbourhood; None where the network
+        has no maps. One pass."""
+        return self.features_of(image), None
 
     def config(self) -> dict[str, object]:
         """What a student's card needs to build this backbone again."""
@@ -80,6 +81,21 @@ class Backbone(ABC):
             if progress is not None:
                 progress(len(rows), len(images))
         return np.stack(rows)
+
+    def features_and_maps(self, images: Sequence[object], score: Callable[[np.ndarray], np.ndarray]
+                          ) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """`features_of` each image with the scores of its neighbourhoods, float [rows, columns], or None without maps.
+
+        Args:
+            images: as for `features`; worked on side by side as there, errors as there.
+            score: float32 [rows, columns, width] -> float [rows, columns]. Called at once, since a map of features is a
+                hundred times as large as the image.
+        """
+        def of_one(image: object) -> tuple[np.ndarray, np.ndarray | None]:
+            row, local = self.whole_and_local(decode(image).image)
+            return row, None if local is None else score(local)
+
+        return side_by_side(of_one, images)
 
 
 class TowerBackbone(Backbone):
@@ -144,9 +160,14 @@ class TowerBackbone(Backbone):
         return torch.cat(parts, dim=1)
 
     @torch.inference_mode()
-    def local_features(self, image: Image.Image) -> np.ndarray:
-        """The same statistics over a window of 7x7 cells around each of the last map's cells (about 220 pixels)."""
+    def whole_and_local(self, image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
+        """A neighbourhood is a window of 7x7 cells around one of the last map's cells (about 220 pixels)."""
         wide, narrow = self.tower(self.input_of(image), self.taps, self.narrow)
+        return self.pooled(wide, narrow)[0].numpy(), self._local(wide, narrow)
+
+    @staticmethod
+    def _local(wide: Sequence[Tensor], narrow: Sequence[Tensor]) -> np.ndarray:
+        """The statistics of `pooled` of each neighbourhood: float32 [rows, columns, width]."""
         grid, parts = (narrow or wide)[-1].shape[2:], []
         size = _window(grid)
         half = max(size // 2, 1) // 2 * 2 + 1
@@ -272,8 +293,12 @@ class HubBackbone(Backbone):
 
     @torch.inference_mode()
     def features_of(self, image: Image.Image) -> np.ndarray:
+        return self._whole(self._states(image))
+
+    @staticmethod
+    def _whole(states: Sequence[Tensor]) -> np.ndarray:
         parts = []
-        for state in self._states(image):
+        for state in states:
             # [1, tokens, channels] of transformers, [1, channels, h, w] of convolutional networks.
             cells = state[0] if state.ndim == 3 else state[0].flatten(1).T
             deviation, mean = torch.std_mean(cells.float(), dim=0, correction=0)
@@ -281,9 +306,13 @@ class HubBackbone(Backbone):
         return torch.cat(parts).numpy()
 
     @torch.inference_mode()
-    def local_features(self, image: Image.Image) -> np.ndarray | None:
-        """The same over a window of 7x7 cells around each of the last stage's cells; None for transformers."""
+    def whole_and_local(self, image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+        """A neighbourhood is a window of 7x7 cells around one of the last stage's cells; None for transformers."""
         states = self._states(image)
+        return self._whole(states), self._local(states)
+
+    @staticmethod
+    def _local(states: Sequence[Tensor]) -> np.ndarray | None:
         if any(state.ndim != 4 for state in states):
             return None
         grid, parts = states[-1].shape[2:], []

@@ -26,7 +26,8 @@ _MARGIN = 0.05
 
 @dataclass(frozen=True)
 class LEAFOptions(Options):
-    map: bool = option(True, "Also score every neighbourhood of the picture, which takes as long again.")
+    map: bool = option(True, "Also score every neighbourhood of the picture, which takes as long again; tables of scores never ask for it.",
+                       explains=True)
 
 
 @dataclass(frozen=True)
@@ -124,13 +125,16 @@ class LEAF(Method):
         return self.student.calibrated_with
 
     def _assess(self, images: list[Image.Image], options: LEAFOptions) -> list[Verdict]:
-        lines = self.student.head(self.student.features(images))
-        return [self._verdict(image, float(score), abs(float(line) - 0.5) > 0.5 + _MARGIN, options)
-                for image, score, line in zip(images, np.clip(lines, 0.0, 1.0), lines)]
+        if options.map:
+            features, maps = self.student.features_and_maps(images)
+        else:
+            features, maps = self.student.features(images), [None] * len(images)
+        lines = self.student.head(features)
+        return [self._verdict(local, float(score), abs(float(line) - 0.5) > 0.5 + _MARGIN)
+                for local, score, line in zip(maps, np.clip(lines, 0.0, 1.0), lines)]
 
-    def _verdict(self, image: Image.Image, score: float, off_scale: bool, options: LEAFOptions) -> Verdict:
+    def _verdict(self, local: np.ndarray | None, score: float, off_scale: bool) -> Verdict:
         student = self.student
-        local = student.local_scores(image) if options.map else None
         percentile = student.percentile(score)
         population = student.card.get("population", {}).get("name")
         mos = float(student.to_mos(score))

@@ -157,10 +157,13 @@ class Student:
 
     def local_scores(self, image: object) -> np.ndarray | None:
         """float64 [rows, columns] in [0, 1], the score of each neighbourhood; None if the backbone has no maps."""
-        from methods.images import decode
+        return self.features_and_maps([image])[1][0]
 
-        local = self.backbone.local_features(decode(image).image)
-        return None if local is None else np.clip(self.head(local), 0.0, 1.0)
+    def features_and_maps(self, images: Sequence[object]) -> tuple[np.ndarray, list[np.ndarray | None]]:
+        """`features` and each image's `local_scores`, out of one pass through the backbone."""
+        pairs = list(self.backbone.features_and_maps(images, lambda local: np.clip(self.head(local), 0.0, 1.0)))
+        rows = [row for row, _ in pairs]
+        return np.stack(rows) if rows else self.features([]), [local for _, local in pairs]
 
     def calibrate(self, images: Sequence[object] | None, mos: Sequence[float], *, features: np.ndarray | None = None,
                   scale: tuple[float, float] | None = None, folds: int = 5, from_scratch: bool = False,

@@ -77,14 +77,14 @@ def test_each_checkpoint_is_normalised_as_it_was_trained(tmp_path: Path, picture
 
 
 def test_convolutional_stages_give_a_map_and_transformers_none(backbone: HubBackbone, picture: Image.Image) -> None:
-    local = backbone.local_features(picture)
+    local = backbone.whole_and_local(picture)[1]
     if backbone._fixed:
         assert local is None
         return
     assert local.shape[2] == backbone.width
     assert min(local.shape[:2]) >= 1
     assert np.isfinite(local).all()
-    flat = backbone.local_features(Image.new("RGB", (96, 96), "gray"))
+    flat = backbone.whole_and_local(Image.new("RGB", (96, 96), "gray"))[1]
     assert flat.shape[2] == backbone.width
 
 
@@ -154,7 +154,7 @@ def test_a_model_that_is_not_there_is_one_sentence(monkeypatch, name: str) -> No
 def test_models_of_timm_serve_as_well(tmp_path: Path, picture: Image.Image) -> None:
     backbone = HubBackbone(timm_checkpoint(tmp_path / "timm"), longest_side=64)
     assert backbone.features_of(picture).shape == (backbone.width,)
-    assert backbone.local_features(picture).shape[2] == backbone.width
+    assert backbone.whole_and_local(picture)[1].shape[2] == backbone.width
 
 
 def test_without_timm_it_says_what_to_install(monkeypatch) -> None:

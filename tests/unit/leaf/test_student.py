@@ -197,7 +197,7 @@ def test_the_tower_pools_what_it_says() -> None:
     assert row[888:912] == pytest.approx(narrow[0][0].std((1, 2), correction=0).numpy(), abs=1e-4)
     assert row[912:952] == pytest.approx(narrow[1][0].mean((1, 2)).numpy(), abs=1e-4)
     assert len(row) == backbone.width == sum(backbone.widths().values()) == 992
-    assert backbone.local_features(picture).shape == (8, 8, 992)
+    assert backbone.whole_and_local(picture)[1].shape == (8, 8, 992)
     same = load_backbone(backbone.config(), backbone.tensors())
     assert same.features_of(picture) == pytest.approx(backbone.features_of(picture), abs=1e-6)
 

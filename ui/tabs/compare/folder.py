@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from methods.base import method_class
 from methods.errors import UserError
 from methods.levels import FIVE_LEVELS
 from methods.scoring import score_rows
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 COLUMNS = ("Photo", "Score", "Level", "Spread", "Native", "Seconds", "Problem")
 CSV_COLUMNS = ("path", "score", "native_score", "spread_low", "spread_high", "seconds", "method", "lmm", "seed",
                "error")
+BYTES_AHEAD = 72 * 2**20
+"""Pixels that are decoded ahead for one visitor."""
+
 SECONDS_BETWEEN = 0.4
 """The page is told about progress at most this often."""
 
@@ -128,9 +132,11 @@ def wire(folder: Folder, forms: Forms) -> None:
 def score(members: list[Member], method: str, lmm: str | None, options: dict[str, object]) -> Iterator[Row]:
     """One row per member, in order; each photo is one turn in the queue, and what fails is a row with its sentence."""
     def assess(images: Sequence[Decoded]) -> list[Assessment]:
-        return gpu.assess(method, images, lmm, options, one_of_many=True)
+        return gpu.assess(method, images, lmm, wanted, one_of_many=True)
 
-    for row in score_rows(members, Member.read, assess, batch_size=1, sentences=(UserError, gr.Error)):
+    wanted = {**options, **method_class(method).options.score_alone()}
+    for row in score_rows(members, Member.read, assess, batch_size=1, bytes_ahead=BYTES_AHEAD,
+                          sentences=(UserError, gr.Error)):
         yield Row(row.item.name, row.assessment, row.error)
 
 

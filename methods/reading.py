@@ -1,0 +1,158 @@
+"""Images that come next, decoded on other threads while the present ones are scored.
+
+A model on a GPU would wait for every file otherwise, and on a CPU a core stands idle while one file is read. The order
+is kept, a file that cannot be read keeps its own sentence, and the pixels that wait to be scored are bounded in bytes.
+Nothing is written here, so a kill loses nothing; whoever leaves early closes the iterator, which ends the threads.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from methods.errors import UserError
+from methods.images import MAX_PIXELS, Decoded, decode
+from methods.lmm.cpu import cores
+
+BYTES_AHEAD = 320 * 2**20
+"""Decoded pixels that may wait: four photos of the largest size, or some hundred of one megapixel."""
+
+_MOST_AHEAD = 256  # items, since one that cannot be read takes no pixels
+_MOST_THREADS = 4
+_BYTES_PER_PIXEL = 3
+_CLAIM = _BYTES_PER_PIXEL * MAX_PIXELS
+"""What an image counts as while nobody knows its size."""
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Opened(Generic[Item]):
+    """An item with its image, or with the sentence that says why there is none."""
+
+    item: Item
+    decoded: Decoded | None
+    error: str = ""
+
+    @property
+    def pixels(self) -> int:
+        return 0 if self.decoded is None else self.decoded.image.width * self.decoded.image.height
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks."""
+    return " ".join(text.split())
+
+
+def read_ahead(items: Iterable[Item], source: Callable[[Item], Any],
+               prepare: Callable[[Decoded], Decoded] | None = None, bytes_ahead: int = BYTES_AHEAD
+               ) -> Generator[Opened[Item]]:
+    """The items with their images, in order.
+
+    Args:
+        items: taken by the reading threads, one at a time.
+        source: gives what `methods.images.decode` takes.
+        prepare: works on each image after it is decoded.
+        bytes_ahead: decoded pixels that may wait to be taken, and those that are being decoded; one image at least.
+
+    Raises:
+        Exception: what `items`, `source` or `prepare` raise, in the place of the item; a `UserError` of the latter two
+            becomes that item's error instead.
+    """
+    reader = _Reader(iter(items), source, prepare, bytes_ahead)
+    threads = [threading.Thread(target=reader.run, name=f"read-ahead-{number}", daemon=True)
+               for number in range(min(max(cores(), 1), _MOST_THREADS))]
+    for thread in threads:
+        thread.start()
+    try:
+        while (one := reader.take()) is not None:
+            yield one
+    finally:
+        reader.stop()
+        for thread in threads:
+            thread.join()
+
+
+class _Reader(Generic[Item]):
+    """What the reading threads share, and the one that takes from them."""
+
+    def __init__(self, items: Iterator[Item], source: Callable[[Item], Any],
+                 prepare: Callable[[Decoded], Decoded] | None, bytes_ahead: int) -> None:
+        self._items, self._source, self._prepare, self._room = items, source, prepare, bytes_ahead
+        self._changed = threading.Condition()
+        self._results: dict[int, Opened[Item] | BaseException] = {}
+        self._begun = self._taken = 0  # numbers of the next item to read and to hand out
+        self._claimed = 0  # bytes
+        self._ended = False
+
+    def run(self) -> None:
+        """The work of a thread: an item after the other, until there are none or `stop` is called."""
+        while True:
+            with self._changed:
+                # One image passes whatever its size, or a photo larger than the room would never be read.
+                self._changed.wait_for(lambda: self._ended or self._has_room())
+                if self._ended:
+                    return
+                number = self._begun
+                try:
+                    item = next(self._items)
+                except StopIteration:
+                    self._end()
+                    return
+                except BaseException as error:
+                    self._begun += 1
+                    self._results[number] = error
+                    self._end()
+                    return
+                self._begun += 1
+                self._claimed += _CLAIM
+            result: Opened[Item] | BaseException
+            try:
+                result = self._read(item)
+            except BaseException as error:  # Raised in the taker's thread, in this item's place.
+                result = error
+            with self._changed:
+                self._results[number] = result
+                self._claimed += _bytes(result) - _CLAIM
+                self._changed.notify_all()
+
+    def _has_room(self) -> bool:
+        return (self._begun - self._taken < _MOST_AHEAD
+                and (not self._claimed or self._claimed + _CLAIM <= self._room))
+
+    def _read(self, item: Item) -> Opened[Item]:
+        try:
+            decoded = decode(self._source(item))
+            return Opened(item, decoded if self._prepare is None else self._prepare(decoded))
+        except UserError as refused:
+            return Opened(item, None, one_line(str(refused)))
+
+    def take(self) -> Opened[Item] | None:
+        """The next item in order, as soon as it is read; None after the last."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken in self._results
+                                   or (self._ended and self._taken >= self._begun))
+            if self._taken not in self._results:
+                return None
+            result = self._results.pop(self._taken)
+            self._taken += 1
+            self._claimed -= _bytes(result)
+            self._changed.notify_all()
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    def stop(self) -> None:
+        """No further item is begun."""
+        with self._changed:
+            self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._changed.notify_all()
+
+
+def _bytes(result: Opened[Any] | BaseException) -> int:
+    return 0 if isinstance(result, BaseException) else _BYTES_PER_PIXEL * result.pixels
