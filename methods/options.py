@@ -69,7 +69,7 @@ class Options:
         return dataclasses.replace(self, **changes)
 
 
-    def score_alone(self) -> dict[str, bool]:
+    def score_alone(self) -> dict[str, Any]:
         """Changes after which nothing is computed that only explains a score: for rows of numbers."""
         return {spec.name: False for spec in dataclasses.fields(self) if spec.metadata.get("explains")}
 

@@ -179,8 +179,8 @@ def _in_this_process(scorer: Any, pending: Sequence[Sequence[RatedPicture]]) \
         -> Iterator[tuple[dict[str, Any], dict[str, Any], list[Prediction]]]:
     identity, about = scorer.identity(), scorer.about()
     yield identity, about, []  # Pins the settings, and refuses others, before the first picture is scored.
-    for batch in pending:
-        yield identity, about, scorer.score(batch)
+    for rows in scorer.score_all(pending):
+        yield identity, about, rows
 
 
 def _now() -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,21 @@ class FoldScorer:
         """As `Scorer.score`; each picture by the model of its fold."""
         rows: dict[str, Prediction] = {}
         for fold in sorted({picture.fold or 0 for picture in pictures}):
-            if fold != self._fold:
-                self._scorer = Scorer(self._ready(fold))
-                self._fold = fold
+            self._turn_to(fold)
             own = [picture for picture in pictures if (picture.fold or 0) == fold]
             rows |= {row.image: row for row in self._scorer.score(own)}
         return [rows[picture.name] for picture in pictures]
+
+    def score_all(self, batches: Sequence[Sequence[RatedPicture]]) -> Iterator[list[Prediction]]:
+        """As `Scorer.score_all`; a batch holds pictures of one fold, as `leaderboard.runs.scoring.batches` cuts them."""
+        for fold, group in itertools.groupby(batches, key=lambda batch: batch[0].fold or 0):
+            self._turn_to(fold)
+            yield from self._scorer.score_all(list(group))
+
+    def _turn_to(self, fold: int) -> None:
+        if fold != self._fold:
+            self._scorer = Scorer(self._ready(fold))
+            self._fold = fold
 
     def _ready(self, fold: int) -> Method:
         if not self._kind.needs_lmm:

@@ -10,8 +10,9 @@ blame.
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from methods.data import RatedPicture
 from methods.errors import InputError
 from methods.images import MAX_PIXELS
 from methods.lmm.base import LMM
-from methods.scoring import Row, score_rows
+from methods.scoring import Row, score_batches
 
 EMBEDDED_TRAINED_ON = "live-challenge-dev+kadid-10k"
 """Sets whose opinions the weights in assets/ have seen, as their cards say; KADID-10k's only as means of its levels."""
@@ -96,8 +97,14 @@ class Scorer:
         Raises:
             methods.lmm.errors.ModelUnavailable: the model cannot be reached; none of these rows exists.
         """
-        rows = score_rows(pictures, _file, self.method.assess_batch, batch_size=max(len(pictures), 1))
-        return [_prediction(row.item, row) for row in rows]
+        return next(iter(self.score_all([pictures])))
+
+    def score_all(self, batches: Sequence[Sequence[RatedPicture]]) -> Iterator[list[Prediction]]:
+        """`score` of each batch, in order; the images of later batches are decoded meanwhile."""
+        # A prediction holds nothing of what only explains a score.
+        assess = functools.partial(self.method.assess_batch, **self.method.options.score_alone())
+        for rows in score_batches(batches, _file, assess, prepare=self.method.prepare):
+            yield [_prediction(row.item, row) for row in rows]
 
 
 def _trained_on(name: str) -> tuple[str, ...] | None:

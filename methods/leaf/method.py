@@ -26,8 +26,7 @@ _MARGIN = 0.05
 
 @dataclass(frozen=True)
 class LEAFOptions(Options):
-    map: bool = option(True, "Also score every neighbourhood of the picture, which takes as long again; tables of scores never ask for it.",
-                       explains=True)
+    map: bool = option(True, "Also score every neighbourhood of the picture; a table of scores leaves it out.", explains=True)
 
 
 @dataclass(frozen=True)

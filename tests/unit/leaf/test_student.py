@@ -264,3 +264,32 @@ def test_a_percentile_follows_the_population(student: Student) -> None:
     assert student.percentile(1.0) == 100
     assert student.percentile(0.4) < student.percentile(0.6)
     assert Student(student.backbone, Head(*[np.zeros(1)] * 3, 0.0)).percentile(0.5) is None
+
+
+def test_score_and_map_come_from_one_pass(monkeypatch, rated):
+    from methods.leaf.method import LEAF
+
+    method, passes = LEAF(), []
+    tower = method.student.backbone.tower
+    forward = tower.forward
+    monkeypatch.setattr(tower, "forward", lambda *given: passes.append(1) or forward(*given))
+    photos = rated[0][:2]
+    mapped = method.assess_batch(photos)
+    assert len(passes) == 2
+    plain = method.assess_batch(photos, map=False)
+    assert [one.score for one in mapped] == [one.score for one in plain]
+    assert all(one.evidence.local is not None for one in mapped)
+    assert all(one.evidence.local is None for one in plain)
+
+
+def test_a_table_of_scores_asks_for_no_map(monkeypatch, rated, capsys):
+    from mean_opinion.cli import main
+    from methods.leaf.backbones import TowerBackbone
+
+    photos, mapped = [str(path) for path in rated[0][:2]], []
+    monkeypatch.setattr(TowerBackbone, "_local", lambda *given: mapped.append(1))
+    assert main(["score", *photos, "--method", "leaf", "--map"]) == 0
+    assert not mapped
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert main(["score", *photos, "--method", "leaf", "--format", "json"]) == 0
+    assert len(mapped) == 2
