@@ -66,7 +66,7 @@ class FoldScorer:
         return [rows[picture.name] for picture in pictures]
 
     def score_all(self, batches: Sequence[Sequence[RatedPicture]]) -> Iterator[list[Prediction]]:
-        """As `Scorer.score_all`; a batch holds pictures of one fold, as `leaderboard.runs.scoring.batches` cuts them."""
+        """As `Scorer.score_all`; a batch holds pictures of one fold, as `runs.scoring.batches` cuts them."""
         for fold, group in itertools.groupby(batches, key=lambda batch: batch[0].fold or 0):
             self._turn_to(fold)
             yield from self._scorer.score_all(list(group))

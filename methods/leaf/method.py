@@ -26,7 +26,8 @@ _MARGIN = 0.05
 
 @dataclass(frozen=True)
 class LEAFOptions(Options):
-    map: bool = option(True, "Also score every neighbourhood of the picture; a table of scores leaves it out.", explains=True)
+    map: bool = option(True, "Also score every neighbourhood of the picture; a table of scores leaves it out.",
+                       explains=True)
 
 
 @dataclass(frozen=True)
