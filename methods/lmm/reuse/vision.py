@@ -21,6 +21,7 @@ from methods.lmm.cpu import channels_last, keep_freed_memory, side_by_side
 from methods.lmm.pixels import UNLIMITED, PixelLimit
 from methods.lmm.reuse import memory
 from methods.lmm.reuse.batching import Budget, halving
+from methods.lmm.reuse.windows import few_calls
 
 if TYPE_CHECKING:
     import torch
@@ -227,7 +228,7 @@ class VisionEncoder:
             inputs[name] = value.to(self._model.dtype) if value.is_floating_point() else value
             if self._channels_last and value.dim() == 4:
                 inputs[name] = inputs[name].contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode():
+        with torch.inference_mode(), few_calls(self._base):
             output = self._base.get_image_features(**inputs, return_dict=True)
         self.output_class, self.as_list = type(output), isinstance(output.pooler_output, (list, tuple))
         features = _shares(output.pooler_output, count)

@@ -7,7 +7,10 @@ import pytest
 from PIL import Image
 
 from methods.lmm.transformers_lmm import TransformersLMM
+from methods.torchvision_compat import ensure_torchvision
 from tests import tiny_lmm
+
+ensure_torchvision()
 
 
 @pytest.fixture(scope="session")
