@@ -8,7 +8,7 @@ of a common prefix, batch the rest.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -87,6 +87,33 @@ class LMM(ABC):
         seed: int = 0,
     ) -> Iterator[str]:
         """One continuation, piece by piece as it is made; the pieces joined are the whole text."""
+
+    def sample(
+        self,
+        prompt: Prompt,
+        n: int = 1,
+        max_new_tokens: int = 512,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        top_k: int = 0,
+        seed: int = 0,
+    ) -> Generator[str, None, list[str]]:
+        """The continuations of `generate`, the first of them piece by piece as it is made.
+
+        Yields:
+            pieces whose sum is the first text. Empty ones may come between and after them, so that a reader who closes
+            the iterator is heard while the other texts are made.
+
+        Returns:
+            all `n` texts, as `yield from` gives them.
+        """
+        decoding = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p, "top_k": top_k}
+        pieces = []
+        for piece in self.stream(prompt, seed=seed, **decoding):  # type: ignore[arg-type]
+            pieces.append(piece)
+            yield piece
+        others = self.generate([prompt], n=n - 1, seed=seed + 1, **decoding)[0] if n > 1 else []  # type: ignore[arg-type]
+        return ["".join(pieces), *others]
 
     @abstractmethod
     def embed(self, images: Sequence[Image.Image]) -> np.ndarray:

@@ -72,9 +72,13 @@ class PlainRunner:
         """`n` continuations of each prompt; sample i uses the seed plus i."""
         return [[self._continuation(one, sampling, i) for i in range(n)] for one in rendered]
 
-    def stream(self, rendered: Rendered, sampling: Sampling) -> Generator[str]:
-        """The continuation in one piece: without the reuse layer's decoder there is nothing to hand out earlier."""
-        yield self._continuation(rendered, sampling, 0)
+    def sample(self, rendered: Rendered, n: int, sampling: Sampling) -> Generator[str, None, list[str]]:
+        """As `LMM.sample`, each text in one piece: without the reuse layer's decoder nothing can be given earlier."""
+        texts = []
+        for sample in range(n):
+            texts.append(self._continuation(rendered, sampling, sample))
+            yield "" if sample else texts[0]
+        return texts
 
     def _continuation(self, rendered: Rendered, sampling: Sampling, sample: int) -> str:
         import torch

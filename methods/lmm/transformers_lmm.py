@@ -11,13 +11,14 @@ import copy
 import functools
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from methods.errors import InputError
 from methods.lmm.base import LMM, LMMError
 from methods.lmm.checkpoint import Checkpoint
 from methods.lmm.head import is_readable
@@ -147,8 +148,7 @@ class TransformersLMM(LMM):
     ) -> list[list[str]]:
         """As `LMM.generate`. Sample i draws from a generator seeded with `seed + i`: n samples are n single runs."""
         sampling = Sampling(max_new_tokens, temperature, top_p, top_k, seed)
-        if n < 1 or (sampling.greedy and n != 1):
-            raise ValueError(f"Greedy decoding gives one text and sampling at least one; got n={n}.")
+        _check_count(n, sampling)
         rendered = [self._render(prompt) for prompt in prompts]
         with self._lock:
             return self._runner.generate(rendered, n, sampling)
@@ -164,15 +164,37 @@ class TransformersLMM(LMM):
     ) -> Iterator[str]:
         """As `LMM.stream`; closing the iterator stops the model."""
         sampling = Sampling(max_new_tokens, temperature, top_p, top_k, seed)
-        rendered = self._render(prompt)
-        pieces = self._runner.stream(rendered, sampling)
+        pieces = self._in_turns(self._runner.sample(self._render(prompt), 1, sampling))
+        try:
+            yield from filter(None, pieces)
+        finally:
+            pieces.close()
+
+    def sample(
+        self,
+        prompt: Prompt,
+        n: int = 1,
+        max_new_tokens: int = 512,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        top_k: int = 0,
+        seed: int = 0,
+    ) -> Generator[str, None, list[str]]:
+        """As `LMM.sample`: all texts are written side by side, so that n of them take little longer than one."""
+        sampling = Sampling(max_new_tokens, temperature, top_p, top_k, seed)
+        _check_count(n, sampling)
+        return (yield from self._in_turns(self._runner.sample(self._render(prompt), n, sampling)))
+
+    def _in_turns(self, pieces: Generator[str, None, list[str]]) -> Generator[str, None, list[str]]:
         try:
             while True:
                 # The lock is held while the model works, not while the reader reads, who may be another thread.
                 with self._lock:
-                    piece = next(pieces, None)
-                if piece is None:
-                    return
+                    try:
+                        piece = next(pieces)
+                    except StopIteration as end:
+                        texts: list[str] = end.value
+                        return texts
                 yield piece
         finally:
             pieces.close()
@@ -204,3 +226,8 @@ class TransformersLMM(LMM):
 
     def _find_candidates(self, tail: str, spellings: tuple[str, ...], words: tuple[str, ...]) -> tuple[int, ...]:
         return tuple(candidate_tokens(self.processor.tokenizer, tail, spellings, words))
+
+
+def _check_count(n: int, sampling: Sampling) -> None:
+    if n < 1 or (sampling.greedy and n != 1):
+        raise InputError(f"Greedy decoding gives one text and sampling at least one; got n={n}.")

@@ -117,10 +117,11 @@ class VisualQualityR1(Method):
     def stream(self, image: ImageSource, **options: object) -> Iterator[str | Assessment]:
         """One assessment as it happens: first the pieces of the first sample's text, last the `Assessment`.
 
-        The result equals that of `assess` under the same options. Closing the iterator stops the model.
+        All samples are drawn side by side. The result equals that of `assess` under the same options. Closing the
+        iterator stops the model.
 
         Yields:
-            str pieces, whose sum is the first sample; then one `Assessment`.
+            str pieces, whose sum is the first sample, and empty ones while the others go on; then one `Assessment`.
 
         Raises:
             As `assess`.
@@ -129,14 +130,7 @@ class VisualQualityR1(Method):
         decoded = as_decoded(image, self.max_pixels)
         start = time.perf_counter()
         question = prompt(decoded.image, chosen.wording)
-        pieces = []
-        for piece in self.lmm.stream(question, seed=chosen.seed, **_decoding(chosen)):
-            pieces.append(piece)
-            yield piece
-        texts = ["".join(pieces)]
-        if chosen.draws > 1:
-            # Sample i draws from seed + i, so these are the samples that one call for all of them would give.
-            texts += self._draw([question], chosen.draws - 1, chosen, chosen.seed + 1)[0]
+        texts = yield from self.lmm.sample(question, n=chosen.draws, seed=chosen.seed, **_decoding(chosen))
         verdict = self._verdict(question, texts, chosen)
         yield self._assessment(decoded, verdict, chosen, time.perf_counter() - start)
 

@@ -136,15 +136,11 @@ def halving(run: Callable[[list[Item]], list[Result]], items: list[Item], what: 
             if short and learn is not None and len(part) == size:
                 learn(part)
             continue
-        shed_some = shed is not None and shed()
-        _release()
+        gave = release(shed)
         if len(part) > 1:
             size, short = (len(part) + 1) // 2, True
-        elif not shed_some:
-            raise MemoryShortage(
-                f"The memory does not suffice for {what}; choose a smaller model, a lower pixel limit (max_pixels) or "
-                f"fewer pictures in one prompt."
-            ) from failure
+        elif not gave:
+            raise shortage(what) from failure
     return results
 
 
@@ -158,9 +154,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     return any(sign in text for sign in _SHORTAGES)
 
 
-def _release() -> None:
+def shortage(what: str) -> MemoryShortage:
+    """What to raise where one item does not fit; `what` names it."""
+    return MemoryShortage(f"The memory does not suffice for {what}; choose a smaller model, a lower pixel limit "
+                          "(max_pixels) or fewer pictures in one prompt.")
+
+
+def release(shed: Callable[[], bool] | None = None) -> bool:
+    """Gives back what nobody holds any more; returns whether `shed` gave something up too."""
     import torch
 
+    gave = shed is not None and shed()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    return gave

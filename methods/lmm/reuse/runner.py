@@ -18,7 +18,17 @@ import numpy as np
 from methods.lmm.head import reading
 from methods.lmm.rendering import Rendered
 from methods.lmm.reuse import memory
-from methods.lmm.reuse.batching import MOST_PADDING, Budget, halving, packed, padding, runs
+from methods.lmm.reuse.batching import (
+    MOST_PADDING,
+    Budget,
+    halving,
+    is_out_of_memory,
+    packed,
+    padding,
+    release,
+    runs,
+    shortage,
+)
 from methods.lmm.reuse.decoding import Prefilled, decode, selected
 from methods.lmm.reuse.layout import Layout, Row
 from methods.lmm.reuse.passes import Passes
@@ -31,6 +41,8 @@ SHARING_FAMILIES = frozenset(
 )
 """Model types whose shared logits are tested against the plain ones; any other takes the plain way."""
 
+# Steps after which an empty piece says that the model is still at work.
+HEARTBEAT = 16
 # Prefixes are compared within a window, which takes time that grows with its square.
 WINDOW_PROMPTS = 512
 
@@ -162,36 +174,99 @@ class SharingRunner:
     def _samples(self, rows: list[Row], n: int, sampling: Sampling) -> Iterator[tuple[tuple[int, int], str]]:
         """((row, sample), text) of n samples a row."""
 
-        def cost(jobs: list[tuple[int, int]]) -> int:
-            return len(jobs) * self._sample_bytes(max(len(rows[index]) for index, _ in jobs), sampling)
-
         def fits(count: int, width: int) -> bool:
             return count * n * self._sample_bytes(width, sampling) <= self.budget.bytes()
 
         lengths = [len(row) for row in rows]
         for batch in packed(lengths, runs(lengths, math.inf), fits):
-            jobs = [(index, sample) for index in sorted(batch) for sample in range(n)]
-            most = max(1, self.budget.bytes() * len(jobs) // cost(jobs))
-            for start in range(0, len(jobs), most):
-                part = jobs[start : start + most]
-                yield from zip(part, self._halving(partial(self._sample, rows, sampling), part, cost), strict=True)
+            yield from self._drawn(rows, [(index, sample) for index in sorted(batch) for sample in range(n)], sampling)
+
+    def _drawn(self, rows: list[Row], jobs: list[tuple[int, int]], sampling: Sampling
+               ) -> Iterator[tuple[tuple[int, int], str]]:
+        """((row, sample), text) of the jobs, in as few batches as the memory allows."""
+
+        def cost(jobs: list[tuple[int, int]]) -> int:
+            return len(jobs) * self._sample_bytes(max(len(rows[index]) for index, _ in jobs), sampling)
+
+        most = self._most_samples(max(len(rows[index]) for index, _ in jobs), sampling)
+        for start in range(0, len(jobs), most):
+            part = jobs[start : start + most]
+            yield from zip(part, self._halving(partial(self._sample, rows, sampling), part, cost), strict=True)
+
+    def _most_samples(self, width: int, sampling: Sampling) -> int:
+        """How many samples of prompts of so many tokens may be drawn side by side."""
+        return max(1, self.budget.bytes() // self._sample_bytes(width, sampling))
 
     def _sample_bytes(self, width: int, sampling: Sampling) -> int:
         """One sample of a prompt of so many tokens, at its longest."""
         width += sampling.max_new_tokens
         return self.each.cache(width) + width * self.each.expanded + self.each.vocabulary
 
-    def stream(self, rendered: Rendered, sampling: Sampling) -> Generator[str]:
-        """The first sample's text in pieces; nothing is computed beyond the piece that was asked for."""
-        state = self.passes.prefill(self.layout.rows([rendered]), cached=True)
+    def sample(self, rendered: Rendered, n: int, sampling: Sampling) -> Generator[str, None, list[str]]:
+        """As `LMM.sample`; nothing is computed beyond the piece that was asked for."""
+        rows = self.layout.rows([rendered])
+        most = min(n, self._most_samples(len(rows[0]), sampling))
+        told: list[str] = []
+        while True:
+            try:
+                texts = yield from self._side_by_side(rows, most, sampling, told)
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if most == 1:
+                    raise shortage("one prompt") from error
+            # Outside the except block, whose traceback would keep the batch's tensors alive. The same seeds give the
+            # same texts, so what was told stays told.
+            release(self.vision.shed)
+            most = (most + 1) // 2
+        left = [(0, sample) for sample in range(most, n)]
+        for _, text in self._drawn(rows, left, sampling) if left else ():
+            texts.append(text)
+            yield ""
+        return texts
+
+    def _side_by_side(self, rows: list[Row], count: int, sampling: Sampling, told: list[str]
+                      ) -> Generator[str, None, list[str]]:
+        """The first samples of one prompt; yields what follows `told` of the very first, and adds it there."""
+        skip = sum(map(len, told))
         pieces = TextPieces(self.processor.tokenizer)
-        for step in decode(self.model, state, Draw(sampling, [0], self.model.device), self._stops(), sampling):
-            if text := pieces.add(step[0]):
-                yield text
-        if text := pieces.rest():
-            yield text
+        tokens: list[list[int]] = [[] for _ in range(count)]
+        jobs = [(0, sample) for sample in range(count)]
+
+        def fresh(text: str) -> str:
+            nonlocal skip
+            fresh, skip = text[skip:], max(skip - len(text), 0)
+            if fresh:
+                told.append(fresh)
+            return fresh
+
+        settled = False
+        for number, step in enumerate(self._steps(rows, jobs, sampling)):
+            for job, token in step.items():
+                tokens[job].append(token)
+            if 0 in step:
+                if text := fresh(pieces.add(step[0])):
+                    yield text
+            elif not settled:
+                settled = True
+                yield fresh(pieces.rest())
+            elif number % HEARTBEAT == 0:
+                yield ""
+        if not settled:
+            yield fresh(pieces.rest())
+        others = [self.processor.tokenizer.decode(ids, skip_special_tokens=True) for ids in tokens[1:]]
+        return ["".join(told), *others]
 
     def _sample(self, rows: list[Row], sampling: Sampling, jobs: list[tuple[int, int]]) -> list[str]:
+        tokens: list[list[int]] = [[] for _ in jobs]
+        for step in self._steps(rows, jobs, sampling):
+            for job, token in step.items():
+                tokens[job].append(token)
+        return [self.processor.tokenizer.decode(ids, skip_special_tokens=True) for ids in tokens]
+
+    def _steps(self, rows: list[Row], jobs: list[tuple[int, int]], sampling: Sampling) -> Iterator[dict[int, int]]:
+        """The tokens of (row, sample) jobs, a step at a time: each prompt is read once, its cache repeated."""
         import torch
 
         needed = sorted({index for index, _ in jobs})
@@ -201,11 +276,7 @@ class SharingRunner:
             cache = selected(state.cache, chosen)
             state = Prefilled(state.logits[chosen], cache, state.mask[chosen], state.following[chosen])
         draw = Draw(sampling, [sample for _, sample in jobs], self.model.device)
-        tokens: list[list[int]] = [[] for _ in jobs]
-        for step in decode(self.model, state, draw, self._stops(), sampling):
-            for job, token in step.items():
-                tokens[job].append(token)
-        return [self.processor.tokenizer.decode(ids, skip_special_tokens=True) for ids in tokens]
+        yield from decode(self.model, state, draw, self._stops(), sampling)
 
     def _stops(self) -> set[int]:
         """Tokens that end an answer: what the checkpoint's generation config and the tokenizer say."""
