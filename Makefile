@@ -13,8 +13,10 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3 python; do \
 	&& { command -v $$name; break; }; done)
 PORT ?= 7860
 VENV := .venv
-# Two to four tests at a time: each worker starts an app of its own.
-WORKERS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$(( cores < 2 ? 2 : cores > 4 ? 4 : cores )))
+# One more than there are cores, because the tests of the page wait for its browser; each worker starts an app of its own.
+WORKERS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$(( cores > 3 ? 4 : cores + 1 )))
+# The order of tests/conftest.py, a file at a time: the longest files first.
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 RUN := $(VENV)/bin/python
 
 # PIP_CONSTRAINT, unlike -c, also reaches the environments in which packages are built (newer pips read the second
@@ -48,10 +50,10 @@ demo: setup
 
 test: $(VENV)/.installed-dev
 	@bash tests/e2e/find_chromium.sh
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(RUN) -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(RUN) -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 test-quick: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(RUN) -m pytest -n $(WORKERS) --dist loadfile -m "not slow" tests/unit $(PYTEST_ARGS)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(RUN) -m pytest $(PARALLEL) -m "not slow" tests/unit $(PYTEST_ARGS)
 
 test-server: $(VENV)/.installed-dev
 	PYTHON=$(RUN) bash scripts/vllm_cpu_venv.sh .venv-vllm

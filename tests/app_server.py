@@ -1,6 +1,7 @@
 """The app as its own process for the tests that talk to it: started once, on a free port, stopped at the end.
 
-With the embedded model in assets/ the app runs as it ships; MEAN_OPINION_LMM in the environment names another one.
+With the embedded model in assets/ the app runs as it ships; MEAN_OPINION_LMM in the environment names another one. It
+also offers the model of `fake_lmm()`, whose answers a test can hold back.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
+
+from tests.fake_server import MODEL, FakeServer
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SECONDS_TO_START = 300
@@ -35,7 +38,8 @@ def running_app(python_path: str = "") -> str:
     log = folder / "app.log"
     environment = {
         **os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1", "HF_HUB_OFFLINE": "1",
-        "GRADIO_TEMP_DIR": str(folder / "uploads"), "MEAN_OPINION_OFFER": "", "PYTHONUNBUFFERED": "1",
+        "GRADIO_TEMP_DIR": str(folder / "uploads"), "PYTHONUNBUFFERED": "1",
+        "MEAN_OPINION_OFFER": f"server:{fake_lmm().url}#{MODEL}",
         "MEAN_OPINION_SHARE_DIR": str(folder / "shares"), "MEAN_OPINION_SHARE_REPO": "",
     }
     if python_path:
@@ -56,6 +60,12 @@ def running_app(python_path: str = "") -> str:
         except OSError:
             time.sleep(0.2)
     raise RuntimeError(f"The app did not answer within {SECONDS_TO_START} s:\n{log.read_text()[-4000:]}")
+
+
+@functools.cache
+def fake_lmm() -> FakeServer:
+    """The server behind the second model on the page, in this process."""
+    return FakeServer().__enter__()
 
 
 def _free_port() -> int:

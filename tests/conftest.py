@@ -6,8 +6,28 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+LONGEST_FIRST = (
+    "e2e/test_leaderboard.py", "e2e/test_compare.py", "e2e/test_score.py", "package/test_wheel.py",
+    "e2e/test_visualquality_r1.py", "e2e/test_leaf.py", "unit/leaderboard/test_evaluate_ray.py",
+    "unit/visualquality_r1/test_training.py", "unit/leaderboard/test_evaluate_kill.py", "ui/test_compare.py",
+    "ui/test_api.py", "unit/leaderboard/test_add.py", "unit/lmm/test_memory.py", "unit/embedded/test_training.py",
+)
+"""Files of ten seconds and more, so that no worker is left with one of them while the others have nothing to do."""
+
+# No example may take a time, and the same ones are tried on every machine. HYPOTHESIS_PROFILE=default looks for others.
+settings.register_profile("mean-opinion", deadline=None, derandomize=True, database=None,
+                          suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "mean-opinion"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {REPOSITORY / "tests" / name: place for place, name in enumerate(LONGEST_FIRST)}
+    assert not (missing := [path for path in places if not path.is_file()]), f"LONGEST_FIRST names {missing}"
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def shared_folder() -> Path:

@@ -1,8 +1,8 @@
 """A small OpenAI-compatible server, with a socket or without, which speaks what ServerLMM uses of vLLM's protocol.
 
 Its "model" is a hash of everything that it was told, pixels included, so a word, a turn or a picture that is lost or
-altered on the way changes the answer. `faults` are consumed one a chat request: an HTTP status with a message, "cut",
-"half" (of an answer) or "slow".
+altered on the way changes the answer. `faults` are consumed one per chat request: an HTTP status with a message, "cut",
+"half" (of an answer), "slow" or "hold" (two words of a stream, and the rest once `released` is set).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -78,7 +78,7 @@ def distribution(text: str) -> np.ndarray:
 class Reply:
     """An answer in pieces; one that is `cut` ends with the connection and not with its end."""
 
-    pieces: list[bytes]
+    pieces: Iterable[bytes]
     status: int = 200
     form: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
@@ -113,6 +113,7 @@ class FakeServer:
         self.delay = 0.0
         self.under_way = self.most_under_way = 0
         self.lock = threading.Lock()
+        self.released = threading.Event()
         self.port = port
 
     def __enter__(self) -> FakeServer:
@@ -222,7 +223,13 @@ class FakeServer:
         texts = [word if number == 0 else f" {word}" for number, word in enumerate(words)]
         data = [json.dumps({"choices": [{"delta": {"content": text}}]}) for text in texts]
         data = data[:2] if fault == "half" else [*data, "[DONE]"]
-        return Reply([f"data: {one}\n\n".encode() for one in data], form="text/event-stream", cut=fault == "half")
+        lines = [f"data: {one}\n\n".encode() for one in data]
+        return Reply(self._held(lines) if fault == "hold" else lines, form="text/event-stream", cut=fault == "half")
+
+    def _held(self, lines: list[bytes]) -> Iterator[bytes]:
+        yield from lines[:2]
+        assert self.released.wait(300), "nobody released the answer"
+        yield from lines[2:]
 
     def _text(self, body: dict[str, Any]) -> str:
         return rendered(body["messages"], body.get("add_generation_prompt", True),

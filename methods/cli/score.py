@@ -196,9 +196,9 @@ def _writer(form: str, out: TextIO) -> Iterator[Callable[[Row[Place, Assessment]
 
 @contextlib.contextmanager
 def _in_one_piece() -> Iterator[None]:
-    """Holds Ctrl-C back while a row is written, so that no half of a row is left behind."""
+    """Holds Ctrl-C back while a row is written, so that no half of a row is left behind; ignored, it stays so."""
     handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or handler is None:
+    if threading.current_thread() is not threading.main_thread() or handler in (None, signal.SIG_IGN):
         yield
         return
     pressed: list[int] = []

@@ -15,7 +15,7 @@ from tests.app_server import REPOSITORY, running_app
 SCREENSHOTS = REPOSITORY / "screenshots"
 SIZES = {"desktop": (1440, 1000), "phone": (390, 844)}
 
-PATIENCE = 300_000
+PATIENCE = 120_000
 """Milliseconds to wait for something that has to come; on a busy machine a plot's script takes its time to start."""
 
 
@@ -39,7 +39,8 @@ def app_url() -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator:
-    """Closed with its module: while playwright runs, nothing else in the process can use an event loop."""
+    """A context of a real Chromium. Closed with its module: while playwright runs, nothing else in the process can use
+    an event loop."""
     path = chromium()
     if path is None:
         reason = "no Chromium found: install one (Debian: apt-get install chromium) or set MEAN_OPINION_CHROMIUM"
@@ -51,7 +52,8 @@ def browser() -> Iterator:
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
+        # One for all pages, so that the second finds the scripts of the first; no page keeps anything in it.
+        yield browser.new_context()
         browser.close()
 
 
@@ -79,13 +81,14 @@ class Complaints(list):
 def open_page(browser, app_url) -> Iterator[Callable]:
     """`open_page(theme="light", size="desktop", path="/")` -> a page that shows its tabs; complaints fail the test at
     its end. A fragment of the path stays its end; `before(page)` is called before anything is loaded."""
-    complaints, contexts = Complaints(), []
+    complaints, pages = Complaints(), []
 
     def open_one(theme: str = "light", size: str = "desktop", path: str = "/", before: Callable = lambda page: None):
         width, height = SIZES[size]
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
-        contexts.append(context)
-        page = context.new_page()
+        page = browser.new_page()
+        pages.append(page)
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=theme)
         page.set_default_timeout(PATIENCE)
         complaints.watch(page, app_url)
         before(page)
@@ -99,8 +102,8 @@ def open_page(browser, app_url) -> Iterator[Callable]:
     yield open_one
     # Before the pages are closed: what is under way then is cut off, which is no fault of theirs.
     heard = list(complaints)
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert not heard, "\n".join(heard)
 
 
@@ -111,7 +114,6 @@ def screenshot() -> Callable:
 
     def take(page, name: str, **settings) -> None:
         page.mouse.move(0, 0)
-        page.wait_for_timeout(400)  # plots and menus fade in
-        page.screenshot(path=SCREENSHOTS / f"{name}.png", **settings)
+        page.screenshot(path=SCREENSHOTS / f"{name}.png", animations="disabled", **settings)
 
     return take

@@ -16,8 +16,6 @@ from tests.e2e.steps import expect_figure_without_background, expect_no_sideways
 from ui.components import EXAMPLES
 
 COFFEE = EXAMPLES / "coffee.jpg"
-LONG = 600_000
-"""Milliseconds for several scores, or for fifty, on a busy machine."""
 
 
 def compare(page, *photos, methods=("Q-Bench", "VisualQuality-R1", "LEAF")):
@@ -27,7 +25,7 @@ def compare(page, *photos, methods=("Q-Bench", "VisualQuality-R1", "LEAF")):
     for box in page.locator("#compare-methods label:has(input)").all():
         box.locator("input").set_checked(box.inner_text().strip() in methods)
     page.click("#compare-run")
-    expect(page.locator("#compare-share")).to_be_visible(timeout=LONG)
+    expect(page.locator("#compare-share")).to_be_visible()
 
 
 def numbers(page):
@@ -86,7 +84,7 @@ def test_several_photos_are_preferred_and_laid_over_each_other(open_page, screen
     page.click("#compare-examples")
     expect(page.locator("#compare-pictures a")).to_have_count(3)
     page.click("#compare-run")
-    expect(page.locator("#compare-share")).to_be_visible(timeout=LONG)
+    expect(page.locator("#compare-share")).to_be_visible()
     expect(page.locator("#compare-table tbody tr")).to_have_count(3)
     expect(page.locator("#compare-table tbody tr").first).to_contain_text("coffee")
     expect(page.locator("#compare-slider img").first).to_be_visible()
@@ -136,11 +134,11 @@ def test_a_folder_of_fifty_does_not_keep_another_visitor_waiting(open_page, app_
     page.set_input_files("#folder-files input[type=file]", fifty)
     expect(page.locator("#folder-files a")).to_have_count(1)
     page.click("#folder-run")
-    expect(page.locator("#folder-status")).to_contain_text(re.compile(r"\d+ of 51"), timeout=LONG)
+    expect(page.locator("#folder-status")).to_contain_text(re.compile(r"\d+ of 51"))
     result = visitor.predict(handle_file(str(EXAMPLES / "rocket.jpg")), "q-bench", None, {}, api_name="/score")
     then = int(re.search(r"(\d+) of 51", page.locator("#folder-status").inner_text())[1])
     assert then < 51, "the folder was still under way when the other visitor's score was there"
-    expect(page.locator("#folder-status")).to_contain_text("51 of 51", timeout=LONG)
+    expect(page.locator("#folder-status")).to_contain_text("51 of 51")
     expect(page.locator("#folder-status")).to_contain_text("1 could not be scored")
     screenshot(page, "compare-folder-light")
     with page.expect_download() as download:

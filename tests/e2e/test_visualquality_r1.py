@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from playwright.sync_api import expect
 
+from tests.app_server import fake_lmm
 from tests.e2e.steps import expect_no_sideways_scrolling, open_tab, sentence
-from tests.e2e.test_compare import LONG
 from ui.components import EXAMPLES
 
 CAT = EXAMPLES / "cat-blurred.jpg"
@@ -25,17 +25,6 @@ WATCH = """() => {
 }"""
 """Keeps every state of the text, however fast they follow each other."""
 
-STOP_AT_ONCE = """() => {
-  const stream = document.querySelector('#visualquality-r1-stream');
-  new MutationObserver((changes, observer) => {
-    if (stream.querySelector('.writing')?.innerText.includes(' ')) {
-      observer.disconnect();
-      document.querySelector('#visualquality-r1-stop').click();
-    }
-  }).observe(stream, {subtree: true, childList: true, characterData: true});
-}"""
-"""Presses Stop from within the page when the second word is there."""
-
 
 def room(page):
     open_tab(page, "VisualQuality-R1")
@@ -48,8 +37,15 @@ def upload(page):
     expect(page.locator("#visualquality-r1-picture img")).to_be_visible()
 
 
+def choose(page, model):
+    box = page.get_by_role("listbox", name="Model").or_(page.get_by_label("Model")).locator("visible=true").first
+    box.click()
+    page.get_by_role("option", name=model, exact=True).click()
+    expect(box).to_have_value(model)
+
+
 def scored(page):
-    expect(page.locator("#visualquality-r1-dots .js-plotly-plot")).to_be_visible(timeout=LONG)
+    expect(page.locator("#visualquality-r1-dots .js-plotly-plot")).to_be_visible()
     panel = page.locator(".block.result-explanation:visible").first
     expect(panel).to_contain_text(re.compile(r"Asked 6 times, the model gives [1-5]\.\d\d of 5 on average"))
 
@@ -79,16 +75,15 @@ def test_stop_ends_the_writing_and_keeps_what_was_there(open_page, screenshot):
     page.click("#visualquality-r1-stop")
     expect(page.locator("#visualquality-r1-stream")).not_to_contain_text("Stopped")
     upload(page)
-    # Drawn as freely as this, words hardly ever come to an end: there is time to stop on the fastest machine.
-    page.get_by_text("More options").locator("visible=true").click()
-    for label, value in (("Temperature", "2"), ("Top k", "0")):
-        box = page.get_by_role("spinbutton", name=re.compile(label)).locator("visible=true")
-        box.fill(value)
-        box.press("Tab")
-    page.evaluate(STOP_AT_ONCE)
+    choose(page, "Fake-VL")
+    # Two words, and no more before Stop was pressed, however fast or slow the machine is.
+    fake_lmm().faults.append("hold")
     page.click("#visualquality-r1-run")
     stream = page.locator("#visualquality-r1-stream")
-    expect(stream).to_contain_text("Stopped; no score.", timeout=LONG)
+    expect(stream.locator(".writing")).to_contain_text(re.compile(r"\w+ \w+"))
+    page.click("#visualquality-r1-stop")
+    expect(stream).to_contain_text("Stopped; no score.")
+    fake_lmm().released.set()
     expect(page.locator("#visualquality-r1-stream .caret")).to_have_count(0)
     kept = stream.locator(".writing").inner_text().removesuffix("Stopped; no score.").strip()
     assert " " in kept
@@ -96,10 +91,7 @@ def test_stop_ends_the_writing_and_keeps_what_was_there(open_page, screenshot):
     expect(page.locator("#visualquality-r1-dots")).not_to_be_visible()
     screenshot(page, "visualquality-r1-stopped-light")
 
-    for label, value in (("Temperature", "1"), ("Top k", "50")):
-        box = page.get_by_role("spinbutton", name=re.compile(label)).locator("visible=true")
-        box.fill(value)
-        box.press("Tab")
+    choose(page, "Embedded")
     page.click("#visualquality-r1-run")
     scored(page)
 
@@ -116,7 +108,7 @@ def test_two_photos_get_a_sentence_a_curve_and_a_table(open_page, screenshot):
     compare(page, FOUR[:2])
     expect(page.locator("#visualquality-r1-verdict")).to_contain_text(
         re.compile(r"^\s*coffee is .* better than coffee-dark-and-noisy: probability .* with other samples\), "
-                   r"\d\.\d\d points apart\."), timeout=LONG)
+                   r"\d\.\d\d points apart\."))
     expect(page.locator("#visualquality-r1-difference .js-plotly-plot")).to_be_visible()
     expect(page.locator("#visualquality-r1-ranking [role=gridcell]").first).to_have_text("coffee")
     screenshot(page, "visualquality-r1-two-light", full_page=True)
@@ -126,7 +118,7 @@ def test_four_photos_are_ranked_with_intervals(open_page, screenshot):
     page = room(open_page("dark", "phone"))
     compare(page, FOUR)
     expect(page.locator("#visualquality-r1-verdict")).to_contain_text(
-        re.compile(r"Best to worst: (astronaut|coffee), .*\. "), timeout=LONG)
+        re.compile(r"Best to worst: (astronaut|coffee), .*\. "))
     expect(page.locator("#visualquality-r1-difference")).not_to_be_visible()
     page.locator("#visualquality-r1-ranking").scroll_into_view_if_needed()
     cells = page.locator("#visualquality-r1-ranking [role=gridcell]")

@@ -23,7 +23,7 @@ SECTOR = 512
 # Where the pixels begin in files whose colour table stands in front of them, without a checksum.
 BEHIND_THE_COLOURS = {"GIF": 781, "GIF animated": 781, "BMP RLE4": 118, "BMP RLE8": 1078}
 
-DAMAGE = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+DAMAGE = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 PLACE = st.floats(0, 1, exclude_max=True)
 
 

@@ -33,7 +33,7 @@ SEEDS = {
     "JPEG 2000": encoded(SMALL, "JPEG2000"),
     "PPM": encoded(SMALL, "PPM"),
 }
-QUIETLY = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+QUIETLY = settings(max_examples=40, suppress_health_check=list(HealthCheck))
 
 
 def decoded_or_refused(content: bytes) -> None:

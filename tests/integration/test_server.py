@@ -49,7 +49,7 @@ def expected(prompt: Prompt, words: list[str]) -> list[float]:
 
 @pytest.mark.parametrize("fault", [(429, "busy"), (500, "CUDA error"), (503, "starting"), "cut", "half"])
 def test_failures_that_pass_are_sat_out(server, fault):
-    lmm = ServerLMM(server.url, patience=20)
+    lmm = ServerLMM(server.url, patience=120)
     server.faults.extend([fault] * 3)
     asked = prompts(4)
     np.testing.assert_allclose(lmm.word_logits(asked, WORDS), [expected(prompt, WORDS) for prompt in asked], atol=1e-5)
@@ -57,7 +57,7 @@ def test_failures_that_pass_are_sat_out(server, fault):
 
 
 def test_an_answer_that_never_comes_is_asked_for_again(server):
-    lmm = ServerLMM(server.url, timeout=0.4, patience=20)
+    lmm = ServerLMM(server.url, timeout=0.4, patience=120)
     server.faults.append("slow")
     lmm.word_logits(prompts(1), WORDS)
     assert len(server.requests) >= 2  # a busy machine may be late with the second answer as well
@@ -65,7 +65,7 @@ def test_an_answer_that_never_comes_is_asked_for_again(server):
 
 def test_a_server_that_restarts_is_waited_for():
     with FakeServer() as first:
-        lmm = ServerLMM(first.url, patience=30)
+        lmm = ServerLMM(first.url, patience=120)
         port = first.port
         lmm.word_logits(prompts(1), WORDS)
     with FakeServer(port) as second:

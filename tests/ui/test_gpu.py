@@ -91,7 +91,7 @@ def test_a_stream_that_is_left_gives_its_turn_back():
     answers = []
     visitor = threading.Thread(target=lambda: answers.extend(gpu.stream(f"{HERE}:countdown", start=1)))
     visitor.start()
-    visitor.join(10)
+    visitor.join(120)
     assert answers == [1]
 
 

@@ -49,7 +49,7 @@ def test_every_resample_equals_scipy_on_that_resample(ties):
         assert krcc[row] == pytest.approx(scipy_stats.kendalltau(x, y).statistic, abs=1e-10)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(-4, 4), st.integers(0, 5), st.integers(0, 3)), min_size=3, max_size=25))
 def test_counted_kendall_on_any_ties_and_counts(rows):
     x, y, counts = (np.array(column) for column in zip(*rows))

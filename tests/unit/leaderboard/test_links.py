@@ -34,7 +34,7 @@ VIEWS = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(VIEWS)
 @example(View(search="a,b&c=d#e?f%20+ †"))
 @example(View(search="\ud800 lone"))
@@ -47,7 +47,7 @@ def test_a_link_restores_its_view_exactly(view):
     assert " " not in link
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(VIEWS, st.randoms())
 def test_equal_views_have_equal_links(view, random):
     changes = {}
@@ -62,7 +62,7 @@ def test_equal_views_have_equal_links(view, random):
     assert encode(same, board=BOARD) == encode(view, board=BOARD)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.one_of(st.text(max_size=300), st.dictionaries(st.text(max_size=12), st.text(max_size=40), max_size=6),
                  st.dictionaries(st.sampled_from([*links._FIELDS, "rev", "tab"]), st.text(max_size=40), max_size=8)))
 @example("?d=%FF%00&m=%ud800&cells=٣")

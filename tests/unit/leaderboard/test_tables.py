@@ -32,7 +32,7 @@ def test_for_errors_lower_is_better():
     assert marks({0: 5.0, 1: 7.0}, lower_is_better=True) == {0: 1, 1: 2}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sets(st.sampled_from(NAMES)).map(frozenset), max_size=9))
 def test_the_shared_sets_are_the_largest_block(rows):
     found = shared_datasets(rows, NAMES)
@@ -46,7 +46,7 @@ def test_the_shared_sets_are_the_largest_block(rows):
         assert len(found) == max(len(subset) for subset, size in sizes.items() if size == sizes[found])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.dictionaries(st.sampled_from(NAMES), st.sampled_from([0.1, 0.2, 0.3]), max_size=5), max_size=7))
 def test_borda_counts_beaten_rows(rows):
     shared = shared_datasets([frozenset(row) for row in rows], NAMES)

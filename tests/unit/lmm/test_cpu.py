@@ -55,7 +55,7 @@ def test_threads_outside_keep_their_cores_during_and_after(three_cores):
 
     def work(item):
         inside[item].set()
-        assert all(event.wait(30) for event in inside), "both are at work at once"
+        assert all(event.wait(120) for event in inside), "both are at work at once"
         return threads_of_a_new_thread()
 
     assert list(side_by_side(work, range(2))) == [3, 3]

@@ -386,7 +386,7 @@ def test_closing_a_stream_stops_the_model_and_frees_it(tiny, pictures, monkeypat
     other = []
     thread = threading.Thread(target=lambda: other.append(lmm.embed(pictures[:1])))
     thread.start()
-    thread.join(timeout=20)
+    thread.join(timeout=120)
     assert other, "a reader that pauses does not keep the model from others"
     pieces.close()
     assert len(calls) == made

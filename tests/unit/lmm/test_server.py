@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -135,10 +133,9 @@ def test_failures_that_stay_are_told_at_once(server, status, message):
 def test_patience_ends(server):
     lmm = connected(server, patience=0.5)
     server.faults.extend([(503, "starting")] * 1000)
-    begun = time.monotonic()
     with pytest.raises(ModelUnavailable, match="503 starting"):
         lmm.word_logits(prompts(3), WORDS)
-    assert time.monotonic() - begun < 10
+    assert server.faults, "it did not ask a thousand times"
 
 
 def test_samples_come_from_consecutive_seeds(server):

@@ -187,7 +187,7 @@ def test_many_at_once_lose_nothing(store):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(120)
     assert not errors
     assert len(made) == 30
     assert sorted(store.ids()) == sorted({one.id for one in made})
@@ -226,7 +226,7 @@ def test_killed_at_any_point_it_stays_consistent(tmp_path):
         time.sleep(rng.uniform(0, 0.02))
         writer.send_signal(signal.SIGKILL)
         told += [line.strip() for line in writer.stdout.read().splitlines() if line.strip()]
-        writer.wait(10)
+        writer.wait(120)
         number += 1000
         store = Store(folder, max_bytes=40_000, max_age=1e9)
         assert store.size() <= 40_000

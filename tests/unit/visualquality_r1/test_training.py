@@ -250,7 +250,7 @@ def test_two_processes_train_one_model_and_reward_as_one(tmp_path):
                     "HF_HOME": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
                "--main_process_port", "0", str(script), str(table), str(tmp_path)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, cwd=root)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, cwd=root)
     assert done.returncode == 0, f"{done.stderr[:3000]} ... {done.stderr[-1000:]}"
     shares = [json.loads(Path(f"{table}.{place}").read_text()) for place in (0, 1)]
     assert [share["processes"] for share in shares] == [2, 2]
