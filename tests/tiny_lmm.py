@@ -83,8 +83,13 @@ def fast_vlm() -> tuple[Any, Any]:
     return FastVlmForConditionalGeneration(config), processor
 
 
-def llava() -> tuple[Any, Any]:
-    """LLaVA 1.5 and BakLLaVA: a CLIP tower without its class token, a Llama text model."""
+def llava(vocabulary: Callable[..., Any] = tokenizer, template: str = TEMPLATE) -> tuple[Any, Any]:
+    """LLaVA 1.5 and BakLLaVA: a CLIP tower without its class token, a Llama text model.
+
+    Args:
+        vocabulary: makes the tokenizer; `tests.real_vocabularies` has some.
+        template: a chat template with IMAGE_TOKEN in the place of the picture's token.
+    """
     from transformers import (
         CLIPVisionConfig,
         LlamaConfig,
@@ -93,7 +98,7 @@ def llava() -> tuple[Any, Any]:
         LlavaProcessor,
     )
 
-    words = tokenizer("<image>")
+    words = vocabulary("<image>")
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(**_vision()), text_config=LlamaConfig(**_text(words)),
         image_token_index=words.convert_tokens_to_ids("<image>"), vision_feature_layer=-2,
@@ -101,7 +106,7 @@ def llava() -> tuple[Any, Any]:
     )
     processor = LlavaProcessor(
         image_processor=_clip_processor(), tokenizer=words, patch_size=PATCH, num_additional_image_tokens=1,
-        vision_feature_select_strategy="default", chat_template=TEMPLATE.replace("IMAGE_TOKEN", "<image>"),
+        vision_feature_select_strategy="default", chat_template=template.replace("IMAGE_TOKEN", "<image>"),
     )
     return LlavaForConditionalGeneration(config), processor
 
@@ -158,13 +163,15 @@ def _qwen_image_processor(most_pixels: int = 64 * 64) -> Any:
     return Qwen2VLImageProcessor(patch_size=PATCH, size=limits)
 
 
-def qwen3_vl(width: int = 32, layers: int = 2, most_pixels: int = 64 * 64) -> tuple[Any, Any]:
+def qwen3_vl(width: int = 32, layers: int = 2, most_pixels: int = 64 * 64,
+             vocabulary: Callable[..., Any] = tokenizer) -> tuple[Any, Any]:
     """Qwen3-VL: pictures in their own aspect ratio, deepstack features, interleaved M-RoPE.
 
     Args:
         width: hidden size of the tower and of the text model, a multiple of 32.
         layers: of the text model; the tower has one more.
         most_pixels: pictures are scaled down to this many.
+        vocabulary: makes the tokenizer; `tests.real_vocabularies` has Qwen's own.
     """
     from transformers import (
         Qwen3VLConfig,
@@ -173,7 +180,7 @@ def qwen3_vl(width: int = 32, layers: int = 2, most_pixels: int = 64 * 64) -> tu
         Qwen3VLVideoProcessor,
     )
 
-    words = tokenizer("<|image_pad|>", *_QWEN_TOKENS.values(), **_QWEN_TOKENS)
+    words = vocabulary("<|image_pad|>", *_QWEN_TOKENS.values(), **_QWEN_TOKENS)
     sections = [width // 16, width // 32, width // 32]
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": sections, "mrope_interleaved": True}
     config = Qwen3VLConfig(
@@ -354,14 +361,14 @@ def _settle_batch_norm(model: Any) -> None:
             tower(torch.randn(4, 3, 64, 64))
 
 
-def build(family: str, folder: str | Path, image_budget: int | None = None, **size: int) -> Path:
+def build(family: str, folder: str | Path, image_budget: int | None = None, **settings: Any) -> Path:
     """Writes a tiny random checkpoint.
 
     Args:
         family: one of `FAMILIES`.
         folder: where to write it; made if it is not there.
         image_budget: written into the checkpoint's config, where `TransformersLMM` reads it.
-        size: settings of that family's function, for a checkpoint that is less tiny.
+        settings: of that family's function: for a checkpoint that is less tiny, or around a real vocabulary.
 
     Returns:
         the folder.
@@ -371,7 +378,7 @@ def build(family: str, folder: str | Path, image_budget: int | None = None, **si
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model, processor = FAMILIES[family](**size)
+        model, processor = FAMILIES[family](**settings)
         # Fresh weights of standard deviation 0.02 give logits that hardly differ; ones that differ show errors.
         with torch.no_grad():
             for parameter in model.parameters():

@@ -9,7 +9,7 @@ of one speaker as one turn.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import Image
@@ -27,12 +27,23 @@ class Rendered:
         tail: the part of `text` that follows the last placeholder, placeholder included.
         images: the pictures in the order of their placeholders.
         prompt: what was rendered.
+        joint: what the template puts between `text` and the first word of an answer that has no prefix: a space after
+            "ASSISTANT:", nothing after a new line.
     """
 
     text: str
     tail: str
     images: tuple[Image.Image, ...]
     prompt: Prompt
+    joint: str = ""
+
+    def spelled(self, word: str) -> str:
+        """`word` as it continues the answer, as `Prompt.spelled` and the template have it."""
+        return self.joint + self.prompt.spelled(word)
+
+    def with_joint_said(self) -> Rendered:
+        """The same with the joint as part of the text, for words whose first token would be the joint alone."""
+        return replace(self, text=self.text + self.joint, tail=self.tail + self.joint, joint="")
 
 
 def render(processor: Any, prompt: Prompt, name: str) -> Rendered:
@@ -58,7 +69,7 @@ def render(processor: Any, prompt: Prompt, name: str) -> Rendered:
     if slots != len(prompt.images):
         raise LMMError(f"The chat template of {name} shows {slots} of the prompt's {len(prompt.images)} pictures.")
     start = text.rfind(placeholder)
-    return Rendered(text, text[max(start, 0) :], prompt.images, prompt)
+    return Rendered(text, text[max(start, 0) :], prompt.images, prompt, _joint(processor, prompt, text))
 
 
 def _templated(processor: Any, prompt: Prompt, name: str) -> str:
@@ -81,6 +92,19 @@ def _apply(processor: Any, turns: Sequence[Turn], prefix: str) -> str:
     text = str(processor.apply_chat_template(messages, tokenize=False, continue_final_message=True))
     # Some templates trim what the assistant said; white space at the end of a prefix decides the next token.
     return text if text.endswith(prefix) else text.rstrip() + prefix[len(prefix.rstrip()) :]
+
+
+def _joint(processor: Any, prompt: Prompt, text: str) -> str:
+    """White space that the template puts before an answer which begins right after `text`."""
+    if prompt.answer_prefix or not text or text[-1].isspace():
+        return ""
+    try:
+        # How an answer is joined is asked of a template that holds one.
+        begun = _templated(processor, replace(prompt, answer_prefix="x"), "")
+    except LMMError:
+        return ""  # It takes no answers that have begun.
+    between = begun[len(text) : -1] if begun.startswith(text) and begun.endswith("x") else ""
+    return between if between.isspace() else ""
 
 
 def _content(turn: Turn) -> list[dict[str, str]]:

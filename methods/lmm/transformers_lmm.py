@@ -132,9 +132,21 @@ class TransformersLMM(LMM):
         Raises:
             LMMError: a word has no token of its own after a prompt, or a prompt cannot be shown to this model.
         """
-        rendered = [self._render(prompt) for prompt in prompts]
-        return rendered, [self._candidates(one.tail, tuple(map(one.prompt.spelled, words)), tuple(words))
-                          for one in rendered]
+        placed = [self._placed(self._render(prompt), tuple(words)) for prompt in prompts]
+        return [one for one, _ in placed], [tokens for _, tokens in placed]
+
+    def _placed(self, one: Rendered, words: tuple[str, ...]) -> tuple[Rendered, tuple[int, ...]]:
+        try:
+            return one, self._candidates(one.tail, tuple(map(one.spelled, words)), words)
+        except LMMError as clash:
+            if not one.joint:
+                raise
+            # " 1" and " 2" begin with the token of the space in many vocabularies: then it is said already.
+            said = one.with_joint_said()
+            try:
+                return said, self._candidates(said.tail, words, words)
+            except LMMError:
+                raise clash from None
 
     def generate(
         self,

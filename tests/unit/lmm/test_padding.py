@@ -8,12 +8,13 @@ from PIL import Image
 
 from methods.base import load_method
 from methods.lmm.transformers_lmm import TransformersLMM
-from tests import tiny_lmm
+from tests import real_vocabularies, tiny_lmm, tiny_tokenizer
 
 
-@pytest.fixture(scope="module")
-def lmm(tmp_path_factory):
-    folder = tiny_lmm.build("qwen3_vl", tmp_path_factory.mktemp("padding"), most_pixels=512 * 384, image_budget=8)
+@pytest.fixture(scope="module", params=[tiny_tokenizer.tokenizer, real_vocabularies.qwen], ids=["tiny", "real"])
+def lmm(request, tmp_path_factory):
+    folder = tiny_lmm.build("qwen3_vl", tmp_path_factory.mktemp("padding"), most_pixels=512 * 384, image_budget=8,
+                            vocabulary=request.param)
     return TransformersLMM(folder, device="cpu", vision_cache_bytes=0)
 
 
