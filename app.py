@@ -15,6 +15,7 @@ import gradio as gr
 
 from methods.errors import UserError
 from ui.components import EXAMPLES, Page
+from ui.errors import API_ERRORS
 from ui.header import header
 from ui.tabs.api.tab import keep_tools
 from ui.theme import STYLE, theme
@@ -43,6 +44,7 @@ def launch_settings() -> dict:
     warnings.filterwarnings("ignore", message="This MCP server includes a tool that has a gr.State input")
     return {"theme": theme(), "css_paths": [STYLE], "allowed_paths": [str(EXAMPLES)], "max_file_size": "256mb",
             "footer_links": ["api"], "ssr_mode": False, "show_error": False,
+            "app_kwargs": {"exception_handlers": API_ERRORS},
             "mcp_server": os.environ.get("MEAN_OPINION_MCP", "1") != "0"}
 
 

@@ -13,6 +13,10 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from gradio.route_utils import FnIndexInferError
 
 from methods.errors import UserError
 
@@ -56,3 +60,18 @@ def plain_errors(handler: Callable[..., Any]) -> Callable[..., Any]:
             raise as_gradio_error(error) from error
 
     return guarded
+
+
+async def _unknown_endpoint(request: Request, error: Exception) -> JSONResponse:
+    name = request.path_params.get("api_name", "")
+    return JSONResponse({"detail": f"There is no endpoint {name!r}; the API tab lists those there are."}, 404)
+
+
+async def _unreadable_body(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": 'The request cannot be read; send JSON such as {"data": [...]} with the values that '
+                                   "the API tab lists."}, 422)
+
+
+API_ERRORS: dict[type[Exception], Callable[..., Any]] = {
+    FnIndexInferError: _unknown_endpoint, RequestValidationError: _unreadable_body}
+"""Answers to requests that Gradio itself refuses without a sentence, for `FastAPI(exception_handlers=...)`."""

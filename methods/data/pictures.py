@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from methods.errors import InputError
+from methods.files import hash_joined
 
 _SCALES = ((0.0, 1.0), (1.0, 5.0), (0.0, 5.0), (1.0, 10.0), (0.0, 10.0), (0.0, 100.0))
 _ROUNDING = 1e-9  # share of the scale by which low + high - d may leave it
@@ -155,10 +156,8 @@ class RatedPictures(Sequence[RatedPicture]):
     @property
     def digest(self) -> str:
         """Hash of names and opinions: a run goes on only with the ones that it began with."""
-        import hashlib
-
         text = "\n".join(f"{picture.name}\t{picture.mos!r}" for picture in self.pictures)
-        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+        return hash_joined([text])
 
     @property
     def missing(self) -> tuple[RatedPicture, ...]:

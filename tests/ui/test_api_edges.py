@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
+import urllib.error
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.ui.plain_http import call, file, upload
+from tests.ui.plain_http import call, file, post, upload
 from ui.components import EXAMPLES
 from ui.errors import UNEXPECTED
 
@@ -185,3 +187,15 @@ def test_a_photo_scores_the_same_however_it_arrives(app_url, tmp_path, name, con
     ending, (compared,) = call(app_url, "compare", [[address, sent], ["q-bench"], None, None])
     assert ending == "complete"
     assert {cell["score"] for cell in compared["cells"]} == {by_upload["score"]}
+
+
+@pytest.mark.parametrize(("path", "body", "status", "sentence"), [
+    ("call/nope", {"data": []}, 404, "There is no endpoint 'nope'; the API tab lists those there are."),
+    ("call/score", {"data": 7}, 422, "The request cannot be read;"), ("call/score", {}, 422, "send JSON such as"),
+    ("call/score", [], 422, "send JSON such as"),
+])
+def test_a_request_that_gradio_refuses_is_one_sentence(app_url, path, body, status, sentence):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        post(f"{app_url}/gradio_api/{path}", body)
+    assert refused.value.code == status
+    assert sentence in json.load(refused.value)["detail"]

@@ -19,6 +19,7 @@ from tests.ui.fakes import Mute
 from ui.comparison import running
 from ui.components import EXAMPLES, options_form
 from ui.components.options import changed_options
+from ui.components.texts import NAME_LENGTH, distinct_names, plain
 from ui.serving import gpu, models
 from ui.serving import zips as folders
 from ui.serving.zips import contents
@@ -27,7 +28,7 @@ from ui.share.settings import Settings
 from ui.share.store import Store
 from ui.tabs.compare import folder as compare_folder
 from ui.tabs.compare import share as compare_share
-from ui.tabs.compare.results import Held, files_of, plain
+from ui.tabs.compare.results import Held, files_of
 from ui.tabs.compare.tab import copies
 
 COFFEE, DARK, ROCKET = (str(EXAMPLES / name) for name in ("coffee.jpg", "coffee-dark-and-noisy.jpg", "rocket.jpg"))
@@ -98,8 +99,8 @@ def test_a_model_that_fails_costs_its_own_cells_only():
 
 
 def test_equal_names_are_told_apart_and_long_ones_cut():
-    assert running.names_of(["/a/x.jpg", "/b/x.png", "/c/" + "y" * 99 + ".jpg", "/d/\u202e\n.jpg"]) == [
-        "x (1)", "x (2)", "y" * running.NAME_LENGTH, "picture"]
+    assert distinct_names(["/a/x.jpg", "/b/x.png", "/c/" + "y" * 99 + ".jpg", "/d/\u202e\n.jpg"]) == [
+        "x (1)", "x (2)", "y" * NAME_LENGTH, "picture"]
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [

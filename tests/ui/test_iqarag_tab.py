@@ -16,6 +16,7 @@ from methods.iqarag.method import IQARAG
 from methods.iqarag.reference_set import ReferenceSet
 from tests.brightness_lmm import BrightnessLMM, grey
 from ui.components import Page
+from ui.components.opinion_scale import GUESS, scale_of
 from ui.serving import models, visitors
 from ui.tabs import iqarag as tab
 
@@ -55,15 +56,15 @@ def test_the_gallery_says_mos_level_and_distance(evidence):
 
 
 @pytest.mark.parametrize(("text", "ends"), [
-    (tab.GUESS, (None, None)), ("1 to 5", (1, 5)), (" 0-100 ", (0, 100)), ("-1.5 to 2", (-1.5, 2)),
+    (GUESS, None), ("1 to 5", (1, 5)), (" 0-100 ", (0, 100)), ("-1.5 to 2", (-1.5, 2)),
 ])
 def test_scales(text, ends):
-    assert tab.scale_of(text) == ends
+    assert scale_of(text) == ends
 
 
 def test_a_scale_that_is_none():
     with pytest.raises(ValueError, match="1 to 5"):
-        tab.scale_of("stars")
+        scale_of("stars")
 
 
 def test_empty_bins_are_named(evidence):

@@ -15,7 +15,8 @@ from methods.q_debias.distortions import DISTORTIONS
 from methods.q_debias.method import QDebias
 from tests import tiny_lmm
 from tests.unit.q_debias.test_method import KnownLMM, photo
-from ui.components.conditions import conditions_figure, conditions_plot, lossless
+from ui.components.conditions import THUMBNAIL, conditions_figure, conditions_plot
+from ui.components.inline_images import data_url
 from ui.tabs import q_debias as tab
 
 
@@ -45,7 +46,7 @@ def test_its_pictures_are_what_the_model_saw_without_loss(evidence):
 
 
 def test_large_pictures_are_reduced_in_the_figure_alone():
-    data = lossless(Image.new("RGB", (2000, 1000))).partition(",")[2]
+    data = data_url(Image.new("RGB", (2000, 1000)), THUMBNAIL, lossless=True).partition(",")[2]
     assert max(Image.open(io.BytesIO(base64.b64decode(data))).size) == 160
     large = QDebias(KnownLMM(), distortions=("fog",)).assess(photo(1, (400, 300))).evidence
     assert [image.size for image, _ in tab.gallery(large)] == [(400, 300)] * 2

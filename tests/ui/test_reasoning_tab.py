@@ -5,11 +5,11 @@ import pytest
 
 from methods.visualquality_r1.comparison import rank
 from methods.visualquality_r1.method import Sample, summarise
+from ui.components.texts import distinct_names
 from ui.serving.stopping import StoppableProgress, Stopped, Stops
 from ui.tabs.visualquality_r1 import (
     answers_markdown,
     difference_curve,
-    distinct_names,
     opinion_curves,
     preference_matrix,
     ranking_rows,

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 
 import gradio as gr
 
 from leaderboard.runs import provenance
 from methods.base import Assessment, json_safe, method_class
 from methods.errors import InputError
+from methods.files import hash_joined
 from methods.images import ImageError, decode
 from methods.version import VERSION
 from ui.comparison.records import MOST_CELLS, MOST_PICTURES, Cell, Comparison, Picture, System
 from ui.components.evidence import render_evidence
+from ui.components.texts import distinct_names
 from ui.serving import gpu, models
 
 log = logging.getLogger(__name__)
-
-NAME_LENGTH = 40
 
 
 def plan(paths: Sequence[str], methods: Sequence[str], lmms: Sequence[str] = (),
@@ -78,7 +76,7 @@ def _systems(methods: Sequence[str], lmms: Sequence[str], options: Mapping[str, 
 
 
 def _pictures(paths: Sequence[str]) -> tuple[Picture, ...]:
-    names = names_of(paths)
+    names = distinct_names(paths)
     pictures = []
     for path, name in zip(paths, names):
         try:
@@ -86,16 +84,9 @@ def _pictures(paths: Sequence[str]) -> tuple[Picture, ...]:
         except ImageError as error:
             raise ImageError(f"{name}: {error}") from error
         image = decoded.image
-        digest = hashlib.sha256(f"{image.width}x{image.height}:".encode() + image.tobytes()).hexdigest()
+        digest = hash_joined((f"{image.width}x{image.height}:", image.tobytes()))
         pictures.append(Picture(name, image.width, image.height, digest, decoded.notes))
     return tuple(pictures)
-
-
-def names_of(paths: Sequence[str]) -> list[str]:
-    """File names for display, without suffix and control characters; equal ones are numbered."""
-    names = ["".join(c for c in Path(path).stem if c.isprintable())[:NAME_LENGTH] or "picture" for path in paths]
-    return [name if names.count(name) == 1 else f"{name} ({names[: index + 1].count(name)})"
-            for index, name in enumerate(names)]
 
 
 def run(comparison: Comparison, paths: Sequence[str], progress: gr.Progress | None = None

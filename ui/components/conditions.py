@@ -6,9 +6,7 @@ condition pulls where. Plain HTML and CSS, no script: it also works in a saved p
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 import math
 from typing import TYPE_CHECKING
 
@@ -16,6 +14,7 @@ from PIL import Image
 
 from methods.q_debias.explanation import NAMES
 from ui.components.figures import ACCENT, SECOND, SERIES, themed
+from ui.components.inline_images import data_url
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -130,15 +129,6 @@ def _diameter(weight: float) -> float:
     return 9 + 26 * math.sqrt(weight)
 
 
-def lossless(image: Image.Image, longest: int = THUMBNAIL) -> str:
-    """A data URL of the picture as PNG, reduced to `longest` pixels a side where it is larger."""
-    small = image.copy()
-    small.thumbnail((longest, longest), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    small.save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
 def _condition_row(evidence: DebiasEvidence, condition: Condition, lines: str) -> str:
     name = NAMES[condition.distortion]
     size = _diameter(condition.weight)
@@ -151,7 +141,7 @@ def _condition_row(evidence: DebiasEvidence, condition: Condition, lines: str) -
 
 def _row(label: str, picture: Image.Image | None, lines: str, dot: str, value: float, *, same: str = "",
          share: str = "", kind: str = "") -> str:
-    thumbnail = f'<img src="{lossless(picture)}" alt="">' if picture is not None else ""
+    thumbnail = f'<img src="{data_url(picture, THUMBNAIL, lossless=True)}" alt="">' if picture is not None else ""
     return (
         f'<tr class="{kind}"><th scope="row"><span class="who">{thumbnail}<span>{html.escape(label)}</span></span></th>'
         f'<td class="track"><div class="rail">{lines}{dot}</div></td>'

@@ -6,9 +6,7 @@ colour stands beside a number.
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +14,7 @@ from PIL import Image
 
 from methods.levels import FIVE_LEVELS
 from ui.components.figures import LEVEL_COLOURS, themed
+from ui.components.inline_images import data_url
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -121,10 +120,3 @@ def _card(index: int, region: DrawnRegion) -> str:
 
 def _level(region: DrawnRegion) -> str:
     return f"level-{FIVE_LEVELS.word_for(min(max(region.quality, 0.0), 1.0))}"
-
-
-def data_url(image: Image.Image, quality: int = 82) -> str:
-    """A small picture inside the page itself: nothing is written to disk, nothing can be read by another visitor."""
-    buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, "WEBP", quality=quality)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

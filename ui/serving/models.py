@@ -58,11 +58,9 @@ def _usable(name: str) -> bool:
 def _catalogue() -> dict[str, tuple[str, str]]:
     """What is offered: name on the page -> (label, name for `load_lmm`), the defaults first."""
     from methods.lmm.catalogue import CATALOGUE
-    from methods.lmm.loading import EMBEDDED, default_lmm
+    from methods.lmm.loading import default_lmm
 
-    names = [default_lmm(method) for method in available_methods()]
-    if (EMBEDDED / "config.json").is_file():
-        names.append("embedded")
+    names = [*(default_lmm(method) for method in available_methods()), "embedded"]
     named = os.environ.get("MEAN_OPINION_OFFER")
     if named is not None:
         names += [name.strip() for name in named.split(",") if name.strip()]

@@ -121,7 +121,7 @@ class Received:
 
 
 def build_reference_set(
-    lmm: LMM, archive: str, scores: str | None, low: float | None = None, high: float | None = None,
+    lmm: LMM, archive: str, scores: str | None, scale: tuple[float, float] | None = None,
     lower_is_better: bool | None = None,
 ) -> Received:
     """Unpacks a visitor's zip and builds a reference set from it.
@@ -130,7 +130,7 @@ def build_reference_set(
         lmm: its vision encoder makes the features.
         archive: zip of pictures.
         scores: CSV of image,mos; None takes the only table inside the zip.
-        low, high: scale of the scores; guessed where one is missing.
+        scale: lowest and highest possible score; None guesses it.
         lower_is_better: the scores are DMOS; None reads it off the column's name.
 
     Raises:
@@ -141,7 +141,6 @@ def build_reference_set(
         table = unpack(archive, pictures, Limits(MOST_PICTURES))
         if scores is None and table is None:
             raise InputError("Add a CSV with the columns image and mos, beside the zip or inside it.")
-        scale = (low, high) if low is not None and high is not None else None
         # A visitor has no command line to allow it with, and sees every picture that is left out.
         with _page_words():
             read = read_table(scores or table, pictures, scale=scale, lower_is_better=lower_is_better,

@@ -9,7 +9,6 @@ beside the content in the same file and is not part of the id.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import io
 import json
@@ -24,6 +23,7 @@ from typing import Any
 from PIL import Image
 
 from methods.errors import InputError
+from methods.files import hash_joined
 
 ID = re.compile(r"[a-z2-7]{26}")
 """Of a content id: 130 bits in base 32. Nothing else ever becomes a file name."""
@@ -86,10 +86,8 @@ class Entry:
 
 def content_id(record: bytes, pictures: Sequence[bytes]) -> str:
     """26 characters of a hash over the record and every picture."""
-    digest = hashlib.sha256(hashlib.sha256(record).digest())
-    for picture in pictures:
-        digest.update(hashlib.sha256(picture).digest())
-    return base64.b32encode(digest.digest()).decode("ascii").lower()[:26]
+    digest = hash_joined(bytes.fromhex(hash_joined([part])) for part in (record, *pictures))
+    return base64.b32encode(bytes.fromhex(digest)).decode("ascii").lower()[:26]
 
 
 def new_token() -> str:
@@ -99,7 +97,7 @@ def new_token() -> str:
 
 def hashed(token: str) -> str:
     """What is stored of a token. It is random, so a plain hash cannot be guessed back."""
-    return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+    return hash_joined([token.encode("utf-8", "replace")])
 
 
 def copy_for_sharing(image: Image.Image) -> bytes:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from methods.errors import InputError
 from methods.iqarag.evidence import IQARAGEvidence
 from methods.iqarag.method import IQARAG
 from methods.levels import FIVE_LEVELS
@@ -25,12 +21,13 @@ from ui.components import (
     uploaded,
     word_probabilities,
 )
+from ui.components.inline_images import data_url
+from ui.components.opinion_scale import lower_is_better, scale_inputs, scale_of
 from ui.serving import gpu, visitors
 from ui.serving.zips import Limits
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-    from PIL import Image
 
 TITLE = IQARAG.title
 
@@ -39,7 +36,7 @@ INTRO = (
     "rated, at most one from each fifth of the quality range, shows them to the model with their level, and then asks "
     "about yours. [Paper](https://arxiv.org/abs/2601.08311)"
 )
-SHIPS, OWN, GUESS = "The set that ships", "My own", "guess from the opinions"
+SHIPS, OWN = "The set that ships", "My own"
 SECONDS_TO_BUILD = 100.0
 
 
@@ -95,15 +92,15 @@ def build(page: gr.Blocks) -> None:
     @plain_errors
     def receive(packed: str | None, table: str | None, ends: str, way: str, name: str | None, previous: str | None,
                 progress: gr.Progress = gr.Progress()) -> tuple[str, str, str]:
-        low, high = scale_of(ends)
+        low_high = scale_of(ends)
         archive_path = uploaded(required(packed, "a zip of photos"))
         if Path(archive_path).stat().st_size > Limits.bytes:
             raise gr.Error(f"The zip is larger than {Limits.bytes >> 20} MB; choose fewer or smaller photos.",
                            print_exception=False)
         received = gpu.call(
             "ui.serving.visitors:build_reference_set", seconds=SECONDS_TO_BUILD, progress=progress, lmm=gpu.Model(name),
-            archive=archive_path, scores=uploaded(table) if table else None, low=low, high=high,
-            lower_is_better={"higher": False, "lower": True}.get(way),
+            archive=archive_path, scores=uploaded(table) if table else None, scale=low_high,
+            lower_is_better=lower_is_better(way),
         )
         visitors.discard(previous)
         return received.folder, received_markdown(received), OWN
@@ -122,28 +119,10 @@ def _own_set_inputs() -> tuple[object, ...]:
                 f"are deleted when you leave, after {visitors.LIFETIME_SECONDS // 60} minutes at the latest.")
     archive = gr.File(label="Photos (zip)", file_types=[".zip"], height=110)
     scores = gr.File(label="Opinions (CSV); may also lie in the zip", file_types=[".csv", ".tsv", ".txt"], height=110)
-    scale = gr.Dropdown([GUESS, "0 to 1", "1 to 5", "0 to 5", "1 to 10", "0 to 100"], value=GUESS,
-                        label="Scale of the opinions", info="Or type your own, such as 1 to 9",
-                        allow_custom_value=True)
-    direction = gr.Radio([("guess", "guess"), ("higher is better", "higher"), ("lower is better (DMOS)", "lower")],
-                         value="guess", label="Direction")
+    scale, direction = scale_inputs("Scale of the opinions")
     make = gr.Button("Build my reference set")
     status = gr.Markdown()
     return archive, scores, scale, direction, make, status
-
-
-def scale_of(text: str) -> tuple[float | None, float | None]:
-    """The ends of a scale such as "1 to 5"; None twice where it is to be guessed.
-
-    Raises:
-        InputError: it is not two numbers.
-    """
-    if text == GUESS:
-        return None, None
-    ends = re.fullmatch(r"\s*(-?\d+(?:\.\d+)?)\s*(?:to|-|–|\.\.)\s*(-?\d+(?:\.\d+)?)\s*", text or "")
-    if ends is None:
-        raise InputError(f"Write the scale as two numbers, such as 1 to 5; got {text!r}.")
-    return float(ends[1]), float(ends[2])
 
 
 def _alive(folder: str | None) -> str:
@@ -184,7 +163,7 @@ def gallery_html(evidence: IQARAGEvidence) -> str:
         return ""
     cards = "".join(
         f'<figure style="margin:0;flex:1 1 170px;max-width:320px;min-width:150px">'
-        f'<img src="{_data_uri(one.thumbnail)}" alt="{html.escape(one.name)}" loading="lazy" '
+        f'<img src="{data_url(one.thumbnail, lossless=True)}" alt="{html.escape(one.name)}" loading="lazy" '
         f'style="width:100%;height:auto;border-radius:8px">'
         f'<figcaption><strong class="level-{one.level.lower()}">{html.escape(one.level)}</strong> · '
         f'MOS {one.mos:.2f} of 1<br>distance {one.distance:.3g}, nearest no. {one.rank}<br>'
@@ -193,13 +172,6 @@ def gallery_html(evidence: IQARAGEvidence) -> str:
     )
     return (f'<section><h3>What the model saw first, with people\'s opinion of it</h3>'
             f'<div style="display:flex;flex-wrap:wrap;gap:1rem">{cards}</div></section>')
-
-
-def _data_uri(image: Image.Image) -> str:
-    """PNG, because a lossy copy would add damage of its own to a reference's quality."""
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def empty_markdown(evidence: IQARAGEvidence) -> str:

@@ -23,9 +23,9 @@ from ui.components import (
     themed,
     uploaded,
 )
-from ui.components.regions import data_url
+from ui.components.inline_images import data_url
+from ui.components.opinion_scale import lower_is_better, scale_inputs, scale_of
 from ui.serving import gpu, visitors
-from ui.tabs.iqarag import GUESS, scale_of
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -65,11 +65,7 @@ def build(page: gr.Blocks) -> None:
                 table = gr.File(label="Ratings (CSV)", file_types=[".csv", ".tsv", ".txt"], height=110,
                                 elem_id="leaf-table")
             with gr.Column(min_width=280):
-                scale = gr.Dropdown([GUESS, "0 to 1", "1 to 5", "0 to 5", "1 to 10", "0 to 100"], value=GUESS,
-                                    label="Scale of the ratings", info="Or type your own, such as 1 to 9",
-                                    allow_custom_value=True)
-                direction = gr.Radio([("guess", "guess"), ("higher is better", "higher"),
-                                      ("lower is better (DMOS)", "lower")], value="guess", label="Direction")
+                scale, direction = scale_inputs("Scale of the ratings")
                 make = gr.Button("Calibrate", elem_id="leaf-make")
                 # Progress and failure show here, so that neither covers what the visitor has.
                 working = gr.HTML(elem_id="leaf-working", min_height=80)
@@ -95,13 +91,13 @@ def build(page: gr.Blocks) -> None:
     @plain_errors
     def calibrate(files: list[str] | None, ratings: str | None, ends: str, way: str, previous: str | None,
                   progress: gr.Progress = gr.Progress()) -> list[object]:
-        low, high = scale_of(ends)
+        low_high = scale_of(ends)
         pictures = [uploaded(path) for path in required(files, "rated photos")]
         result = gpu.call(
             "ui.serving.visitors:calibrate_student", seconds=SECONDS_TO_CALIBRATE, progress=progress, pictures=pictures,
             table=uploaded(required(ratings, "a CSV of ratings")),
-            scale=(low, high) if low is not None and high is not None else None,
-            lower_is_better={"higher": False, "lower": True}.get(way),
+            scale=low_high,
+            lower_is_better=lower_is_better(way),
         )
         visitors.discard(previous)
         figure = gr.Plot(agreement(result), visible=True) if result.predicted else gr.Plot(visible=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -31,6 +30,7 @@ from ui.components import (
     result_panel,
     themed,
 )
+from ui.components.texts import distinct_names
 from ui.serving import gpu
 from ui.serving.stopping import StoppableProgress, Stopped, Stops
 
@@ -140,7 +140,7 @@ def _compare() -> None:
         if not 2 <= len(paths) <= MOST_PICTURES:
             raise gr.Error(f"Add two to {MOST_PICTURES} photos; there are {len(paths)}.", print_exception=False)
         results = gpu.assess(VisualQualityR1.name, paths, name, {"samples": int(samples)}, progress=progress)
-        names = distinct_names(paths)
+        names = distinct_names(paths, length=28)
         evidences = [result.evidence for result in results]
         ranking = rank([evidence.scores for evidence in evidences])
         pair = len(names) == 2
@@ -300,13 +300,6 @@ def ranking_rows(names: list[str], ranking: Ranking) -> list[list[str]]:
         rows.append([names[index], f"{ranking.means[index]:.2f}", f"{low:.2f} to {high:.2f}",
                      str(first) if first == last else f"{first} to {last}"])
     return rows
-
-
-def distinct_names(paths: list[str]) -> list[str]:
-    """File names for display; equal ones are numbered."""
-    names = [Path(path).stem[:28] for path in paths]
-    return [name if names.count(name) == 1 else f"{name} ({names[: index + 1].count(name)})"
-            for index, name in enumerate(names)]
 
 
 def render_evidence(evidence: ReasoningEvidence) -> go.Figure:

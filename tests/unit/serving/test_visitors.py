@@ -41,7 +41,7 @@ def upload(tmp_path):
 
 
 def test_a_set_is_built_used_and_deleted(upload, lmm, tmp_path):
-    received = visitors.build_reference_set(lmm, *upload, low=0, high=100)
+    received = visitors.build_reference_set(lmm, *upload, scale=(0, 100))
     assert (received.count, sum(received.by_bin), received.by_bin) == (10, 10, (2, 2, 2, 2, 2))
     problems = " ".join(received.problems)
     assert all(word in problems for word in ("copy.png", "broken.png", "unrated.png"))
@@ -60,10 +60,10 @@ def test_a_set_is_built_used_and_deleted(upload, lmm, tmp_path):
 def test_the_table_may_lie_in_the_zip_and_run_the_other_way(tmp_path, lmm):
     table = b"image,dmos\na.png,5\nb.png,1\n"
     archive = zipped(tmp_path / "a.zip", {"a.png": png(10), "b.png": png(200), "s.csv": table})
-    received = visitors.build_reference_set(lmm, archive, None, 1, 5)
+    received = visitors.build_reference_set(lmm, archive, None, (1, 5))
     assert received.by_bin == (1, 0, 0, 0, 1)
     assert any("it is assumed that lower is better" in note for note in received.notes)
-    assert visitors.build_reference_set(lmm, archive, None, 1, 5, lower_is_better=False).count == 2
+    assert visitors.build_reference_set(lmm, archive, None, (1, 5), lower_is_better=False).count == 2
 
 
 def test_tables_are_spoken_of_with_the_fields_of_the_page(tmp_path, lmm):
@@ -92,7 +92,7 @@ def test_what_is_no_zip(tmp_path, lmm):
 
 
 def test_old_sets_are_swept_and_strange_folders_left_alone(upload, lmm, tmp_path):
-    received = visitors.build_reference_set(lmm, *upload, low=0, high=100)
+    received = visitors.build_reference_set(lmm, *upload, scale=(0, 100))
     folder = tmp_path / "home"
     whole = next(folder.iterdir())
     visitors.sweep()
@@ -109,7 +109,7 @@ def test_old_sets_are_swept_and_strange_folders_left_alone(upload, lmm, tmp_path
 
 
 def test_features_for_another_model_stay_out_of_the_cache(upload, lmm, tmp_path):
-    received = visitors.build_reference_set(lmm, *upload, low=0, high=100)
+    received = visitors.build_reference_set(lmm, *upload, scale=(0, 100))
     other = BrightnessLMM()
     other.revision = "2"
     IQARAG(other).assess(grey(50), reference_set=received.folder)

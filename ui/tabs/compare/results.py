@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,9 @@ from ui.comparison.figures import agreement_matrix, dots, preference_matrix
 from ui.comparison.records import Cell, Comparison
 from ui.comparison.tables import to_html
 from ui.components import plain_errors
+from ui.components.inline_images import data_url
 from ui.components.results import short_model
+from ui.components.texts import plain
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -44,7 +45,7 @@ class Held:
 
 def hold(comparison: Comparison, pictures: tuple[bytes, ...], id: str = "") -> Held:
     """A `Held` with its thumbnails, which are made once: the page is drawn anew for every score."""
-    return Held(comparison, pictures, id, tuple(_thumbnail(content, 96) for content in pictures))
+    return Held(comparison, pictures, id, tuple(data_url(Image.open(io.BytesIO(content)), 96) for content in pictures))
 
 
 @dataclass(frozen=True)
@@ -170,11 +171,6 @@ def verdict_markdown(comparison: Comparison) -> str:
     return plain(verdict(comparison))
 
 
-def plain(text: str) -> str:
-    """Text that holds names from outside, as Markdown that shows it literally."""
-    return "".join(f"&#{ord(c)};" if c in "<>&*_`[]()#!|\\~$" else c for c in text)
-
-
 def choices_of(comparison: Comparison) -> list[tuple[str, int]]:
     """(label, index in `comparison.scored`)."""
     return [(f"{comparison.systems[cell.system].title} on {comparison.pictures[cell.picture].name}: {cell.score:.3f}",
@@ -220,11 +216,3 @@ def _framed(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 def _file(content: bytes) -> str:
     """A file that the page may serve, deleted like an upload."""
     return save_bytes_to_cache(content, "picture.webp", get_upload_folder())
-
-
-def _thumbnail(content: bytes, longest: int) -> str:
-    image = Image.open(io.BytesIO(content))
-    image.thumbnail((longest, longest))
-    buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=80)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

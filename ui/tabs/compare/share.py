@@ -25,10 +25,11 @@ from ui.comparison.records import Comparison, from_dict
 from ui.comparison.running import versions
 from ui.components import plain_errors
 from ui.components.results import short_model
+from ui.components.texts import plain
 from ui.share.entry import ID, LONGEST_SIDE, TOKEN, DamagedError, Entry, GoneError
 from ui.share.settings import Settings, from_environment, open_store
 from ui.share.store import Store
-from ui.tabs.compare.results import QUIET, Held, Results, hold, plain
+from ui.tabs.compare.results import QUIET, Held, Results, hold
 
 log = logging.getLogger(__name__)
 

@@ -21,6 +21,7 @@ from leaderboard.tables import table
 from methods.errors import InputError
 from ui.components.page import enclosing, typed
 from ui.components.plotly_script import warm_up
+from ui.components.texts import plain
 from ui.errors import plain_errors
 from ui.tabs.leaderboard.view import Controls, Screen, figure_controls, more_controls, top_controls, values_of, view_of
 
@@ -138,7 +139,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         return [screen, gr.Tabs(selected=TAB), *everything(restored.view, screen, restored.notes)]
 
     def everything(view: View, screen: Screen, sentences: tuple[str, ...] = ()) -> list[object]:
-        text = "\n".join(f"- {_plain(sentence)}" for sentence in sentences)
+        text = "\n".join(f"- {plain(sentence)}" for sentence in sentences)
         values = values_of(view)
         names = list(controls.__dataclass_fields__)
         values[names.index("axis")] = gr.update(value=view.axis, visible=view.figure == "cost")
@@ -203,11 +204,6 @@ def leaderboard(link: str = "", format: str = "csv") -> str:
 
 def _titles(board: schema.Board) -> dict[str, str]:
     return dict(zip(board.papers["slug"], board.papers["title"]))
-
-
-def _plain(sentence: str) -> str:
-    """A sentence that may quote an address, as Markdown that shows it literally."""
-    return "".join(f"&#{ord(c)};" if c in "<>&*_`[]()#!|\\~$" else c for c in sentence)
 
 
 def _upload_folder(component: gr.components.Component) -> str:
