@@ -26,6 +26,7 @@ from methods.errors import InputError
 from methods.evidence import Evidence, Spread
 from methods.options import Options, merged, option
 from methods.registry import METHODS, load_method, method_class, method_names
+from methods.work import Work
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -219,6 +220,17 @@ class Method(ABC):
     def passes(cls, options: Any) -> float:
         """What a subclass says of its cost: passes per image and LMM under these options."""
         return 1.0
+
+    @classmethod
+    def work(cls, options: Any, pixels: int, limit: int) -> Work:
+        """What one image costs with one LMM under these options.
+
+        Args:
+            pixels: of the image.
+            limit: the most pixels of a picture that the LMM is shown.
+        """
+        prompts = cls.passes(options)
+        return Work(prompts, prompts * cls.images_per_prompt(options) * min(pixels, limit))
 
     @classmethod
     def images_per_prompt(cls, options: Any) -> int:

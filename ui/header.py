@@ -1,4 +1,4 @@
-"""The top of the page: its name, what it is for, and what it runs on."""
+"""The top of the page: its name, what it is for, what it runs on, and which model it takes there and why."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def header() -> str:
         "<p>How good does a photo look? Ask large multimodal models the way the papers do, "
         "and see why each gave its score.</p></div>"
         f'<span class="machine">{html.escape(machine())}</span></header>'
+        f'<p class="defaults">{html.escape(" ".join(models.reasons()))}</p>'
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from methods import files
 from methods.errors import InputError
 from methods.iqarag.encoders import Encoder
 from methods.iqarag.reference_set import MANIFEST, Progress, ReferenceSet
+from methods.locks import ForkSafeLock
 
 SHIPPED = "shipped"
 SHIPPED_FOLDER = FOLDER / "reference-set"
@@ -30,7 +30,7 @@ TEMPORARY = "temporary"
 
 _KEPT_SETS = 16
 _sets: OrderedDict[tuple, ReferenceSet] = OrderedDict()
-_lock = threading.RLock()
+_lock = ForkSafeLock()
 
 
 def open_set(name: str | Path | ReferenceSet) -> ReferenceSet:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from methods.base import Evidence, Method, Options, Spread, Verdict, option
 from methods.levels import FIVE_LEVELS
+from methods.work import Work
 
 if TYPE_CHECKING:
     from methods.leaf.student import Student
@@ -108,6 +109,11 @@ class LEAF(Method):
     def passes(cls, options: LEAFOptions) -> float:
         """No LMM passes."""
         return 0.0
+
+    @classmethod
+    def work(cls, options: LEAFOptions, pixels: int, limit: int) -> Work:
+        """The student's tower runs on the CPU."""
+        return Work(seconds=1.0)
 
     @property
     def lmm_id(self) -> str:

@@ -25,6 +25,7 @@ from methods.llm_iqa.standard import (
     without_standard,
 )
 from methods.lmm.base import LMM, LMMError
+from methods.work import Work
 
 PICTURES_PER_CALL = 8
 """Pictures whose prompts are handed over together; with about eight regions each, some 64 prompts."""
@@ -34,6 +35,9 @@ PAPER_REGIONS = 7.22
 
 ANSWER_TOKENS = 16
 """Room for a number with one decimal, and for what a model may put around it."""
+
+CUTTING_SECONDS, CUTTING_SECONDS_PER_MEGAPIXEL = 3.0, 1.0
+"""SAM 2's masks of 64 points and their choice, generously; the latter in the image's full size on the CPU."""
 
 SCORED_PARTS = ("box+whole", "mask+whole", "box", "mask", "whole")
 
@@ -110,6 +114,16 @@ class LLMIQA(Method):
         """The whole and, on average, 7.2 regions (section 5)."""
         whole = float("whole" in options.scored)
         return whole + (0.0 if options.scored == "whole" else PAPER_REGIONS)
+
+    @classmethod
+    def work(cls, options: LLMIQAOptions, pixels: int, limit: int) -> Work:
+        """Regions lie within the image: all of them show about as much as the image itself. Masks are cut before."""
+        prompts = cls.passes(options)
+        if options.scored == "whole":
+            return Work(prompts, min(pixels, limit))
+        regions = PAPER_REGIONS * min(pixels / PAPER_REGIONS, limit)
+        whole = min(pixels, limit) * ("whole" in options.scored)
+        return Work(prompts, whole + regions, seconds=CUTTING_SECONDS + CUTTING_SECONDS_PER_MEGAPIXEL * pixels / 1e6)
 
     def _assess(self, images: list[Image.Image], options: LLMIQAOptions) -> list[Verdict]:
         verdicts = []

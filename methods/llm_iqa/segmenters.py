@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
 from methods.lmm.base import LMMError
+from methods.locks import ForkSafeLock
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ class Sam2Segmenter:
         self.name = name if masks == "paper" else f"{name} (its own settings)"
         chosen = SAM2_SETTINGS if masks == "paper" else {}
         self._generator = SAM2AutomaticMaskGenerator(model, **{**chosen, **settings})
-        self._lock = threading.Lock()  # The predictor keeps the current picture's features as state.
+        self._lock = ForkSafeLock()  # The predictor keeps the current picture's features as state.
 
     @classmethod
     def from_hub(cls, checkpoint: str, device: str | None = None, **settings) -> Sam2Segmenter:

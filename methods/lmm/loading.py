@@ -9,8 +9,6 @@ object, so that ten tabs share one model.
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,19 +16,14 @@ from assets import FOLDER
 from methods.errors import InputError, suggestion
 from methods.lmm.base import LMM, LMMError
 from methods.lmm.catalogue import CATALOGUE, find
+from methods.lmm.defaults import GENERAL, OWN
 from methods.lmm.names import at_least_one, parsed
+from methods.locks import ForkSafeLock
 
 if TYPE_CHECKING:
     import torch
 
 EMBEDDED = FOLDER / "embedded-lmm"
-
-GPU_DEFAULTS: Mapping[str, str] = {
-    "visualquality-r1": "TianheWu/VisualQuality-R1-7B",
-}
-"""What a method takes where there is CUDA and nothing else was asked for, if not `GPU_DEFAULT`."""
-
-GPU_DEFAULT = "Qwen/Qwen3-VL-8B-Instruct"
 
 ENVIRONMENT = "MEAN_OPINION_LMM"
 """Environment variable that changes every method's default; with _IQARAG (say) appended, that of one method."""
@@ -39,7 +32,7 @@ PIXELS_ENVIRONMENT = "MEAN_OPINION_MAX_PIXELS"
 """Environment variable with the pixel limit of every model that is loaded without one."""
 
 _loaded: dict[tuple, LMM] = {}
-_lock = threading.Lock()
+_lock = ForkSafeLock()
 
 
 def load_lmm(name: str, device: str | None = None, dtype: str | torch.dtype | None = None, *,
@@ -119,14 +112,13 @@ def default_lmm(method_name: str) -> str:
     """The LMM that a method takes if none is named.
 
     MEAN_OPINION_LMM_<METHOD> (dashes as underscores) comes first, then MEAN_OPINION_LMM, then the embedded model
-    where there is no CUDA device and the catalogue's choice for that method where there is one.
+    where there is no CUDA device and the catalogue's choice for that method where there is one. The page chooses by
+    the memory there is instead (`methods.lmm.defaults`).
 
     Args:
         method_name: one of `methods.base.method_names`.
     """
-    specific = f"{ENVIRONMENT}_{method_name.upper().replace('-', '_')}"
-    chosen = os.environ.get(specific, "").strip() or os.environ.get(ENVIRONMENT, "").strip()
-    if chosen:
+    if chosen := lmm_by_environment(method_name):
         return chosen
     from methods.torchvision_compat import ensure_torchvision
 
@@ -135,7 +127,13 @@ def default_lmm(method_name: str) -> str:
 
     if not torch.cuda.is_available():
         return "embedded"
-    return GPU_DEFAULTS.get(method_name, GPU_DEFAULT)
+    return OWN.get(method_name, GENERAL[0])
+
+
+def lmm_by_environment(method_name: str) -> str:
+    """What the environment names as a method's default; "" where it names none."""
+    specific = f"{ENVIRONMENT}_{method_name.upper().replace('-', '_')}"
+    return os.environ.get(specific, "").strip() or os.environ.get(ENVIRONMENT, "").strip()
 
 
 def _load(name: str, settings: dict[str, Any]) -> LMM:

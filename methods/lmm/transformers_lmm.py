@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import functools
 import logging
-import threading
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +29,7 @@ from methods.lmm.reuse.runner import SHARING_FAMILIES, SharingRunner
 from methods.lmm.reuse.vision import PictureKey, VisionEncoder, content_key
 from methods.lmm.sampling import Sampling
 from methods.lmm.tokens import candidate_tokens
+from methods.locks import ForkSafeLock
 
 if TYPE_CHECKING:
     import torch
@@ -106,7 +106,7 @@ class TransformersLMM(LMM):
             logger.warning("The output layer of %s is packed or adapted, so its words are read in the precision in "
                            "which it answers, not in float32.", name)
         self.settings = {**checkpoint.settings, "word_logits": "float32" if readable else "as the head gives them"}
-        self._lock = threading.RLock()
+        self._lock = ForkSafeLock()
         self.vision = VisionEncoder(self.model, self.processor, vision_cache_bytes, frozen, limit)
         self._runner = self._make_runner()
         self._candidates = functools.lru_cache(maxsize=4096)(self._find_candidates)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from methods.lmm.base import LMMError
 from methods.lmm.prompt import Prompt
 from methods.visualquality_r1.answer import HIGHEST, LOWEST, parse_score, reasoning
 from methods.visualquality_r1.prompts import VARIANTS, prompt
+from methods.work import Work
 
 RETRIES = 2
 """How often a text without a readable score is sampled again."""
@@ -108,6 +109,11 @@ class VisualQualityR1(Method):
 }"""
     native_range = (LOWEST, HIGHEST)
     options = VisualQualityR1Options()
+
+    @classmethod
+    def work(cls, options: VisualQualityR1Options, pixels: int, limit: int) -> Work:
+        """The samples are decoded side by side, so that an image takes the steps of its longest answer."""
+        return replace(super().work(options, pixels, limit), tokens=options.max_new_tokens)
 
     def _assess(self, images: list[Image.Image], options: VisualQualityR1Options) -> list[Verdict]:
         prompts = [prompt(image, options.wording) for image in images]

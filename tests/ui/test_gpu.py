@@ -9,7 +9,9 @@ import threading
 import gradio as gr
 import numpy as np
 import pytest
+from PIL import Image
 
+from methods.images import Decoded
 from tests.ui.fakes import Mute
 from ui.components import EXAMPLES
 from ui.errors import UNEXPECTED
@@ -37,7 +39,7 @@ def steady(monkeypatch):
 
 # Targets of `call` and `stream`: found by name, as a tab's are.
 def double(value, model):
-    return value * 2, model.name
+    return value * 2, getattr(model, "name", model)
 
 
 def countdown(start):
@@ -116,11 +118,40 @@ def test_a_stream_past_its_time_is_stopped(monkeypatch):
         next(values)
 
 
-def test_the_cost_follows_the_options():
-    assert gpu._cost("q-debias", {}) == 9
-    assert gpu._cost("q-debias", {"distortions": ("fog",)}) == 3
+def photo(width: int = 1000, height: int = 1000) -> Decoded:
+    return Decoded(Image.new("RGB", (width, height)))
+
+
+def test_the_time_that_is_asked_for_follows_prompts_pixels_and_tokens():
+    base = gpu.seconds("q-debias", [photo()])
+    assert base == pytest.approx(gpu.SECONDS_TO_START + 9 * 0.1 + 9 * 2 * 0.25)
+    assert gpu.seconds("q-debias", [photo()], {"distortions": ("fog",)}) < base
+    assert gpu.seconds("q-debias", [photo(100, 100)]) < base
+    # The model is shown no more than its limit.
+    assert gpu.seconds("q-debias", [photo(4000, 3000)], limit=1_000_000) == pytest.approx(base)
+    one, two = (gpu.seconds("visualquality-r1", [photo()], {"max_new_tokens": count}) for count in (1000, 2000))
+    assert two - one == pytest.approx(1000 * gpu.SECONDS_PER_TOKEN)
+    assert gpu.seconds("llm-iqa", [photo()], {"scored": "whole"}) < gpu.seconds("llm-iqa", [photo()])
+    assert gpu.seconds("llm-iqa", [photo()], lmms=2) > gpu.seconds("llm-iqa", [photo()])
+    assert gpu.seconds("leaf", [photo()] * 3) == gpu.SECONDS_TO_START + 3
+    for name in models.available_methods():
+        assert gpu.SECONDS_TO_START < gpu.seconds(name, [photo()]) < 2 * gpu.ZERO_GPU_SECONDS
     with pytest.raises(gr.Error, match="There is no option"):
-        gpu._cost("q-debias", {"distortion": ("fog",)})
+        gpu.seconds("q-debias", [photo()], {"distortion": ("fog",)})
+
+
+def test_what_may_take_longer_than_zero_gpu_grants_is_said(monkeypatch):
+    told = []
+    monkeypatch.setattr(models, "ON_ZERO_GPU", True)
+    gpu.call(f"{HERE}:double", seconds=300, progress=lambda *given, desc: told.append(desc), value=1, model="m")
+    assert told == ["This may take up to 300 s and ZeroGPU grants 120 s; if it is cut off, choose fewer photos, "
+                    "samples or tokens"]
+
+
+def test_a_picture_that_cannot_be_read_takes_no_turn(monkeypatch):
+    monkeypatch.setattr(gpu, "_on_gpu", lambda job: pytest.fail("a turn was taken"))
+    with pytest.raises(gr.Error, match=r"image|picture"):
+        gpu.assess("q-bench", [b"text"])
 
 
 def test_older_models_make_room(monkeypatch):

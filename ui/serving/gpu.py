@@ -22,13 +22,15 @@ import gradio as gr
 
 from assets import FOLDER
 from methods.base import method_class
+from methods.images import Decoded, decode
+from methods.lmm.pixels import DEFAULT_PIXELS
+from methods.work import Work
 from ui.errors import as_gradio_error, plain_errors
 from ui.serving import models
 from ui.serving.fair_queue import FairQueue
 
 if TYPE_CHECKING:
     from methods.base import Assessment
-    from methods.images import Decoded
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +49,11 @@ LONGEST_RUN = float(os.environ.get("MEAN_OPINION_LONGEST_RUN", 600))
 ZERO_GPU_SECONDS = 120
 """ZeroGPU refuses longer calls from visitors who are not signed in."""
 
-SECONDS_PER_PASS = 0.5
-"""One LMM prompt with pictures on ZeroGPU's H200 slice, generously; it only sizes the time that is asked for."""
+SECONDS_TO_START = 15.0
+"""Until a worker of ZeroGPU has the weights on its device."""
+
+SECONDS_PER_PROMPT, SECONDS_PER_MEGAPIXEL, SECONDS_PER_TOKEN = 0.1, 0.25, 0.03
+"""What an 8B model takes on ZeroGPU's H200 slice, generously; they only size the time that is asked for."""
 
 _queue = FairQueue(slots=4 if models.ON_ZERO_GPU else 1)
 
@@ -117,11 +122,43 @@ def assess(
         gr.Error: one plain sentence.
     """
     ready = MethodOf(method, lmm)
-    _prepare(ready, progress)
-    passes = _cost(method, options or {}) * len(images)
-    arguments = {"method": ready, "images": list(images), "options": dict(options or {})}
-    job = _Job(_assess, arguments, seconds=15 + SECONDS_PER_PASS * passes, yields=one_of_many)
+    limits = _prepare(ready, progress).lmm_limits
+    photos = [decoded(image) for image in images]
+    arguments = {"method": ready, "images": photos, "options": dict(options or {})}
+    limit = max((limit for limit in limits if limit is not None), default=DEFAULT_PIXELS)
+    job = _Job(_assess, arguments, seconds=seconds(method, photos, options, limit=limit), yields=one_of_many)
     return _finish(job, progress)
+
+
+@plain_errors
+def decoded(image: str | bytes | Decoded) -> Decoded:
+    """A picture that is ready to be scored, read in this process: one that cannot be read takes nobody's GPU time.
+
+    Raises:
+        gr.Error: one plain sentence.
+    """
+    return decode(image)
+
+
+@plain_errors
+def seconds(method: str, photos: Sequence[Decoded], options: dict[str, object] | None = None, *, lmms: int = 1,
+            limit: int = DEFAULT_PIXELS, steps: float = 1.0) -> float:
+    """The time to ask ZeroGPU for: counted prompts, pixels that the LMM is shown, and tokens that are written.
+
+    Args:
+        method: registry name.
+        photos: all that are scored in one call.
+        options: changes to the method's defaults.
+        lmms: of an ensemble.
+        limit: the most pixels of a picture that the LMM is shown.
+        steps: how often the tokens are written one after the other, where that is not once.
+    """
+    kind = method_class(method)
+    chosen = kind.options.updated(**(options or {}))
+    work = sum((kind.work(chosen, photo.image.width * photo.image.height, limit) for photo in photos), Work())
+    spent = (SECONDS_PER_PROMPT * work.prompts + SECONDS_PER_MEGAPIXEL * work.pixels / 1e6
+             + SECONDS_PER_TOKEN * steps * work.tokens)
+    return SECONDS_TO_START + lmms * spent + work.seconds
 
 
 def call(target: str, *, seconds: float = 60.0, progress: gr.Progress | None = None, **arguments: Any) -> Any:
@@ -148,12 +185,7 @@ def stream(
     yield from _run(_Job(target, arguments, seconds, streams=True), progress)
 
 
-@plain_errors
-def _cost(method: str, options: dict[str, object]) -> float:
-    return method_class(method).cost(options)
-
-
-def _assess(method: Any, images: list[str | bytes], options: dict[str, object]) -> list[Assessment]:
+def _assess(method: Any, images: list[Decoded], options: dict[str, object]) -> list[Assessment]:
     return method.assess_batch(images, **options)
 
 
@@ -170,13 +202,21 @@ def _run(job: _Job, progress: gr.Progress | None) -> Iterator[Any]:
         _tell(progress, f"Waiting for {ahead} before you")
 
     with _queue.turn(LONGEST_WAIT, on_wait=on_wait, yields=job.yields):
-        _tell(progress, "Looking at the photo")
+        _tell(progress, _granted(job))
         deadline = time.monotonic() + LONGEST_RUN
         for value in _on_gpu(job):
             yield value
             if time.monotonic() > deadline:
                 raise gr.Error(f"This took longer than {LONGEST_RUN:.0f} seconds and was stopped; try a smaller model.",
                                print_exception=False)
+
+
+def _granted(job: _Job) -> str:
+    """What a visitor is told while the job runs; also where it may need longer than ZeroGPU grants."""
+    if models.ON_ZERO_GPU and job.seconds > ZERO_GPU_SECONDS:
+        return (f"This may take up to {job.seconds:.0f} s and ZeroGPU grants {ZERO_GPU_SECONDS} s; if it is cut off, "
+                "choose fewer photos, samples or tokens")
+    return "Looking at the photo"
 
 
 def _seconds(job: _Job) -> int:

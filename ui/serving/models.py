@@ -1,10 +1,11 @@
 """Which models the page offers, and the loaded ones it keeps.
 
 Visitors choose by name from a list that this module makes, and nothing outside that list is ever loaded for them;
-whoever runs the app decides what is on it. On CUDA and on ZeroGPU the defaults are loaded before the first visitor
-comes, elsewhere on first use.
+whoever runs the app decides what is on it. The defaults are the largest models that the GPU's free memory holds
+(`methods.lmm.defaults`). On CUDA they are loaded before the first visitor comes, elsewhere on first use. ZeroGPU takes
+models from the main thread alone, while the app starts; what was not loaded then is not offered.
 
-    MEAN_OPINION_LMM, MEAN_OPINION_LMM_<METHOD>  the defaults, see `methods.lmm.loading.default_lmm`
+    MEAN_OPINION_LMM, MEAN_OPINION_LMM_<METHOD>  the defaults, instead of what fits
     MEAN_OPINION_OFFER    comma-separated names to offer instead of the catalogue entries that fit this machine
     MEAN_OPINION_PRELOAD  "0" loads nothing before the first visitor
     MEAN_OPINION_KEEP     how many models besides the defaults stay in memory (1)
@@ -15,13 +16,16 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from methods.base import Method, method_class, method_names
 from methods.errors import InputError, UserError
+from methods.lmm.base import LMMError
+from methods.lmm.defaults import EMBEDDED, Defaults
+from methods.lmm.loading import lmm_by_environment
+from methods.locks import ForkSafeLock
 
 if TYPE_CHECKING:
     from methods.lmm.base import LMM
@@ -32,11 +36,18 @@ ON_SPACE = bool(os.environ.get("SPACE_ID"))
 ROOM_TO_WORK = 1.25
 """A model needs this many times the memory of its weights: pictures and the KV cache come on top."""
 
+LLM_IQA = "llm-iqa"
+
 log = logging.getLogger(__name__)
 
 _lmms: OrderedDict[str, LMM] = OrderedDict()
 _methods: dict[tuple[str, str], Method] = {}
-_lock = threading.RLock()
+_lock = ForkSafeLock()
+_failed: dict[str, str] = {}
+"""Defaults that could not be loaded when the app started -> the sentence that says why."""
+
+_started = False
+"""Whether `preload` is over, after which ZeroGPU takes no model."""
 
 
 @functools.cache
@@ -58,17 +69,19 @@ def _usable(name: str) -> bool:
 def _catalogue() -> dict[str, tuple[str, str]]:
     """What is offered: name on the page -> (label, name for `load_lmm`), the defaults first."""
     from methods.lmm.catalogue import CATALOGUE
-    from methods.lmm.loading import default_lmm
 
-    names = [*(default_lmm(method) for method in available_methods()), "embedded"]
+    names = [*(_default_of(method) for method in available_methods()), EMBEDDED]
     named = os.environ.get("MEAN_OPINION_OFFER")
     if named is not None:
         names += [name.strip() for name in named.split(",") if name.strip()]
-    else:
+    elif not ON_ZERO_GPU:
         memory = _memory_gib()
         names += [entry.hub_id for entry in CATALOGUE
                   if entry.reached == "transformers" and entry.memory_gib * ROOM_TO_WORK <= memory]
-    return {_public_name(name): (_label(name), name) for name in dict.fromkeys(names)}
+    offers: dict[str, tuple[str, str]] = {}
+    for name in names:
+        offers.setdefault(_public_name(name), (_label(name), name))
+    return offers
 
 
 def _public_name(name: str) -> str:
@@ -103,14 +116,47 @@ def _memory_gib() -> float:
 
 def offered() -> list[tuple[str, str]]:
     """(label, name) of every model a visitor may choose here, the defaults first."""
-    return [(label, name) for name, (label, _) in _catalogue().items()]
+    return [(label, name) for name, (label, _) in _catalogue().items() if not _comes_too_late(name)]
+
+
+def _comes_too_late(name: str) -> bool:
+    return ON_ZERO_GPU and _started and name not in _lmms
 
 
 def default_for(method_name: str) -> str:
     """The name of the model that a method takes on this machine unless the visitor chooses another."""
-    from methods.lmm.loading import default_lmm
+    return _public_name(_default_of(method_name))
 
-    return _public_name(default_lmm(method_name))
+
+def reasons() -> tuple[str, ...]:
+    """Why the defaults are what they are, in plain sentences."""
+    named = {method: lmm_by_environment(method) for method in available_methods()}
+    kept = {name for name in named.values() if name and name not in _failed}
+    said = [f"{_label(name)} is a default by the environment." for name in sorted(kept)]
+    said += [_failed[name] for name in sorted({*named.values()} & {*_failed})]
+    return (*said, *(_choice().reasons if not all(named.values()) else ()))
+
+
+def _default_of(method: str) -> str:
+    """As `load_lmm` takes it: what the environment names, else what fits and can be had."""
+    named = lmm_by_environment(method)
+    if named:
+        return EMBEDDED if named in _failed else named
+    return _choice().of(method)
+
+
+@functools.cache
+def _choice() -> Defaults:
+    from methods.lmm import defaults
+
+    free = defaults.ZERO_GPU_BYTES if ON_ZERO_GPU else defaults.free_bytes()
+    if free is None:
+        return defaults.choose_defaults(None, ())
+    wanted = (*defaults.GENERAL, *defaults.OWN.values())
+    obtainable = {name for name in wanted if defaults.on_disk(name)}
+    missing = [name for name in wanted if name not in obtainable]
+    hub = not missing or defaults.hub_answers(missing[0])
+    return defaults.choose_defaults(free, wanted if hub else obtainable, hub=hub, failed=_failed)
 
 
 def is_loaded(method_name: str | None, lmm_name: str | None) -> bool:
@@ -132,9 +178,13 @@ def lmm(name: str) -> LMM:
 
     if name not in _catalogue():
         raise InputError(f"This page does not offer the model {name}; choose one from its list.")
+    if _comes_too_late(name):
+        raise InputError(f"The model {name} was not loaded when this page started, and ZeroGPU takes none afterwards; "
+                         f"choose {' or '.join(_lmms)}.")
     with _lock:
         if name not in _lmms:
-            _make_room(name)
+            if not ON_ZERO_GPU:  # what is let go of could not be loaded again
+                _make_room(name)
             _lmms[name] = load_lmm(_catalogue()[name][1])
         _lmms.move_to_end(name)
         return _lmms[name]
@@ -173,9 +223,40 @@ def _make_room(coming: str) -> None:
 
 
 def preload() -> None:
-    """Loads the defaults of all methods where there is a GPU; called once, before the page is served."""
+    """Loads the defaults of all methods where there is a GPU, and on ZeroGPU all that is offered, with SAM 2; called
+    once, in the main thread, before the page is built. A default that cannot be loaded gives way to the next one."""
+    global _started
     import torch
 
-    if torch.cuda.is_available() and os.environ.get("MEAN_OPINION_PRELOAD", "1") != "0":
+    if torch.cuda.is_available() and (ON_ZERO_GPU or os.environ.get("MEAN_OPINION_PRELOAD", "1") != "0"):
         for name in available_methods():
-            method(name)
+            _load_default(name)
+        if ON_ZERO_GPU:
+            for name in _catalogue():
+                try:
+                    lmm(name)
+                except LMMError as error:
+                    log.warning("%s is not offered: %s", name, error)
+        if LLM_IQA in available_methods():
+            from methods.llm_iqa.segmenters import load_segmenter
+
+            load_segmenter()
+    _started = True
+
+
+def _load_default(method_name: str) -> None:
+    while True:
+        name = _default_of(method_name)
+        try:
+            method(method_name)
+            return
+        except LMMError as error:
+            if name == EMBEDDED:
+                raise
+            log.warning("%s", error)
+            _failed[name] = str(error)
+            _choice.cache_clear()
+            _catalogue.cache_clear()
+        except UserError as error:  # the model cannot be used with this method, say; whoever chooses it reads why
+            log.warning("%s", error)
+            return

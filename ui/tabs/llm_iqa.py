@@ -66,9 +66,11 @@ def build(page: gr.Blocks) -> None:
         if not names:
             raise gr.Error("Choose at least one model.", print_exception=False)
         options = {**form.kwargs(values), "lam": lam, "reading": reading}
+        photo = gpu.decoded(path)
         result = gpu.call(
-            "methods.llm_iqa.method:assess_with", seconds=20 + 8 * len(names), progress=progress,
-            lmms=[gpu.Model(name) for name in names], image=path, options=options,
+            "methods.llm_iqa.method:assess_with", progress=progress,
+            seconds=gpu.seconds(LLMIQA.name, [photo], options, lmms=len(names)),
+            lmms=[gpu.Model(name) for name in names], image=photo, options=options,
         )
         members = result.evidence.lmms
         sliders = [gr.Slider(value=1, visible=len(members) > 1 and index < len(members),

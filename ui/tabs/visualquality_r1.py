@@ -83,9 +83,12 @@ def _one_photo() -> None:
         waiting = [dial(None, empty="No score yet"), *panel.empty()[1:]]
         written = ""
         with stops.run(request.session_hash) as flag:
-            parts = gpu.stream("methods.visualquality_r1.method:stream_with", seconds=110,
+            photo = gpu.decoded(path)
+            # The first answer is written before the others.
+            seconds = gpu.seconds(VisualQualityR1.name, [photo], options, steps=min(2, options.get("samples", 2)))
+            parts = gpu.stream("methods.visualquality_r1.method:stream_with", seconds=seconds,
                                progress=StoppableProgress(progress, flag),
-                               method=gpu.MethodOf(VisualQualityR1.name, name), image=path, options=options)
+                               method=gpu.MethodOf(VisualQualityR1.name, name), image=photo, options=options)
             try:
                 for part in parts:
                     if flag.is_set():

@@ -8,7 +8,6 @@ candidate that is not among those has no score, and a number in its place would 
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Sequence
 
 from methods.lmm.base import LMMError
@@ -16,6 +15,7 @@ from methods.lmm.prompt import Prompt, Turn
 from methods.lmm.server.answers import Chat, Tokens
 from methods.lmm.server.http import Connection, Refused
 from methods.lmm.server.messages import to_messages
+from methods.locks import ForkSafeLock
 
 TOP = (20, 1000)
 """How many of the likeliest tokens are asked for where ids cannot be named: what every server grants, then what one
@@ -39,7 +39,7 @@ class Candidates:
     def __init__(self, connection: Connection, model: str) -> None:
         self._connection, self._model = connection, model
         self._known: dict[tuple[tuple[Turn, ...], str, tuple[str, ...]], tuple[int, ...]] = {}
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def tokens(self, prompt: Prompt, words: Sequence[str]) -> tuple[int, ...]:
         """One token id a word, all different.

@@ -15,7 +15,6 @@ import contextlib
 import itertools
 import math
 import re
-import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -36,6 +35,7 @@ from methods.lmm.server.answers import Chat, ChatEvent, Choice, Message, ServedM
 from methods.lmm.server.candidates import HOW_TO_START, TOP, Candidates, logprobs
 from methods.lmm.server.http import Connection, Refused
 from methods.lmm.server.messages import data_url, to_messages
+from methods.locks import ForkSafeLock
 
 CHAT = "/v1/chat/completions"
 _TEMPLATE = re.compile(r"alternat|template|system role|roles? must", re.IGNORECASE)
@@ -100,7 +100,7 @@ class ServerLMM(LMM):
         self.image_budget = image_budget or (entry.image_budget if entry else 8)
         self._candidates = Candidates(self._connection, self.model_id)
         self._mode = 0  # place in _MODES; only ever grows
-        self._mode_lock = threading.Lock()
+        self._mode_lock = ForkSafeLock()
         self._plainly = False  # the model's template has refused turns as the papers write them
         self._unknown: frozenset[str] = frozenset()  # fields of _NEUTRAL that the server refuses
 
@@ -374,12 +374,12 @@ class _Encoder:
     def __init__(self, limit: PixelLimit) -> None:
         self._limit = limit
         # The picture is kept with its URL, so that its id is not given to another one.
-        self._slots: dict[int, tuple[Image.Image, threading.Lock, list[str]]] = {}
-        self._lock = threading.Lock()
+        self._slots: dict[int, tuple[Image.Image, ForkSafeLock, list[str]]] = {}
+        self._lock = ForkSafeLock()
 
     def __call__(self, image: Image.Image) -> str:
         with self._lock:
-            _, own_lock, url = self._slots.setdefault(id(image), (image, threading.Lock(), []))
+            _, own_lock, url = self._slots.setdefault(id(image), (image, ForkSafeLock(), []))
         # Pictures are encoded beside one another, each once.
         with own_lock:
             if not url:

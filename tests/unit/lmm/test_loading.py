@@ -15,6 +15,7 @@ from methods.errors import InputError
 from methods.lmm import LMMError, Prompt, load_lmm, loading
 from methods.lmm.catalogue import CATALOGUE, find
 from methods.lmm.cpu import keep_freed_memory
+from methods.lmm.defaults import GENERAL, OWN
 from methods.lmm.names import parsed, spelled
 from methods.lmm.transformers_lmm import TransformersLMM
 
@@ -342,7 +343,7 @@ def test_the_catalogue_holds_what_it_promises():
     assert {entry.nickname: entry.stand_in for entry in CATALOGUE if entry.reached == "no way"} == {
         "mplug-owl3-7b": "llava-onevision-7b", "qwen-vl": "qwen2.5-vl-7b"}
     assert all(find(entry.stand_in).reached == "transformers" for entry in CATALOGUE if entry.stand_in)
-    for default in (loading.GPU_DEFAULT, *loading.GPU_DEFAULTS.values()):
+    for default in (*GENERAL, *OWN.values()):
         assert find(default).reached == "transformers"
 
 
