@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
 from methods.lmm.base import LMMError
+from methods.lmm.reuse import memory
+from methods.lmm.reuse.batching import Budget, is_out_of_memory, release
 from methods.locks import ForkSafeLock
 
 logger = logging.getLogger(__name__)
@@ -34,6 +36,10 @@ SAM2_SETTINGS = {
 
 MASK_SETTINGS = ("paper", "default")
 """`SAM2_SETTINGS`, or those that SAM 2's mask generator has of its own ("Default" in Table 5)."""
+
+POINT_BYTES = 3 * 9
+"""Bytes a pixel for each point of a batch: three masks as float32 logits, a copy while they are scaled up, and as
+bool."""
 
 SAM2_CHECKPOINTS = (
     "facebook/sam2.1-hiera-large",
@@ -154,6 +160,8 @@ class Sam2Segmenter:
         chosen = SAM2_SETTINGS if masks == "paper" else {}
         self._generator = SAM2AutomaticMaskGenerator(model, **{**chosen, **settings})
         self._lock = ForkSafeLock()  # The predictor keeps the current picture's features as state.
+        self._most_points = self._generator.points_per_batch
+        self._budget = Budget(lambda: memory.tower_bytes(model) or 2**62)
 
     @classmethod
     def from_hub(cls, checkpoint: str, device: str | None = None, **settings) -> Sam2Segmenter:
@@ -189,15 +197,45 @@ class Sam2Segmenter:
         return cls(model, name=checkpoint, **settings)
 
     def masks(self, image: Image.Image) -> list[np.ndarray]:
-        import torch
+        """As `Segmenter.masks`. The masks of fewer points at a time are made where the memory is short: they are the
+        same masks.
 
+        Raises:
+            SegmenterError: the memory does not suffice for the masks of one point.
+        """
         pixels = np.array(image.convert("RGB"))
-        device = self._generator.predictor.device.type
-        precise = torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda")
-        with self._lock, torch.inference_mode(), precise:
-            proposals = self._generator.generate(pixels)
+        each = POINT_BYTES * image.width * image.height
+        with self._lock:
+            points = max(1, min(self._most_points, self._budget.bytes() // each))
+            short = False
+            while (proposals := self._proposals(pixels, points)) is None:
+                release()
+                if points == 1:
+                    raise SegmenterError(f"The memory does not suffice for {self.name} on a picture of {image.width} x "
+                                         f"{image.height} pixels; give it a smaller picture (max_pixels), or choose "
+                                         f"the segmenter {EMBEDDED!r}.")
+                points, short = (points + 1) // 2, True
+            if short:
+                self._budget.learn(points * each)
         proposals.sort(key=lambda one: -one["area"])
         return [np.asarray(one["segmentation"], dtype=bool) for one in proposals]
+
+    def _proposals(self, pixels: np.ndarray, points: int) -> list[dict[str, Any]] | None:
+        """What the generator makes of a picture with so many points at a time; None where the memory ran out."""
+        import torch
+
+        self._generator.points_per_batch = points
+        device = self._generator.predictor.device.type
+        precise = torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda")
+        try:
+            with torch.inference_mode(), precise:
+                proposals: list[dict[str, Any]] = self._generator.generate(pixels)
+                return proposals
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._generator.predictor.reset_predictor()
+            return None
 
 
 @functools.lru_cache(maxsize=2)

@@ -54,6 +54,58 @@ def test_the_same_picture_gives_the_same_masks(segmenter):
     assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
 
 
+def short_of_memory(segmenter, monkeypatch, most):
+    """Makes a pass over more than `most` points run out of memory; the sizes that were tried."""
+    import torch
+
+    from methods.lmm.reuse.batching import Budget
+
+    predict, tried = segmenter._generator.predictor._predict, []
+
+    def limited(points, *args, **kwargs):
+        tried.append(len(points))
+        if len(points) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return predict(points, *args, **kwargs)
+
+    monkeypatch.setattr(segmenter._generator.predictor, "_predict", limited)
+    monkeypatch.setattr(segmenter, "_budget", Budget(lambda: 2**62))
+    return tried
+
+
+@pytest.mark.slow
+def test_fewer_points_at_a_time_where_memory_is_short_give_the_same_masks(segmenter, monkeypatch):
+    image = Image.fromarray(np.random.default_rng(3).integers(0, 256, (64, 96, 3), dtype=np.uint8))
+    expected = segmenter.masks(image)
+    tried = short_of_memory(segmenter, monkeypatch, 4)
+    for found in (segmenter.masks(image), segmenter.masks(image)):
+        assert len(found) == len(expected)
+        assert all(np.mean(one != other) < 1e-3 for one, other in zip(found, expected))
+    # Of 128 points at most, all nine came at once until four of them fitted; the second time nothing fails.
+    assert [size for size in tried if size > 4] == [9, 9, 9, 9, 8]
+    assert tried[-3:] == [4, 4, 1]
+
+
+def test_no_memory_for_one_point_is_a_sentence(segmenter, monkeypatch):
+    from methods.llm_iqa.segmenters import SegmenterError
+
+    short_of_memory(segmenter, monkeypatch, 0)
+    with pytest.raises(SegmenterError, match=r"random-tiny on a picture of 20 x 10 pixels; give it a smaller picture"):
+        segmenter.masks(Image.new("RGB", (20, 10)))
+
+
+def test_points_are_planned_by_the_memory_there_is(segmenter, monkeypatch):
+    from methods.llm_iqa.segmenters import POINT_BYTES
+    from methods.lmm.reuse.batching import Budget
+
+    asked = []
+    monkeypatch.setattr(segmenter, "_proposals", lambda pixels, points: asked.append(points) or [])
+    for room in (5, 500):
+        monkeypatch.setattr(segmenter, "_budget", Budget(lambda room=room: room * POINT_BYTES * 200))
+        segmenter.masks(Image.new("RGB", (20, 10)))
+    assert asked == [5, 128]
+
+
 def test_the_papers_settings_reach_the_generator():
     from methods.llm_iqa.segmenters import SAM2_SETTINGS
 
