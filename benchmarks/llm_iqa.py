@@ -1,4 +1,4 @@
-"""LLM-IQA on one call against one call a region, in one run, with the digits of all compared.
+"""LLM-IQA on one call against one call per region, in one run, with the digits of all compared.
 
 The regions one by one are timed twice: through this project's own LMM layer, and as the released code has them, with
 transformers as it comes (`plain_process`).

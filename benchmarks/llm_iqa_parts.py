@@ -29,7 +29,7 @@ def held_out(table: Path, images: Path, cache: Path, limit: int | None) -> Itera
     """MOS and assessment of each photo, by the model of the fold that was trained without it.
 
     Args:
-        cache: of the training, with a model a fold.
+        cache: of the training, with a model per fold.
         limit: at most so many photos per fold.
     """
     from methods.lmm.transformers_lmm import TransformersLMM

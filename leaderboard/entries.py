@@ -30,7 +30,7 @@ def slug(name: str) -> str:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A test set; `related` and `possibly_related` name sets that share pictures with it."""
+    """A test set; `related` and `possibly_related` name sets that share images with it."""
 
     slug: str
     name: str

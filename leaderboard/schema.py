@@ -27,7 +27,7 @@ Optional keys of provenance: `variant` (a short name for these options), `traini
 are, or were calibrated with), `training_free` (true or false), `lmm_passes` (passes per image), `parameters_billion`,
 `folds` (models that were trained each without a part of the set, so that every image was a new one to its model),
 `max_pixels` (an image was scaled down to so many before anything else), `lmm_max_pixels` (the model was shown so many
-of one picture at most), `lmm_settings` (device, dtype, attention, quantisation, device map; of an ensemble a list where
+of one image at most), `lmm_settings` (device, dtype, attention, quantisation, device map; of an ensemble a list where
 they differ) and `note` (a sentence that the row needs to be understood). A metric that is undefined has null for value,
 low and high, and a `note` that says why.
 

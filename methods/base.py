@@ -86,12 +86,12 @@ class Assessment:
             raise ValueError(f"A native score is a finite number; got {self.native_score}.")
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-safe: arrays become lists, pictures become their size, NaN and infinity become None."""
+        """JSON-safe: arrays become lists, images become their size, NaN and infinity become None."""
         return {spec.name: json_safe(getattr(self, spec.name)) for spec in dataclasses.fields(self)}
 
 
 def json_safe(value: object) -> Any:
-    """`value` as JSON can hold it; pictures become {"width", "height"}, unknown objects their text."""
+    """`value` as JSON can hold it; images become {"width", "height"}, unknown objects their text."""
     if isinstance(value, enum.Enum):
         return json_safe(value.value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

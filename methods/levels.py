@@ -22,7 +22,7 @@ class LevelScheme:
 
     Args:
         words: distinct, in order of quality: best first, as everywhere in this project, or worst first.
-        weights: one finite number a word, strictly falling or rising with the words; a higher one is better quality.
+        weights: one finite number per word, strictly falling or rising with the words; a higher one is better quality.
             The papers use 1 to 0; LLM-IQA's digits weigh K to 1.
 
     Raises:
@@ -37,7 +37,7 @@ class LevelScheme:
         object.__setattr__(self, "weights", tuple(float(weight) for weight in self.weights))
         if len(self.words) != len(self.weights) or len(self.words) < 2:
             raise ValueError(
-                f"A level scheme needs at least two words and one weight a word; "
+                f"A level scheme needs at least two words and one weight per word; "
                 f"got {len(self.words)} words and {len(self.weights)} weights."
             )
         if len(set(self.words)) != len(self.words):

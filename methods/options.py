@@ -46,7 +46,7 @@ class Options:
         InputError: a value is outside its field's choices or bounds; the sentence names the option.
     """
 
-    seed: int = option(0, "Seeds everything random; the same picture, options and seed give the same score.",
+    seed: int = option(0, "Seeds everything random; the same image, options and seed give the same score.",
                        low=0, high=2**31 - 1, advanced=True)
 
     def __post_init__(self) -> None:

@@ -84,7 +84,7 @@ def load_method(
         lmm: a loaded model, a name for `methods.lmm.load_lmm`, or None for the default on this machine.
         device, dtype: where and in which precision a model that is named is loaded, as `methods.lmm.load_lmm`.
         max_pixels: larger images are scaled down to so many pixels before they are scored, and a model that is named
-            is shown no more of any picture; it is recorded with every result. None leaves it at
+            is shown no more of any image; it is recorded with every result. None leaves it at
             `methods.images.MAX_PIXELS`, and at what the model takes by default. A limit on what the model is shown
             alone, so that LLM-IQA still cuts its regions from the whole photo, is the model's: "NAME?max_pixels=N".
         options: changes to the method's default options, by name.

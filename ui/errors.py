@@ -1,6 +1,6 @@
 """What a visitor reads when something fails: one plain sentence, and nothing about the inside of the server.
 
-A `UserError` (a bad picture, an unknown option, a model that cannot be had) is such a sentence and passes through.
+A `UserError` (a bad image, an unknown option, a model that cannot be had) is such a sentence and passes through.
 Anything else is a defect: it is logged with its traceback and shown as one sentence that says so.
 """
 

@@ -34,7 +34,7 @@ def write(board: Board, view: View, folder: Path, formats: tuple[str, ...] = FIL
     """Writes the files of a view as `folder`/mean-opinion.*, and returns their paths.
 
     Args:
-        formats: out of `FILES`; the pictures are of the view's figure.
+        formats: out of `FILES`; the images are of the view's figure.
         base: the app's address; with it, tables and citations name the view's link.
     """
     folder.mkdir(parents=True, exist_ok=True)

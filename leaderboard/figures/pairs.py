@@ -1,4 +1,4 @@
-"""What a method adds to its own model: one line a model, one dot a dataset, right of zero where the method helps."""
+"""What a method adds to its own model: one line per model, a dot per dataset, right of zero where the method helps."""
 
 from __future__ import annotations
 

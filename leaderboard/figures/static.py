@@ -2,7 +2,7 @@
 
 Plotly's own exporter drives a Chrome that servers and clusters do not have. The figures here use three kinds of trace,
 so they are drawn again with matplotlib from the very same figure object: black on white, embedded as vectors, text as
-text. A trace that is not supported is an error, never an empty picture.
+text. A trace that is not supported is an error, never an empty image.
 """
 
 from __future__ import annotations

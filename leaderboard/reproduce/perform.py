@@ -322,6 +322,6 @@ def _model_folder(models: Sequence[str]) -> str:
 def _how_to_add(slug: str, experiment: str) -> str:
     if slug not in LAYOUTS:
         return (f"the dataset {slug} is not here, and there is no reader for its layout; add --data {slug}=FOLDER, a "
-                f"folder of its pictures with {_TABLE} (image,mos)")
+                f"folder of its images with {_TABLE} (image,mos)")
     return (f"the dataset {slug} is not here; add --data {slug}=FOLDER"
             + (" or a table image,mos of its opinions" if experiment == "levels" else ""))

@@ -15,7 +15,7 @@ _METRICS = {"srcc": "SRCC", "plcc": "PLCC", "krcc": "KRCC", "mean_srcc_plcc": "m
 
 
 def render(cells: Sequence[Cell], heading: Sequence[str] = ()) -> str:
-    """The models that ran, then a line a cell: the paper's number, ours with its interval, the difference, n.
+    """The models that ran, then a line per cell: the paper's number, ours with its interval, the difference, n.
 
     A cell without ours has the number of the reason, and one that is not the paper's has letters; both stand below.
     """
@@ -46,7 +46,7 @@ def render(cells: Sequence[Cell], heading: Sequence[str] = ()) -> str:
 
 
 def models(cells: Sequence[Cell]) -> list[str]:
-    """One line a model (or ensemble) that computed a cell, with its revision and how many."""
+    """One line per model (or ensemble) that computed a cell, with its revision and how many."""
     counts = Counter(cell.model for cell in cells if cell.model and not cell.reason)
     return [f"Model: {model} ({_count(count)})" for model, count in counts.items()]
 

@@ -1,7 +1,7 @@
-"""`mean-opinion compare RUN_A RUN_B`: how far two runs differ on the pictures that both scored.
+"""`mean-opinion compare RUN_A RUN_B`: how far two runs differ on the images that both scored.
 
 The difference of two correlations has an interval of its own: both runs are measured on the same resamples of the same
-pictures, so what is hard for both cancels. Two separate intervals that overlap say little.
+images, so what is hard for both cancels. Two separate intervals that overlap say little.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ SAME_OPINION = 1e-6
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs on their shared pictures.
+    """Two runs on their shared images.
 
     Attributes:
         a, b: names of the runs.
         differences: metric -> A minus B with its interval; or the sentence why there is none.
-        n: pictures that both scored.
-        only_a, only_b: pictures that only one of them scored.
+        n: images that both scored.
+        only_a, only_b: images that only one of them scored.
     """
 
     a: str
@@ -53,7 +53,7 @@ class Comparison:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_a", metavar="RUN_A", help="folder of a run, or its predictions.csv")
-    parser.add_argument("run_b", metavar="RUN_B", help="folder of another one on the same pictures")
+    parser.add_argument("run_b", metavar="RUN_B", help="folder of another one on the same images")
     parser.add_argument("--metric", action="append", metavar="NAME", help="srcc, plcc, plcc_logistic4, krcc or rmse; "
                                                                           "may be repeated; by default all")
     parser.add_argument("--samples", type=int, default=1000, metavar="N", help="resamples (default 1000)")
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 def compare(a: Sequence[Prediction], b: Sequence[Prediction], *, names: tuple[str, str] = ("A", "B"),
             metrics: Sequence[str] | None = None, samples: int = 1000, seed: int = 0) -> Comparison:
-    """A minus B on the pictures that both scored.
+    """A minus B on the images that both scored.
 
     Args:
         a, b: rows of the runs.
@@ -84,7 +84,7 @@ def compare(a: Sequence[Prediction], b: Sequence[Prediction], *, names: tuple[st
         samples, seed: of the paired bootstrap.
 
     Raises:
-        InputError: an unknown metric, fewer than five shared pictures, or opinions that differ between the runs by more
+        InputError: an unknown metric, fewer than five shared images, or opinions that differ between the runs by more
             than rounding (`SAME_OPINION`).
     """
     from methods.agreement import metrics as stats

@@ -1,6 +1,6 @@
 """The same work on many processes or machines, with Ray Data: `evaluate --ray`.
 
-Batches travel as names and paths, never as pixels, so every machine has to see the pictures under the same path. Each
+Batches travel as names and paths, never as pixels, so every machine has to see the images under the same path. Each
 actor holds one copy of the method. Ray starts an actor that dies again and gives its batch to another one; rows come
 back to one process, which alone writes the run's folder, as in a run without Ray. So a killed cluster goes on like
 a killed process, and the numbers are the same.

@@ -34,8 +34,8 @@ class Evaluation:
         folder: an entered `RunFolder`.
         pictures: what to evaluate.
         limit: the first so many only.
-        batch_size: pictures handed to the method at once.
-        retry_failed: score the pictures again whose row has an error.
+        batch_size: images handed to the method at once.
+        retry_failed: score the images again whose row has an error.
 
     Raises:
         RunError: the folder belongs to another run, or its images had another content when they were scored.
@@ -178,7 +178,7 @@ def without_address(identity: dict[str, Any]) -> dict[str, Any]:
 def _in_this_process(scorer: Any, pending: Sequence[Sequence[RatedPicture]]) \
         -> Iterator[tuple[dict[str, Any], dict[str, Any], list[Prediction]]]:
     identity, about = scorer.identity(), scorer.about()
-    yield identity, about, []  # Pins the settings, and refuses others, before the first picture is scored.
+    yield identity, about, []  # Pins the settings, and refuses others, before the first image is scored.
     for rows in scorer.score_all(pending):
         yield identity, about, rows
 

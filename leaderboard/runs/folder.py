@@ -81,7 +81,7 @@ def read_predictions(path: str | Path) -> list[Prediction]:
         path: of the file, or of its folder.
 
     Raises:
-        RunError: the file is missing, is not UTF-8, has other columns, a row that is none, or a picture twice.
+        RunError: the file is missing, is not UTF-8, has other columns, a row that is none, or an image twice.
     """
     path = Path(path)
     path = path / PREDICTIONS if path.is_dir() else path
@@ -220,12 +220,12 @@ class RunFolder:
                            "the settings it began with.")
 
     def resume(self) -> dict[str, Prediction]:
-        """The rows that are there, by picture, after a torn last line has been cut off."""
+        """The rows that are there, by image, after a torn last line has been cut off."""
         # Even where it looks whole: "0.12" may be what a kill left of "0.1234".
         return {row.image: row for row in _parsed(files.recover(self.predictions), self.predictions)}
 
     def drop_failed(self) -> int:
-        """Takes the rows with an error out, in one step, so that their pictures are scored again; how many."""
+        """Takes the rows with an error out, in one step, so that their images are scored again; how many."""
         rows = list(self.resume().values())
         scored = [row for row in rows if not row.error]
         if len(scored) < len(rows):

@@ -1,4 +1,4 @@
-"""Scores each picture with the model that was trained without it: a scorer with one model for each fold."""
+"""Scores each image with the model that was trained without it: a scorer with one model for each fold."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def make_scorer(method: str | Method, lmm: Any, options: dict[str, Any] | None, 
 
 
 class FoldScorer:
-    """As `leaderboard.runs.scoring.Scorer`, with a model a fold; one is in memory at a time.
+    """As `leaderboard.runs.scoring.Scorer`, with a model per fold; one is in memory at a time.
 
     Args:
         method: registry name.
@@ -57,7 +57,7 @@ class FoldScorer:
         return {**self._scorer.about(), "folds": len(self._folders)}
 
     def score(self, pictures: Sequence[RatedPicture]) -> list[Prediction]:
-        """As `Scorer.score`; each picture by the model of its fold."""
+        """As `Scorer.score`; each image by the model of its fold."""
         rows: dict[str, Prediction] = {}
         for fold in sorted({picture.fold or 0 for picture in pictures}):
             self._turn_to(fold)
@@ -66,7 +66,7 @@ class FoldScorer:
         return [rows[picture.name] for picture in pictures]
 
     def score_all(self, batches: Sequence[Sequence[RatedPicture]]) -> Iterator[list[Prediction]]:
-        """As `Scorer.score_all`; a batch holds pictures of one fold, as `runs.scoring.batches` cuts them."""
+        """As `Scorer.score_all`; a batch holds images of one fold, as `runs.scoring.batches` cuts them."""
         for fold, group in itertools.groupby(batches, key=lambda batch: batch[0].fold or 0):
             self._turn_to(fold)
             yield from self._scorer.score_all(list(group))

@@ -1,4 +1,4 @@
-"""Scores the pictures of a run in batches whose bounds are fixed, so that a prediction never depends on a kill.
+"""Scores the images of a run in batches whose bounds are fixed, so that a prediction never depends on a kill.
 
 The same image in a batch of another size can differ in the last bits of a float: with the embedded LMM by up to 2e-6 of
 the score for Q-Bench and 1e-6 for IQARAG, not at all for methods that score one image at a time. Batches are therefore
@@ -29,7 +29,7 @@ EMBEDDED_TRAINED_ON = "live-challenge-dev+kadid-10k"
 
 
 def batches(items: Sequence[RatedPicture], size: int) -> list[tuple[RatedPicture, ...]]:
-    """The list cut into runs of `size`, always from its start; the pictures of one fold come together."""
+    """The list cut into runs of `size`, always from its start; the images of one fold come together."""
     cut = []
     for fold in dict.fromkeys(sorted(item.fold or 0 for item in items)):
         own = [item for item in items if (item.fold or 0) == fold]

@@ -366,7 +366,7 @@ def _unit(values: Floats) -> Floats:
 def _paired(scores: ArrayLike, mos: ArrayLike, *, least: int) -> tuple[Floats, Floats]:
     x, y = np.asarray(scores, float), np.asarray(mos, float)
     if x.ndim != 1 or y.ndim != 1:
-        raise InputError(f"Scores and opinions are one number an image; got shapes {x.shape} and {y.shape}.")
+        raise InputError(f"Scores and opinions are one number per image; got shapes {x.shape} and {y.shape}.")
     if len(x) != len(y):
         raise InputError(f"Every score needs its opinion; got {len(x)} scores and {len(y)} opinions.")
     if len(x) < least:

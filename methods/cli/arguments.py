@@ -37,7 +37,7 @@ def add_lmm(parser: argparse._ActionsContainer) -> None:
                                                       "branch, tag or commit), a folder, or server:URL#model; by "
                                                       "default what suits this machine")
     parser.add_argument("--max-pixels", type=at_least(1), metavar="N",
-                        help="the model is shown at most so many pixels of a picture; by default "
+                        help="the model is shown at most so many pixels of an image; by default "
                              "MEAN_OPINION_MAX_PIXELS, else about a million, as its family suits")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ...; by default the first CUDA device, "
                                                          "else the CPU")

@@ -1,4 +1,4 @@
-"""Rated pictures: tables of opinions, datasets as they are distributed, their splits, folds and files."""
+"""Rated images: tables of opinions, datasets as they are distributed, their splits, folds and files."""
 
 from methods.data.cells import TableError
 from methods.data.datasets import LAYOUTS, DatasetError, detect, read_dataset

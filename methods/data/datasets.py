@@ -1,7 +1,7 @@
-"""Reads the field's datasets as their authors distribute them: which pictures, which scores, which way is better.
+"""Reads the field's datasets as their authors distribute them: which images, which scores, which way is better.
 
 Every dataset keeps its scores in a form of its own: MATLAB cells, spreadsheets, text files, with MOS or DMOS on six
-different scales. A reader here knows one such layout and nothing else; where the pictures or labels are one folder
+different scales. A reader here knows one such layout and nothing else; where the images or labels are one folder
 deeper than expected, they are found all the same.
 """
 
@@ -33,10 +33,10 @@ class Layout:
     Attributes:
         title: as its authors write it.
         low, high, higher_is_better: of its scores.
-        count: rated pictures in the full dataset.
+        count: rated images in the full dataset.
         labels: names that its label file may have, in order of preference; compared without case.
-        read: label file to pictures without a path, scores as published.
-        folders: where a picture's name exists in several folders, those to prefer, in order.
+        read: label file to images without a path, scores as published.
+        folders: where an image's name exists in several folders, those to prefer, in order.
     """
 
     title: str
@@ -56,10 +56,10 @@ def read_dataset(slug: str, root: Path | str, split: str = "all", *, allow_missi
         slug: key of `LAYOUTS`.
         root: the folder that its archive unpacks to, or one above.
         split: "all", or one of the authors' own parts ("training", "validation", "test").
-        allow_missing: keep pictures whose file is not there, without a path, instead of refusing the folder.
+        allow_missing: keep images whose file is not there, without a path, instead of refusing the folder.
 
     Raises:
-        DatasetError: an unknown dataset or part, no label file, or rated pictures that are not in the folder.
+        DatasetError: an unknown dataset or part, no label file, or rated images that are not in the folder.
     """
     from methods.errors import suggestion
 
@@ -133,7 +133,7 @@ def _label_file(layout: Layout, root: Path) -> Path | None:
 
 
 def _shallow(folder: Path, depth: int) -> Iterator[Path]:
-    """Files up to `depth` folders down, the nearest first; picture files are passed over."""
+    """Files up to `depth` folders down, the nearest first; image files are passed over."""
     folders = []
     for path in sorted(folder.iterdir()):
         if path.is_dir():
@@ -231,7 +231,7 @@ def _live_challenge(path: Path) -> list[RatedPicture]:
     stds = list(np.ravel(loadmat(spread)["AllStdDev_release"])) if spread.exists() else [None] * len(mos)
     if len(names) != len(mos):
         raise ValueError(f"{len(names)} names and {len(mos)} scores")
-    # t1 .. t7 trained the raters; the dataset's 1,162 pictures are the others.
+    # t1 .. t7 trained the raters; the dataset's 1,162 images are the others.
     training = {f"t{number}" for number in range(1, 8)}
     return [RatedPicture(name, None, score, std)
             for name, score, std in zip(names, mos, stds) if Path(name).stem not in training]

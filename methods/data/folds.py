@@ -1,12 +1,12 @@
-"""Held-out scores of rated pictures: each is scored by the model that was trained without it (`evaluate --folds DIR`).
+"""Held-out scores of rated images: each is scored by the model that was trained without it (`evaluate --folds DIR`).
 
 A model that was trained on a dataset says nothing when it is tested on it. Trained k times, each time without one of k
-parts, it scores every picture as a new one, and the whole set can be evaluated. DIR holds one model a part:
+parts, it scores every image as a new one, and the whole set can be evaluated. DIR holds one model per part:
 
     DIR/fold-0, DIR/fold-1, ...   a checkpoint, or with it in model/; for LEAF a student, or with it in student/
-    DIR/folds.csv                 image,fold: the part that a picture was left out with
+    DIR/folds.csv                 image,fold: the part that an image was left out with
 
-Without folds.csv nobody knows which pictures a model was trained on, so such a folder is refused.
+Without folds.csv nobody knows which images a model was trained on, so such a folder is refused.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def members(folder: str | Path, *, students: bool = False) -> tuple[Path, ...]:
 
 
 def dealt(pictures: RatedPictures, folder: str | Path, count: int) -> RatedPictures:
-    """The pictures with the fold that each was left out with.
+    """The images with the fold that each was left out with.
 
     Args:
         pictures: any part of the set.
@@ -67,7 +67,7 @@ def dealt(pictures: RatedPictures, folder: str | Path, count: int) -> RatedPictu
         count: of the folds.
 
     Raises:
-        FoldError: there is no folds.csv, or it does not say it for every picture.
+        FoldError: there is no folds.csv, or it does not say it for every image.
     """
     table = Path(folder).expanduser() / TABLE
     if not table.is_file():

@@ -21,7 +21,7 @@ def find_images(folder: str | Path) -> list[Path]:
     """The image files of a folder and its subfolders, by their endings, sorted.
 
     Hidden files and folders and those that systems keep thumbnails in (@eaDir, __MACOSX, .thumbnails, Thumbs) are
-    passed over: their pictures have the names of real ones and are not the real ones.
+    passed over: their images have the names of real ones and are not the real ones.
 
     Raises:
         InputError: there is no such folder.

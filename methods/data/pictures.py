@@ -1,4 +1,4 @@
-"""A rated picture, and a sequence of them on one scale: what every table, dataset and training set is read into."""
+"""A rated image, and a sequence of them on one scale: what every table, dataset and training set is read into."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _ROUNDING = 1e-9  # share of the scale by which low + high - d may leave it
 
 @dataclass(frozen=True)
 class RatedPicture:
-    """One picture and what people thought of it.
+    """One image and what people thought of it.
 
     Attributes:
         name: as its source names it; unique in a `RatedPictures`.
         path: the file; None where it is not there.
         mos: mean opinion score in the units of its source, turned so that higher is better.
         std: standard deviation of the opinions, where it is published.
-        group: the content or pristine picture that it was made from, so that a split can keep them together; else "".
+        group: the content or pristine image that it was made from, so that a split can keep them together; else "".
         split: the authors' own part ("training", "validation", "test"), where there is one.
-        fold: the part that it was left out with, where every picture is scored by a model trained without it.
-        dataset: the set that it belongs to, where pictures of several are handed on together.
+        fold: the part that it was left out with, where every image is scored by a model trained without it.
+        dataset: the set that it belongs to, where images of several are handed on together.
     """
 
     name: str
@@ -54,7 +54,7 @@ class RatedPicture:
 
 @dataclass(frozen=True)
 class RatedPictures(Sequence[RatedPicture]):
-    """Rated pictures on one scale, each once, in the order of their source.
+    """Rated images on one scale, each once, in the order of their source.
 
     Attributes:
         pictures: n of them.
@@ -111,15 +111,15 @@ class RatedPictures(Sequence[RatedPicture]):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the pictures, [n]."""
+        """Of the images, [n]."""
         return tuple(picture.name for picture in self.pictures)
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Of the pictures, [n].
+        """Of the images, [n].
 
         Raises:
-            InputError: a picture has no file.
+            InputError: an image has no file.
         """
         if absent := self.missing:
             raise InputError(f"{absent[0].name!r} has no file; leave images without one out.")
@@ -161,16 +161,16 @@ class RatedPictures(Sequence[RatedPicture]):
 
     @property
     def missing(self) -> tuple[RatedPicture, ...]:
-        """The pictures without a file."""
+        """The images without a file."""
         return tuple(picture for picture in self.pictures if picture.path is None)
 
     @property
     def present(self) -> RatedPictures:
-        """The pictures with a file."""
+        """The images with a file."""
         return self.subset([row for row, picture in enumerate(self.pictures) if picture.path is not None])
 
     def subset(self, indices: ArrayLike) -> RatedPictures:
-        """Some of the pictures, by their rows (int [m]), in the order of `indices`."""
+        """Some of the images, by their rows (int [m]), in the order of `indices`."""
         rows = np.asarray(indices, dtype=np.int64).reshape(-1)
         return dataclasses.replace(self, pictures=tuple(self.pictures[row] for row in rows))
 
@@ -192,9 +192,9 @@ def direction_question(mos01: Sequence[float] | NDArray[np.float64], scores: Seq
 
     Args:
         mos01: opinions [n], as they were taken: higher is better.
-        scores: of the same pictures, [n], higher is better.
+        scores: of the same images, [n], higher is better.
         lower_is_better: what was assumed of the table (`RatedPictures.lower_is_better`).
-        threshold: SRCC below which to ask; fewer than 8 pictures never ask.
+        threshold: SRCC below which to ask; fewer than 8 images never ask.
     """
     from methods.agreement.metrics import srcc
 

@@ -1,4 +1,4 @@
-"""Deals pictures at random into folds and into parts, with contents kept together."""
+"""Deals images at random into folds and into parts, with contents kept together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from methods.errors import InputError
 
 
 def deal_folds(n: int, k: int, seed: int = 0) -> NDArray[np.int64]:
-    """The fold, 0 to k - 1, of each of n pictures, int64 [n]; sizes differ by one at most."""
+    """The fold, 0 to k - 1, of each of n images, int64 [n]; sizes differ by one at most."""
     order = np.random.default_rng(seed).permutation(n)
     fold = np.empty(n, dtype=np.int64)
     fold[order] = np.arange(n) % max(k, 1)
@@ -20,12 +20,12 @@ def deal_folds(n: int, k: int, seed: int = 0) -> NDArray[np.int64]:
 
 
 def deal_parts(groups: Sequence[str], ratios: Sequence[float], seed: int = 0) -> NDArray[np.int64]:
-    """The part, 0 to len(ratios) - 1, of each picture, int64 [n]; none is empty.
+    """The part, 0 to len(ratios) - 1, of each image, int64 [n]; none is empty.
 
-    Contents are shuffled and dealt to the first part until it has its share of the pictures, then to the next one.
+    Contents are shuffled and dealt to the first part until it has its share of the images, then to the next one.
 
     Args:
-        groups: content of each picture; pictures of one content stay together. "" is a content of its own.
+        groups: content of each image; images of one content stay together. "" is a content of its own.
         ratios: sizes of the parts to each other.
         seed: the same seed gives the same deal.
 

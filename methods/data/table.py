@@ -1,4 +1,4 @@
-"""Rated pictures from a table of any kind: the one reader of evaluate, reference sets, calibration, training and page.
+"""Rated images from a table of any kind: the one reader of evaluate, reference sets, calibration, training and page.
 
 Its rules are written down in leaderboard/EVALUATE.md, with an example each. What can be read in two ways is refused
 with the line or the columns in doubt, and the option that decides.

@@ -1,4 +1,4 @@
-"""HEIF and AVIF: whether every byte that the main picture is made of lies inside the file, and its true depth.
+"""HEIF and AVIF: whether every byte that the main image is made of lies inside the file, and its true depth.
 
 Both are ISO base media files (ISO/IEC 14496-12): boxes inside boxes, and items whose bytes lie wherever the item
 location box says. libheif leaves a tile that it cannot read empty, without an error, and a phone's photo is a grid of
@@ -28,7 +28,7 @@ _VIDEO_UNITS = 32  # lower types of HEVC unit hold pixels
 
 @dataclass
 class Item:
-    """A picture, a tile or metadata: its coding, where its bytes lie, and its properties (type, place, end)."""
+    """An image, a tile or metadata: its coding, where its bytes lie, and its properties (type, place, end)."""
 
     kind: bytes = b""
     extents: list[tuple[int, int]] = field(default_factory=list)
@@ -56,10 +56,10 @@ def boxes(content: bytes | mmap.mmap, place: int, end: int) -> Iterator[tuple[by
 
 
 def check_items(content: bytes | mmap.mmap) -> int:
-    """Follows every item of a HEIF or AVIF file, and looks through those of the main picture.
+    """Follows every item of a HEIF or AVIF file, and looks through those of the main image.
 
     Returns:
-        Bits per channel of the main picture, 8 where the file does not say.
+        Bits per channel of the main image, 8 where the file does not say.
 
     Raises:
         DamagedError: an item or a tile is missing, lies outside the file, or has a hole.
@@ -99,7 +99,7 @@ def _outermost(content: bytes | mmap.mmap) -> Iterator[tuple[bytes, int, int]]:
 
 
 class _Meta:
-    """Reads a meta box: the main picture's number, and the items."""
+    """Reads a meta box: the main image's number, and the items."""
 
     def __init__(self, content: bytes | mmap.mmap, start: int, end: int) -> None:
         self.content, self.start, self.end = content, start, end
@@ -176,7 +176,7 @@ class _Meta:
             targets = [self._number(place + size + 2 + size * number, size) for number in range(count)]
             if kind == b"dimg" and source in self.items:
                 self.items[source].parts += targets
-            elif kind == b"auxl":  # The main picture's transparency is a picture of its own.
+            elif kind == b"auxl":  # The main image's transparency is an image of its own.
                 for target in targets:
                     if target in self.items and source not in self.items[target].parts:
                         self.items[target].parts.append(source)
@@ -200,7 +200,7 @@ class _Meta:
 
 
 def _check_picture(content: bytes | mmap.mmap, primary: int, items: dict[int, Item]) -> int:
-    """Looks through the main picture and all that it is derived from."""
+    """Looks through the main image and all that it is derived from."""
     main = items[primary]
     depth = 0
     left, done = [primary], set()
@@ -230,7 +230,7 @@ def _check_picture(content: bytes | mmap.mmap, primary: int, items: dict[int, It
 
 
 def _check_hevc(data: bytes, size: int) -> None:
-    """Every unit of the coded picture is there and whole; `size` is the bytes of a unit's length, less one."""
+    """Every unit of the coded image is there and whole; `size` is the bytes of a unit's length, less one."""
     place, pixels = 0, False
     while place < len(data):
         start = place + size + 1

@@ -1,4 +1,4 @@
-"""Whether a file holds all of its picture, told from its outline and checksums rather than by its decoder.
+"""Whether a file holds all of its image, told from its outline and checksums rather than by its decoder.
 
 Decoders are made to show what they can: a missing tail comes out grey, a block of zeros as some texture. Here every
 format's own marks of completeness are read before the pixels: checksums, lengths, end markers, and long runs of zeros
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
     from PIL.TiffImagePlugin import TiffImageFile
 
-# Bytes at the end of a picture's data, more than are to spare: its filling, an end code, the last symbol.
+# Bytes at the end of an image's data, more than are to spare: its filling, an end code, the last symbol.
 _SPARE = {b"VP8 ": 16, b"VP8L": 16, b"ALPH": 16, b"GIF": 8}
 _SECTOR = bytes(512)  # JPEG 2000 writes shorter runs of zeros for flat areas.
 
@@ -68,7 +68,7 @@ def check_complete(picture: Image.Image, content: bytes | mmap.mmap) -> Samples:
         What its samples are, as the file declares them.
 
     Raises:
-        DamagedError: a part of the picture is missing or has a hole.
+        DamagedError: a part of the image is missing or has a hole.
         UnsupportedError: the file may be sound, but its kind of pixels is not read.
     """
     check = _CHECKS.get(picture.format or "")
@@ -138,7 +138,7 @@ def _webp(chunks: dict[bytes, bytes]) -> bytes:
 
 
 def _check_used_up(shortened: bytes, name: str) -> None:
-    """Refuses a picture that its decoder also finishes without the last bytes of its data.
+    """Refuses an image that its decoder also finishes without the last bytes of its data.
 
     After a hole or a changed byte, an entropy decoder reads on to pixels that nobody wrote, and comes to their end too
     early or too late. Too late is an error of the decoder's own; this finds the other half.

@@ -1,8 +1,8 @@
-"""The only door for pictures: a path, a file's bytes or a PIL picture in; 8-bit RGB out, or one sentence why not.
+"""The only door for images: a path, a file's bytes or a PIL image in; 8-bit RGB out, or one sentence why not.
 
 A quality score is only as honest as the pixels it was computed from. A photo that lies on its side, a 16-bit scan
 that was clipped, or the grey half of a truncated upload all get a score that looks like any other. So every method,
-the app and the command line read pictures here. What had to be changed is noted in plain words, what cannot be read
+the app and the command line read images here. What had to be changed is noted in plain words, what cannot be read
 completely is refused, and the memory that a file can claim is decided from its header, before a pixel is decoded.
 """
 
@@ -29,13 +29,13 @@ from methods.images.pixels import to_rgb, to_workable
 from methods.images.tiff import ALWAYS_READ
 
 MAX_PIXELS = 24_000_000
-"""A phone's 12 and 24 megapixel photos pass in full; a larger picture is scaled down to this many pixels."""
+"""A phone's 12 and 24 megapixel photos pass in full; a larger image is scaled down to this many pixels."""
 
 PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".dib"}
     | {".avif", ".avifs", ".heic", ".heif", ".hif", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm"}
 )
-"""Names by which a folder's pictures are told from its other files, in lower case. `decode` itself ignores names."""
+"""Names by which a folder's images are told from its other files, in lower case. `decode` itself ignores names."""
 
 _BUDGET = 32  # bytes that decoding may claim for every pixel of max_pixels ...
 _LEAST_BUDGET = 256 * 2**20  # ... and bytes in any case, so that an ordinary photo can always be scaled down.
@@ -59,7 +59,7 @@ _TRANSPOSE = {
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture that is ready to be scored.
+    """An image that is ready to be scored.
 
     Attributes:
         image: 8-bit RGB, upright, without metadata.
@@ -71,20 +71,20 @@ class Decoded:
 
 
 def decode(source: object, *, max_pixels: int = MAX_PIXELS) -> Decoded:
-    """Reads one picture.
+    """Reads one image.
 
     Args:
         source: a path (str or os.PathLike), a file's content (bytes, bytearray, memoryview), a data: address (str), a
-            binary file object, a PIL picture (it is left as it is), or a `Decoded`, which is returned unchanged.
-        max_pixels: the most pixels of the result, at least 1. A larger picture is scaled down, and noted. Decoding
+            binary file object, a PIL image (it is left as it is), or a `Decoded`, which is returned unchanged.
+        max_pixels: the most pixels of the result, at least 1. A larger image is scaled down, and noted. Decoding
             claims at most 32 bytes for each of them, or 256 MiB where that is more; a file that needs more is refused
             from its header.
 
     Returns:
-        The first frame or page (a HEIC file's main picture), 8-bit RGB, with notes.
+        The first frame or page (a HEIC file's main image), 8-bit RGB, with notes.
 
     Raises:
-        ImageError: the source is not a usable, complete picture. One plain sentence.
+        ImageError: the source is not a usable, complete image. One plain sentence.
         InputError: max_pixels is below 1.
     """
     if max_pixels < 1:
@@ -154,7 +154,7 @@ def _checked_tiff(picture: Any) -> tuple[int, int]:
 
 
 def _frame_notes(picture: Image.Image, stream: IO[bytes]) -> list[str]:
-    """What is left out of a file with several pictures."""
+    """What is left out of a file with several images."""
     if picture.format in ("PNG", "WEBP", "AVIF", "HEIF"):
         count = getattr(picture, "n_frames", 1)  # The header says it.
     elif picture.format == "GIF":
@@ -162,7 +162,7 @@ def _frame_notes(picture: Image.Image, stream: IO[bytes]) -> list[str]:
     elif picture.format == "TIFF":
         count = tiff_pages(stream, _COUNTED)
     else:
-        # The further pictures of a phone's JPEG (MPO) are its depth or gain map: the photo itself is the first.
+        # The further images of a phone's JPEG (MPO) are its depth or gain map: the photo itself is the first.
         count = 1
     if count <= 1:
         return []
@@ -182,13 +182,13 @@ def fitted(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
         return size
     scale = math.sqrt(max_pixels / (width * height))
     new_width, new_height = max(int(width * scale), 1), max(int(height * scale), 1)
-    # Where one side of a very long picture was held at a pixel, the other gives way.
+    # Where one side of a very long image was held at a pixel, the other gives way.
     new_height = min(new_height, max_pixels)
     return min(new_width, max_pixels // new_height), new_height
 
 
 def _loaded(picture: ImageFile.ImageFile, content: bytes | mmap.mmap, max_pixels: int) -> Image.Image:
-    """The picture's pixels, by the reader that reads its kind completely and rightly; its `info` is the picture's."""
+    """The image's pixels, by the reader that reads its kind completely and rightly; its `info` is the image's."""
     if picture.format in ("JPEG", "MPO"):
         # libjpeg skips the fine DCT coefficients, so a 200-megapixel photo never exists in full.
         wanted = fitted(picture.size, max_pixels)
@@ -251,7 +251,7 @@ def _finish(
         notes.append(f"Scaled down from {full_size[0]} x {full_size[1]} to {image.width} x {image.height} pixels.")
     if image is picture or type(image) is not Image.Image:
         image = image.copy()
-    # Without the metadata, a picture that passes this door twice is not turned twice.
+    # Without the metadata, an image that passes this door twice is not turned twice.
     image.info = {}
     return Decoded(image, tuple(notes))
 

@@ -1,4 +1,4 @@
-"""The sentences for a file that is no usable picture: damaged, or sound but of a kind that is not read here."""
+"""The sentences for a file that is no usable image: damaged, or sound but of a kind that is not read here."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from methods.errors import InputError
 
 
 class ImageError(InputError):
-    """The source is not a usable picture: one plain sentence that says why, and what to do."""
+    """The source is not a usable image: one plain sentence that says why, and what to do."""
 
 
 class DamagedError(ImageError):
-    """The file does not hold all of its picture.
+    """The file does not hold all of its image.
 
     Args:
         reason: a clause without a full stop, "its last scans are missing"; empty where the decoder does not say.

@@ -1,6 +1,6 @@
-"""From a path or bytes to an opened picture: what may be opened at all, and by which reader.
+"""From a path or bytes to an opened image: what may be opened at all, and by which reader.
 
-Beside `methods.images`. Files come from strangers: a path can name a device, a file can be a web page under a picture's
+Beside `methods.images`. Files come from strangers: a path can name a device, a file can be a web page under an image's
 name, and Pillow's own `Image.open` tries some fifty readers, of which a few start other programs. Here only regular
 files of a bounded size are opened, only by the readers in the table, and no pixel is decoded.
 """
@@ -147,7 +147,7 @@ def _read_all(stream: Any) -> bytes:
 
 @contextlib.contextmanager
 def opened(stream: IO[bytes]) -> Iterator[Image.Image]:
-    """The picture with its header read and no pixel decoded."""
+    """The image with its header read and no pixel decoded."""
     head = stream.read(4096)
     _refuse_by_name(head)
     failure: Exception | None = None

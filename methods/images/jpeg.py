@@ -46,7 +46,7 @@ class Scans:
     """
 
     plain: bytearray
-    """The picture without metadata, junk between segments and odd but harmless headers. The decoder warns of those too,
+    """The image without metadata, junk between segments and odd but harmless headers. The decoder warns of those too,
     and tells its first warning only."""
 
     def __init__(self, content: bytes | mmap.mmap) -> None:
@@ -148,13 +148,13 @@ class Scans:
 
 
 def decode_jpeg(content: bytes | mmap.mmap, mode: str, size: tuple[int, int], scale: int = 1) -> Image.Image:
-    """The first picture of a JPEG, complete.
+    """The first image of a JPEG, complete.
 
     Args:
         content: the file (any buffer).
         mode: Pillow's mode of it: L, RGB or CMYK.
         size: its (width, height) in full.
-        scale: 1, 2, 4 or 8; the picture comes this many times smaller, and is decoded faster.
+        scale: 1, 2, 4 or 8; the image comes this many times smaller, and is decoded faster.
 
     Raises:
         DamagedError: libjpeg warns of anything but padding in front of the end marker, or see `Scans`.

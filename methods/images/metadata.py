@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MAX_TAGS = 1000  # in one directory; a camera writes about 60
 MAX_TAG_BYTES = 64 * 2**20  # of one directory, which a layered TIFF may need
-MAX_TAG_VALUES = 500_000  # numbers of one directory: the strips or tiles of the largest pictures
+MAX_TAG_VALUES = 500_000  # numbers of one directory: the strips or tiles of the largest images
 MAX_EXIF_BYTES = 2**20
 MAX_SEGMENTS, MAX_SEGMENT_BYTES = 2000, 32 * 2**20  # of a JPEG
 MAX_CHUNKS, MAX_PIXEL_CHUNKS = 10_000, 300_000  # of a PNG
@@ -37,7 +37,7 @@ _PIXEL_CHUNKS = (b"IDAT", b"fdAT", b"fcTL")
 
 
 class MetadataError(ValueError):
-    """A file claims more beside its pixels than any picture needs."""
+    """A file claims more beside its pixels than any image needs."""
 
 
 @contextlib.contextmanager

@@ -79,7 +79,7 @@ def _depth_note(bits: int) -> str:
 
 def _deep_to_8_bit(picture: Image.Image, notes: list[str], samples: Samples) -> Image.Image:
     """Grey of more than 8 bits. The declared range, or else the full range of the number format, becomes 0..255:
-    stretching to the picture's own darkest and brightest pixel would change the contrast, a part of its quality."""
+    stretching to the image's own darkest and brightest pixel would change the contrast, a part of its quality."""
     low, high = np.inf, -np.inf
     for strip in _strips(picture):
         if not np.isfinite(strip).all():
@@ -142,7 +142,7 @@ _SPACES = {"RGB": "RGB", "CMYK": "CMYK", "GRAY": "L", "Lab": "LAB"}
 
 
 def _with_profile(picture: Image.Image, profile: object, colours: str | None, notes: list[str]) -> Image.Image | None:
-    """The picture in sRGB through its embedded profile; None where the profile does not belong to the pixels or
+    """The image in sRGB through its embedded profile; None where the profile does not belong to the pixels or
     changes nothing."""
     unusable = "Its colour profile is damaged and was ignored."
     if picture.mode not in _SPACES.values():
@@ -156,7 +156,7 @@ def _with_profile(picture: Image.Image, profile: object, colours: str | None, no
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space = source.profile.xcolor_space.strip()
         if _SPACES.get(space) != picture.mode:
-            # A leftover of another version of the file, for example an RGB profile on a picture made grey.
+            # A leftover of another version of the file, for example an RGB profile on an image made grey.
             return None
         transform = ImageCms.buildTransform(
             source, ImageCms.createProfile("sRGB"), picture.mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC,

@@ -32,7 +32,7 @@ ALWAYS_READ = frozenset({_RAW, _LZW, _JPEG, _PACKBITS, *_CCITT, *_DEFLATE})
 def bits(tags: ImageFileDirectory_v2) -> int:
     """Bits of a sample: BitsPerSample, or less where MaxSampleValue names a whole number of bits.
 
-    TIFF 6.0 calls MaxSampleValue a statistic that must not change how a picture looks. A power of two less one is
+    TIFF 6.0 calls MaxSampleValue a statistic that must not change how an image looks. A power of two less one is
     a depth all the same: it is how 10- and 12-bit cameras say that their 16-bit files are not full.
     """
     depth = max(_numbers(tags, _BITS, 1))

@@ -1,6 +1,6 @@
-"""Builds a reference set from pictures and opinion scores, and goes on where it was killed.
+"""Builds a reference set from images and opinion scores, and goes on where it was killed.
 
-Encoding 10,000 pictures takes a while on a small machine, so every batch is on disk before the next one starts: first
+Encoding 10,000 images takes a while on a small machine, so every batch is on disk before the next one starts: first
 its features, then one line that closes it. Features without that line are cut off on the next start. The finished
 set appears under its name in one step.
 """
@@ -32,7 +32,7 @@ PROBLEMS = "problems.csv"
 
 @dataclass(frozen=True)
 class Problem:
-    """A picture that is not in the set, and why, in one plain sentence."""
+    """An image that is not in the set, and why, in one plain sentence."""
 
     image: str
     reason: str
@@ -59,9 +59,9 @@ def build(
     batch: int = 8,
     about: dict[str, object] | None = None,
 ) -> Built:
-    """A reference set in the folder `out`, from as many of the pictures as can be used.
+    """A reference set in the folder `out`, from as many of the images as can be used.
 
-    A picture that is not there, is broken, or has the same pixels as an earlier one is listed, with the reason, in the
+    An image that is not there, is broken, or has the same pixels as an earlier one is listed, with the reason, in the
     result and in `problems.csv`, and does not end the build. Killed and called again with the same
     arguments, the build goes on after the last finished batch.
 
@@ -71,14 +71,14 @@ def build(
         encoder: makes the features.
         title: what to call the set; by default the folder's name.
         problems: what the caller already had to leave out; listed with the rest.
-        copy_images: store the pictures in the set, so that it can be moved.
+        copy_images: store the images in the set, so that it can be moved.
         restart: forget an unfinished build instead of going on.
         progress: called after every batch with (done, total).
-        batch: pictures encoded at a time.
+        batch: images encoded at a time.
         about: more to keep in the set's manifest.
 
     Raises:
-        InputError: no picture could be used, or an unfinished build of other pictures is in the way.
+        InputError: no image could be used, or an unfinished build of other images is in the way.
     """
     out = Path(out)
     work = out.with_name(f"{out.name}.building")
@@ -119,7 +119,7 @@ def unrated(folder: Path, pictures: Sequence[RatedPicture]) -> list[Problem]:
 
 
 def _examined(number: int, pictures: RatedPictures, known: Mapping[str, str]) -> tuple[dict[str, Any], Image | None]:
-    """The journal's row for a picture, and its pixels if it can be used."""
+    """The journal's row for an image, and its pixels if it can be used."""
     picture = pictures[number]
     row: dict[str, Any] = {"number": number, "problem": "", "mos": pictures.rescale(picture.mos), "content": ""}
     if picture.path is None:

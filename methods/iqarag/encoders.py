@@ -1,4 +1,4 @@
-"""Vision encoders that turn a picture into a retrieval feature (IQARAG Eq. 1-2, Table III).
+"""Vision encoders that turn an image into a retrieval feature (IQARAG Eq. 1-2, Table III).
 
 "VE", the LMM's own vision encoder, is the paper's best and the default: its features are computed anyway. The other
 four of Table III are loaded by Hub id when they are first asked for. Beyond the table, "LEAF" is the tower of the
@@ -59,7 +59,7 @@ def located(folders: Mapping[str, str]) -> Iterator[None]:
 
 
 class Encoder(ABC):
-    """Pictures to features.
+    """Images to features.
 
     Attributes:
         name: "VE", "LEAF", a name of `CATALOGUE`, a Hub id or a folder.
@@ -71,11 +71,11 @@ class Encoder(ABC):
 
     @abstractmethod
     def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
-        """RGB pictures to float32 [images, features]."""
+        """RGB images to float32 [images, features]."""
 
 
 class OwnEncoder(Encoder):
-    """The LMM's own vision encoder, mean-pooled over a picture's tokens."""
+    """The LMM's own vision encoder, mean-pooled over an image's tokens."""
 
     name = OWN
 
@@ -90,7 +90,7 @@ class OwnEncoder(Encoder):
 class StudentEncoder(Encoder):
     """The tower of the student in assets/embedded-student: mean and deviation of its last narrow maps' channels.
 
-    Each is standardised by the student's training pictures, so that no channel outweighs the others in a distance.
+    Each is standardised by the student's training images, so that no channel outweighs the others in a distance.
     """
 
     name = STUDENT
@@ -108,7 +108,7 @@ class StudentEncoder(Encoder):
 
 
 class HubEncoder(Encoder):
-    """A vision model of transformers: one pooled vector a picture.
+    """A vision model of transformers: one pooled vector per image.
 
     Args:
         name: a name of `CATALOGUE`, a Hub id or a local folder.
@@ -147,7 +147,7 @@ class HubEncoder(Encoder):
         return np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
 
     def _pooled(self, inputs):
-        # A model of both pictures and text (CLIP) has a method for its pictures' place in the shared space.
+        # A model of both images and text (CLIP) has a method for its images' place in the shared space.
         if hasattr(self._model, "get_image_features"):
             output = self._model.get_image_features(**inputs)
         else:

@@ -18,9 +18,9 @@ class ShownReference:
         mos: human opinion in [0, 1].
         level: the word that stood in the prompt.
         bin: (low, high) of its quality bin.
-        distance: L2 distance of its features to the picture's (Eq. 4).
+        distance: L2 distance of its features to the image's (Eq. 4).
         rank: 1 for the nearest of all references.
-        thumbnail: at most 320 pixels a side.
+        thumbnail: at most 320 pixels per side.
     """
 
     name: str
@@ -62,9 +62,9 @@ class IQARAGEvidence(Evidence):
     set_size: references in it.
     considered: how many of the nearest were considered (K, at most the set's size).
     encoder: name of the vision encoder that measured likeness.
-    left_out_itself: whether the picture was itself in the set, and was passed over.
+    left_out_itself: whether the image was itself in the set, and was passed over.
     interval: 2.5 and 97.5 percentile of the score over resampled reference sets, where that was asked for.
-    transcript_without, transcript_with: the prompts as text, `<image>` where a picture stands.
+    transcript_without, transcript_with: the prompts as text, `<image>` where an image stands.
     """
 
     words: tuple[str, ...]

@@ -1,7 +1,7 @@
 """The paper's experiments (section IV-C) on any data and any LMM, and what they gave, with intervals.
 
 Each is one call: Table I's reference:test ratios and combined set, Table II's foreign references, Table III's encoders,
-Table IV's number of references. Predictions are written picture by picture, so a killed run goes on where it stopped.
+Table IV's number of references. Predictions are written image by image, so a killed run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from methods.iqarag.results import WITHOUT, append_predictions, measured, read_p
 from methods.lmm.base import LMM
 
 RATIOS = ("1:9", "1:4", "3:7")
-"""Reference pictures to test pictures, as in Table I."""
+"""Reference images to test images, as in Table I."""
 
 _BATCH = 4
 
@@ -48,7 +48,7 @@ class Part:
 
     Attributes:
         name: file name of its predictions.
-        tests: set whose pictures are scored.
+        tests: set whose images are scored.
         chosen: which of them.
         conditions: condition -> (references, changes to the method's options).
     """
@@ -67,11 +67,11 @@ class Run:
         lmm: the model.
         out: folder for reference sets, predictions and results.
         seed: of the splits.
-        limit: at most so many test pictures a part; None for all.
-        by_content: keep pictures made from the same pristine one on one side of a split.
+        limit: at most so many test images per part; None for all.
+        by_content: keep images made from the same pristine one on one side of a split.
         min_max: opinions run from the lowest to the highest of their dataset; False takes the dataset's nominal scale,
             on which most datasets leave the top bin empty (of KonIQ-10k's 10,073 images, 3 are in it).
-        tests: names of the only pictures that may be tested, for a model that was trained on the others; a split then
+        tests: names of the only images that may be tested, for a model that was trained on the others; a split then
             draws as many references as its ratio gives from the others.
         options: changes to the method's options.
         samples: of the bootstrap.
@@ -99,7 +99,7 @@ class Run:
 
 
 def find_data(spec: str) -> RatedPictures:
-    """A dataset by "slug=folder", or by its folder alone: a known layout, or pictures with a `scores.csv`.
+    """A dataset by "slug=folder", or by its folder alone: a known layout, or images with a `scores.csv`.
 
     Raises:
         DatasetError: nothing of that kind is there.
@@ -120,7 +120,7 @@ def find_data(spec: str) -> RatedPictures:
 
 
 def min_max(dataset: RatedPictures) -> RatedPictures:
-    """The same pictures on the scale from their lowest to their highest opinion: (MOS - min) / (max - min).
+    """The same images on the scale from their lowest to their highest opinion: (MOS - min) / (max - min).
 
     The paper takes MOS in [0, 1] and does not say how they came there. Five uniform bins (Eq. 6) are only all filled
     where the opinions reach both ends.
@@ -138,10 +138,10 @@ def split(count: int, ratio: str, seed: int, groups: Sequence[str] | None = None
     """Random reference and test indices in the ratio "a:b", both ascending.
 
     Args:
-        count: pictures.
+        count: images.
         ratio: reference:test.
         seed: the same seed gives the same split.
-        groups: [count]; pictures with the same name, other than "", stay together.
+        groups: [count]; images with the same name, other than "", stay together.
 
     Raises:
         InputError: the ratio is not two positive numbers, or one side would be empty.
@@ -222,10 +222,10 @@ def references(run: Run, data: Sequence[RatedPictures], ratio: str = "3:7") -> l
 
 
 def perform(run: Run, parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """Scores every part and returns one row a part and condition; also written to `results.json` and `results.md`.
+    """Scores every part and returns one row per part and condition; also written to `results.json` and `results.md`.
 
     A row holds part, condition, n, srcc, plcc, mean (their mean, the paper's single number), each with the ends of its
-    95 % bootstrap interval (srcc_low, srcc_high ...; None for fewer than 3 pictures), and where the condition is not
+    95 % bootstrap interval (srcc_low, srcc_high ...; None for fewer than 3 images), and where the condition is not
     the plain question the paired differences to it with theirs. What is undefined is None, and srcc_note says why.
 
     Raises:
@@ -269,7 +269,7 @@ def _encoded(run: Run, dataset: RatedPictures, encoder: str = OWN) -> ReferenceS
     run.tell(f"Encoding {len(dataset)} pictures of {_title(dataset)} with {encoder}.")
 
     def progress(done: int, total: int) -> None:
-        if done == total or done % 80 < 8:  # a build reports every eight pictures
+        if done == total or done % 80 < 8:  # a build reports every eight images
             run.tell(f"{done} of {total} pictures encoded.")
 
     built = build(dataset, folder, embedder, title=_title(dataset), progress=progress)
@@ -297,7 +297,7 @@ def _split(run: Run, dataset: RatedPictures, everything: ReferenceSet, ratio: st
 
 
 def _named(run: Run, dataset: RatedPictures, everything: ReferenceSet) -> set[int]:
-    """Numbers of the pictures that may be tested."""
+    """Numbers of the images that may be tested."""
     named = {number for number, name in enumerate(everything.names) if name in run.tests}
     if not named:
         raise InputError(f"None of the {len(everything)} pictures of {_title(dataset)} is named as a test; the names "
@@ -317,7 +317,7 @@ def _limited(run: Run, tests: Sequence[int]) -> tuple[int, ...]:
 
 
 def _predictions(run: Run, part: Part) -> list[dict[str, Any]]:
-    """Scores of every test picture, from the part's file where they are already there."""
+    """Scores of every test image, from the part's file where they are already there."""
     path = run.out / f"{part.name}.csv"
     columns = ["image", "mos", WITHOUT, *part.conditions]
     rows = read_predictions(path, columns)

@@ -1,4 +1,4 @@
-"""IQARAG: the LMM is shown similar pictures of known quality before it is asked about this one (Fu et al., 2026).
+"""IQARAG: the LMM is shown similar images of known quality before it is asked about this one (Fu et al., 2026).
 
 Retrieval Feature Extraction (`encoders`), Image Retrieval (`retrieval`), Integration & Quality Score Generation
 (`prompts` and here). The plain question is asked as well, so that every score comes with what it would have been.
@@ -59,7 +59,7 @@ class IQARAGOptions(BaseOptions):
 
 @dataclass(frozen=True)
 class _Case:
-    """One picture, known by its content, and the references that it is to be judged with."""
+    """One image, known by its content, and the references that it is to be judged with."""
 
     content: str
     neighbours: Neighbours
@@ -72,7 +72,7 @@ class _Case:
 
 
 class IQARAG(Method):
-    """IQARAG (arXiv 2601.08311), training-free, on any LMM that takes P + 1 pictures.
+    """IQARAG (arXiv 2601.08311), training-free, on any LMM that takes P + 1 images.
 
     Args:
         lmm: as for every method.
@@ -133,7 +133,7 @@ class IQARAG(Method):
         return [verdicts[0] for verdicts in self.compare(images, [options])]
 
     def compare(self, images: Sequence[Image.Image], variants: Sequence[IQARAGOptions]) -> list[list[Verdict]]:
-        """Scores pictures under several options at once; a prompt that two variants share is asked once.
+        """Scores images under several options at once; a prompt that two variants share is asked once.
 
         Args:
             images: RGB.

@@ -1,6 +1,6 @@
 """Finds the reference set that an assessment needs, with features of the encoder that it needs.
 
-A set is built with one encoder; another LMM, or new weights of the same one, cannot search it. Then its pictures are
+A set is built with one encoder; another LMM, or new weights of the same one, cannot search it. Then its images are
 encoded again, once: the result is kept in memory and in the user's cache folder.
 """
 
@@ -102,7 +102,7 @@ def _from_cache(references: ReferenceSet, key: tuple) -> ReferenceSet | None:
     except (InputError, OSError) as error:
         log.warning("The cached features in %s are unreadable (%s); they are computed again.", folder, error)
         return None
-    # Only the features are taken over: the pictures are read where the set itself says they are.
+    # Only the features are taken over: the images are read where the set itself says they are.
     return ReferenceSet(references.images, references.mos, cached.index, cached.encoder, revision=cached.revision,
                         names=references.names, contents=references.contents, codes=cached.codes,
                         about=references.about)

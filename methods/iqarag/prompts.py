@@ -1,7 +1,7 @@
 """What is said to the LMM, without and with references (IQARAG section IV-B3 and Figure 2).
 
 The text of section IV-B3 is the default. Figure 2 shows the same conversation with title-case levels and a count in
-words that includes the picture in question; both are options, because a model may well react to either.
+words that includes the image in question; both are options, because a model may well react to either.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def with_references(
     """The conversation with references; with none it is the plain question.
 
     Args:
-        image: the picture in question.
-        references: (picture, level word as it is to be written), in the order in which they are shown.
+        image: the image in question.
+        references: (image, level word as it is to be written), in the order in which they are shown.
         wording: one of `COUNT_WORDINGS`.
         turns: one of `TURNS`.
 

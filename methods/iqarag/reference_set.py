@@ -37,17 +37,17 @@ THUMBNAIL = 320
 """Longest side of a thumbnail, in pixels."""
 
 Progress = Callable[[int, int], None]
-"""Called with (pictures done, pictures in all)."""
+"""Called with (images done, images in all)."""
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """References by ascending distance to a picture (Eq. 5).
+    """References by ascending distance to an image (Eq. 5).
 
     Attributes:
         indices: int64 [k].
         distances: float64 [k], L2 (Eq. 4).
-        itself: whether the picture was found in the set, and left out.
+        itself: whether the image was found in the set, and left out.
     """
 
     indices: np.ndarray
@@ -56,28 +56,28 @@ class Neighbours:
 
 
 def thumbnail(image: Image.Image) -> Image.Image:
-    """A copy of at most `THUMBNAIL` pixels a side."""
+    """A copy of at most `THUMBNAIL` pixels per side."""
     scale = min(1.0, THUMBNAIL / max(image.size))
     size = tuple(max(1, round(side * scale)) for side in image.size)
     return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 
 class ReferenceSet:
-    """Reference pictures with MOS in [0, 1] and their features (R, MOS and F_R of Eq. 1-2).
+    """Reference images with MOS in [0, 1] and their features (R, MOS and F_R of Eq. 1-2).
 
     Args:
-        images: paths or RGB pictures, [n].
+        images: paths or RGB images, [n].
         mos: [n] in [0, 1], higher is better.
         features: float32 [n, d]; or the exact FAISS index that holds them.
         encoder: name of the encoder that made the features.
         revision: of the encoder's weights.
-        names: what to call each picture; by default the file's name.
-        contents: `content_hash` of each picture; computed where it is left out.
+        names: what to call each image; by default the file's name.
+        contents: `content_hash` of each image; computed where it is left out.
         codes: the compressed index over the same features, for a large set.
         about: where the set came from, as `reference-set.json` keeps it.
 
     Raises:
-        InputError: no picture, or a MOS outside [0, 1].
+        InputError: no image, or a MOS outside [0, 1].
         ValueError: lengths that differ.
     """
 
@@ -137,12 +137,12 @@ class ReferenceSet:
 
     @property
     def digest(self) -> str:
-        """Follows from the pictures and their scores, not from the encoder."""
+        """Follows from the images and their scores, not from the encoder."""
         parts = "".join(f"{content}{mos:.9f}" for content, mos in zip(self.contents, self.mos))
         return files.hash_joined([parts])[:16]
 
     def image(self, number: int) -> Image.Image:
-        """A reference as RGB picture.
+        """A reference as RGB image.
 
         Raises:
             methods.images.ImageError: the file is gone or broken.
@@ -163,16 +163,16 @@ class ReferenceSet:
         return decode(self.images[number]).image
 
     def positions(self, content: str) -> list[int]:
-        """Where pictures with this `content_hash` stand in the set; usually none."""
+        """Where images with this `content_hash` stand in the set; usually none."""
         return list(self._positions.get(content, ()))
 
     def nearest(self, feature: np.ndarray, k: int | None = None, content: str | None = None) -> Neighbours:
-        """The k nearest references (Eq. 3-5), without the picture itself.
+        """The k nearest references (Eq. 3-5), without the image itself.
 
         Args:
             feature: float32 [d], by this set's encoder.
             k: None for all.
-            content: the picture's `content_hash`; a reference with the same pixels is left out.
+            content: the image's `content_hash`; a reference with the same pixels is left out.
         """
         if k is not None and k < 1:
             raise InputError(f"At least one neighbour has to be considered; got K = {k}.")
@@ -193,7 +193,7 @@ class ReferenceSet:
         )
 
     def encoded_by(self, encoder: Encoder, progress: Progress | None = None, batch: int = 16) -> ReferenceSet:
-        """The same pictures with another encoder's features."""
+        """The same images with another encoder's features."""
         rows = []
         for start in range(0, len(self), batch):
             pictures = [self.image(i) for i in range(start, min(start + batch, len(self)))]
@@ -209,7 +209,7 @@ class ReferenceSet:
         """Writes the set to a folder that appears complete or not at all; an older set there is replaced.
 
         Args:
-            copy_images: store the pictures inside the folder; otherwise their paths are kept. Pictures that are not
+            copy_images: store the images inside the folder; otherwise their paths are kept. Images that are not
                 files are always stored, losslessly.
         """
         folder = Path(folder)
@@ -238,7 +238,7 @@ class ReferenceSet:
 
     @staticmethod
     def _stored(partial: Path, folder: Path, number: int, image: Path | Image.Image, copy_images: bool) -> str:
-        """The path to write into the table: inside the set's folder where the picture lies or is put there."""
+        """The path to write into the table: inside the set's folder where the image lies or is put there."""
         if isinstance(image, Image.Image) or copy_images:
             (partial / "images").mkdir(exist_ok=True)
             inside = f"images/{number:06d}.png" if isinstance(image, Image.Image) else f"images/{Path(image).name}"

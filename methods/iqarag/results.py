@@ -43,7 +43,7 @@ def pooled(paths: Sequence[Path], samples: int = 1000) -> list[dict[str, Any]]:
     """Rows as `experiments.perform` gives them, over the predictions of several runs: the folds of a cross-validation.
 
     Raises:
-        InputError: the files hold different conditions, or a picture twice.
+        InputError: the files hold different conditions, or an image twice.
     """
     predictions: list[dict[str, Any]] = []
     for path in paths:

@@ -1,6 +1,6 @@
 """Which references the LMM is shown: near the image in content, spread out in quality (IQARAG Eq. 5-8).
 
-The rule is pure arithmetic on opinion scores and an order of candidates. It knows nothing of pictures, encoders or
+The rule is pure arithmetic on opinion scores and an order of candidates. It knows nothing of images, encoders or
 FAISS, so that it can be checked by hand, and the ablations, the bootstrap and the method all call the same function.
 """
 
@@ -53,7 +53,7 @@ def select_references(
 
     Args:
         mos: [n] opinion scores in [0, 1] of all references.
-        order: indices into `mos` by ascending distance to the picture (tau of Eq. 5). It may be a part of all
+        order: indices into `mos` by ascending distance to the image (tau of Eq. 5). It may be a part of all
             references; -1, with which FAISS fills a list that is too short, is passed over.
         k: how many of the nearest are considered; more than there are means all, and so does None.
         bins: number of equal bins of [0, 1].

@@ -1,10 +1,10 @@
-"""KADID-10k's 25 distortion types at 5 levels, as pure functions of an 8-bit picture.
+"""KADID-10k's 25 distortion types at 5 levels, as pure functions of an 8-bit image.
 
 The order, the identifiers and the strengths follow the published generator of KADID-10k (Lin, Hosu and Saupe, QoMEX
 2019), so the mean human score that KADID's raters gave a type and level (`level_mos`) is a fair label for the result.
 Three types differ in their means and not in their strength: noise is removed by a guided filter where KADID ran a
 trained network, numeric quantisation and colour quantisation choose their levels with an own k-means and median cut.
-Pictures smaller than a patch or a wavelet level are handled by shrinking the patch or the level.
+Images smaller than a patch or a wavelet level are handled by shrinking the patch or the level.
 """
 
 from __future__ import annotations
@@ -286,7 +286,7 @@ def _quantization(image: Pixels, thresholds: float, rng: np.random.Generator) ->
 @_kadid("Color_Block", "coloured blocks", (2, 4, 6, 8, 10))
 def _color_block(image: Pixels, count: float, rng: np.random.Generator) -> Pixels:
     height, width = image.shape[:2]
-    # A block of 32 pixels on KADID's 512x384; smaller pictures get smaller blocks, never one that hides them.
+    # A block of 32 pixels on KADID's 512x384; smaller images get smaller blocks, never one that hides them.
     side = max(1, min(32, height // 4, width // 4))
     result = image.copy()
     for _ in range(int(count)):
@@ -338,14 +338,14 @@ def distortion_name(name_or_id: str | int) -> str:
 
 
 def distort(image: np.ndarray, name_or_id: str | int, level: int, *, rng: np.random.Generator | int) -> np.ndarray:
-    """A distorted copy of a picture.
+    """A distorted copy of an image.
 
     Args:
         image: uint8 RGB [H, W, 3] of any size from 1x1; it is not changed.
         name_or_id: one of `DISTORTIONS`, its plain name, or its id from 1 to 25.
         level: 1 (KADID's mildest) to 5. Some types begin with no damage at level 1, and brightness and contrast
             run from one direction through almost none to the other.
-        rng: a generator, or a seed; the same seed gives the same picture.
+        rng: a generator, or a seed; the same seed gives the same image.
 
     Returns:
         uint8 RGB [H, W, 3], a new array.

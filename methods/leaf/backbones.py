@@ -1,7 +1,7 @@
-"""What the student sees: networks that turn a picture into a row of features, behind one protocol.
+"""What the student sees: networks that turn an image into a row of features, behind one protocol.
 
 The embedded backbone is an EfficientNet-Lite tower whose weights lie in the repository, so a fresh clone scores its
-first picture offline. Any vision model of the Hub serves as well: ConvNeXt as in the paper, MobileNet, ResNet, DINOv2.
+first image offline. Any vision model of the Hub serves as well: ConvNeXt as in the paper, MobileNet, ResNet, DINOv2.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Backbone(ABC):
 
     @abstractmethod
     def features_of(self, image: Image.Image) -> np.ndarray:
-        """float32 [width] of one RGB picture."""
+        """float32 [width] of one RGB image."""
 
     def whole_and_local(self, image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
         """`features_of`, and float32 [rows, columns, width], the features of each neighbourhood; None where the network
@@ -63,14 +63,14 @@ class Backbone(ABC):
         return {}
 
     def features(self, images: Sequence[object], progress: Progress | None = None) -> np.ndarray:
-        """Features of many pictures, float32 [n, width]; pictures are worked on side by side, a core each.
+        """Features of many images, float32 [n, width]; images are worked on side by side, a core each.
 
         Args:
             images: anything that `methods.images.decode` takes.
-            progress: told after every picture.
+            progress: told after every image.
 
         Raises:
-            methods.images.ImageError: one of the sources is not a usable picture.
+            methods.images.ImageError: one of the sources is not a usable image.
         """
         if not len(images):
             return np.zeros((0, self.width), dtype=np.float32)
@@ -109,14 +109,14 @@ class TowerBackbone(Backbone):
         tower: with at least as many blocks as are tapped.
         taps: numbers of the blocks whose wide maps are looked at, ascending.
         narrow: numbers of the blocks whose narrow outputs are, ascending.
-        longest_side: pictures are scaled down to it in pixels, never up beyond `shortest_side`.
+        longest_side: images are scaled down to it in pixels, never up beyond `shortest_side`.
     """
 
     STATISTICS, NARROW_STATISTICS = 3, 2
 
     def __init__(self, tower: EfficientNetLite, taps: Sequence[int], narrow: Sequence[int] = (),
                  longest_side: int = 500, name: str = "embedded") -> None:
-        # The maps of one picture are tens of megabytes; paging them in anew takes a quarter of the time.
+        # The maps of one image are tens of megabytes; paging them in anew takes a quarter of the time.
         keep_freed_memory()
         self.name = name
         self.tower = tower.float().eval().requires_grad_(False).to(memory_format=torch.channels_last)
@@ -137,7 +137,7 @@ class TowerBackbone(Backbone):
         return dict(self.tower.state_dict())
 
     def input_of(self, image: Image.Image) -> Tensor:
-        """The picture as the tower takes it, float32 [1, 3, H, W]."""
+        """The image as the tower takes it, float32 [1, 3, H, W]."""
         return normalise(torch.from_numpy(np.array(fitted(image, self.longest_side)))[None])
 
     @torch.inference_mode()
@@ -222,7 +222,7 @@ class HubBackbone(Backbone):
 
     Args:
         name: a Hub id ("facebook/convnext-base-224-22k"), a folder, or "timm:NAME" for a model of the timm package.
-        longest_side: pictures are scaled down to it where the network takes any size.
+        longest_side: images are scaled down to it where the network takes any size.
 
     Raises:
         BackboneError: the model cannot be loaded; one sentence.

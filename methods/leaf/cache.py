@@ -1,4 +1,4 @@
-"""A teacher's judgements on disk: written as they come, read again after a kill, known by the pictures' content."""
+"""A teacher's judgements on disk: written as they come, read again after a kill, known by the images' content."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Cache:
         heading: "teacher", name and revision of the LMM, and the wording of its questions; the file's first line.
 
     Attributes:
-        known: the logits of each question, by the picture's key or by "first>second" for a comparison.
+        known: the logits of each question, by the image's key or by "first>second" for a comparison.
 
     Raises:
         TeacherError: the file holds another LMM's judgements, or is no such file.
@@ -78,5 +78,5 @@ def read(path: Path) -> tuple[dict[str, str] | None, dict[str, Any]]:
 
 
 def key_of(image: str | Path) -> str:
-    """A picture's name in a cache: its content, whatever the file is called."""
+    """An image's name in a cache: its content, whatever the file is called."""
     return files.hash_file(image)[:24]

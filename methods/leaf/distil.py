@@ -1,8 +1,8 @@
 """Joint distillation: a head over frozen features that agrees with the teacher's scores and preferences.
 
-The head lies in the span of its training pictures (the representer theorem), so it is found over one number a picture
+The head lies in the span of its training images (the representer theorem), so it is found over one number per image
 instead of one a feature: n unknowns however wide the backbone is. It starts from the ridge fit to the teacher's
-scores, whose penalty was chosen by leaving pictures out, and moves to where the joint loss is least.
+scores, whose penalty was chosen by leaving images out, and moves to where the joint loss is least.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ MOST_PICTURES = 6000
 
 def distil(features: np.ndarray, judgements: Judgements, *, alpha: float = 1.0, delta: float = 0.1,
            spread: float = 0.2, steps: int = 300) -> Head:
-    """A head that has learnt the teacher's view of quality from unlabelled pictures.
+    """A head that has learnt the teacher's view of quality from unlabelled images.
 
     Args:
-        features: float32 [n, d], n >= 2, of the pictures judged.
+        features: float32 [n, d], n >= 2, of the images judged.
         judgements: the teacher's.
-        alpha: weight of the pair-wise part, per pair against per picture.
+        alpha: weight of the pair-wise part, per pair against per image.
         delta: of the Huber loss.
         spread: of a score difference in the student's preference; 0.2 of the scale lets neighbouring levels differ
             with 90 % certainty.
         steps: of L-BFGS, at most; it stops where the loss is least, usually long before.
 
     Raises:
-        InputError: a teacher that gives every picture one score.
-        ValueError: fewer than two pictures, or counts that differ.
+        InputError: a teacher that gives every image one score.
+        ValueError: fewer than two images, or counts that differ.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite towers as plain convolutions: the part of the embedded student that looks at the picture.
+"""EfficientNet-Lite towers as plain convolutions: the part of the embedded student that looks at the image.
 
 The Lite variants have no squeeze-and-excitation and no swish, so after folding each batch norm into its convolution a
 tower is nothing but convolutions, ReLU6 and additions, which runs fast on a CPU and stores in half precision without

@@ -5,7 +5,7 @@ each label from all others. The same closed form serves every label budget: the 
 quality, or another population's) is one more feature, shrunk less than the rest. With few labels only its scale and
 offset move, which cannot change a rank; the more labels there are, the more the features may overrule it.
 
-What is known of two pictures without a label of either, such as a photo and a damaged copy of it, enters as a contrast:
+What is known of two images without a label of either, such as a photo and a damaged copy of it, enters as a contrast:
 by how much their scores should differ, whatever they are.
 
 Shrinkage draws predictions to the middle, while people use the ends of a scale. Where there are labels enough, a
@@ -51,7 +51,7 @@ class Head:
 
     def linear(self, features: np.ndarray) -> np.ndarray:
         """float64 [...] of float [..., d], before the link."""
-        # Not by BLAS: its threads go on spinning for a while and take the cores from the next picture's tower.
+        # Not by BLAS: its threads go on spinning for a while and take the cores from the next image's tower.
         rows = self.standardised(features).astype(np.float64)
         return np.einsum("...d,d->...", rows, self.weight.astype(np.float64)) + self.bias
 
@@ -92,7 +92,7 @@ class RidgeFit:
 
 @dataclass(frozen=True)
 class Contrasts:
-    """Pairs of pictures and how much better the first is.
+    """Pairs of images and how much better the first is.
 
     Attributes:
         better, worse: float32 [m, d], features of both.
@@ -122,7 +122,7 @@ def fit_ridge(features: np.ndarray, mos: np.ndarray, *, prior: Head | None = Non
         features: float32 [n, d], n >= 2.
         mos: float [n], labels in [0, 1].
         prior: a head over the same features to start from; its standardisation is kept, its link is not.
-        groups: int [n], rows that belong together (a picture and its mirror image) and are left out together; by
+        groups: int [n], rows that belong together (an image and its mirror image) and are left out together; by
             default each row is its own group, numbered from 0.
         contrasts: pairs to fit beside the labels; not together with a prior.
         penalties: to choose from.
@@ -178,7 +178,7 @@ def _chosen(tried: list[tuple[float, np.ndarray]], target: np.ndarray, cautious:
     """The penalty with the least left-out error; with caution, the largest whose error is not clearly more.
 
     Clearly is one standard error of the paired difference. A handful of labels would otherwise pick a penalty by luck
-    and overrule what the student had learnt from hundreds of pictures.
+    and overrule what the student had learnt from hundreds of images.
     """
     errors = [(left_out - target) ** 2 for _, left_out in tried]
     best = int(np.argmin([error.mean() for error in errors]))

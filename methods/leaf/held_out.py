@@ -1,10 +1,10 @@
-"""What a teacher saves in labels, where it was trained on some of the rated pictures: one teacher a fold.
+"""What a teacher saves in labels, where it was trained on some of the rated images: one teacher a fold.
 
     mean-opinion leaf budget --folds DIR --images DIR --scores ratings.csv --out runs/budget
 
-A teacher that has seen a picture's opinion score has nothing to prove on it. DIR holds a teacher a fold, as
-`mean-opinion evaluate --folds` reads them; each judges only the pictures that it was trained without, and
-students learn and are tested within the pictures of one fold. Judgements are kept in the output folder as they come,
+A teacher that has seen an image's opinion score has nothing to prove on it. DIR holds a teacher a fold, as
+`mean-opinion evaluate --folds` reads them; each judges only the images that it was trained without, and
+students learn and are tested within the images of one fold. Judgements are kept in the output folder as they come,
 so the same command goes on after a kill.
 """
 
@@ -29,7 +29,7 @@ from methods.leaf.train import print_gains
 def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--folds", type=Path, required=True, help="folder with fold-0, fold-1 ...: a teacher each")
     add_rated(command, dataset=False, images=True, scores=True)
-    command.add_argument("--only", type=int, nargs="+", metavar="FOLD", help="report on the pictures of these folds")
+    command.add_argument("--only", type=int, nargs="+", metavar="FOLD", help="report on the images of these folds")
     command.add_argument("--pairs", type=int, default=4, help="comparisons per image, on average")
     command.add_argument("--alpha", type=float, default=1.0, help="weight of the pair-wise judgements")
     command.add_argument("--seeds", type=int, default=10, help="repetitions, each with other folds and labels")
@@ -78,7 +78,7 @@ def agreement(judged: Judgements, mos: np.ndarray) -> float:
 
 
 def together(parts: Sequence[Judgements]) -> Judgements:
-    """Judgements of different pictures by different teachers as one; no pair joins two parts."""
+    """Judgements of different images by different teachers as one; no pair joins two parts."""
     starts = np.cumsum([0, *(len(part.probabilities) for part in parts)])
     return Judgements(
         np.concatenate([part.probabilities for part in parts]),

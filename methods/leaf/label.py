@@ -3,7 +3,7 @@
     mean-opinion leaf label --teacher embedded --images DIR --out LABELS
     mean-opinion leaf train --judgements LABELS/judgements.jsonl --images DIR --scores ratings.csv
 
-The teacher may live on a machine with a GPU and the student be trained elsewhere: a picture is known by its content.
+The teacher may live on a machine with a GPU and the student be trained elsewhere: an image is known by its content.
 Besides the cache that training reads, two tables say the same for people and spreadsheets.
 """
 

@@ -3,7 +3,7 @@
     sum_i r_i Huber(s^_i, s_i)  +  alpha sum_ij r_ij fidelity(pi_ij, Phi(s^_i - s^_j))
 
 Point-wise judgements fix the scale but repeat the teacher's rounding to five words; pair-wise preferences order
-pictures that share a word. A picture or pair that the teacher knows nothing about has weight 0 and drops out.
+images that share a word. An image or pair that the teacher knows nothing about has weight 0 and drops out.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def pairwise(predicted_i: Tensor, predicted_j: Tensor, preference: Tensor, relia
     """Reliability-weighted fidelity loss of preferences.
 
     Args:
-        predicted_i, predicted_j: float [m], the student's scores of each pair's pictures.
+        predicted_i, predicted_j: float [m], the student's scores of each pair's images.
         preference: float [m] in [0, 1], the teacher's probability that i is better.
         reliability: float [m], at least 0; all 1 where left out.
         spread: standard deviation of a score difference in the student's Phi((s_i - s_j) / spread); 1 is the plain
@@ -77,7 +77,7 @@ def pairwise(predicted_i: Tensor, predicted_j: Tensor, preference: Tensor, relia
 def joint(predicted: Tensor, target: Tensor, reliability: Tensor | None, pairs: Tensor, preference: Tensor,
           pair_reliability: Tensor | None = None, *, alpha: float = 1.0, delta: float = 0.1, spread: float = 1.0,
           reduction: Reduction = "sum") -> Tensor:
-    """`pointwise` plus `alpha` times `pairwise` over the same pictures.
+    """`pointwise` plus `alpha` times `pairwise` over the same images.
 
     Args:
         predicted: float [n], the student's scores.

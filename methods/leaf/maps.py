@@ -1,6 +1,6 @@
-"""Where the quality drops: the student's score of every neighbourhood, laid over the picture.
+"""Where the quality drops: the student's score of every neighbourhood, laid over the image.
 
-The head is applied to the statistics of a window of the tower's last maps instead of those of the whole picture, so
+The head is applied to the statistics of a window of the tower's last maps instead of those of the whole image, so
 the map says what the student would think of that neighbourhood alone. It is an explanation of this student, not a
 measurement: a plain sky has few activations wherever it is.
 """
@@ -15,14 +15,14 @@ WORSE, BETTER = (230, 97, 1), (33, 102, 172)
 
 LONGEST_SIDE = 1024
 STRENGTH = 0.72
-_LEAST_REACH = 0.1  # in score units; below it a picture counts as even, and its small differences stay pale
+_LEAST_REACH = 0.1  # in score units; below it an image counts as even, and its small differences stay pale
 _MIDDLE = 150.0  # grey
 
 
 def overlay(image: Image.Image, local: np.ndarray, strength: float = STRENGTH) -> Image.Image:
-    """The picture in grey, its worse parts tinted orange and its better parts blue, about the mean of its parts.
+    """The image in grey, its worse parts tinted orange and its better parts blue, about the mean of its parts.
 
-    The picture's own colours would be taken for the map's; grey with half its contrast leaves shapes and tints alone.
+    The image's own colours would be taken for the map's; grey with half its contrast leaves shapes and tints alone.
 
     Args:
         image: RGB.

@@ -1,4 +1,4 @@
-"""LEAF as a `Method`: the student's score, where in the picture quality drops, and where the score stands.
+"""LEAF as a `Method`: the student's score, where in the image quality drops, and where the score stands.
 
 It needs no LMM: the teacher has done its work before. `LEAF(student=...)` scores with a student of one's own.
 """
@@ -27,7 +27,7 @@ _MARGIN = 0.05
 
 @dataclass(frozen=True)
 class LEAFOptions(Options):
-    map: bool = option(True, "Also score every neighbourhood of the picture; a table of scores leaves it out.",
+    map: bool = option(True, "Also score every neighbourhood of the image; a table of scores leaves it out.",
                        explains=True)
 
 

@@ -1,4 +1,4 @@
-"""Rated pictures for a student: a table of opinions, less the pictures that cannot be read.
+"""Rated images for a student: a table of opinions, less the images that cannot be read.
 
 One damaged file among hundreds must not cost a calibration, so it is left out and named. What remains has to be enough
 to learn from.
@@ -26,10 +26,10 @@ def read_ratings(table: str | Path, images: str | Path | Iterable[str | Path], *
 
     Args:
         table, images, options: as there.
-        minimum: fewest readable rated pictures that are of use.
+        minimum: fewest readable rated images that are of use.
 
     Raises:
-        TableError: the table cannot be read or is of no use, or too few of its pictures can be read.
+        TableError: the table cannot be read or is of no use, or too few of its images can be read.
     """
     pictures = read_table(table, images, minimum=minimum, **options).present
     readable, notes = [], list(pictures.notes)

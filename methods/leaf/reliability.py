@@ -49,7 +49,7 @@ def pairwise(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
         forward, backward: float [...], as for `preference`.
 
     Returns:
-        float64 [...] in [0, 1]: 1 where both orders are certain of the same picture, 0 where they contradict each
+        float64 [...] in [0, 1]: 1 where both orders are certain of the same image, 0 where they contradict each
         other or neither has a preference.
 
     Raises:

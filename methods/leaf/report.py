@@ -1,7 +1,7 @@
 """How many human labels a student needs, with a teacher and without: the label-budget curve.
 
-The same test pictures, the same drawn labels and the same backbone on both sides, so that the difference is the
-teacher's alone. Test pictures lend the teacher neither their labels nor their looks: a student is distilled from the
+The same test images, the same drawn labels and the same backbone on both sides, so that the difference is the
+teacher's alone. Test images lend the teacher neither their labels nor their looks: a student is distilled from the
 judgements of its own training part.
 """
 
@@ -27,14 +27,14 @@ FEWEST_PICTURES = 20
 
 @dataclass(frozen=True)
 class Point:
-    """One place on the curve, over all test pictures of a k-fold split repeated with several seeds.
+    """One place on the curve, over all test images of a k-fold split repeated with several seeds.
 
     Attributes:
         budget: share of the training part whose labels were used.
         labels: their number, on average.
         teacher: whether the student had one.
         srcc, plcc: mean over seeds; None where there is no student (no label and no teacher).
-        srcc_interval, plcc_interval: 95 %, bootstrap over pictures, mean over seeds.
+        srcc_interval, plcc_interval: 95 %, bootstrap over images, mean over seeds.
         srcc_sd: standard deviation over seeds: the luck of the draw of labels.
     """
 
@@ -51,7 +51,7 @@ class Point:
 @dataclass(frozen=True)
 class Gain:
     """What the teacher adds to SRCC at one budget: mean over seeds of paired differences and of their 95 % intervals,
-    bootstrap over the same pictures."""
+    bootstrap over the same images."""
 
     budget: float
     value: float
@@ -68,7 +68,7 @@ class Report:
         gains: where there is a student on both sides.
         teacher: its name and revision, or those of several; None without one.
         pictures, seeds: how much it rests on.
-        predicted: of each point, float64 [seeds, n], what students said of pictures that they had not seen, in
+        predicted: of each point, float64 [seeds, n], what students said of images that they had not seen, in
             standard deviations of their scores of the training part; NaN where there is no student.
     """
 
@@ -86,17 +86,17 @@ def label_budget(features: np.ndarray, mos: np.ndarray, judgements: Judgements |
     """The curve.
 
     Args:
-        features: float32 [n, d] of the rated pictures, n >= 20.
+        features: float32 [n, d] of the rated images, n >= 20.
         mos: float [n] in [0, 1].
-        judgements: the teacher's of the same pictures, or None for the curve without a teacher only.
-        pools: int [n]; students learn and are tested within one pool only, as pictures of different pools may have
-            had different teachers. Left out, all pictures are one pool. Each needs 20 or more.
+        judgements: the teacher's of the same images, or None for the curve without a teacher only.
+        pools: int [n]; students learn and are tested within one pool only, as images of different pools may have
+            had different teachers. Left out, all images are one pool. Each needs 20 or more.
         budgets: shares of the training part, in [0, 1].
         seeds: repetitions, each with other folds and other labels.
         alpha: weight of the pair-wise part of the distillation.
 
     Raises:
-        InputError: too few pictures.
+        InputError: too few images.
     """
     members = [np.flatnonzero(pools == pool) for pool in np.unique(pools)] if pools is not None \
         else [np.arange(len(mos))]

@@ -85,7 +85,7 @@ class Student:
     """A backbone, a head, and a card.
 
     Args:
-        backbone: turns pictures into features.
+        backbone: turns images into features.
         head: turns features into scores in [0, 1].
         card: JSON-safe facts: what it was trained on, how well it does, the scale of its ratings, and the scores of a
             reference population.
@@ -129,7 +129,7 @@ class Student:
         return str(self.card.get("calibrated", {}).get("root", self.name))
 
     def features(self, images: Sequence[object], progress: Progress | None = None) -> np.ndarray:
-        """The backbone's features, float32 [n, width]; compute them once where pictures are scored again and again."""
+        """The backbone's features, float32 [n, width]; compute them once where images are scored again and again."""
         return self.backbone.features(images, progress)
 
     def predict(self, images: Sequence[object] | None = None, *, features: np.ndarray | None = None,
@@ -139,10 +139,10 @@ class Student:
         Args:
             images: anything that `methods.images.decode` takes.
             features: instead of images, what `features` gave for them.
-            progress: told (done, total) after every picture.
+            progress: told (done, total) after every image.
 
         Raises:
-            methods.images.ImageError: one of the sources is not a usable picture.
+            methods.images.ImageError: one of the sources is not a usable image.
         """
         if features is None:
             if images is None:
@@ -190,7 +190,7 @@ class Student:
             raise StudentError("Some ratings are not numbers; leave those pictures out.")
         count = len(features) if features is not None else len(images if images is not None else ())
         if mos.ndim != 1 or len(mos) != count:
-            raise StudentError(f"There must be one rating a picture; got {len(mos)} ratings and {count} pictures.")
+            raise StudentError(f"There must be one rating per image; got {len(mos)} ratings and {count} pictures.")
         if len(mos) < FEWEST_LABELS:
             few = "1 rated picture is" if len(mos) == 1 else f"{len(mos)} rated pictures are"
             raise StudentError(f"{few} too few to calibrate; at least {FEWEST_LABELS} are needed, 30 or more make it "

@@ -1,7 +1,7 @@
-"""The teacher: any LMM asked for point-wise and pair-wise judgements of unlabelled pictures.
+"""The teacher: any LMM asked for point-wise and pair-wise judgements of unlabelled images.
 
 Judgements are written to a cache as they come, so a run that is killed goes on where it stopped and a second student
-costs nothing. A picture is known by its content, not by its name. Pairs are chosen, not all n squared: neighbours in
+costs nothing. An image is known by its content, not by its name. Pairs are chosen, not all n squared: neighbours in
 the point-wise order, where the five words are too coarse, and random pairs, which hold the whole scale together.
 """
 
@@ -33,13 +33,13 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Judgements:
-    """What the teacher said of n pictures.
+    """What the teacher said of n images.
 
     Attributes:
         probabilities: float64 [n, 5], over excellent, good, fair, poor, bad.
         scores: float64 [n] in [0, 1], their expectation.
         reliability: float64 [n], `methods.leaf.reliability.pointwise`.
-        pairs: int [m, 2], positions of the pictures compared; m may be 0.
+        pairs: int [m, 2], positions of the images compared; m may be 0.
         forward, backward: float64 [m], P(first of the pair is better) in either order of asking.
         preference: float64 [m], their mean.
         pair_reliability: float64 [m], `methods.leaf.reliability.pairwise`.
@@ -69,7 +69,7 @@ class Judgements:
         return reliability.pairwise(self.forward, self.backward)
 
     def subset(self, rows: Sequence[int]) -> Judgements:
-        """The judgements of some of the pictures, renumbered; a pair stays if both of its pictures do."""
+        """The judgements of some of the images, renumbered; a pair stays if both of its images do."""
         rows = np.asarray(rows)
         position = np.full(len(self.probabilities), -1)
         position[rows] = np.arange(len(rows))
@@ -82,7 +82,7 @@ class Judgements:
 def choose_pairs(scores: np.ndarray, per_picture: int = 4, seed: int = 0) -> np.ndarray:
     """Pairs to compare, int [m, 2], each once; about `per_picture * n / 2` of them.
 
-    Half join pictures that stand next to each other in the order of `scores`, half are drawn at random.
+    Half join images that stand next to each other in the order of `scores`, half are drawn at random.
     """
     count = len(scores)
     wanted = min(per_picture * count // 2, count * (count - 1) // 2)
@@ -108,10 +108,10 @@ def choose_pairs(scores: np.ndarray, per_picture: int = 4, seed: int = 0) -> np.
 
 
 def recorded(images: Sequence[str | Path], cache: str | Path) -> Judgements:
-    """What a teacher said before of these pictures, from its cache alone; the teacher itself is not needed.
+    """What a teacher said before of these images, from its cache alone; the teacher itself is not needed.
 
     Raises:
-        TeacherError: there is no such cache, or it lacks some of the pictures.
+        TeacherError: there is no such cache, or it lacks some of the images.
     """
     path = Path(cache)
     if not path.is_file():
@@ -133,18 +133,18 @@ def recorded(images: Sequence[str | Path], cache: str | Path) -> Judgements:
 
 def judge(lmm: LMM, images: Sequence[str | Path], *, per_picture: int = 4, seed: int = 0,
           cache: str | Path | None = None, batch: int = 8, progress: Progress | None = None) -> Judgements:
-    """Asks the teacher about every picture and about chosen pairs, in both orders.
+    """Asks the teacher about every image and about chosen pairs, in both orders.
 
     Args:
         lmm: the teacher. One that takes a single image per prompt gives point-wise judgements only.
-        images: paths of the pictures.
+        images: paths of the images.
         per_picture: comparisons per image, on average; 0 asks for none.
         seed: of the choice of pairs.
         cache: file that judgements are added to and taken from; None keeps none.
         batch: questions handed to the LMM at once.
 
     Raises:
-        methods.images.ImageError: one of the files is not a usable picture.
+        methods.images.ImageError: one of the files is not a usable image.
         TeacherError: the cache belongs to another LMM.
         methods.lmm.LMMError: the LMM failed; what was judged until then is in the cache.
     """
@@ -191,12 +191,12 @@ def _judgements(known: dict[str, Any], keys: Sequence[str], pairs: np.ndarray, t
 
 
 def pair_prompt(first: Any, second: Any) -> Prompt:
-    """Both pictures before the question, so that every question about them shares their tokens."""
+    """Both images before the question, so that every question about them shares their tokens."""
     return Prompt.ask(first, second, PAIR_TEXT, answer_prefix=PAIR_PREFIX)
 
 
 class _Pictures:
-    """Decodes pictures on demand and keeps the last few: neighbours in a batch share them, a folder fills no memory."""
+    """Decodes images on demand and keeps the last few: neighbours in a batch share them, a folder fills no memory."""
 
     def __init__(self, paths: Sequence[str | Path], keep: int = 32) -> None:
         self.paths, self.keep, self.held = paths, keep, {}

@@ -1,4 +1,4 @@
-"""From the scores of a picture and its regions to one number (section 3.2), and what K whole numbers can express.
+"""From the scores of an image and its regions to one number (section 3.2), and what K whole numbers can express.
 
 Pure functions of numbers, so that a slider can move lambda or an LMM's weight without asking any model again.
 """
@@ -75,7 +75,7 @@ def ensemble(scores: Sequence[float], weights: Sequence[float] | None = None) ->
 
 
 def code_final_score(global_: float, local: float, n_masks: int) -> float:
-    """The released code's variant: s_local + 0.1 * masks + 0.5 * s_global. It rewards busy pictures."""
+    """The released code's variant: s_local + 0.1 * masks + 0.5 * s_global. It rewards busy images."""
     return float(local + CODE_MASK_BONUS * n_masks + CODE_GLOBAL_WEIGHT * global_)
 
 

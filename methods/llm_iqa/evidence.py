@@ -1,4 +1,4 @@
-"""What LLM-IQA saw: the picture's and every region's digit, per LMM, and how they add up.
+"""What LLM-IQA saw: the image's and every region's digit, per LMM, and how they add up.
 
 The evidence holds everything that the final score follows from, so a slider can change lambda, the reading or an
 LMM's weight and have the new score at once: `LLMIQAEvidence.total` asks no model.
@@ -18,7 +18,7 @@ from methods.llm_iqa import aggregation
 
 @dataclass(frozen=True)
 class DigitScore:
-    """One picture or region in one LMM's eyes.
+    """One image or region in one LMM's eyes.
 
     Attributes:
         digit: the likeliest one, 1..K (the paper's reading); without a standard the number that the model stated.
@@ -52,7 +52,7 @@ class RegionEvidence:
     area: pixels in the mask.
     weight: what the region counts in the local score; all sum to 1.
     complement: True for what no mask covered.
-    outline: polygons of (x, y) points in the picture's pixels.
+    outline: polygons of (x, y) points in the image's pixels.
     anchor: (x, y) deepest inside the mask, where its label stands.
     crop: the region as the LMM saw it, reduced for display.
     """
@@ -101,8 +101,8 @@ class Total:
 class LLMIQAEvidence(Evidence):
     """Attributes:
     picture: reduced for display.
-    size: (width, height) of the picture that was segmented, which boxes and outlines refer to.
-    segmenter: who made the masks; "none" where only the whole picture is scored.
+    size: (width, height) of the image that was segmented, which boxes and outlines refer to.
+    segmenter: who made the masks; "none" where only the whole image is scored.
     standard: each level as the model was told, best first; () where there was none.
     regions: in the order of `LMMScores.regions`; the complement is last.
     lmms: one entry an LMM of the ensemble.

@@ -1,4 +1,4 @@
-"""LLM-IQA: the whole picture and its segments, each scored 1..K against a written standard, added up by area."""
+"""LLM-IQA: the whole image and its segments, each scored 1..K against a written standard, added up by area."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from methods.lmm.base import LMM, LMMError
 from methods.work import Work
 
 PICTURES_PER_CALL = 8
-"""Pictures whose prompts are handed over together; with about eight regions each, some 64 prompts."""
+"""Images whose prompts are handed over together; with about eight regions each, some 64 prompts."""
 
 PAPER_REGIONS = 7.22
 """Mean masks per image on SPAQ under the paper's settings (section 4.1)."""
@@ -45,15 +45,15 @@ SCORED_PARTS = ("box+whole", "mask+whole", "box", "mask", "whole")
 @dataclass(frozen=True)
 class LLMIQAOptions(Options):
     standard: str = option("word", "What stands beside each digit in the standard; none asks for a number from 0 to "
-                           "100 and scores the whole picture only (Table 3, exp 1).", choices=(*KINDS, NO_STANDARD))
+                           "100 and scores the whole image only (Table 3, exp 1).", choices=(*KINDS, NO_STANDARD))
     k: int = option(7, "How many levels the standard has (Table 4).", choices=LEVEL_COUNTS)
-    lam: float = option(1.0, "Lambda: what the regions' score counts beside the whole picture's.",
+    lam: float = option(1.0, "Lambda: what the regions' score counts beside the whole image's.",
                         low=0.0, high=5.0, step=0.1)
     reading: str = option("argmax", "Take the likeliest digit (the paper) or the expectation over all digits (finer).",
                           choices=("argmax", "expectation"))
-    segmenter: str = option(AUTOMATIC, "Who cuts the picture; 'auto' takes SAM 2.1 large where it can be had.",
+    segmenter: str = option(AUTOMATIC, "Who cuts the image; 'auto' takes SAM 2.1 large where it can be had.",
                             choices=SEGMENTERS)
-    scored: str = option("box+whole", "What is scored: boxes of original pixels, zero-padded masks, the whole picture "
+    scored: str = option("box+whole", "What is scored: boxes of original pixels, zero-padded masks, the whole image "
                          "(Table 3).", choices=SCORED_PARTS, advanced=True)
     weighting: str = option("area", "How regions are weighted (Table 3).", choices=("area", "mean"), advanced=True)
     complement: bool = option(True, "Score what no mask covers as one more region (Table 5).", advanced=True)
@@ -84,7 +84,7 @@ class LLMIQA(Method):
 
     name = "llm-iqa"
     title = "LLM-IQA"
-    summary = "A written standard, one digit for the whole picture and one for each of its segments, added up by area."
+    summary = "A written standard, one digit for the whole image and one for each of its segments, added up by area."
     citation = """@misc{llmiqa2025,
   title={{LLM-IQA}: Standard-guided {MLLM} for Mix-grained Image Quality Assessment},
   author={Anonymous},
@@ -168,7 +168,7 @@ class LLMIQA(Method):
         return verdicts
 
     def _without_standard(self, images: list[Image.Image], options: LLMIQAOptions) -> list[Verdict]:
-        """Table 3, exp 1: the number from 0 to 100 that each model states of the whole picture, greedily decoded."""
+        """Table 3, exp 1: the number from 0 to 100 that each model states of the whole image, greedily decoded."""
         prompts = [without_standard(image) for image in images]
         answers = [lmm.generate(prompts, max_new_tokens=ANSWER_TOKENS, temperature=0.0) for lmm in self.lmms]
         verdicts = []
@@ -197,7 +197,7 @@ class LLMIQA(Method):
 
 
 def assess_with(lmms: Sequence[LMM], image: ImageSource, options: dict[str, object]) -> Assessment:
-    """One picture by an ensemble of loaded models; a plain function, so that it can be sent to a GPU worker."""
+    """One image by an ensemble of loaded models; a plain function, so that it can be sent to a GPU worker."""
     return LLMIQA(list(lmms)).assess(image, **options)
 
 
@@ -237,7 +237,7 @@ def _reduced(image: Image.Image, longest_side: int) -> Image.Image:
     if scale >= 1:
         return image.copy()
     size = tuple(max(1, round(side * scale)) for side in image.size)
-    # A dozen a picture: whole factors by boxes and the rest, below two, bilinearly takes a fraction of a filter's time.
+    # A dozen an image: whole factors by boxes and the rest, below two, bilinearly takes a fraction of a filter's time.
     boxes = image.reduce(int(1 / scale)) if scale <= 0.5 else image
     return Image.fromarray(cv2.resize(np.asarray(boxes), size, interpolation=cv2.INTER_LINEAR))
 

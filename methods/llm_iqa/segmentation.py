@@ -18,13 +18,13 @@ MIN_AREA = 1000
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A part of the picture that is scored on its own.
+    """A part of the image that is scored on its own.
 
     Attributes:
         box: (left, top, right, bottom) in pixels; right and bottom are exclusive.
         area: pixels in the mask.
-        mask: bool [H, W] in the picture's size.
-        complement: True for what no mask covered, and for the whole picture where no mask was kept.
+        mask: bool [H, W] in the image's size.
+        complement: True for what no mask covered, and for the whole image where no mask was kept.
     """
 
     box: tuple[int, int, int, int]
@@ -36,7 +36,7 @@ class Region:
         """The region as the LMM sees it.
 
         Args:
-            image: the picture, in the mask's size.
+            image: the image, in the mask's size.
             padded: False fills the box with original pixels (the paper); True sets what the mask leaves out to
                 black (Table 3 row 5).
         """
@@ -53,11 +53,11 @@ def regions(masks: Sequence[np.ndarray], shape: tuple[int, int], min_area: int =
     """Algorithm 1: masks of at least `min_area` pixels, then the uncovered rest where it is as large.
 
     The rest is what the union of the kept masks leaves, so overlapping masks are not counted twice (the released
-    code subtracts the sum of their areas). Where nothing is kept, the whole picture is the one region.
+    code subtracts the sum of their areas). Where nothing is kept, the whole image is the one region.
 
     Args:
         masks: bool [H, W] each; any order, which is kept.
-        shape: (H, W) of the picture.
+        shape: (H, W) of the image.
         min_area: t, in pixels; a mask of exactly t is kept.
         complement: False leaves the rest out (Table 5, "No Complement").
 
@@ -65,7 +65,7 @@ def regions(masks: Sequence[np.ndarray], shape: tuple[int, int], min_area: int =
         At least one region; the complement is last.
 
     Raises:
-        ValueError: a mask of another size than the picture, or a picture without pixels.
+        ValueError: a mask of another size than the image, or an image without pixels.
     """
     height, width = (int(side) for side in shape[:2])
     if height < 1 or width < 1:
@@ -106,7 +106,7 @@ def anchor(mask: np.ndarray, longest_side: int = 256) -> tuple[float, float]:
     if not reduced.any():  # a mask so thin that reducing it loses it
         rows, columns = np.nonzero(mask)
         return float(columns[len(columns) // 2]) + 0.5, float(rows[len(rows) // 2]) + 0.5
-    # The frame counts as outside, so that labels keep away from the picture's border.
+    # The frame counts as outside, so that labels keep away from the image's border.
     depth = cv2.distanceTransform(cv2.copyMakeBorder(reduced, 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 5)
     row, column = np.unravel_index(int(depth[1:-1, 1:-1].argmax()), reduced.shape)
     return round((column + 0.5) * width / size[0], 1), round((row + 0.5) * height / size[1], 1)
@@ -122,7 +122,7 @@ def outline(mask: np.ndarray, tolerance: float = 1.5, longest_side: int = 512) -
         longest_side: the mask is reduced to this before it is traced.
 
     Returns:
-        Polygons of (x, y) points in the mask's own pixels, largest first; specks below 0.1 % of the picture are left
+        Polygons of (x, y) points in the mask's own pixels, largest first; specks below 0.1 % of the image are left
         out unless nothing else remains.
     """
     import cv2

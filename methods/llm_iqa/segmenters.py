@@ -1,6 +1,6 @@
-"""Who cuts the picture: SAM 2 as in the paper, or an embedded segmenter where no SAM 2 weights can be had.
+"""Who cuts the image: SAM 2 as in the paper, or an embedded segmenter where no SAM 2 weights can be had.
 
-Both give masks of the picture's own size; `methods.llm_iqa.segmentation.regions` makes regions of either. The name of
+Both give masks of the image's own size; `methods.llm_iqa.segmentation.regions` makes regions of either. The name of
 the one that was used is part of every result.
 """
 
@@ -66,19 +66,19 @@ class Segmenter(Protocol):
     name: str
 
     def masks(self, image: Image.Image) -> list[np.ndarray]:
-        """bool [H, W] masks of an RGB picture, largest first; may overlap and need not cover the picture."""
+        """bool [H, W] masks of an RGB image, largest first; may overlap and need not cover the image."""
         ...
 
 
 class FelzenszwalbSegmenter:
     """Felzenszwalb and Huttenlocher's graph segmentation, merged until few regions remain.
 
-    It knows colour and texture, not objects. Works on a reduced picture and scales the masks up, so that a photo of
+    It knows colour and texture, not objects. Works on a reduced image and scales the masks up, so that a photo of
     12 megapixels costs what a small one does. The masks are a partition: they neither overlap nor leave a rest.
 
     Args:
         most: regions that may remain; 7 is about what SAM 2 gives under the paper's settings.
-        longest_side: pixels; the picture is reduced to this first.
+        longest_side: pixels; the image is reduced to this first.
     """
 
     name = EMBEDDED
@@ -159,7 +159,7 @@ class Sam2Segmenter:
         self.name = name if masks == "paper" else f"{name} (its own settings)"
         chosen = SAM2_SETTINGS if masks == "paper" else {}
         self._generator = SAM2AutomaticMaskGenerator(model, **{**chosen, **settings})
-        self._lock = ForkSafeLock()  # The predictor keeps the current picture's features as state.
+        self._lock = ForkSafeLock()  # The predictor keeps the current image's features as state.
         self._most_points = self._generator.points_per_batch
         self._budget = Budget(lambda: memory.tower_bytes(model) or 2**62)
 
@@ -221,7 +221,7 @@ class Sam2Segmenter:
         return [np.asarray(one["segmentation"], dtype=bool) for one in proposals]
 
     def _proposals(self, pixels: np.ndarray, points: int) -> list[dict[str, Any]] | None:
-        """What the generator makes of a picture with so many points at a time; None where the memory ran out."""
+        """What the generator makes of an image with so many points at a time; None where the memory ran out."""
         import torch
 
         self._generator.points_per_batch = points

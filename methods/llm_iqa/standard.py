@@ -98,7 +98,7 @@ class Standard:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """One word a level, best first."""
+        """One word per level, best first."""
         return WORDS[self.k]
 
     @cached_property
@@ -109,12 +109,12 @@ class Standard:
 
     @property
     def system(self) -> str:
-        """What stands before the picture; equal for every region, so a backend can share it."""
+        """What stands before the image; equal for every region, so a backend can share it."""
         return (_paper_system if self.wording == "paper" else _code_system)(self)
 
     @property
     def user(self) -> str:
-        """The request that stands after the picture."""
+        """The request that stands after the image."""
         if self.wording == "paper":
             return f"Please evaluate the quality of the image and score in {self._range}."
         scale = "in quality" if self.kind == "word" else f"in {self._range.replace(' ', '')}"
@@ -133,7 +133,7 @@ class Standard:
         return tuple(f"{digit}: {word}" for digit, word in zip(self.levels.words, self.words))
 
     def prompt(self, image: Image.Image) -> Prompt:
-        """The question about one picture or region. The answer is one digit, right at its start."""
+        """The question about one image or region. The answer is one digit, right at its start."""
         return Prompt.ask(image, self.user, system=self.system)
 
 

@@ -1,7 +1,7 @@
 """The one protocol behind which every large multimodal model stands.
 
 A method never knows which model it talks to: it hands over prompts and reads logits, text or features. Below this
-line a backend may do anything that leaves the result equal: encode each distinct picture once, share the KV cache
+line a backend may do anything that leaves the result equal: encode each distinct image once, share the KV cache
 of a common prefix, batch the rest.
 """
 
@@ -29,8 +29,8 @@ class LMM(ABC):
     Attributes:
         name: what the user asked for: "embedded", a Hub id, a folder's name or "server:URL#model".
         revision: the exact weights: a Hub commit, a content hash, or what the server reports.
-        image_budget: the most pictures that one prompt may show.
-        max_pixels: the most pixels of one picture that it is shown, as `methods.lmm.pixels`; None where every picture
+        image_budget: the most images that one prompt may show.
+        max_pixels: the most pixels of one image that it is shown, as `methods.lmm.pixels`; None where every image
             is scaled to one size anyway, or where a server decides.
         settings: how it runs, for the provenance of results: device, dtype and the like; nothing for a server.
     """
@@ -45,17 +45,17 @@ class LMM(ABC):
     def word_logits(self, prompts: Sequence[Prompt], words: Sequence[str]) -> np.ndarray:
         """Next-token logits of the candidate words, right after each prompt's answer prefix.
 
-        All prompts are handed over at once so that the backend can share pictures and prefixes among them.
+        All prompts are handed over at once so that the backend can share images and prefixes among them.
 
         Args:
-            prompts: any number; each shows at most `image_budget` pictures.
+            prompts: any number; each shows at most `image_budget` images.
             words: candidates without a leading space; each prompt's prefix decides whether one is added.
 
         Returns:
             float32 [prompts, words]. A server may return log-probabilities: equal up to a constant a row.
 
         Raises:
-            LMMError: two candidates share their first token, a prompt shows too many pictures or is too long, or
+            LMMError: two candidates share their first token, a prompt shows too many images or is too long, or
                 the model failed.
         """
 
@@ -117,4 +117,4 @@ class LMM(ABC):
 
     @abstractmethod
     def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
-        """The vision encoder's features, mean-pooled over a picture's tokens: float32 [images, features]."""
+        """The vision encoder's features, mean-pooled over an image's tokens: float32 [images, features]."""

@@ -19,8 +19,8 @@ class CatalogueEntry:
         hub_id: repository on the Hugging Face Hub.
         title: as its authors write it.
         licence: of the weights.
-        memory_gib: the weights in bfloat16, in GiB; pictures and the KV cache come on top.
-        image_budget: the most pictures that one prompt may show here.
+        memory_gib: the weights in bfloat16, in GiB; images and the KV cache come on top.
+        image_budget: the most images that one prompt may show here.
         trained_on: IQA data sets with opinion scores seen in training; () where none is known, None where there were
             some and the authors do not say which.
         reached: "transformers" (in this process), "server" (needs remote code, so an OpenAI-compatible server) or "no
@@ -59,7 +59,7 @@ _ONE_ALIGN = ("koniq-10k", "spaq", "kadid-10k", "agiqa-20k", "ava", "lsvq")
 CATALOGUE: tuple[CatalogueEntry, ...] = (
     CatalogueEntry(
         "qwen3-vl-2b", "Qwen/Qwen3-VL-2B-Instruct", "Qwen3-VL 2B Instruct", "Apache-2.0", 4.0, 8, (), "transformers",
-        "The smallest general model here that follows prompts with several pictures.",
+        "The smallest general model here that follows prompts with several images.",
     ),
     CatalogueEntry(
         "qwen3-vl-4b", "Qwen/Qwen3-VL-4B-Instruct", "Qwen3-VL 4B Instruct", "Apache-2.0", 8.3, 8, (), "transformers",
@@ -87,7 +87,7 @@ CATALOGUE: tuple[CatalogueEntry, ...] = (
     ),
     CatalogueEntry(
         "evoquality", "ByteDance/EvoQuality", "EvoQuality", "Apache-2.0", 15.4, 8, (), "transformers",
-        "Qwen2.5-VL 7B trained by its own votes on pairs of pictures; by its card, without any human score.",
+        "Qwen2.5-VL 7B trained by its own votes on pairs of images; by its card, without any human score.",
     ),
     CatalogueEntry(
         "q-realign-mini", "q-future/Q-ReAlign-Mini-0.8B", "Q-ReAlign Mini 0.8B", "Apache-2.0", 1.5, 8, _ONE_ALIGN,
@@ -104,11 +104,11 @@ CATALOGUE: tuple[CatalogueEntry, ...] = (
     CatalogueEntry(
         "llava-onevision-7b", "llava-hf/llava-onevision-qwen2-7b-ov-hf", "LLaVA-OneVision 7B", "Apache-2.0", 15.0, 8,
         (), "transformers",
-        "Sees a picture that stands alone in fine tiles and each of several pictures at 384 pixels.",
+        "Sees an image that stands alone in fine tiles and each of several images at 384 pixels.",
     ),
     CatalogueEntry(
         "smolvlm2-2.2b", "HuggingFaceTB/SmolVLM2-2.2B-Instruct", "SmolVLM2 2.2B Instruct", "Apache-2.0", 4.2, 6, (),
-        "transformers", "Needs little memory; it spends many tokens on a large picture.",
+        "transformers", "Needs little memory; it spends many tokens on a large image.",
     ),
     CatalogueEntry(
         "bakllava", "llava-hf/bakLlava-v1-hf", "BakLLaVA v1", "Llama 2 (as tagged)", 14.7, 2, (), "transformers",

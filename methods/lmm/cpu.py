@@ -2,7 +2,7 @@
 
 glibc hands every large block back to the system as soon as it is freed, so each layer's activations are page-faulted
 in anew; with raised thresholds they stay. oneDNN's convolutions run faster on channels-last tensors. And several
-pictures are done sooner with a core each than one after the other on all cores.
+images are done sooner with a core each than one after the other on all cores.
 """
 
 from __future__ import annotations

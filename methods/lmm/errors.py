@@ -1,7 +1,7 @@
 """The one failure of a model that no prompt is to blame for: it cannot be reached now.
 
-Whoever scores many pictures has to tell the two apart. A prompt that a model refuses is that picture's error; a server
-that is gone would give every picture that follows the same one.
+Whoever scores many images has to tell the two apart. A prompt that a model refuses is that image's error; a server
+that is gone would give every image that follows the same one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How many pixels of a picture an LMM is shown: the limit that decides what a photo costs.
+"""How many pixels of an image an LMM is shown: the limit that decides what a photo costs.
 
 A photo of 12 megapixels is 11,844 tokens to Qwen3-VL and 768 at 1024 x 768, so the limit is a setting of the model, is
 recorded with every result, and belongs to a run. It never goes above what the checkpoint itself takes. By default:
@@ -9,7 +9,7 @@ recorded with every result, and belongs to a run. It never goes above what the c
     InternVL                        6 tiles of 448 x 448              1,792 with the thumbnail
     LLaVA-NeXT, LLaVA-OneVision     6 tiles of the tower's size       5,157 of 384 x 384, with the whole and line ends
     Idefics3, SmolVLM               the checkpoint's own              1,377 in 4 x 4 tiles and the whole (SmolVLM2)
-    LLaVA, Gemma 3, the embedded    none: they scale every picture    576, 256, 256
+    LLaVA, Gemma 3, the embedded    none: they scale every image    576, 256, 256
                                     to one size themselves
 """
 
@@ -32,21 +32,21 @@ class PixelLimit:
     """The limit of one model.
 
     Attributes:
-        pixels: the most that a picture may have, or that its tiles may have together; None where every picture is
+        pixels: the most that an image may have, or that its tiles may have together; None where every image is
             scaled to one size anyway and nobody asked for less.
-        beforehand: larger pictures are scaled down before the processor sees them, since it has no limit of its own.
+        beforehand: larger images are scaled down before the processor sees them, since it has no limit of its own.
     """
 
     pixels: int | None = None
     beforehand: bool = False
 
     def shown(self, image: Image.Image) -> Image.Image:
-        """The picture as the processor is handed it."""
+        """The image as the processor is handed it."""
         size = self.size(image.size)
         return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(width, height) of a picture as the processor is handed it."""
+        """(width, height) of an image as the processor is handed it."""
         from methods.images.decoding import fitted
 
         return fitted(size, self.pixels) if self.pixels is not None and self.beforehand else size
@@ -61,7 +61,7 @@ def limited(model: Any, processor: Any, asked: int | None, default: bool = True)
     Args:
         model: a transformers model.
         processor: its processor; changed in place.
-        asked: the most pixels of one picture, at least 1; None for the family's default.
+        asked: the most pixels of one image, at least 1; None for the family's default.
         default: False leaves the checkpoint's own limit where nothing is asked.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The plain way through a model: one prompt at a time, pictures as pixels, one full forward, nothing shared.
+"""The plain way through a model: one prompt at a time, images as pixels, one full forward, nothing shared.
 
 It serves every architecture that transformers can load, which is why a family outside the reuse layer's list runs on
 it: slower, never wrong. `generate` is transformers' own.
@@ -27,7 +27,7 @@ class PlainRunner:
     Args:
         model: a transformers image-text-to-text model in eval mode.
         processor: its processor.
-        limit: on the pixels of a picture.
+        limit: on the pixels of an image.
     """
 
     shares = False
@@ -36,7 +36,7 @@ class PlainRunner:
         self.model = model
         self.processor = processor
         self.limit = limit
-        # The logits of every position are a gigabyte for a picture of many tokens.
+        # The logits of every position are a gigabyte for an image of many tokens.
         takes = inspect.signature(model.forward).parameters
         self._last = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
 

@@ -1,4 +1,4 @@
-"""What is said to an LMM: turns of text and pictures, and the words that the assistant has already said.
+"""What is said to an LMM: turns of text and images, and the words that the assistant has already said.
 
 Prompts are data. Methods build them, backends turn them into token ids (transformers) or a chat request (server),
 and tests compare them with the papers' printed text, all without an LMM.
@@ -17,7 +17,7 @@ Part = str | Image.Image
 
 @dataclass(frozen=True)
 class Turn:
-    """One speaker's turn: text and pictures in the order in which they are shown."""
+    """One speaker's turn: text and images in the order in which they are shown."""
 
     role: Role
     parts: tuple[Part, ...]
@@ -32,7 +32,7 @@ class Turn:
 
     @property
     def text(self) -> str:
-        """The text alone, pictures left out."""
+        """The text alone, images left out."""
         return "".join(part for part in self.parts if isinstance(part, str))
 
     @property
@@ -67,7 +67,7 @@ class Prompt:
 
     @property
     def images(self) -> tuple[Image.Image, ...]:
-        """Every picture in the order in which it is shown, repeats included."""
+        """Every image in the order in which it is shown, repeats included."""
         return tuple(image for turn in self.turns for image in turn.images)
 
     def spelled(self, word: str) -> str:
@@ -76,7 +76,7 @@ class Prompt:
         return f" {word}" if joined else word
 
     def transcript(self) -> str:
-        """The prompt as a person reads it, with `<image>` where a picture stands; used in evidence and tests."""
+        """The prompt as a person reads it, with `<image>` where an image stands; used in evidence and tests."""
         lines = []
         for turn in self.turns:
             text = "".join(part if isinstance(part, str) else "<image>" for part in turn.parts)

@@ -1,7 +1,7 @@
 """Turns a `Prompt` into the text that a model was trained to continue, by the model's own chat template.
 
-The text still holds one image placeholder a picture; the processor (or the reuse layer) widens it later to as many
-tokens as the picture takes. Templates disagree on what they accept, so a conversation that one refuses is retold in
+The text still holds one image placeholder per image; the processor (or the reuse layer) widens it later to as many
+tokens as the image takes. Templates disagree on what they accept, so a conversation that one refuses is retold in
 the plainest form that keeps its words in order: the system's words first in the user's turn, and neighbouring turns
 of one speaker as one turn.
 """
@@ -23,9 +23,9 @@ class Rendered:
     """A prompt as text.
 
     Attributes:
-        text: the whole conversation with one placeholder a picture; it ends with the answer prefix.
+        text: the whole conversation with one placeholder per image; it ends with the answer prefix.
         tail: the part of `text` that follows the last placeholder, placeholder included.
-        images: the pictures in the order of their placeholders.
+        images: the images in the order of their placeholders.
         prompt: what was rendered.
         joint: what the template puts between `text` and the first word of an answer that has no prefix: a space after
             "ASSISTANT:", nothing after a new line.

@@ -1,8 +1,8 @@
-"""Which parts of a picture pulled its score down: occlusion maps for any LMM, prompt and set of words.
+"""Which parts of an image pulled its score down: occlusion maps for any LMM, prompt and set of words.
 
 A patch is replaced by its own mean colour, softly at the border, and the question is asked again; the score's change
 is the patch's contribution. An occluder is itself a flaw, so the change that all patches share is taken off: what
-remains is how a patch differs from the rest of its picture. All copies go to the LMM in one call, which lets a backend
+remains is how a patch differs from the rest of its image. All copies go to the LMM in one call, which lets a backend
 batch them.
 """
 
@@ -22,20 +22,20 @@ from methods.lmm.base import LMM
 from methods.lmm.prompt import Prompt
 
 LARGEST_SIDE = 768
-"""Copies are made of the picture at this size at most: an LMM sees no more of it, and memory stays small."""
+"""Copies are made of the image at this size at most: an LMM sees no more of it, and memory stays small."""
 
 Score = Callable[[np.ndarray], np.ndarray | float]
 
 
 @dataclass(frozen=True)
 class Saliency:
-    """What each part of a picture contributed to its score.
+    """What each part of an image contributed to its score.
 
     Attributes:
-        map: float32 [height, width] of the picture, in units of the score: negative where the picture pulled its
+        map: float32 [height, width] of the image, in units of the score: negative where the image pulled its
             score down, positive where it held it up, compared with its other parts.
         patches: float32 [rows, columns]: the same before it was spread over the pixels.
-        score: of the whole picture.
+        score: of the whole image.
     """
 
     map: np.ndarray
@@ -57,18 +57,18 @@ def saliency(
     score: Score | None = None,
     grid: int = 4,
 ) -> Saliency:
-    """Asks about the picture, and about grid * grid copies of it that each lack one patch.
+    """Asks about the image, and about grid * grid copies of it that each lack one patch.
 
     Args:
         lmm: any model.
         image: RGB.
-        prompt: makes the question about a picture, for example `QUESTIONS["five-level"].prompt`.
+        prompt: makes the question about an image, for example `QUESTIONS["five-level"].prompt`.
         words: the candidate words, or a `LevelScheme`, whose expectation is then the score.
         score: logits float32 [n, words] -> scores [n]; needed unless `words` is a `LevelScheme`.
         grid: patches a side, 2 to 16; the cost is grid * grid + 1 questions.
 
     Raises:
-        InputError: a grid out of bounds, or a picture with fewer pixels a side than patches.
+        InputError: a grid out of bounds, or an image with fewer pixels per side than patches.
         ValueError: words without a score.
         methods.lmm.LMMError: the model failed.
     """
@@ -116,17 +116,17 @@ def spread(patches: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 def overlay(image: Image.Image, values: np.ndarray, full_scale: float | None = None, opacity: float = 0.55
             ) -> Image.Image:
-    """The picture under its map: orange where it pulled the score down, blue where it held it up.
+    """The image under its map: orange where it pulled the score down, blue where it held it up.
 
     Args:
         image: RGB.
-        values: float [height, width] of the picture, as `Saliency.map`.
+        values: float [height, width] of the image, as `Saliency.map`.
         full_scale: the value that is shown at full opacity; by default the map's largest, but at least 0.02, so that
-            a picture whose parts do not differ stays uncoloured.
+            an image whose parts do not differ stays uncoloured.
         opacity: in [0, 1], of the strongest colour.
 
     Raises:
-        ValueError: the map is not of the picture's size.
+        ValueError: the map is not of the image's size.
     """
     if values.shape != (image.height, image.width):
         height, width = values.shape

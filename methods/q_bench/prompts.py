@@ -12,14 +12,14 @@ from methods.lmm.prompt import Prompt
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked after the picture, how the assistant begins its answer, and which words may follow."""
+    """What is asked after the image, how the assistant begins its answer, and which words may follow."""
 
     text: str
     answer_prefix: str
     levels: LevelScheme
 
     def prompt(self, image: Image.Image) -> Prompt:
-        """The picture first: a question that comes before it could not share its tokens between pictures."""
+        """The image first: a question that comes before it could not share its tokens between images."""
         return Prompt.ask(image, self.text, answer_prefix=self.answer_prefix)
 
 

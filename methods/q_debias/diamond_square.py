@@ -1,6 +1,6 @@
-"""Plasma by the diamond-square algorithm: the fog of ImageNet-C, for a picture of any shape.
+"""Plasma by the diamond-square algorithm: the fog of ImageNet-C, for an image of any shape.
 
-ImageNet-C draws its fog on a square whose side is a power of two and cuts the picture's corner out of it. That is
+ImageNet-C draws its fog on a square whose side is a power of two and cuts the image's corner out of it. That is
 kept wherever the square is affordable. A panorama, or a line of pixels, would need a square far larger than itself;
 there the same algorithm runs on a rectangle whose sides are both powers of two: while one side is still a single
 cell, only the other is subdivided, by the midpoint rule to which diamond-square reduces in one dimension.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 MAX_WASTE = 8
-"""A square map may hold at most this many times the picture's pixels before the rectangle takes over ..."""
+"""A square map may hold at most this many times the image's pixels before the rectangle takes over ..."""
 
 ALWAYS_SQUARE = 1 << 20
 """... but a map of this many points or fewer is always square."""
@@ -24,7 +24,7 @@ def plasma(height: int, width: int, *, rng: np.random.Generator, decay: float) -
     """Cloud-like noise (Q-Debias section 3.2.1, fog; ImageNet-C's fractal).
 
     Args:
-        height, width: of the picture, in pixels, at least 1.
+        height, width: of the image, in pixels, at least 1.
         rng: draws the noise; every level takes its squares first, then its two kinds of diamonds.
         decay: above 1; the amplitude is divided by its square from one level to the next, so that a smaller value
             gives grainier fog.
@@ -47,7 +47,7 @@ def plasma(height: int, width: int, *, rng: np.random.Generator, decay: float) -
 
 
 def map_shape(height: int, width: int) -> tuple[int, int]:
-    """Rows and columns of the map that a picture is cut from: powers of two, and equal unless that is a great waste."""
+    """Rows and columns of the map that an image is cut from: powers of two, and equal unless that is a great waste."""
     # Four points a side at least: a single point has no range to normalise by.
     side = next_power_of_two(max(height, width, 4))
     if side * side <= max(ALWAYS_SQUARE, MAX_WASTE * height * width):

@@ -1,6 +1,6 @@
-"""Four distortions that ruin a picture's quality and leave its content recognisable (Q-Debias section 3.2.1, Eq. 3-7).
+"""Four distortions that ruin an image's quality and leave its content recognisable (Q-Debias section 3.2.1, Eq. 3-7).
 
-They are ImageNet-C's zoom blur, spatter, saturate and fog (Hendrycks and Dietterich, 2019), for a picture of any
+They are ImageNet-C's zoom blur, spatter, saturate and fog (Hendrycks and Dietterich, 2019), for an image of any
 size. Each is a pure function on float RGB; everything random comes from the generator that the caller hands over,
 in the order in which ImageNet-C draws it. Constants are the defaults of the arguments, the paper's where it states
 them; `SETTINGS` holds the paper's and the released code's side by side.
@@ -45,7 +45,7 @@ def zoom_blur(
         image: float RGB [H, W, 3] in [0, 1]; not changed.
         rng: not used; every distortion takes one.
         factors: zoom factors, at least 1.
-        extra_original: ImageNet-C counts the unzoomed picture once more beside the zooms, the mean being over n + 1;
+        extra_original: ImageNet-C counts the unzoomed image once more beside the zooms, the mean being over n + 1;
             False is Eq. 3 to the letter.
 
     Returns:
@@ -65,7 +65,7 @@ def zoom_blur(
 
 
 def clipped_zoom(picture: np.ndarray, factor: float) -> np.ndarray:
-    """The centre of the picture enlarged back to the picture's size, bilinear with corners aligned (ImageNet-C).
+    """The centre of the image enlarged back to the image's size, bilinear with corners aligned (ImageNet-C).
 
     Args:
         picture: float32 [H, W, 3].
@@ -94,7 +94,7 @@ def _zoom_axis(side: int, factor: float) -> tuple[float, float]:
     first = (side - inner) // 2
     enlarged = max(round(inner * factor), side)
     scale = (inner - 1) / (enlarged - 1) if enlarged > 1 else 0.0
-    # Rounding can enlarge the centre beyond the picture; what is too much goes off both ends.
+    # Rounding can enlarge the centre beyond the image; what is too much goes off both ends.
     return scale, first + scale * ((enlarged - side) // 2)
 
 
@@ -116,17 +116,17 @@ def spatter(
 
     Args:
         image: float RGB [H, W, 3] in [0, 1]; not changed.
-        rng: draws one normal number a pixel.
+        rng: draws one normal number per pixel.
         mean, std: of those numbers.
         sigma: of the Gaussian that turns them into blobs, in pixels; its tail is cut after four sigma.
         threshold: blobs below it are dry.
         strength: of water, the largest opacity in [0, 1]; of mud, the sigma in pixels that softens its edges.
         mud: mud instead of water (severities 4 and 5).
         blend: water as Eq. 4 has it, x (1 - M) + C M; False adds it, x + C M, as ImageNet-C and the released code do.
-            The two differ by up to M times the picture. Mud is blended in both.
+            The two differ by up to M times the image. Mud is blended in both.
 
     Returns:
-        The same shape and dtype, in [0, 1]. Where no pixel is wet the picture stays as it is.
+        The same shape and dtype, in [0, 1]. Where no pixel is wet the image stays as it is.
 
     Raises:
         ValueError: `image` is not float RGB in [0, 1].
@@ -163,7 +163,7 @@ def water_mask(liquid: np.ndarray, strength: float) -> np.ndarray:
     relief = cv2.blur(cv2.filter2D(distance, cv2.CV_8U, emboss), (3, 3))
     mask = liquid * relief.astype(np.float32)
     thickest = mask.max()
-    # ImageNet-C divides by zero on a picture so small that no pixel of it is wet.
+    # ImageNet-C divides by zero on an image so small that no pixel of it is wet.
     return mask * (strength / thickest) if thickest > 0 else mask
 
 
@@ -198,15 +198,15 @@ def fog(
     decay: float = 1.5,
     rescale: bool = True,
 ) -> np.ndarray:
-    """Haze in clouds: diamond-square plasma laid over the picture (Eq. 7).
+    """Haze in clouds: diamond-square plasma laid over the image (Eq. 7).
 
     Args:
         image: float RGB [H, W, 3] in [0, 1]; not changed.
         rng: draws the plasma.
         strength: the paper's k, 2.5 (section 4.1).
         decay: ImageNet-C's wibble decay; the paper is silent, 1.5 is severity 4, which its code uses.
-        rescale: ImageNet-C then scales by m / (m + strength), m being the picture's brightest value, so that nothing
-            is cut off; False is Eq. 7 to the letter, which turns most of a picture white.
+        rescale: ImageNet-C then scales by m / (m + strength), m being the image's brightest value, so that nothing
+            is cut off; False is Eq. 7 to the letter, which turns most of an image white.
 
     Returns:
         The same shape and dtype, in [0, 1].

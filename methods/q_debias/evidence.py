@@ -1,7 +1,7 @@
-"""What Q-Debias found out about one picture, and the degraded pictures that it asked about.
+"""What Q-Debias found out about one image, and the degraded images that it asked about.
 
-A degraded picture follows from the query, the setting and the seed, so the evidence holds the query alone and makes
-the others when they are looked at: a folder of thousands of results stays as small as its pictures.
+A degraded image follows from the query, the setting and the seed, so the evidence holds the query alone and makes
+the others when they are looked at: a folder of thousands of results stays as small as its images.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ class Condition:
 @dataclass(frozen=True)
 class DebiasEvidence(Evidence):
     """Attributes:
-    query: the picture that was scored.
+    query: the image that was scored.
     score: the debiased score (Eq. 9).
     vanilla: the score of the query alone, by Q-Bench's prompt (Eq. 1).
     vanilla_logits: of good and poor.
     conditions: one a distortion, in the order of the options.
     aggregation: how the conditions were weighed.
     prompt: the variant of the quality question, "full" or one of Table 4.
-    setting: whose constants degraded the pictures, "paper" or "code".
-    consistent: True for degraded versions of the query itself, False for those of other pictures.
+    setting: whose constants degraded the images, "paper" or "code".
+    consistent: True for degraded versions of the query itself, False for those of other images.
     seed: of the degradation's noise.
     transcripts: the three prompts as text, by "condition", "similarity" and "vanilla".
     """
@@ -69,7 +69,7 @@ class DebiasEvidence(Evidence):
     consistent: bool = True
 
     def degraded(self, distortion: str) -> Image.Image:
-        """The degraded picture, pixel for pixel as the LMM saw it."""
+        """The degraded image, pixel for pixel as the LMM saw it."""
         return condition_image(self.query, distortion, self.setting, self.seed, self.consistent)
 
     def spread(self, score: float) -> Spread:
@@ -90,11 +90,11 @@ class DebiasEvidence(Evidence):
 
 def condition_image(image: Image.Image, distortion: str, setting: str = "paper", seed: int = 0,
                     consistent: bool = True) -> Image.Image:
-    """The conditional image x'_i of a query: a degraded version of it, or (Table 3, exp 8) of another picture.
+    """The conditional image x'_i of a query: a degraded version of it, or (Table 3, exp 8) of another image.
 
     Args:
         image, distortion, setting, seed: as `degrade`.
-        consistent: False takes a picture of the shipped reference set in place of the query.
+        consistent: False takes an image of the shipped reference set in place of the query.
     """
     return degrade(image if consistent else other_image(image, distortion, seed), distortion, setting, seed)
 
@@ -102,8 +102,8 @@ def condition_image(image: Image.Image, distortion: str, setting: str = "paper",
 def degrade(image: Image.Image, distortion: str, setting: str = "paper", seed: int = 0) -> Image.Image:
     """A conditional image x'_i of the query.
 
-    The noise is drawn from a generator that follows from the picture's pixels, the seed and the distortion, so that a
-    score repeats wherever and in whatever company the picture is scored.
+    The noise is drawn from a generator that follows from the image's pixels, the seed and the distortion, so that a
+    score repeats wherever and in whatever company the image is scored.
 
     Args:
         image: RGB.

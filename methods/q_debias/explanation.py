@@ -10,7 +10,7 @@ NAMES = {"zoom_blur": "zoom blur", "spatter": "spatter", "saturate": "oversatura
 """The distortions as a person calls them."""
 
 STATES_THE_CONDITION = ("full", "T3")
-"""Prompt variants that tell the model that the degraded picture is poor."""
+"""Prompt variants that tell the model that the degraded image is poor."""
 
 NOTHING = 0.0005
 """Differences that vanish in three decimals."""

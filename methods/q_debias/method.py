@@ -1,8 +1,8 @@
 """Q-Debias end to end: degrade, ask everything in one call, weigh, explain.
 
-For each picture the LMM is asked nine questions that show five distinct pictures: the quality of the query on each
+For each image the LMM is asked nine questions that show five distinct images: the quality of the query on each
 of four conditions, whether each degraded version still shows the same thing, and the quality of the query alone. They
-are handed over in one call, so that a backend can encode each picture once and share what the questions have in
+are handed over in one call, so that a backend can encode each image once and share what the questions have in
 common.
 """
 
@@ -49,7 +49,7 @@ class QDebiasOptions(Options):
         "full", "The paper's question, or one of its ablations T1 to T3 (Table 4).", choices=tuple(CONDITION),
     )
     setting: str = option(
-        "paper", "How pictures are degraded and how questions are punctuated: as the paper states it (spatter blended "
+        "paper", "How images are degraded and how questions are punctuated: as the paper states it (spatter blended "
                  "as in Eq. 4, zoom up to 1.10), or as its released code has it (spatter added, zoom up to 1.20).",
         choices=tuple(SETTINGS), advanced=True,
     )
@@ -63,7 +63,7 @@ class QDebiasOptions(Options):
         low=0.01, high=1000.0, step=0.01, advanced=True,
     )
     consistent: bool = option(
-        True, "Conditions are degraded copies of the picture itself, as in the paper; off, degraded versions of other "
+        True, "Conditions are degraded copies of the image itself, as in the paper; off, degraded versions of other "
               "photos, which show something else (Table 3, exp 8).",
         advanced=True,
     )
@@ -84,7 +84,7 @@ class QDebias(Method):
 
     name = "q-debias"
     title = "Q-Debias"
-    summary = "Shows the model degraded copies, tells it that they are poor, and asks about the picture again."
+    summary = "Shows the model degraded copies, tells it that they are poor, and asks about the image again."
     citation = """@article{pan2024qdebias,
   title={Mitigating Perception Bias: A Training-Free Approach to Enhance {LMM} for Image Quality Assessment},
   author={Pan, Siyi and Chen, Baoliang and Huang, Danni and Zhu, Hanwei and Zhu, Lingyu and Sui, Xiangjie and
@@ -123,7 +123,7 @@ class QDebias(Method):
 
 
 def _chunks(images: list[Image.Image]) -> Iterator[list[Image.Image]]:
-    """Runs of pictures that together stay within `PIXELS_AT_ONCE`; one larger picture is a run by itself."""
+    """Runs of images that together stay within `PIXELS_AT_ONCE`; one larger image is a run by itself."""
     chunk: list[Image.Image] = []
     pixels = 0
     for image in images:
@@ -138,7 +138,7 @@ def _chunks(images: list[Image.Image]) -> Iterator[list[Image.Image]]:
 
 
 def degrade_all(images: list[Image.Image], options: QDebiasOptions) -> list[list[Image.Image]]:
-    """The degraded copies of every picture, in the order of `options.distortions`."""
+    """The degraded copies of every image, in the order of `options.distortions`."""
     largest = max(image.width * image.height for image in images)
     workers = max(1, min(os.cpu_count() or 1, len(options.distortions) * len(images), PIXELS_IN_FLOAT // largest))
     jobs = [(image, name, options.setting, options.seed, options.consistent) for image in images
@@ -151,7 +151,7 @@ def degrade_all(images: list[Image.Image], options: QDebiasOptions) -> list[list
 
 
 def build_prompts(image: Image.Image, degraded: list[Image.Image], options: QDebiasOptions) -> list[Prompt]:
-    """All questions about one picture: the vanilla one, then quality and similarity for each condition."""
+    """All questions about one image: the vanilla one, then quality and similarity for each condition."""
     prompts = [vanilla_prompt(image)]
     for copy in degraded:
         prompts.append(condition_prompt(copy, image, options.prompt, options.setting))
@@ -166,7 +166,7 @@ def weigh(
     transcripts: dict[str, str],
     options: QDebiasOptions,
 ) -> DebiasEvidence:
-    """Eq. 8 to 11 for one picture.
+    """Eq. 8 to 11 for one image.
 
     Args:
         image: the query.

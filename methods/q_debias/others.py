@@ -1,6 +1,6 @@
-"""Pictures that do not show what the query shows: the semantically inconsistent conditions of Table 3, exp 8.
+"""Images that do not show what the query shows: the semantically inconsistent conditions of Table 3, exp 8.
 
-The paper takes pictures of other datasets and does not name them. Here they are the photos of the shipped reference
+The paper takes images of other datasets and does not name them. Here they are the photos of the shipped reference
 set; which one serves for a query and a distortion follows from the query's pixels and the seed, so a score repeats.
 """
 
@@ -43,7 +43,7 @@ def other_image(image: Image.Image, distortion: str, seed: int = 0) -> Image.Ima
 
 
 def content_number(pixels: np.ndarray) -> int:
-    """A number below 2 ** 64 that follows from a picture's size and pixels, uint8 [H, W, 3]; the seed of its noise."""
+    """A number below 2 ** 64 that follows from an image's size and pixels, uint8 [H, W, 3]; the seed of its noise."""
     digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=8)
     digest.update(np.ascontiguousarray(pixels))
     return int.from_bytes(digest.digest(), "big")

@@ -1,7 +1,7 @@
 """Everything that Q-Debias says to the LMM, word for word, from sections 3.1 and 3.2.2 and Table 4.
 
-The degraded picture is always the first one, the query the second. Both come before the question, as in the released
-code, so that the two questions about a pair share all the tokens of its pictures.
+The degraded image is always the first one, the query the second. Both come before the question, as in the released
+code, so that the two questions about a pair share all the tokens of its images.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How alike two pictures look, for the quality-similarity aggregation of Table 5.
+"""How alike two images look, for the quality-similarity aggregation of Table 5.
 
 The paper measures it by LPIPS. LPIPS is a trained network on top of an ImageNet network, and no maintained package
 carries both sets of weights, so that a score would depend on a download. SSIM needs no weights.
@@ -20,10 +20,10 @@ def ssim(first: Image.Image, second: Image.Image) -> float:
     """Mean structural similarity of the luminance (Wang et al., 2004), with an 11 x 11 Gaussian window.
 
     Args:
-        first, second: pictures of one size, any size.
+        first, second: images of one size, any size.
 
     Returns:
-        In [-1, 1]; 1 for equal pictures.
+        In [-1, 1]; 1 for equal images.
 
     Raises:
         ValueError: the sizes differ.

@@ -1,4 +1,4 @@
-"""Several pictures in order of quality, with how sure each place is: Thurstone's preferences between all pairs."""
+"""Several images in order of quality, with how sure each place is: Thurstone's preferences between all pairs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from methods.visualquality_r1.thurstone import GAMMA, Preference, preference
 @dataclass(frozen=True)
 class Ranking:
     """Attributes:
-    order: picture indices, best first.
-    means: mean sampled score of each picture.
+    order: image indices, best first.
+    means: mean sampled score of each image.
     intervals: central 95 % bootstrap interval of each mean.
-    preferences: preferences[i][j] is the probability that picture i is better than picture j; None on the diagonal.
-    rank_intervals: (best, worst) place of each picture, 1 is first, in 95 % of the bootstrap draws.
+    preferences: preferences[i][j] is the probability that image i is better than image j; None on the diagonal.
+    rank_intervals: (best, worst) place of each image, 1 is first, in 95 % of the bootstrap draws.
     """
 
     order: tuple[int, ...]
@@ -29,17 +29,17 @@ class Ranking:
 
 
 def rank(samples: Sequence[Sequence[float]], gamma: float = GAMMA, *, resamples: int = 2000, seed: int = 0) -> Ranking:
-    """Orders pictures by the mean of their sampled scores.
+    """Orders images by the mean of their sampled scores.
 
     Args:
-        samples: the sampled scores of each of n >= 2 pictures; their numbers may differ.
+        samples: the sampled scores of each of n >= 2 images; their numbers may differ.
         gamma: as in `thurstone.comparative_probability`.
         resamples: bootstrap draws behind the intervals.
         seed: of the bootstrap.
 
     Raises:
-        InputError: fewer than two pictures.
-        ValueError: a picture without samples.
+        InputError: fewer than two images.
+        ValueError: an image without samples.
     """
     if len(samples) < 2:
         raise InputError("A comparison needs at least two pictures.")
@@ -53,7 +53,7 @@ def rank(samples: Sequence[Sequence[float]], gamma: float = GAMMA, *, resamples:
         for one in samples
     ])
     means = np.array([np.mean(one) for one in samples])
-    # A place is one more than the number of better pictures, so equal pictures share the better place.
+    # A place is one more than the number of better images, so equal images share the better place.
     places = 1 + (resampled[None, :, :] > resampled[:, None, :]).sum(axis=1)
     return Ranking(
         order=tuple(int(index) for index in np.argsort(-means, kind="stable")),
@@ -66,7 +66,7 @@ def rank(samples: Sequence[Sequence[float]], gamma: float = GAMMA, *, resamples:
 
 
 def describe(first: str, second: str, verdict: Preference) -> str:
-    """The preference between two pictures in one sentence, with its interval."""
+    """The preference between two images in one sentence, with its interval."""
     ahead = verdict >= 0.5
     better, worse = (first, second) if ahead else (second, first)
     probability = max(float(verdict), 1 - float(verdict))

@@ -1,6 +1,6 @@
 """VisualQuality-R1 at work: the model reasons and scores K times; the mean is the score, the spread its doubt.
 
-A text without a readable score is never given one: it is sampled again, up to twice, and if a picture has no score
+A text without a readable score is never given one: it is sampled again, up to twice, and if an image has no score
 at all then, the assessment fails with a sentence.
 """
 

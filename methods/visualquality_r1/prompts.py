@@ -31,7 +31,7 @@ VARIANTS = {
 
 
 def prompt(image: Image.Image, variant: str = "paper") -> Prompt:
-    """The picture, then the question; the model writes its whole answer itself.
+    """The image, then the question; the model writes its whole answer itself.
 
     Raises:
         KeyError: another variant than those of `VARIANTS`.

@@ -29,14 +29,14 @@ def sample_variance(samples: np.ndarray) -> np.ndarray:
 
 def comparative_probability(q_ik: float | np.ndarray, q_i: np.ndarray, q_j: np.ndarray, gamma: float = GAMMA
                             ) -> float | np.ndarray:
-    """Eq. 1: the probability that picture i, as its k-th sample saw it, is better than picture j.
+    """Eq. 1: the probability that image i, as its k-th sample saw it, is better than image j.
 
     Phi((q_ik - mean(q_j)) / sqrt(var(q_i) + var(q_j) + gamma)), with unbiased sample variances.
 
     Args:
-        q_ik: one sample of picture i, or an array of them.
-        q_i: float [K], all samples of picture i; used for its variance.
-        q_j: float [K'], all samples of picture j.
+        q_ik: one sample of image i, or an array of them.
+        q_i: float [K], all samples of image i; used for its variance.
+        q_j: float [K'], all samples of image j.
         gamma: above 0, keeps the division possible where all samples agree.
 
     Returns:
@@ -54,18 +54,18 @@ def comparative_probability(q_ik: float | np.ndarray, q_i: np.ndarray, q_j: np.n
 
 
 def true_preference(mos: Sequence[float]) -> np.ndarray:
-    """Eq. 2 for every ordered pair: 1 where picture i's MOS is higher, 0.5 where equal, 0 where lower; [n, n]."""
+    """Eq. 2 for every ordered pair: 1 where image i's MOS is higher, 0.5 where equal, 0 where lower; [n, n]."""
     mos = np.asarray(mos, dtype=np.float64)
     return 0.5 * (np.sign(mos[:, None] - mos[None, :]) + 1)
 
 
 def fidelity_reward(samples: np.ndarray, mos: Sequence[float], gamma: float = GAMMA, *, variant: str = "mean",
                     eps: float = 0.0) -> np.ndarray:
-    """Eq. 3: how well each sample orders its picture among the others of the batch.
+    """Eq. 3: how well each sample orders its image among the others of the batch.
 
     Args:
-        samples: float [n, K], K scores of each of n >= 2 pictures. NaN stands for a text without a readable score: it
-            earns 0 and does not count in its picture's mean and variance, and a picture without any readable score is
+        samples: float [n, K], K scores of each of n >= 2 images. NaN stands for a text without a readable score: it
+            earns 0 and does not count in its image's mean and variance, and an image without any readable score is
             nobody's opponent.
         mos: float [n], human scores on any one scale; only their order counts.
         gamma: as in `comparative_probability`.
@@ -78,7 +78,7 @@ def fidelity_reward(samples: np.ndarray, mos: Sequence[float], gamma: float = GA
 
     Raises:
         InputError: an unknown variant, or a gamma that is not above 0.
-        ValueError: fewer than two pictures, shapes that do not fit, or an infinite score.
+        ValueError: fewer than two images, shapes that do not fit, or an infinite score.
     """
     samples = np.asarray(samples, dtype=np.float64)
     mos = np.asarray(mos, dtype=np.float64)
@@ -102,7 +102,7 @@ def fidelity_reward(samples: np.ndarray, mos: Sequence[float], gamma: float = GA
 
 
 def _pair_probabilities(samples: np.ndarray, gamma: float, variant: str) -> np.ndarray:
-    """Probability [n, K, n] that sample k of picture i beats picture j; NaN where either says nothing."""
+    """Probability [n, K, n] that sample k of image i beats image j; NaN where either says nothing."""
     variance = np.ones(len(samples)) if variant == "fixed-variance" else _readable_variance(samples)
     spread = np.sqrt(variance[:, None] + variance[None, :] + gamma)  # [n, n]
     readable = ~np.isnan(samples)
@@ -122,7 +122,7 @@ def _readable_variance(samples: np.ndarray) -> np.ndarray:
 
 
 def advantages(rewards: np.ndarray) -> np.ndarray:
-    """Eq. 4: each picture's K rewards, standardised; zeros where they are all equal. [n, K] -> [n, K]."""
+    """Eq. 4: each image's K rewards, standardised; zeros where they are all equal. [n, K] -> [n, K]."""
     rewards = np.asarray(rewards, dtype=np.float64)
     spread = rewards.std(axis=1, ddof=1 if rewards.shape[1] > 1 else 0, keepdims=True)
     centred = rewards - rewards.mean(axis=1, keepdims=True)
@@ -130,7 +130,7 @@ def advantages(rewards: np.ndarray) -> np.ndarray:
 
 
 class Preference(float):
-    """The probability that the first of two pictures is better; a number in [0, 1] that knows how sure it is.
+    """The probability that the first of two images is better; a number in [0, 1] that knows how sure it is.
 
     Attributes:
         difference: mean of the first's samples minus mean of the second's.
@@ -158,10 +158,10 @@ class Preference(float):
 
 def preference(samples_i: Sequence[float], samples_j: Sequence[float], gamma: float = GAMMA, *,
                resamples: int = 1000, seed: int = 0) -> Preference:
-    """The probability that picture i is better than picture j: Phi((mu_i - mu_j) / sqrt(var_i + var_j + gamma)).
+    """The probability that image i is better than image j: Phi((mu_i - mu_j) / sqrt(var_i + var_j + gamma)).
 
     Args:
-        samples_i, samples_j: the pictures' sampled scores, any number of each.
+        samples_i, samples_j: the images' sampled scores, any number of each.
         gamma: as in `comparative_probability`.
         resamples: bootstrap draws behind the interval.
         seed: of the bootstrap.

@@ -1,7 +1,7 @@
 """What a comparison's numbers say: who is preferred, where systems agree, and in a sentence where they differ.
 
-Scores of different methods are not on one scale, so several pictures are compared by order only: every pair of
-pictures that two systems both scored either has the same order in both or not. With one picture there is no order, and
+Scores of different methods are not on one scale, so several images are compared by order only: every pair of
+images that two systems both scored either has the same order in both or not. With one image there is no order, and
 the sentence says how far the scores lie apart and what each rests on.
 """
 
@@ -27,12 +27,12 @@ GAMMA01 = GAMMA / 16
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two systems on the pictures that both scored.
+    """Two systems on the images that both scored.
 
     Attributes:
         first, second: indices of systems.
         pictures: how many both scored.
-        pairs: pairs of pictures that neither scored equally.
+        pairs: pairs of images that neither scored equally.
         same: how many of them both put in the same order.
         gap: mean absolute difference of the scores.
     """
@@ -51,7 +51,7 @@ class Agreement:
 
 
 def agreements(comparison: Comparison) -> list[Agreement]:
-    """One entry for every two systems that have a picture in common."""
+    """One entry for every two systems that have an image in common."""
     scores = _scores(comparison)
     result = []
     for first, second in itertools.combinations(range(len(comparison.systems)), 2):
@@ -66,7 +66,7 @@ def agreements(comparison: Comparison) -> list[Agreement]:
 
 
 def _scores(comparison: Comparison) -> np.ndarray:
-    """float [pictures, systems], NaN where there is no score."""
+    """float [images, systems], NaN where there is no score."""
     scores = np.full((len(comparison.pictures), len(comparison.systems)), np.nan)
     for cell in comparison.scored:
         scores[cell.picture, cell.system] = cell.score
@@ -78,14 +78,14 @@ def _order(first: float, second: float) -> int:
 
 
 def preferences(comparison: Comparison) -> np.ndarray | None:
-    """How likely each picture is better than each other one, mean over the systems that scored both.
+    """How likely each image is better than each other one, mean over the systems that scored both.
 
     Thurstone's model with each method's own deviation, Phi((s_i - s_j) / sqrt(var_i + var_j + gamma)); a method that
     gives no deviation says only which is better: 1, 0, or one half for equal scores.
 
     Returns:
-        float [pictures, pictures], row better than column, NaN where no system scored both and on the diagonal; None
-        for fewer than two scored pictures.
+        float [images, images], row better than column, NaN where no system scored both and on the diagonal; None
+        for fewer than two scored images.
     """
     count = len(comparison.pictures)
     total, votes = np.zeros((count, count)), np.zeros((count, count))
@@ -102,7 +102,7 @@ def preferences(comparison: Comparison) -> np.ndarray | None:
 
 
 def preference(one: Cell, other: Cell) -> float:
-    """The probability that the picture of `one` is better than that of `other`, in the eyes of their system."""
+    """The probability that the image of `one` is better than that of `other`, in the eyes of their system."""
     difference = one.score - other.score
     deviations = [cell.spread.deviation if cell.spread else None for cell in (one, other)]
     if None in deviations:
@@ -111,8 +111,8 @@ def preference(one: Cell, other: Cell) -> float:
 
 
 def order(comparison: Comparison) -> list[int]:
-    """Indices of the scored pictures, best first: by mean preference over the others, or by score where one system or
-    one picture leaves nothing to weigh."""
+    """Indices of the scored images, best first: by mean preference over the others, or by score where one system or
+    one image leaves nothing to weigh."""
     scores = _scores(comparison)
     scored = [index for index in range(len(comparison.pictures)) if not np.isnan(scores[index]).all()]
     table = preferences(comparison)
@@ -196,7 +196,7 @@ def _about_orders(comparison: Comparison) -> str:
 
 
 def _most_disputed(comparison: Comparison) -> tuple[int, Cell, Cell]:
-    """The picture whose relative place differs most between two systems, and the two cells, the better place first."""
+    """The image whose relative place differs most between two systems, and the two cells, the better place first."""
     best: tuple[float, int, Cell, Cell] | None = None
     for one, other in itertools.combinations(comparison.scored, 2):
         if one.picture != other.picture:
@@ -210,7 +210,7 @@ def _most_disputed(comparison: Comparison) -> tuple[int, Cell, Cell]:
 
 
 def _place(comparison: Comparison, cell: Cell) -> tuple[int, int]:
-    """The picture's place in its system's order, ties sharing the better one, and how many that system scored."""
+    """The image's place in its system's order, ties sharing the better one, and how many that system scored."""
     scores = [one.score for one in comparison.scored if one.system == cell.system]
     return 1 + sum(_order(score, cell.score) == 1 for score in scores), len(scores)
 

@@ -1,4 +1,4 @@
-"""A comparison as one printable card, PNG or PDF: the pictures, every score with its spread, the verdict, and what
+"""A comparison as one printable card, PNG or PDF: the images, every score with its spread, the verdict, and what
 computed it. Drawn with matplotlib, so that it needs no browser; on white, because it goes into papers and slides.
 """
 
@@ -71,7 +71,7 @@ def draw(comparison: Comparison, pictures: Sequence[bytes], *, share_id: str = "
 
 
 def _rows(comparison: Comparison) -> list[int]:
-    """Systems for one picture, best first, else pictures, best first."""
+    """Systems for one image, best first, else images, best first."""
     if len(comparison.pictures) > 1:
         return order(comparison)
     return [cell.system for cell in sorted(comparison.scored, key=lambda cell: -cell.score)]

@@ -11,7 +11,7 @@ from ui.comparison.tables import to_csv
 
 
 def summary(comparison: Comparison) -> dict:
-    """What the numbers say, JSON-safe: the verdict, the order of the pictures, preferences and agreement."""
+    """What the numbers say, JSON-safe: the verdict, the order of the images, preferences and agreement."""
     table = preferences(comparison)
     systems = [system.title for system in comparison.systems]
     return {

@@ -23,7 +23,7 @@ LANE = 0.12
 
 
 def dots(comparison: Comparison) -> go.Figure | None:
-    """One row per system for a single picture, else one row per picture with a colour and symbol for each system."""
+    """One row per system for a single image, else one row per image with a colour and symbol for each system."""
     import plotly.graph_objects as go
 
     cells = comparison.scored
@@ -81,7 +81,7 @@ def _hover(comparison: Comparison, cell: Cell) -> str:
 
 
 def preference_matrix(comparison: Comparison) -> go.Figure | None:
-    """How likely the picture of a row is better than that of a column, best first; None below two pictures."""
+    """How likely the image of a row is better than that of a column, best first; None below two images."""
     import plotly.graph_objects as go
 
     table = preferences(comparison)
@@ -106,7 +106,7 @@ def preference_matrix(comparison: Comparison) -> go.Figure | None:
 
 
 def agreement_matrix(comparison: Comparison) -> go.Figure | None:
-    """The share of picture pairs that two systems put in the same order; None below two systems with such pairs."""
+    """The share of image pairs that two systems put in the same order; None below two systems with such pairs."""
     import plotly.graph_objects as go
 
     pairwise = [one for one in agreements(comparison) if one.pairs]

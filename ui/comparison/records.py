@@ -1,4 +1,4 @@
-"""What a comparison is: pictures, systems (a method on a model) and one cell for every picture and system.
+"""What a comparison is: images, systems (a method on a model) and one cell for every image and system.
 
 Plain data that survives JSON: a shared comparison is read back into the same dataclasses, and whatever is not of the
 expected shape is refused there, so that nothing behind this module has to look twice.
@@ -19,7 +19,7 @@ FORMAT = 1
 """Of the JSON that `Comparison.to_dict` writes; a reader refuses a newer one."""
 
 MOST_PICTURES, MOST_CELLS = 12, 72
-"""Of one comparison; more pictures are a job for the folder mode."""
+"""Of one comparison; more images are a job for the folder mode."""
 
 
 class RecordError(InputError):
@@ -30,8 +30,8 @@ class RecordError(InputError):
 class Picture:
     """Attributes:
     name: for display, without folder or suffix.
-    width, height: of the decoded picture.
-    digest: SHA-256 of its decoded RGB pixels, so that a reader can check which picture was scored.
+    width, height: of the decoded image.
+    digest: SHA-256 of its decoded RGB pixels, so that a reader can check which image was scored.
     notes: what was changed when it was read.
     """
 
@@ -61,7 +61,7 @@ class System:
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture as one system sees it; `error` says in one sentence why there is no score, else it is empty.
+    """One image as one system sees it; `error` says in one sentence why there is no score, else it is empty.
 
     Attributes:
         picture, system: indices.
@@ -115,7 +115,7 @@ class Comparison:
 
     @property
     def scored(self) -> tuple[Cell, ...]:
-        """Cells with a score, by picture and then by system."""
+        """Cells with a score, by image and then by system."""
         return tuple(sorted((cell for cell in self.cells if cell.score is not None),
                             key=lambda cell: (cell.picture, cell.system)))
 

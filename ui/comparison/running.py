@@ -1,4 +1,4 @@
-"""Scores a comparison cell by cell: every picture and system is one turn in the queue, and a failure is one cell."""
+"""Scores a comparison cell by cell: every image and system is one turn in the queue, and a failure is one cell."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ log = logging.getLogger(__name__)
 
 def plan(paths: Sequence[str], methods: Sequence[str], lmms: Sequence[str] = (),
          options: Mapping[str, Mapping[str, object]] | None = None) -> Comparison:
-    """A comparison without cells, its pictures read and its systems checked.
+    """A comparison without cells, its images read and its systems checked.
 
     Args:
-        paths: of pictures.
+        paths: of images.
         methods: registry names.
         lmms: names from `models.offered`; each method runs on every one, on its default where none is named.
         options: method -> changes to its default options.
 
     Raises:
         InputError: nothing to compare, too much at once, an unknown name or option.
-        methods.images.ImageError: a picture cannot be read; the sentence names it.
+        methods.images.ImageError: an image cannot be read; the sentence names it.
     """
     if not paths:
         raise InputError("Add a photo first.")
@@ -98,7 +98,7 @@ def run(comparison: Comparison, paths: Sequence[str], progress: gr.Progress | No
         progress: the handler's.
 
     Yields:
-        The comparison so far and the (picture, system) that is being scored; None at the end.
+        The comparison so far and the (image, system) that is being scored; None at the end.
     """
     places = [(picture, system) for system in _by_cost(comparison.systems) for picture in range(len(paths))]
     for done, (picture, system) in enumerate(places, start=1):

@@ -16,11 +16,11 @@ CSV_COLUMNS = ("picture", "system", "method", "lmm", "score", "native_score", "n
 
 
 def to_html(comparison: Comparison, running: tuple[int, int] | None = None, thumbnails: Sequence[str] = ()) -> str:
-    """The comparison so far: rows of systems for one picture, rows of pictures for one system, else a grid.
+    """The comparison so far: rows of systems for one image, rows of images for one system, else a grid.
 
     Args:
-        running: the (picture, system) that is being scored.
-        thumbnails: an address for each picture.
+        running: the (image, system) that is being scored.
+        thumbnails: an address for each image.
     """
     if not comparison.systems or not comparison.pictures:
         return ""
@@ -51,7 +51,7 @@ def _score(cell: Cell | None) -> float:
 
 
 def _named(name: str, picture: int, thumbnails: Sequence[str]) -> str:
-    """A row's name, with its picture where there is one; HTML."""
+    """A row's name, with its image where there is one; HTML."""
     if picture >= len(thumbnails):
         return html.escape(name)
     thumbnail = f'<img src="{html.escape(thumbnails[picture])}" alt="">'
@@ -59,7 +59,7 @@ def _named(name: str, picture: int, thumbnails: Sequence[str]) -> str:
 
 
 def _about(comparison: Comparison, thumbnails: Sequence[str]) -> str:
-    """The one picture above its table, with what was changed when it was read."""
+    """The one image above its table, with what was changed when it was read."""
     picture = comparison.pictures[0]
     notes = f" {html.escape(' '.join(picture.notes))}" if picture.notes else ""
     return (f'<p class="only">{_named(picture.name, 0, thumbnails)}<small>{picture.width} × {picture.height} pixels.'
@@ -137,7 +137,7 @@ def _legend(comparison: Comparison) -> str:
 
 
 def to_csv(comparison: Comparison) -> str:
-    """One line a cell, failed ones with their error."""
+    """One line per cell, failed ones with their error."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)

@@ -1,4 +1,4 @@
-"""Q-Debias's evidence as one figure: a row a condition, its score as a dot on a common scale, its weight as its size.
+"""Q-Debias's evidence as one figure: a row per condition, its score as a dot on a common scale, its weight as its size.
 
 The vanilla score is a dashed line through all rows and the debiased score a solid one, so that the eye sees which
 condition pulls where. Plain HTML and CSS, no script: it also works in a saved page.
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from methods.q_debias.evidence import Condition, DebiasEvidence
 
 THUMBNAIL = 160
-"""Longest side of a row's picture, in pixels: twice what is shown, for dense screens."""
+"""Longest side of a row's image, in pixels: twice what is shown, for dense screens."""
 
 DOT = SERIES[4]
 
-# The class is repeated because Gradio's own rules for tables and pictures in HTML are more specific than one class.
+# The class is repeated because Gradio's own rules for tables and images in HTML are more specific than one class.
 STYLE = """
 .html-container:has(.conditions){padding:0!important}
 .conditions.conditions{margin:0;color:var(--body-text-color)}
@@ -90,7 +90,7 @@ def conditions_figure(evidence: DebiasEvidence) -> str:
 
 
 def conditions_plot(evidence: DebiasEvidence) -> go.Figure:
-    """The same as a plotly figure without pictures: P(good) alone, beside each degraded copy, and weighed together."""
+    """The same as a plotly figure without images: P(good) alone, beside each degraded copy, and weighed together."""
     import plotly.graph_objects as go
 
     conditions = evidence.conditions

@@ -41,7 +41,7 @@ def themed(figure: go.Figure, *, height: int = 280, title: str | None = None) ->
 def word_probabilities(
     words: Sequence[str], groups: dict[str, Sequence[float]], *, height: int = 260
 ) -> go.Figure:
-    """How likely each word was: one horizontal bar a word, grouped where there is more than one distribution.
+    """How likely each word was: one horizontal bar per word, grouped where there is more than one distribution.
 
     Args:
         words: best first; drawn from top to bottom.

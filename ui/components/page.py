@@ -1,7 +1,7 @@
 """The page as a whole: what it lets in from an API call, and where on it something is drawn.
 
 An API payload can name any path; Gradio checks it only where the payload says that it is a file, so a payload that
-keeps silent would make the server read any picture it can. It can also hold too few values, or values that no form
+keeps silent would make the server read any image it can. It can also hold too few values, or values that no form
 would send, on which Gradio fails without a sentence. `Page` looks at every payload before Gradio does.
 """
 

@@ -1,4 +1,4 @@
-"""The result panel that every scoring tab shows: dial, explanation, what was changed in the picture, and cost."""
+"""The result panel that every scoring tab shows: dial, explanation, what was changed in the image, and cost."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ResultPanel:
         ]
 
     def empty(self) -> list[object]:
-        """Values for `outputs` before there is a result, or when the picture has changed since."""
+        """Values for `outputs` before there is a result, or when the image has changed since."""
         return [dial(None), gr.Markdown("", visible=False), "", ""]
 
 

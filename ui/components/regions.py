@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class DrawnRegion:
     """Attributes:
-    outline: polygons of (x, y) points in the picture's pixels.
+    outline: polygons of (x, y) points in the image's pixels.
     anchor: (x, y) where the label stands.
     label: what stands there, short.
     caption: one line for the card, plain text.
@@ -40,7 +40,7 @@ class DrawnRegion:
 
 
 def region_figure(picture: Image.Image, size: tuple[int, int], regions: list[DrawnRegion], description: str) -> str:
-    """The photo with its regions and one card a region; HTML.
+    """The photo with its regions and one card per region; HTML.
 
     Args:
         picture: the photo, reduced for display.

@@ -1,4 +1,4 @@
-"""What a result looks like: the dial, what was changed in the picture, what it cost, and an explanation.
+"""What a result looks like: the dial, what was changed in the image, what it cost, and an explanation.
 
 Pure functions from an `Assessment` to HTML or Markdown, so that they can be tested without a browser. Colours come
 from assets/style.css; every colour is accompanied by a number or a word.
@@ -75,7 +75,7 @@ def _point(degrees: float, radius: float) -> tuple[float, float]:
 
 
 def image_notes(notes: tuple[str, ...]) -> str:
-    """What was changed when the picture was read; Markdown, empty if nothing was."""
+    """What was changed when the image was read; Markdown, empty if nothing was."""
     if not notes:
         return ""
     return "**Changed in your photo:** " + " ".join(note.rstrip(".") + "." for note in notes)

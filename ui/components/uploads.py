@@ -47,7 +47,7 @@ def picture_file(payload: Any) -> str:
     if not isinstance(payload, str) or not payload:
         raise gr.Error(NO_PICTURE, print_exception=False)
     if payload.startswith("data:"):
-        # The file's own bytes: Gradio would write the picture anew, which loses depth and fails on some kinds. The name
+        # The file's own bytes: Gradio would write the image anew, which loses depth and fails on some kinds. The name
         # only needs an ending, so that Gradio does not look for that of a sound; it says nothing of the format.
         return save_bytes_to_cache(from_data_url(payload), "photo.img", get_upload_folder())
     if payload.startswith(("http://", "https://")):

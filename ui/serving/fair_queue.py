@@ -1,9 +1,9 @@
 """First come, first served: a fair turn for every visitor on a machine that runs one model call at a time.
 
-A plain semaphore lets whoever just gave it back take it again, so one visitor's folder of fifty pictures would keep
-everybody else waiting. Here each request draws a ticket, and the tickets are called in order. A folder's pictures wait
+A plain semaphore lets whoever just gave it back take it again, so one visitor's folder of fifty images would keep
+everybody else waiting. Here each request draws a ticket, and the tickets are called in order. A folder's images wait
 on a bench of their own, behind everybody who waits for a single result: however many folders are under way, a visitor
-waits for at most the one picture that is being scored. Now and then a picture of a folder goes first all the same, so
+waits for at most the one image that is being scored. Now and then an image of a folder goes first all the same, so
 that no folder waits for ever.
 """
 
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from methods.errors import UserError
 
 PATIENCE = 4
-"""Single requests that may pass the folders' bench one after the other before a folder's picture has its turn."""
+"""Single requests that may pass the folders' bench one after the other before a folder's image has its turn."""
 
 
 class BusyError(UserError, RuntimeError):
@@ -43,7 +43,7 @@ class FairQueue:
         Args:
             longest_wait: seconds.
             on_wait: told how many are before this caller, about once a second while it waits.
-            yields: for one of many pictures: lets those go first who wait for a single result.
+            yields: for one of many images: lets those go first who wait for a single result.
 
         Raises:
             BusyError: the turn did not come within `longest_wait`.

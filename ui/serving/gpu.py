@@ -1,6 +1,6 @@
 """The one place where models run: the only ZeroGPU function, the queue lane, its fair order and its time limits.
 
-Tabs never call a model. They name what they want (a method, a model, pictures by path) and call `assess`, `call` or
+Tabs never call a model. They name what they want (a method, a model, images by path) and call `assess`, `call` or
 `stream`; everything they pass and get back can be pickled, because on ZeroGPU the work happens in another process.
 On any other machine the same function runs in this process, one visitor after the other in order of arrival.
 """
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 LANE = {"concurrency_id": "models", "concurrency_limit": 16}
 """Pass to every event that uses a model: `button.click(..., **gpu.LANE)`. The limit bounds how many visitors wait in
-this process; which one runs is decided by `FairQueue`, picture by picture, so that a folder never blocks a photo."""
+this process; which one runs is decided by `FairQueue`, image by image, so that a folder never blocks a photo."""
 
 LONG_LANE = {"concurrency_id": "many photos", "concurrency_limit": 8}
 """For events that score many photos one by one, each with `assess(..., one_of_many=True)`: with places of their own
@@ -108,7 +108,7 @@ def assess(
     progress: gr.Progress | None = None,
     one_of_many: bool = False,
 ) -> list[Assessment]:
-    """Scores pictures with a method; the order is kept.
+    """Scores images with a method; the order is kept.
 
     Args:
         method: registry name.
@@ -132,7 +132,7 @@ def assess(
 
 @plain_errors
 def decoded(image: str | bytes | Decoded) -> Decoded:
-    """A picture that is ready to be scored, read in this process: one that cannot be read takes nobody's GPU time.
+    """An image that is ready to be scored, read in this process: one that cannot be read takes nobody's GPU time.
 
     Raises:
         gr.Error: one plain sentence.
@@ -150,7 +150,7 @@ def seconds(method: str, photos: Sequence[Decoded], options: dict[str, object] |
         photos: all that are scored in one call.
         options: changes to the method's defaults.
         lmms: of an ensemble.
-        limit: the most pixels of a picture that the LMM is shown.
+        limit: the most pixels of an image that the LMM is shown.
         steps: how often the tokens are written one after the other, where that is not once.
     """
     kind = method_class(method)

@@ -34,7 +34,7 @@ ON_ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"
 ON_SPACE = bool(os.environ.get("SPACE_ID"))
 
 ROOM_TO_WORK = 1.25
-"""A model needs this many times the memory of its weights: pictures and the KV cache come on top."""
+"""A model needs this many times the memory of its weights: images and the KV cache come on top."""
 
 LLM_IQA = "llm-iqa"
 

@@ -103,13 +103,13 @@ def _page_words() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Received:
-    """What became of a zip of rated pictures.
+    """What became of a zip of rated images.
 
     Attributes:
         folder: of the set, for the option `reference_set`.
         count: references.
         by_bin: how many fall into each fifth of the quality range, worst first.
-        problems: one sentence a picture that was left out.
+        problems: one sentence an image that was left out.
         notes: what was assumed or mended in the CSV.
     """
 
@@ -128,7 +128,7 @@ def build_reference_set(
 
     Args:
         lmm: its vision encoder makes the features.
-        archive: zip of pictures.
+        archive: zip of images.
         scores: CSV of image,mos; None takes the only table inside the zip.
         scale: lowest and highest possible score; None guesses it.
         lower_is_better: the scores are DMOS; None reads it off the column's name.
@@ -141,7 +141,7 @@ def build_reference_set(
         table = unpack(archive, pictures, Limits(MOST_PICTURES))
         if scores is None and table is None:
             raise InputError("Add a CSV with the columns image and mos, beside the zip or inside it.")
-        # A visitor has no command line to allow it with, and sees every picture that is left out.
+        # A visitor has no command line to allow it with, and sees every image that is left out.
         with _page_words():
             read = read_table(scores or table, pictures, scale=scale, lower_is_better=lower_is_better,
                               allow_missing=True, allow_constant=True)
@@ -162,7 +162,7 @@ def build_reference_set(
 
 @dataclass(frozen=True)
 class Calibrated:
-    """What became of rated pictures; the pictures themselves are not kept.
+    """What became of rated images; the images themselves are not kept.
 
     Attributes:
         folder: of the student, for `assess_with_student`.
@@ -203,7 +203,7 @@ def calibrate_student(pictures: Sequence[str], table: str, *, scale: tuple[float
         lower_is_better: the ratings are DMOS; None reads it off the column's name.
 
     Raises:
-        InputError: the pictures or the table cannot be used.
+        InputError: the images or the table cannot be used.
     """
     from methods.leaf.student import Student
 
@@ -236,11 +236,11 @@ def calibrate_student(pictures: Sequence[str], table: str, *, scale: tuple[float
 
 
 def assess_with_student(image: str, student: str | None = None, **options) -> Assessment:
-    """Scores a picture with a visitor's student, or with the embedded one.
+    """Scores an image with a visitor's student, or with the embedded one.
 
     Raises:
         InputError: the visitor's student has been deleted.
-        methods.images.ImageError: the file is not a usable picture.
+        methods.images.ImageError: the file is not a usable image.
     """
     from methods.leaf.method import LEAF
     from methods.leaf.student import Student

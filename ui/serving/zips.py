@@ -1,8 +1,8 @@
-"""Visitors' zips, read with care: which pictures they hold, by names that a person can read, under limits.
+"""Visitors' zips, read with care: which images they hold, by names that a person can read, under limits.
 
 A zip can name files outside its folder, claim one size and unpack to another, or hold a million entries. Here its list
 is counted before anything is unpacked, every byte that comes out is counted, and only `unpack` writes files, below one
-folder, pictures and tables alone.
+folder, images and tables alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MOST_FILES = 500
 MOST_BYTES_PER_MEMBER = 64 * 2**20
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".txt"})
 _MEMBERS_PER_PICTURE = 20
-"""A zip may hold this many times the pictures that are taken from it: folders, notes, what a Mac adds."""
+"""A zip may hold this many times the images that are taken from it: folders, notes, what a Mac adds."""
 
 _NAME_LENGTH = 120
 _UTF_8 = 0x800
@@ -47,7 +47,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """What `unpack` takes: pictures, bytes of one file, bytes of all."""
+    """What `unpack` takes: images, bytes of one file, bytes of all."""
 
     pictures: int = 300
     bytes_per_file: int = 30 * 2**20
@@ -81,10 +81,10 @@ class Member:
 
 
 def contents(paths: Sequence[str]) -> list[Member]:
-    """The pictures of files and zips, in the order given and inside a zip by name.
+    """The images of files and zips, in the order given and inside a zip by name.
 
     Raises:
-        InputError: no picture, too many, or a zip that cannot be read.
+        InputError: no image, too many, or a zip that cannot be read.
     """
     members: list[Member] = []
     for path in paths:
@@ -98,7 +98,7 @@ def contents(paths: Sequence[str]) -> list[Member]:
 
 
 def unpack(path: str | Path, folder: Path, limits: Limits | None = None) -> Path | None:
-    """Writes a zip's pictures and tables below a folder, as plain files.
+    """Writes a zip's images and tables below a folder, as plain files.
 
     Returns:
         The table it holds, if it holds exactly one; a .csv goes before others.
@@ -191,7 +191,7 @@ def _members(archive: zipfile.ZipFile, most_pictures: int) -> Iterator[tuple[zip
     for info, name in zip(infos, _decoded_names(infos, name_of_zip)):
         name = name.replace("\\", "/")
         parts = PurePosixPath(name).parts
-        # A Mac adds a hidden twin to every file, with the same suffix and no picture in it.
+        # A Mac adds a hidden twin to every file, with the same suffix and no image in it.
         hidden = any(part.startswith((".", "__MACOSX")) and part not in (".", "..") for part in parts)
         if info.is_dir() or name.endswith("/") or not parts or hidden:
             continue

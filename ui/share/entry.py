@@ -1,6 +1,6 @@
 """One shared comparison as one file: its content, its content id, and the hashes of the tokens that may delete it.
 
-The content is the comparison's record and a copy of each picture, re-encoded from its pixels so that no metadata
+The content is the comparison's record and a copy of each image, re-encoded from its pixels so that no metadata
 survives. Its id is a hash of exactly that, so a link can only ever show what was shared: whatever was damaged or
 changed on disk no longer has its id and is refused. When it was shared and by which tokens it can be deleted lies
 beside the content in the same file and is not part of the id.
@@ -85,7 +85,7 @@ class Entry:
 
 
 def content_id(record: bytes, pictures: Sequence[bytes]) -> str:
-    """26 characters of a hash over the record and every picture."""
+    """26 characters of a hash over the record and every image."""
     digest = hash_joined(bytes.fromhex(hash_joined([part])) for part in (record, *pictures))
     return base64.b32encode(bytes.fromhex(digest)).decode("ascii").lower()[:26]
 
@@ -101,7 +101,7 @@ def hashed(token: str) -> str:
 
 
 def copy_for_sharing(image: Image.Image) -> bytes:
-    """A decoded picture as WebP, at most `LONGEST_SIDE` pixels a side, out of its pixels alone."""
+    """A decoded image as WebP, at most `LONGEST_SIDE` pixels per side, out of its pixels alone."""
     small = Image.frombytes("RGB", image.size, image.convert("RGB").tobytes())
     small.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

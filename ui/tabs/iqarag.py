@@ -186,7 +186,7 @@ def empty_markdown(evidence: IQARAGEvidence) -> str:
 
 
 def asked_markdown(evidence: IQARAGEvidence) -> str:
-    """Both prompts as text; `<image>` stands for a picture."""
+    """Both prompts as text; `<image>` stands for an image."""
     return (f"**Without references**\n```text\n{evidence.transcript_without}\n```\n\n"
             f"**With references**\n```text\n{evidence.transcript_with}\n```")
 

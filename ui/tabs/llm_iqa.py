@@ -125,7 +125,7 @@ def summary(evidence: LLMIQAEvidence, total: Total) -> str:
 
 
 def regions_html(evidence: LLMIQAEvidence, reading: str | None = None) -> str:
-    """The photo with every region's score and weight on it; empty where only the whole picture was scored."""
+    """The photo with every region's score and weight on it; empty where only the whole image was scored."""
     if not evidence.regions:
         return ""
     areas = drawn_regions(evidence, reading or evidence.reading)
@@ -148,7 +148,7 @@ def drawn_regions(evidence: LLMIQAEvidence, reading: str) -> list[DrawnRegion]:
 
 
 def digit_figure(evidence: LLMIQAEvidence) -> go.Figure | None:
-    """How likely each digit was for the whole picture, a bar a level and a colour a model.
+    """How likely each digit was for the whole image, a bar per level and a colour per model.
 
     None without a whole or a standard.
     """

@@ -104,7 +104,7 @@ def _caption(name: str, said: str) -> str:
 
 
 def asked_markdown(evidence: DebiasEvidence) -> str:
-    """The three prompts as text; `<image>` stands for a picture."""
+    """The three prompts as text; `<image>` stands for an image."""
     times = len(evidence.conditions)
     titles = {
         "vanilla": "Once, the photo alone",

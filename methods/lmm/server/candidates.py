@@ -96,7 +96,7 @@ class Candidates:
 
 
 def _context(prompt: Prompt) -> Prompt:
-    """The end of a conversation that decides how the answer is cut into tokens: its last turn, without pictures.
+    """The end of a conversation that decides how the answer is cut into tokens: its last turn, without images.
 
     Turns are parted by special tokens, across which no tokenizer merges.
     """

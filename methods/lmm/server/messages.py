@@ -1,4 +1,4 @@
-"""A `Prompt` as the chat messages of an OpenAI-compatible server; pictures travel as PNG, so no pixel changes."""
+"""A `Prompt` as the chat messages of an OpenAI-compatible server; images travel as PNG, so no pixel changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def to_messages(prompt: Prompt, encode: Callable[[Image.Image], str] | None = No
 
     Args:
         prompt: what to say; a non-empty answer prefix becomes the beginning of the assistant's message.
-        encode: picture -> data URL; `data_url` by default.
+        encode: image -> data URL; `data_url` by default.
     """
     encode = encode or data_url
     messages: list[dict[str, Any]] = []
@@ -37,7 +37,7 @@ def to_messages(prompt: Prompt, encode: Callable[[Image.Image], str] | None = No
 
 
 def data_url(image: Image.Image) -> str:
-    """A picture as a PNG data URL; the lightest compression, since the way to the server is short."""
+    """An image as a PNG data URL; the lightest compression, since the way to the server is short."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -59,8 +59,8 @@ class ServerLMM(LMM):
         timeout: seconds without a byte after which a request is lost.
         patience: seconds over which a busy, stumbling or absent server is asked again.
         api_key: by default from MEAN_OPINION_SERVER_KEY or OPENAI_API_KEY.
-        image_budget: most pictures per prompt, as the server was started with; by default the catalogue's, else 8.
-        max_pixels: larger pictures are scaled down to so many pixels before they are sent; by default the server
+        image_budget: most images per prompt, as the server was started with; by default the catalogue's, else 8.
+        max_pixels: larger images are scaled down to so many pixels before they are sent; by default the server
             decides.
         transport: how requests travel, as in `Connection`.
 
@@ -369,18 +369,18 @@ def _names(refused: Refused, *fields: str) -> bool:
 
 
 class _Encoder:
-    """Encodes each picture object once per call: the same photo stands in many prompts."""
+    """Encodes each image object once per call: the same photo stands in many prompts."""
 
     def __init__(self, limit: PixelLimit) -> None:
         self._limit = limit
-        # The picture is kept with its URL, so that its id is not given to another one.
+        # The image is kept with its URL, so that its id is not given to another one.
         self._slots: dict[int, tuple[Image.Image, ForkSafeLock, list[str]]] = {}
         self._lock = ForkSafeLock()
 
     def __call__(self, image: Image.Image) -> str:
         with self._lock:
             _, own_lock, url = self._slots.setdefault(id(image), (image, ForkSafeLock(), []))
-        # Pictures are encoded beside one another, each once.
+        # Images are encoded beside one another, each once.
         with own_lock:
             if not url:
                 url.append(data_url(self._limit.shown(image)))

@@ -1,6 +1,6 @@
-"""Rated pictures for RL2R: any number of sets, each on its own scale, split by content into shareable files.
+"""Rated images for RL2R: any number of sets, each on its own scale, split by content into shareable files.
 
-No opinion score is ever rescaled: the reward compares pictures within one set only, which is what lets sets with
+No opinion score is ever rescaled: the reward compares images within one set only, which is what lets sets with
 different scales be trained on together (section 4.2, "Multi-Dataset Training").
 """
 
@@ -27,13 +27,13 @@ RATIOS = (6, 2, 2)
 
 def read_sets(tables: Sequence[Path], folders: Sequence[Path | None], content_pattern: str | None = None,
               say: Callable[[str], None] = lambda note: None, **options: Any) -> list[RatedPicture]:
-    """Reads `image,mos` tables; `dataset` of each picture is its set, `group` its content.
+    """Reads `image,mos` tables; `dataset` of each image is its set, `group` its content.
 
     Args:
         tables: tables of opinions; a set is named after its file (and its folder, where two files share a name).
-        folders: where each table's pictures lie; None looks in the table's own folder and below.
-        content_pattern: regular expression whose first group (or whole match) in a picture's name is its content, for
-            example "^I(\\d+)_" for KADID-10k; without one, every picture is a content of its own.
+        folders: where each table's images lie; None looks in the table's own folder and below.
+        content_pattern: regular expression whose first group (or whole match) in an image's name is its content, for
+            example "^I(\\d+)_" for KADID-10k; without one, every image is a content of its own.
         say: told what was understood of a table, a sentence each.
         options: as `methods.data.read_table`.
 
@@ -83,7 +83,7 @@ def split_by_content(pictures: Sequence[RatedPicture], seed: int = 0, ratios: Se
 
 
 def write_split(parts: dict[tuple[str, str], str], path: Path) -> None:
-    """Writes a split as CSV (set,image,part): names only, so that it can be shared without the pictures."""
+    """Writes a split as CSV (set,image,part): names only, so that it can be shared without the images."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, [("set", "image", "part"), *((source, name, part) for (source, name), part in parts.items())])
 
@@ -92,7 +92,7 @@ def read_split(path: Path, pictures: Sequence[RatedPicture]) -> dict[tuple[str, 
     """Reads what `write_split` wrote, and checks that it fits.
 
     Raises:
-        InputError: the file has other columns or parts, leaves a picture out, or tears a content apart.
+        InputError: the file has other columns or parts, leaves an image out, or tears a content apart.
     """
     rows = list(csv.DictReader(io.StringIO(files.decoded(path.read_bytes(), path), newline="")))
     if not rows or set(rows[0]) != {"set", "image", "part"} or any(row["part"] not in PARTS for row in rows):
@@ -113,7 +113,7 @@ def read_split(path: Path, pictures: Sequence[RatedPicture]) -> dict[tuple[str, 
 
 
 def part_of(pictures: Sequence[RatedPicture], parts: dict[tuple[str, str], str], part: str) -> list[RatedPicture]:
-    """The pictures of one part, in order."""
+    """The images of one part, in order."""
     return [picture for picture in pictures if parts[picture.dataset, picture.name] == part]
 
 
@@ -134,11 +134,11 @@ def _write(path: Path, rows: Iterable[Sequence[Any]]) -> None:
 
 
 def training_dataset(pictures: Sequence[RatedPicture], wording: str, longest_side: int | None) -> Any:
-    """A `datasets.Dataset` in the form that GRPOTrainer takes; pictures are decoded when they are drawn.
+    """A `datasets.Dataset` in the form that GRPOTrainer takes; images are decoded when they are drawn.
 
     Args:
         wording: key of `prompts.VARIANTS`.
-        longest_side: pixels that a picture is reduced to first; None keeps it.
+        longest_side: pixels that an image is reduced to first; None keeps it.
 
     Returns:
         rows of prompt (one user turn), image, key (row number), mos and source.
@@ -157,7 +157,7 @@ def training_dataset(pictures: Sequence[RatedPicture], wording: str, longest_sid
         from methods.images import decode
 
         paths = rows.pop("path")
-        # A batch asks for each picture K times.
+        # A batch asks for each image K times.
         once = {path: decode(path).image for path in dict.fromkeys(paths)}
         if longest_side:
             for image in once.values():
@@ -169,7 +169,7 @@ def training_dataset(pictures: Sequence[RatedPicture], wording: str, longest_sid
 
 
 class OneSetBatches:
-    """Row numbers in GRPO's order, such that each generation batch holds pictures of one set only.
+    """Row numbers in GRPO's order, such that each generation batch holds images of one set only.
 
     Every row is repeated K times in a run and every batch `repeat_count` times, as TRL's own sampler does; batches
     of different sets follow each other in random order. What does not fill a batch sits the epoch out.
@@ -182,7 +182,7 @@ class OneSetBatches:
         seed: of the shuffling; with the epoch it gives the order, the same in every process.
 
     Raises:
-        InputError: batches of one picture, or no set fills a batch.
+        InputError: batches of one image, or no set fills a batch.
     """
 
     def __init__(self, sources: Sequence[str], generations: int, batch_size: int, repeat_count: int, seed: int) -> None:

@@ -22,7 +22,7 @@ COLUMNS = ("step", "srcc", "plcc", "spread", "readable", "pictures")
 
 def validate(lmm: Any, pictures: Sequence[RatedPicture], *, wording: str, samples: int, max_new_tokens: int,
              longest_side: int | None, batch: int = 8) -> dict[str, float]:
-    """How well a model's mean sampled scores order rated pictures.
+    """How well a model's mean sampled scores order rated images.
 
     Args:
         lmm: an `LMM`.
@@ -30,8 +30,8 @@ def validate(lmm: Any, pictures: Sequence[RatedPicture], *, wording: str, sample
         samples: K.
 
     Returns:
-        srcc, plcc, spread (mean deviation of a picture's K scores), readable (share of texts with a score), pictures
-        (how many had a score). NaN where too few pictures have one.
+        srcc, plcc, spread (mean deviation of an image's K scores), readable (share of texts with a score), images
+        (how many had a score). NaN where too few images have one.
     """
     means, spreads, readable = [], [], []
     for start in range(0, len(pictures), batch):
@@ -73,7 +73,7 @@ def _within_sets(metric: Any, pictures: Sequence[RatedPicture], means: np.ndarra
 class ValidationMonitor(TrainerCallback):
     """Validates before the first step, every `every` steps and after the last; appends to `validation.csv`.
 
-    Every process validates the same pictures with the same seeds, so that sharded models gather in step; the first
+    Every process validates the same images with the same seeds, so that sharded models gather in step; the first
     process writes.
 
     Args:
@@ -164,7 +164,7 @@ def running_mean(values: Sequence[float], share: float = 0.05) -> np.ndarray:
 
 
 def draw_curves(folder: Path, log: Sequence[dict[str, Any]]) -> Path:
-    """Reward, spread and validation SRCC over the steps as one picture, `curves.png`.
+    """Reward, spread and validation SRCC over the steps as one image, `curves.png`.
 
     Args:
         log: the trainer's `state.log_history`.
@@ -184,7 +184,7 @@ def draw_curves(folder: Path, log: Sequence[dict[str, Any]]) -> Path:
     )
     for axis, (title, of_batch, of_validation) in zip(axes, panels):
         if of_batch and logged:
-            # A step in which no picture had two readable scores has no spread.
+            # A step in which no image had two readable scores has no spread.
             points = [(row["step"], float(row[of_batch])) for row in logged if row.get(of_batch) is not None]
             steps, values = [step for step, _ in points], [value for _, value in points]
             axis.plot(steps, values, color=PALE, linewidth=0.8, label="batch")

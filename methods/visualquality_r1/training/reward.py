@@ -1,8 +1,8 @@
 """The rewards that GRPOTrainer calls: fidelity over the whole batch of all processes, and the format's.
 
-One process sees only its share of a batch, but Eq. 3 compares each picture with all others. So the sampled scores
+One process sees only its share of a batch, but Eq. 3 compares each image with all others. So the sampled scores
 (numbers, not texts) are gathered first, and every process computes the rewards of the same complete batch. The released
-code compares within a process, with its 8 pictures only; `within="process"` does so.
+code compares within a process, with its 8 images only; `within="process"` does so.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from methods.visualquality_r1.thurstone import GAMMA, fidelity_reward
 
 @dataclass(frozen=True)
 class Draw:
-    """One sampled text: whose it is, what people said of the picture, and the score it states (NaN for none)."""
+    """One sampled text: whose it is, what people said of the image, and the score it states (NaN for none)."""
 
     source: str
     key: int
@@ -29,11 +29,11 @@ class Draw:
 
 
 def batch_rewards(draws: Sequence[Draw], gamma: float = GAMMA, variant: str = "mean", eps: float = 0.0) -> list[float]:
-    """Eq. 3 for a batch of texts of several pictures, in any order; pictures of different sets are not compared.
+    """Eq. 3 for a batch of texts of several images, in any order; images of different sets are not compared.
 
     Returns:
-        One reward a text, in [0, 1] for eps = 0; 0 for a text without a readable score and for a picture that has no
-        other picture of its set in the batch.
+        One reward a text, in [0, 1] for eps = 0; 0 for a text without a readable score and for an image that has no
+        other image of its set in the batch.
     """
     rewards = np.zeros(len(draws))
     for source in {draw.source for draw in draws}:
@@ -55,11 +55,11 @@ def batch_rewards(draws: Sequence[Draw], gamma: float = GAMMA, variant: str = "m
 
 
 WITHIN = ("batch", "process")
-"""What a picture is compared with: all others of the batch (Eq. 3), or those of its own process (released code)."""
+"""What an image is compared with: all others of the batch (Eq. 3), or those of its own process (released code)."""
 
 
 class FidelityReward:
-    """Eq. 3 as a TRL reward function. Logs the share of readable texts and the mean spread of a picture's scores.
+    """Eq. 3 as a TRL reward function. Logs the share of readable texts and the mean spread of an image's scores.
 
     Args:
         gamma, variant, eps: as in `thurstone.fidelity_reward`.
@@ -80,7 +80,7 @@ class FidelityReward:
 
         Args:
             completions: texts, or chat turns whose first is the assistant's.
-            key, mos, source: of the picture behind each completion.
+            key, mos, source: of the image behind each completion.
             log_metric: TRL's function that records a number.
         """
         from accelerate import PartialState
@@ -104,7 +104,7 @@ class FidelityReward:
 
 
 def mean_spread(draws: Sequence[Draw]) -> float:
-    """Mean over pictures of the standard deviation of their scores (Figure 3); NaN where no picture has two scores."""
+    """Mean over images of the standard deviation of their scores (Figure 3); NaN where no image has two scores."""
     scores: dict[tuple[str, int], list[float]] = {}
     for draw in draws:
         if not np.isnan(draw.score):

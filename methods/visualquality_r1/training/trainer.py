@@ -30,16 +30,16 @@ class RL2RSettings:
 
     Attributes:
         generations: K.
-        images: different pictures a device and step; the paper has eight.
+        images: different images per device and step; the paper has eight.
         beta: weight of the KL term.
         clip: epsilon of Eq. 5.
         learning_rate: decays linearly.
         epochs, max_steps: max_steps above 0 ends earlier.
         variant, gamma, eps: of the reward, see `thurstone.fidelity_reward`.
-        within: what a picture is compared with, see `reward.WITHIN`; the released code compares within a process.
+        within: what an image is compared with, see `reward.WITHIN`; the released code compares within a process.
         format_weight: of the format reward; the paper has none, the released code 1.
         max_new_tokens: longest answer.
-        longest_side: pixels that pictures are reduced to; None keeps them.
+        longest_side: pixels that images are reduced to; None keeps them.
         validate_every, save_every: steps.
         validation_samples: K of the validation.
         freeze_vision: leave the vision tower as it is; the paper trains all layers.
@@ -70,7 +70,7 @@ class RL2RSettings:
 
 
 class OneSetGRPOTrainer(GRPOTrainer):
-    """GRPOTrainer whose generation batches hold pictures of one set (section 4.2)."""
+    """GRPOTrainer whose generation batches hold images of one set (section 4.2)."""
 
     def _get_train_sampler(self, dataset: Any = None) -> OneSetBatches:
         dataset = self.train_dataset if dataset is None else dataset
@@ -149,7 +149,7 @@ def _arguments(out: Path, settings: RL2RSettings) -> GRPOConfig:
         output_dir=str(out),
         reward_weights=[1.0, settings.format_weight] if settings.format_weight else [1.0],
         num_generations=settings.generations,
-        # TRL counts texts, the paper pictures.
+        # TRL counts texts, the paper images.
         per_device_train_batch_size=settings.images * settings.generations,
         gradient_accumulation_steps=settings.gradient_accumulation,
         gradient_checkpointing=settings.gradient_checkpointing,

@@ -1,9 +1,9 @@
-"""The vision tower in training: each distinct picture of a batch goes through it once, and once a run if it is frozen.
+"""The vision tower in training: each distinct image of a batch goes through it once, and once a run if it is frozen.
 
-GRPO shows every picture K times, once for each of its answers, and TRL passes all K copies through the tower: while
+GRPO shows every image K times, once for each of its answers, and TRL passes all K copies through the tower: while
 sampling, for the policy, for the reference and in the backward pass. The copies' features are equal, so computing them
 once and handing them to all K leaves outputs as they are and adds the K gradients up, at a K-th of the time and memory.
-A frozen tower makes the same of a picture in every epoch, so its outputs are kept.
+A frozen tower makes the same of an image in every epoch, so its outputs are kept.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _STRIDE = 997
 
 
 def encode_once(network: Any) -> None:
-    """Makes `network.model.get_image_features` encode equal pictures of one call once; outputs stay as they were.
+    """Makes `network.model.get_image_features` encode equal images of one call once; outputs stay as they were.
 
-    Families whose pictures are neither rows of `pixel_values` [pictures, channels, height, width] nor runs of patches
+    Families whose images are neither rows of `pixel_values` [images, channels, height, width] nor runs of patches
     under an `image_grid_thw` are left alone.
     """
     base = network.model
@@ -40,7 +40,7 @@ def encode_once(network: Any) -> None:
         arguments = {**dict(zip(names, args)), **kwargs}
         grid = arguments.get("image_grid_thw")
         pictures = split(arguments["pixel_values"], grid)
-        # Other arguments that hold one entry a picture (image_sizes) would have to be cut as well.
+        # Other arguments that hold one entry an image (image_sizes) would have to be cut as well.
         others = [name for name, value in arguments.items()
                   if name not in ("pixel_values", "image_grid_thw") and hasattr(value, "shape")]
         if pictures is None or others:
@@ -65,23 +65,23 @@ def encode_once(network: Any) -> None:
 
 
 def split(pixels: torch.Tensor, grid: torch.Tensor | None) -> Sequence[torch.Tensor] | None:
-    """One tensor a picture; None where it is not known which rows belong to which."""
+    """One tensor an image; None where it is not known which rows belong to which."""
     if grid is not None:
         return pixels.split(grid.prod(dim=-1).tolist())
     return pixels.unbind() if pixels.dim() == 4 else None
 
 
 def distinct(pictures: Sequence[torch.Tensor]) -> tuple[list[int], list[int]]:
-    """Which pictures are the first of their kind, and for every picture its place among those.
+    """Which images are the first of their kind, and for every image its place among those.
 
     Args:
-        pictures: tensors of any shapes; two are one picture if shape and every value agree.
+        pictures: tensors of any shapes; two are one image if shape and every value agree.
     """
     import torch
 
     first: list[int] = []
     place: list[int] = []
-    # A few values tell most pictures apart; only those that agree in them are compared in full.
+    # A few values tell most images apart; only those that agree in them are compared in full.
     glimpses = [picture.flatten()[::_STRIDE] for picture in pictures]
     for index, picture in enumerate(pictures):
         for number, other in enumerate(first):
@@ -96,21 +96,21 @@ def distinct(pictures: Sequence[torch.Tensor]) -> tuple[list[int], list[int]]:
 
 
 def _repeated(features: Any, place: list[int]) -> Any:
-    """The features of distinct pictures, dealt out again to all."""
+    """The features of distinct images, dealt out again to all."""
     if isinstance(features, (list, tuple)):
         return type(features)(features[number] for number in place)
     return features[place]
 
 
 KEPT_BYTES = 2**30
-"""How much a frozen tower's outputs may take; pictures beyond that are encoded anew each time."""
+"""How much a frozen tower's outputs may take; images beyond that are encoded anew each time."""
 
 Memory = dict[bytes, Any]
-"""By the hash of a picture's pixels: its share of the tower's outputs."""
+"""By the hash of an image's pixels: its share of the tower's outputs."""
 
 
 def freeze_tower(network: Any, memory: Memory | None = None) -> Memory:
-    """Takes the vision tower out of training, and keeps what it makes of each picture.
+    """Takes the vision tower out of training, and keeps what it makes of each image.
 
     Args:
         memory: of another model whose tower has the same weights.
@@ -133,10 +133,10 @@ def freeze_tower(network: Any, memory: Memory | None = None) -> Memory:
 
 
 def remember(tower: Any, memory: Memory, kept_bytes: int = KEPT_BYTES) -> None:
-    """Makes a frozen tower return what it made of a picture before.
+    """Makes a frozen tower return what it made of an image before.
 
-    A tower that takes patches instead of [pictures, channels, height, width], or whose outputs are not all one entry a
-    picture, runs as before.
+    A tower that takes patches instead of [images, channels, height, width], or whose outputs are not all one entry a
+    image, runs as before.
     """
     import torch
 

@@ -184,7 +184,7 @@ def test_summary_says_why_a_metric_is_missing():
     ([1, np.nan, 3], [1, 2, 3], "1 of 3 scores are not finite"),
     ([1, 2, 3], [1, 2, np.inf], "1 of 3 opinions are not finite"),
     ([1], [1], "at least"),
-    ([[1, 2], [3, 4]], [1, 2], "one number an image"),
+    ([[1, 2], [3, 4]], [1, 2], "one number per image"),
 ])
 def test_bad_input_is_a_sentence(scores, mos, sentence):
     for function in (stats.srcc, stats.plcc, stats.krcc, stats.bootstrap_ci):

@@ -162,7 +162,7 @@ def test_what_cannot_be_calibrated_is_said(features: np.ndarray, student: Studen
     refused([0.5] * 8, "All ratings are 0.5")
     refused([0.1, float("nan"), 0.3, 0.4, 0.5], "not numbers")
     refused([1, 2, 3, 4, 7], "outside the scale", scale=(1, 5))
-    with pytest.raises(StudentError, match="one rating a picture"):
+    with pytest.raises(StudentError, match="one rating per image"):
         student.calibrate(None, [0.1] * 6, features=features[:5])
 
 

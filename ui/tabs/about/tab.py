@@ -93,7 +93,7 @@ def _beside(kind: type[Method], name: str) -> str:
 
 
 def privacy(sharing: Settings) -> str:
-    """What happens to a visitor's pictures here, Markdown."""
+    """What happens to a visitor's images here, Markdown."""
     text = ("A photo you add goes to the machine that runs this page and nowhere else, unless its operator has "
             "configured a model server. It is used for the score you asked for and deleted after about an hour. No "
             "analytics, no fonts or scripts from other sites. Run the page on your own computer and nothing leaves it.")

@@ -83,7 +83,7 @@ def keep_tools(page: gr.Blocks) -> None:
 @typed
 def compare(pictures: list[str | dict[str, Any]], methods: list[str], lmms: list[str] | None = None,
             options: dict[str, dict[str, Any]] | None = None) -> dict[str, Any]:
-    """Scores one or more pictures with one or more methods and models, and says where they agree and differ.
+    """Scores one or more images with one or more methods and models, and says where they agree and differ.
 
     Args:
         pictures: up to 12; each an uploaded file, an http(s) address or a data: URL.
@@ -92,7 +92,7 @@ def compare(pictures: list[str | dict[str, Any]], methods: list[str], lmms: list
         options: for each method by name, changes to its default options.
 
     Returns:
-        The record of the comparison: pictures, systems, cells (score, spread, seconds, model revision, options,
+        The record of the comparison: images, systems, cells (score, spread, seconds, model revision, options,
         evidence; or the error), versions, and a summary with the verdict, preferences and agreement.
     """
     done = _compared(pictures, methods, lmms or [], options or {})
@@ -103,7 +103,7 @@ def compare(pictures: list[str | dict[str, Any]], methods: list[str], lmms: list
 @typed
 def rank(pictures: list[str | dict[str, Any]], method: str = "leaf", lmm: str | None = None,
          options: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Puts two to twelve pictures in order of quality with one method.
+    """Puts two to twelve images in order of quality with one method.
 
     Args:
         pictures: two to twelve; each an uploaded file, an http(s) address or a data: URL.
@@ -113,7 +113,7 @@ def rank(pictures: list[str | dict[str, Any]], method: str = "leaf", lmm: str | 
 
     Returns:
         ranking: best first, each with its index in `pictures`, name and score; preferences: the probability that the
-        picture of a row is better than that of a column; verdict: the same in a sentence.
+        image of a row is better than that of a column; verdict: the same in a sentence.
     """
     if len(pictures) < 2:
         raise InputError("A ranking needs at least two photos.")

@@ -1,4 +1,4 @@
-"""The folder mode: many files or a zip, one method, a table that fills as the pictures are scored, and a CSV of it."""
+"""The folder mode: many files or a zip, one method, a table that fills as the images are scored, and a CSV of it."""
 
 from __future__ import annotations
 

@@ -80,8 +80,8 @@ class Results:
         """Values for `outputs`.
 
         Args:
-            running: the (picture, system) that is being scored; None when all is done.
-            pictures_too: whether the pictures are new; what shows them stays as it is otherwise.
+            running: the (image, system) that is being scored; None when all is done.
+            pictures_too: whether the images are new; what shows them stays as it is otherwise.
             notice: Markdown above everything.
         """
         comparison, done = held.comparison, running is None
@@ -193,7 +193,7 @@ def _explained(comparison: Comparison, cell: Cell) -> str:
 
 
 def files_of(held: Held, indices: tuple[int, int]) -> tuple[str, str]:
-    """Two pictures of one size as files that the page may serve: the second is fitted to the first one's frame."""
+    """Two images of one size as files that the page may serve: the second is fitted to the first one's frame."""
     first, second = (Image.open(io.BytesIO(held.pictures[index])) for index in indices)
     other = held.pictures[indices[1]]
     if second.size != first.size:
@@ -204,7 +204,7 @@ def files_of(held: Held, indices: tuple[int, int]) -> tuple[str, str]:
 
 
 def _framed(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The whole picture, scaled to fit, in the middle of a grey frame."""
+    """The whole image, scaled to fit, in the middle of a grey frame."""
     scale = min(size[0] / image.width, size[1] / image.height)
     fitted = image.resize((max(round(image.width * scale), 1), max(round(image.height * scale), 1)),
                           Image.Resampling.LANCZOS)

@@ -185,7 +185,7 @@ def terms(sharing: Settings) -> str:
     if sharing.repo:
         where += f" and in the Hub dataset {sharing.repo}"
     return (
-        f"**What sharing stores:** a copy of each photo (at most {LONGEST_SIDE} pixels a side, encoded anew, without "
+        f"**What sharing stores:** a copy of each photo (at most {LONGEST_SIDE} pixels per side, encoded anew, without "
         "EXIF, location or other metadata), the file names you see, all scores with their evidence, options and "
         f"times, and the versions of methods and models. It is kept {where} for {sharing.days} days, or less if space "
         "runs out; everybody who has the link can see it. Nothing is stored before you press the button, and you get "

@@ -1,4 +1,4 @@
-"""The Compare tab: pictures and methods side by side, whole folders, and links that open the same comparison later.
+"""The Compare tab: images and methods side by side, whole folders, and links that open the same comparison later.
 
 What is compared and what the numbers say is `ui.comparison`'s, what is stored is `ui.share`'s; here and in the two
 modules beside this one they are wired to components. Everything that is drawn follows from one `Held` state.
@@ -111,7 +111,7 @@ def _wire(parts: dict[str, Any], outcome: Results, forms: Forms) -> None:
 
 
 def copies(paths: list[str]) -> tuple[bytes, ...]:
-    """What the page shows and a link would store of each picture: its pixels, encoded anew, without metadata."""
+    """What the page shows and a link would store of each image: its pixels, encoded anew, without metadata."""
     from methods.images import decode
 
     return tuple(copy_for_sharing(decode(path).image) for path in paths)
