@@ -30,6 +30,10 @@ COMMAND = Command("methods.visualquality_r1.train", "train an LMM to rank images
 NEEDS_TRL = "Training needs TRL; install it with: pip install -r requirements-train.txt"
 
 
+LORA_RATE = 1e-5
+"""Adapters begin at zero and are few, and take a larger step than the paper's 1e-6 for all weights."""
+
+
 class Help(argparse.ArgumentDefaultsHelpFormatter):
     """Shows defaults, but not that a switch is off or that an option without one has none."""
 
@@ -59,8 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=at_least(0, float), default=10.0, metavar="N",
                         help="passes over the training part")
     parser.add_argument("--max-steps", type=int, default=-1, metavar="N", help="end after this many steps instead")
-    parser.add_argument("--lr", type=at_least(0, float), metavar="N", default=1e-6,
-                        help="learning rate; decays linearly")
+    parser.add_argument("--lr", type=at_least(0, float), metavar="N",
+                        help="learning rate; decays linearly (default: 1e-6, with --lora 1e-5)")
     parser.add_argument("--beta", type=at_least(0, float), metavar="N", default=0.04, help="weight of the KL term")
     parser.add_argument("--clip", type=at_least(0, float), metavar="N", default=0.2, help="epsilon of Eq. 5")
     parser.add_argument("--reward", choices=VARIANTS, default="mean", help="Table 4: Eq. 1, Eq. 7, fixed or binary")
@@ -84,6 +88,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="validate on the first N of the part; default: all")
     parser.add_argument("--save-every", type=at_least(1), default=50, metavar="STEPS", help="checkpoints")
     parser.add_argument("--freeze-vision", action="store_true", help="leave the vision tower as it is")
+    parser.add_argument("--lora", type=at_least(0), default=0, metavar="R",
+                        help="train adapters of this rank instead of all weights, for one card of 80 GB; 0: all")
+    parser.add_argument("--vllm", choices=("colocate", "server"),
+                        help="let vLLM sample the answers: on the same devices, or a server's")
+    parser.add_argument("--vllm-url", metavar="URL", help="http://HOST:PORT of that server")
     parser.add_argument("--no-gradient-checkpointing", action="store_true", help="faster, needs more memory")
     parser.add_argument("--seed", type=int, default=0, metavar="N",
                         help="of a new split, of the batches and of the answers")
@@ -127,7 +136,7 @@ def run(chosen: argparse.Namespace) -> int:
     except ImportError:
         raise InputError(NEEDS_TRL) from None
     from methods.visualquality_r1.training.monitor import draw_curves, read_curve, spelled
-    from methods.visualquality_r1.training.trainer import RL2RSettings, make_trainer
+    from methods.visualquality_r1.training.trainer import RL2RSettings, checkpoint_of, make_trainer, save
 
     settings = _settings(chosen, RL2RSettings)
     checkpoint = last_checkpoint(chosen.out)
@@ -137,7 +146,7 @@ def run(chosen: argparse.Namespace) -> int:
                 f"{'resuming from ' + checkpoint.name if checkpoint else 'starting anew'}")
     trainer = make_trainer(chosen.model, training, validation, chosen.out, settings)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    trainer.save_model(str(chosen.out / "model"))
+    save(trainer, checkpoint_of(chosen.model), chosen.out)
     if state.is_main_process:
         files.replace(chosen.out / "log.json", json.dumps(trainer.state.log_history, indent=1))
         curves = draw_curves(chosen.out, trainer.state.log_history)
@@ -152,6 +161,8 @@ def _settings(chosen: argparse.Namespace, kind: type) -> RL2RSettings:
     renamed = {"images": chosen.batch, "gradient_accumulation": chosen.accumulate, "learning_rate": chosen.lr,
                "variant": chosen.reward, "format_weight": chosen.format_reward,
                "gradient_checkpointing": not chosen.no_gradient_checkpointing}
+    if chosen.lr is None:
+        renamed["learning_rate"] = LORA_RATE if chosen.lora else kind.learning_rate
     names = [spec.name for spec in dataclasses.fields(kind)]
     values = {name: getattr(chosen, name) for name in names if hasattr(chosen, name) and name not in renamed}
     return kind(**{**values, **renamed})
@@ -172,7 +183,7 @@ def last_checkpoint(out: Path) -> Path | None:
     return None
 
 
-MAY_CHANGE = ("epochs", "max_steps", "validate_every", "save_every", "gradient_checkpointing")
+MAY_CHANGE = ("epochs", "max_steps", "validate_every", "save_every", "gradient_checkpointing", "vllm_url")
 """Settings that a resumed run may have otherwise than its beginning."""
 
 

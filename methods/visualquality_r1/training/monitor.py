@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,32 +25,44 @@ def validate(lmm: Any, pictures: Sequence[RatedPicture], *, wording: str, sample
              longest_side: int | None, batch: int = 8) -> dict[str, float]:
     """How well a model's mean sampled scores order rated images.
 
+    Each process asks about its part of the images, every n-th from its own place on, and all get the same result.
+    What is said of an image depends on its own seeds alone, so any number of processes gives the same result.
+
     Args:
         lmm: an `LMM`.
-        pictures: of any sets; correlations are computed within each set and averaged.
+        pictures: of any sets, the same in every process; correlations are computed within each set and averaged.
         samples: K.
 
     Returns:
-        srcc, plcc, spread (mean deviation of an image's K scores), readable (share of texts with a score), images
-        (how many had a score). NaN where too few images have one.
+        srcc, plcc, spread (mean deviation of an image's K scores), readable (share of texts with a score), pictures
+        (how many images had a score). NaN where too few images have one.
     """
-    means, spreads, readable = [], [], []
-    for start in range(0, len(pictures), batch):
-        images = [_reduced(decode(one.path).image, longest_side) for one in pictures[start : start + batch]]
+    from accelerate import PartialState
+    from accelerate.utils import gather_object
+
+    state = PartialState()
+    mine = range(len(pictures))[state.process_index :: state.num_processes]
+    scores: dict[int, list[float | None]] = {}
+    for start in range(0, len(mine), batch):
+        part = mine[start : start + batch]
+        images = [_reduced(decode(pictures[index].path).image, longest_side) for index in part]
         texts = lmm.generate([prompt(image, wording) for image in images], n=samples, max_new_tokens=max_new_tokens,
                              temperature=1.0, top_k=50)
-        for answers in texts:
-            scores = [score for score in map(parse_score, answers) if score is not None]
-            readable.append(len(scores) / len(answers))
-            means.append(np.mean(scores) if scores else math.nan)
-            if len(scores) > 1:
-                spreads.append(np.std(scores, ddof=1))
-    means = np.array(means)
+        scores |= {index: [parse_score(text) for text in answers] for index, answers in zip(part, texts, strict=True)}
+    together = {index: drawn for share in gather_object([scores]) for index, drawn in share.items()}
+    return _summary(pictures, [together[index] for index in range(len(pictures))])
+
+
+def _summary(pictures: Sequence[RatedPicture], scores: Sequence[Sequence[float | None]]) -> dict[str, float]:
+    """What `validate` returns, of each image's K scores; None for a text without one."""
+    readable = [[score for score in drawn if score is not None] for drawn in scores]
+    means = np.array([np.mean(drawn) if drawn else math.nan for drawn in readable])
+    spreads = [np.std(drawn, ddof=1) for drawn in readable if len(drawn) > 1]
     return {
         "srcc": _within_sets(srcc, pictures, means),
         "plcc": _within_sets(plcc, pictures, means),
         "spread": float(np.mean(spreads)) if spreads else math.nan,
-        "readable": float(np.mean(readable)),
+        "readable": float(np.mean([len(some) / len(drawn) for some, drawn in zip(readable, scores)])),
         "pictures": int(np.isfinite(means).sum()),
     }
 
@@ -73,8 +86,7 @@ def _within_sets(metric: Any, pictures: Sequence[RatedPicture], means: np.ndarra
 class ValidationMonitor(TrainerCallback):
     """Validates before the first step, every `every` steps and after the last; appends to `validation.csv`.
 
-    Every process validates the same images with the same seeds, so that sharded models gather in step; the first
-    process writes.
+    The processes share the images out, once each holds the whole model; the first process writes.
 
     Args:
         pictures: the validation part.
@@ -113,21 +125,31 @@ class ValidationMonitor(TrainerCallback):
     def _validate(self, step: int) -> None:
         if step in {row["step"] for row in read_curve(self._folder)}:
             return
-        from trl.models import unwrap_model_for_generation
-
         from methods.lmm.transformers_lmm import TransformersLMM
 
-        with unwrap_model_for_generation(self.trainer.model_wrapped, self.trainer.accelerator) as model:
-            training = model.training
-            model.eval()
-            result = validate(TransformersLMM.wrap(model, self._processor, "in training"), self._pictures,
+        with self._sampled() as network:
+            result = validate(TransformersLMM.wrap(network, self._processor, "in training"), self._pictures,
                               **self._settings)
-            model.train(training)
         if self.trainer.accelerator.is_main_process:
             _append(self._folder / "validation.csv", {"step": step, **result})
             print(f"step {step}: validation SRCC {spelled(result['srcc'], '.3f')}, "
                   f"spread {spelled(result['spread'], '.3f')}, readable {result['readable']:.0%}", flush=True)
         self.trainer.accelerator.wait_for_everyone()
+
+
+    @contextlib.contextmanager
+    def _sampled(self) -> Iterator[Any]:
+        """The policy as it is sampled: whole, in evaluation mode, in the precision of the training passes."""
+        from accelerate.utils import is_peft_model
+        from trl.models import unwrap_model_for_generation
+
+        accelerator = self.trainer.accelerator
+        with unwrap_model_for_generation(self.trainer.model_wrapped, accelerator) as model, accelerator.autocast():
+            training = model.training
+            model.eval()
+            # Adapters sit inside the network, so it answers with them.
+            yield model.get_base_model() if is_peft_model(model) else model
+            model.train(training)
 
 
 def spelled(value: float | str | None, form: str) -> str:

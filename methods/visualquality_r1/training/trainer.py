@@ -1,5 +1,10 @@
 """TRL's GRPO trainer under the paper's settings (section 4.1), with batches of one set.
 
+Weights that are trained are held in float32 and cast to bfloat16 for each pass where there is a GPU (autocast). A step
+of AdamW at 1e-6 is smaller than half the distance to the next bfloat16 number for all but the smallest weights: held in
+bfloat16, 2 % of them would ever move. Frozen ones, below LoRA's adapters, lose nothing in bfloat16. Under DeepSpeed the
+float32 weights are its optimizer's, a shard in each process.
+
 TRL imports torchvision, so `methods.torchvision_compat.ensure_torchvision` has to be called before this module is
 imported, as `methods.visualquality_r1.train` does.
 """
@@ -13,15 +18,17 @@ from typing import Any
 
 import torch
 from trl import GRPOConfig, GRPOTrainer
+from trl.import_utils import is_vllm_available
 
 from methods.data import RatedPicture
+from methods.errors import InputError
 from methods.hub import loading
 from methods.lmm.base import LMMError
 from methods.lmm.loading import EMBEDDED
 from methods.visualquality_r1.training.data import OneSetBatches, training_dataset
 from methods.visualquality_r1.training.monitor import ValidationMonitor
 from methods.visualquality_r1.training.reward import FidelityReward, format_reward
-from methods.visualquality_r1.training.vision import encode_once, freeze_tower
+from methods.visualquality_r1.training.vision import TOWERS, encode_once, freeze_tower
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,10 @@ class RL2RSettings:
         validate_every, save_every: steps.
         validation_samples: K of the validation.
         freeze_vision: leave the vision tower as it is; the paper trains all layers.
+        lora: rank of adapters that are trained in the place of the weights; 0 trains all, as the paper does.
+        vllm: who samples the answers: None for the model itself, "colocate" for a vLLM on the same devices, "server"
+            for one that runs elsewhere.
+        vllm_url: of the server.
     """
 
     generations: int = 6
@@ -67,6 +78,9 @@ class RL2RSettings:
     seed: int = 0
     gradient_checkpointing: bool = True
     freeze_vision: bool = False
+    lora: int = 0
+    vllm: str | None = None
+    vllm_url: str | None = None
 
 
 class OneSetGRPOTrainer(GRPOTrainer):
@@ -99,18 +113,19 @@ def make_trainer(model: str, train: Sequence[RatedPicture], validation: Sequence
 
     Raises:
         LMMError: the model cannot be loaded; one sentence.
-        InputError: no set fills a batch, or the tower cannot be frozen.
+        InputError: no set fills a batch, the tower cannot be frozen, or PEFT or vLLM is asked for and not installed.
     """
     from transformers import AutoModelForImageTextToText, AutoProcessor, PrinterCallback
 
     # First, since under ZeRO-3 it is the arguments that tell from_pretrained to load each process's shard only.
     arguments = _arguments(out, settings)
+    adapters = adapters_of(settings) if settings.lora else None
     # Before gigabytes are loaded.
     _batches([picture.dataset for picture in train], arguments)
     source, known = checkpoint_of(model), {"trust_remote_code": False}
     with loading(source, LMMError, "name another vision-language model"):
         network = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=torch.bfloat16 if arguments.bf16 else torch.float32, **known)
+            source, dtype=weights_dtype(arguments.bf16, settings), **known)
         processor = AutoProcessor.from_pretrained(source, **known)
     # The reference model's parts get the attention that the policy's parts got; TRL would ask for one for all.
     arguments.model_init_kwargs = {"attn_implementation": _attention(network)}
@@ -131,6 +146,7 @@ def make_trainer(model: str, train: Sequence[RatedPicture], validation: Sequence
         train_dataset=training_dataset(train, settings.wording, settings.longest_side),
         callbacks=[monitor],
         args=arguments,
+        peft_config=adapters,
     )
     monitor.trainer = trainer
     # The monitor says the same in fewer words.
@@ -144,8 +160,61 @@ def make_trainer(model: str, train: Sequence[RatedPicture], validation: Sequence
     return trainer
 
 
+def weights_dtype(mixed: bool, settings: RL2RSettings) -> torch.dtype:
+    """The precision in which the network is held: float32 if its weights are trained.
+
+    Args:
+        mixed: whether passes run in bfloat16.
+    """
+    return torch.bfloat16 if mixed and settings.lora else torch.float32
+
+
+def passes_in_bfloat16() -> bool:
+    """Whether a step's passes run in bfloat16 under autocast."""
+    return torch.cuda.is_available()
+
+
+def adapters_of(settings: RL2RSettings) -> Any:
+    """PEFT's configuration of LoRA adapters on every linear layer but the output's, scaled by 2 (alpha is 2 r).
+
+    Raises:
+        InputError: PEFT is not installed.
+    """
+    try:
+        from peft import LoraConfig
+    except ImportError:
+        raise InputError("LoRA needs PEFT; install it with: pip install -r requirements-train.txt") from None
+    frozen = rf"(.*\.)?({'|'.join(TOWERS)})\..*" if settings.freeze_vision else None
+    return LoraConfig(r=settings.lora, lora_alpha=2 * settings.lora, target_modules="all-linear",
+                      exclude_modules=frozen, task_type="CAUSAL_LM")
+
+
+def save(trainer: OneSetGRPOTrainer, source: str, out: Path) -> None:
+    """Writes the trained model to `out/model`, in float32, as a checkpoint like any other.
+
+    Adapters go to `out/adapter`, and are added to the weights of `source` in float32: in bfloat16 much of what they
+    learned would be rounded away.
+    """
+    from accelerate.utils import is_peft_model
+
+    if not is_peft_model(trainer.model):
+        trainer.save_model(str(out / "model"))
+        return
+    trainer.save_model(str(out / "adapter"))
+    if trainer.is_world_process_zero():
+        from peft import PeftModel
+        from transformers import AutoModelForImageTextToText
+
+        network = AutoModelForImageTextToText.from_pretrained(source, dtype=torch.float32, trust_remote_code=False)
+        adapted: Any = PeftModel.from_pretrained(network, str(out / "adapter"))
+        adapted.merge_and_unload().save_pretrained(str(out / "model"))
+        trainer.processing_class.save_pretrained(str(out / "model"))
+    trainer.accelerator.wait_for_everyone()
+
+
 def _arguments(out: Path, settings: RL2RSettings) -> GRPOConfig:
     return GRPOConfig(
+        **_vllm(settings),
         output_dir=str(out),
         reward_weights=[1.0, settings.format_weight] if settings.format_weight else [1.0],
         num_generations=settings.generations,
@@ -164,7 +233,7 @@ def _arguments(out: Path, settings: RL2RSettings) -> GRPOConfig:
         temperature=1.0,
         top_k=50,
         top_p=1.0,
-        bf16=torch.cuda.is_available(),
+        bf16=passes_in_bfloat16(),
         # Unless they are told, processes that were launched without a GPU train a model each.
         use_cpu=not torch.accelerator.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
@@ -175,6 +244,28 @@ def _arguments(out: Path, settings: RL2RSettings) -> GRPOConfig:
         report_to=[],
         disable_tqdm=True,
     )
+
+
+VLLM_MODES = ("colocate", "server")
+
+
+def _vllm(settings: RL2RSettings) -> dict[str, Any]:
+    """TRL's arguments for answers that vLLM samples.
+
+    Raises:
+        InputError: vLLM is not installed, or a server has no address.
+    """
+    if (settings.vllm == "server") != (settings.vllm_url is not None):
+        raise InputError("A vLLM server and its address go together: give --vllm server and --vllm-url "
+                         "http://HOST:PORT, or neither.")
+    if settings.vllm is None:
+        return {}
+    # The trainer speaks to a server through vLLM's own code.
+    if not is_vllm_available():
+        raise InputError("Sampling with vLLM needs vLLM in this environment; install it with: pip install 'trl[vllm]'")
+    return {"use_vllm": True, "vllm_mode": settings.vllm, "vllm_server_base_url": settings.vllm_url,
+            # On devices that are shared, its weights and cache leave while the trainer's passes run.
+            "vllm_enable_sleep_mode": settings.vllm == "colocate"}
 
 
 def checkpoint_of(model: str) -> str:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -226,8 +227,14 @@ rewards, within = (FidelityReward(within=share)(
     completions=[f"<think>t</think><answer>{row[3]}</answer>" for row in mine],
     source=[row[0] for row in mine], key=[row[1] for row in mine], mos=[row[2] for row in mine],
 ) for share in ("batch", "process"))
-seen = {"rewards": rewards, "within": within, "processes": arguments.world_size,
-        "texts": arguments.generation_batch_size}
+from methods.visualquality_r1.training import data
+from methods.visualquality_r1.training.monitor import validate
+from tests.unit.visualquality_r1.test_training import Reader
+reader = Reader()
+validation = validate(reader, data.read_sets([Path(name) for name in sys.argv[3:]], [None, None]),
+                      **Reader.settings)
+seen = {"validation": validation, "asked": reader.asked, "rewards": rewards, "within": within,
+        "processes": arguments.world_size, "texts": arguments.generation_batch_size}
 json.dump(seen, open(f"{sys.argv[1]}.{state.process_index}", "w"))
 # A process that leaves while the other still listens makes gloo abort.
 state.wait_for_everyone()
@@ -235,10 +242,27 @@ state.destroy_process_group()
 """
 
 
+class Reader:
+    """Stands for an LMM: its scores follow a picture's red, and every fifth text has none. Counts what it is asked."""
+
+    settings: ClassVar = {"wording": "paper", "samples": 3, "max_new_tokens": 8, "longest_side": None, "batch": 2}
+
+    def __init__(self):
+        self.asked = 0
+
+    def generate(self, prompts, n, **_):
+        self.asked += len(prompts)
+        reds = [prompt.images[0].getpixel((0, 0))[0] for prompt in prompts]
+        return [[f"<answer>{'none' if (red + i) % 5 == 0 else 1 + (red * 7 % 31 + i) / 10}</answer>" for i in range(n)]
+                for red in reds]
+
+
 @pytest.mark.slow
-def test_two_processes_train_one_model_and_reward_as_one(tmp_path):
+def test_two_processes_train_reward_and_validate_as_one(tmp_path, tables):
     """Under the README's launcher, without a GPU and without being told so by the environment."""
     pytest.importorskip("trl", reason="training needs requirements-train.txt")
+    from methods.visualquality_r1.training.monitor import validate
+
     rows = [[row.source, row.key, row.mos, row.score if row.score == row.score else "none"] for row in draws()]
     table, script = tmp_path / "rows.json", tmp_path / "worker.py"
     table.write_text(json.dumps(rows))
@@ -249,7 +273,7 @@ def test_two_processes_train_one_model_and_reward_as_one(tmp_path):
     environment |= {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo",
                     "HF_HOME": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
-               "--main_process_port", "0", str(script), str(table), str(tmp_path)]
+               "--main_process_port", "0", str(script), str(table), str(tmp_path), *map(str, tables)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, cwd=root)
     assert done.returncode == 0, f"{done.stderr[:3000]} ... {done.stderr[-1000:]}"
     shares = [json.loads(Path(f"{table}.{place}").read_text()) for place in (0, 1)]
@@ -262,6 +286,13 @@ def test_two_processes_train_one_model_and_reward_as_one(tmp_path):
     assert together == pytest.approx(alone)
     assert alone == pytest.approx(batch_rewards(draws()))
     # As in the released code: each process compares its own pictures only.
+    # Each asks about its part of the 21 pictures, and all know the result of the whole.
+    assert sorted(share["asked"] for share in shares) == [10, 11]
+    reader = Reader()
+    whole = validate(reader, data.read_sets(tables, [None, None]), **Reader.settings)
+    assert reader.asked == whole["pictures"] == 21
+    assert whole["srcc"] == whole["srcc"]
+    assert shares[0]["validation"] == shares[1]["validation"] == pytest.approx(whole)
     half = len(rows) // 2
     for place, share in enumerate(shares):
         assert share["within"] == pytest.approx(batch_rewards(draws()[place * half : (place + 1) * half]))
