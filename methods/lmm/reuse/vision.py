@@ -109,7 +109,8 @@ class VisionEncoder:
             keep_freed_memory()
         self.context_matters = "batch_num_images" in self._takes
         self._cache: OrderedDict[PictureKey, Encoding] = OrderedDict()
-        self._cache_bytes = memory.cache_bytes(model) if cache_bytes is None else cache_bytes
+        # Planned on first use: a model may be loaded in a process that has no device yet.
+        self._cache_bytes = cache_bytes
         self._patch_bytes = memory.patch_bytes(model)
         self._budget = Budget(lambda: memory.tower_bytes(model) or 2**62)
         self.cached_bytes = 0
@@ -148,9 +149,14 @@ class VisionEncoder:
     def shed(self) -> bool:
         """Empties the cache, which is half as large from then on; whether there was anything in it."""
         held = bool(self._cache)
-        self._cache_bytes //= 2
+        self._cache_bytes = self._most_cached() // 2
         self.clear()
         return held
+
+    def _most_cached(self) -> int:
+        if self._cache_bytes is None:
+            self._cache_bytes = memory.cache_bytes(self._model)
+        return self._cache_bytes
 
     def tokens(self, size: tuple[int, int]) -> int:
         """How many tokens a picture of (width, height) pixels takes that stands alone in its prompt."""
@@ -169,11 +175,12 @@ class VisionEncoder:
         return self._cache.get(key)
 
     def _keep(self, key: PictureKey, encoding: Encoding) -> None:
-        if key in self._cache or encoding.bytes > self._cache_bytes:
+        most = self._most_cached()
+        if key in self._cache or encoding.bytes > most:
             return
         self._cache[key] = encoding
         self.cached_bytes += encoding.bytes
-        while self.cached_bytes > self._cache_bytes:
+        while self.cached_bytes > most:
             _, oldest = self._cache.popitem(last=False)
             self.cached_bytes -= oldest.bytes
 
