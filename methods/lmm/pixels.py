@@ -7,9 +7,9 @@ recorded with every result, and belongs to a run. It never goes above what the c
     Qwen2.5-VL                      2^20, 1024 x 1024                 1,337
     Qwen3-VL                        2^20, 1024 x 1024                 1,024
     InternVL                        6 tiles of 448 x 448              1,792 with the thumbnail
-    LLaVA-NeXT, LLaVA-OneVision     6 tiles of the tower's size       5,157 of 384 x 384, with the whole and line ends
+    LLaVA-NeXT, LLaVA-OneVision     6 tiles of the tower's size       5,265 of 384 x 384, with the whole and line ends
     Idefics3, SmolVLM               the checkpoint's own              1,377 in 4 x 4 tiles and the whole (SmolVLM2)
-    LLaVA, Gemma 3, the embedded    none: they scale every image    576, 256, 256
+    LLaVA, Gemma 3, the embedded    none: they scale every image      576, 256, 1
                                     to one size themselves
 """
 
