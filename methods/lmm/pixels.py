@@ -22,9 +22,11 @@ from typing import Any
 from PIL import Image
 
 from methods.errors import InputError
+from methods.lmm.base import LMMError
 
 DEFAULT_PIXELS = 2**20
 DEFAULT_TILES = 6
+_QWENS_SLIMMEST = 200
 
 
 @dataclass(frozen=True)
@@ -35,20 +37,29 @@ class PixelLimit:
         pixels: the most that an image may have, or that its tiles may have together; None where every image is
             scaled to one size anyway and nobody asked for less.
         beforehand: larger images are scaled down before the processor sees them, since it has no limit of its own.
+        slimmest: how many times longer than wide an image may be; None for any.
     """
 
     pixels: int | None = None
     beforehand: bool = False
+    slimmest: int | None = None
 
     def shown(self, image: Image.Image) -> Image.Image:
-        """The image as the processor is handed it."""
+        """The image as the processor is handed it. Errors as `size`."""
         size = self.size(image.size)
         return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
     def size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(width, height) of an image as the processor is handed it."""
+        """(width, height) of an image as the processor is handed it.
+
+        Raises:
+            LMMError: the image is too slim for the processor.
+        """
         from methods.images.decoding import fitted
 
+        if self.slimmest is not None and max(size) > self.slimmest * min(size):
+            raise LMMError(f"An image of {size[0]} x {size[1]} pixels is too slim for this model, which takes none "
+                           f"that is more than {self.slimmest} times longer than wide; cut it.")
         return fitted(size, self.pixels) if self.pixels is not None and self.beforehand else size
 
 
@@ -84,7 +95,7 @@ def limited(model: Any, processor: Any, asked: int | None, default: bool = True)
         if pixels < most:
             least = min(_edge(size, "shortest_edge") or pixels, pixels)
             images.size = {"shortest_edge": least, "longest_edge": pixels}
-        return PixelLimit(pixels)
+        return PixelLimit(pixels, slimmest=_QWENS_SLIMMEST)
     if tile and getattr(images, "crop_to_patches", None) is not None:  # InternVL: a number of tiles
         pixels = chosen(images.max_patches * tile, DEFAULT_TILES * tile)
         images.max_patches = max(images.min_patches, pixels // tile)

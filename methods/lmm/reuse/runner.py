@@ -70,8 +70,12 @@ class SharingRunner:
 
     @property
     def tokens_computed(self) -> int:
-        """Tokens that went through the model so far, padding included."""
+        """Tokens that went through the model so far, padding included; setting it begins to count anew."""
         return self.passes.tokens
+
+    @tokens_computed.setter
+    def tokens_computed(self, count: int) -> None:
+        self.passes.tokens, self.passes.padding = count, 0
 
     @property
     def padding_computed(self) -> int:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from methods.base import load_method
 from methods.errors import InputError
-from methods.lmm import Prompt, load_lmm, loading
+from methods.lmm import LMMError, Prompt, load_lmm, loading
 from methods.lmm.pixels import limited
 from methods.lmm.plain import PlainRunner
 from methods.lmm.transformers_lmm import TransformersLMM
@@ -100,6 +100,15 @@ def test_real_settings_give_the_tokens_that_are_documented():
     smolvlm = Idefics3ImageProcessor(size={"longest_edge": 1536}, max_image_size={"longest_edge": 384})
     count, pixels = patches(smolvlm, (1536, 1536))
     assert (count[0] if isinstance(count, tuple) else count, pixels) == (17, 1536**2)
+
+
+def test_a_picture_too_slim_for_qwen_is_one_sentence(checkpoint):
+    lmm = TransformersLMM(checkpoint("qwen3_vl"), device="cpu")
+    assert lmm.embed([Image.new("RGB", (600, 3))]).shape[0] == 1
+    slim = Image.new("RGB", (603, 3))
+    for ask in (lambda: lmm.embed([slim]), lambda: lmm.word_logits([Prompt.ask(slim, "Rate it.")], WORDS)):
+        with pytest.raises(LMMError, match=r"An image of 603 x 3 pixels is too slim .* 200 times"):
+            ask()
 
 
 def test_a_limit_is_at_least_one(checkpoint):
