@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from methods.errors import InputError
+from methods.torchvision_compat import ensure_torchvision
 from methods.visualquality_r1.thurstone import fidelity_reward
 from methods.visualquality_r1.training import data
 from methods.visualquality_r1.training.reward import (
@@ -261,6 +262,7 @@ class Reader:
 def test_two_processes_train_reward_and_validate_as_one(tmp_path, tables):
     """Under the README's launcher, without a GPU and without being told so by the environment."""
     pytest.importorskip("trl", reason="training needs requirements-train.txt")
+    ensure_torchvision()
     from methods.visualquality_r1.training.monitor import validate
 
     rows = [[row.source, row.key, row.mos, row.score if row.score == row.score else "none"] for row in draws()]
