@@ -65,8 +65,8 @@ def citations(board: Board, table: Table, *, link: str = "") -> list[Citation]:
     # A measured row stands on its method's paper too, where that is one of the sources.
     slugs += [row.entry.method_slug for row in table.rows if row.entry.origin == MEASURED]
     slugs = [one for slug in slugs for one in (slug, *_TOGETHER.get(slug, ()))]
-    wanted = [slug for slug in dict.fromkeys(slugs) if slug in bibtex]
-    return [Citation(APP_KEY, app), *(Citation(key_of(bibtex[slug]), _pretty(bibtex[slug])) for slug in wanted)]
+    cited = [slug for slug in dict.fromkeys(slugs) if slug in bibtex]
+    return [Citation(APP_KEY, app), *(Citation(key_of(bibtex[slug]), _pretty(bibtex[slug])) for slug in cited)]
 
 
 def bibtex(board: Board, table: Table, *, link: str = "") -> str:

@@ -88,11 +88,11 @@ def _from_ablations(board: Board, ranked: Table, view: View) -> Iterator[Pair]:
     if "doubtful" in view.hide:
         frame = frame[~frame["doubtful"]]
     known = catalogue(board).by_dataset
-    wanted = {dataset.slug for dataset in ranked.datasets}
+    slugs = {dataset.slug for dataset in ranked.datasets}
     for key, rows in frame.groupby(["paper", "backbone", "dataset"], sort=False):
         paper, backbone, dataset = map(str, key)
         values = dict(zip(rows["setting"], rows["value"]))
-        if dataset in wanted and len(values) == 2 and _wanted(view, rows["method"], backbone):
+        if dataset in slugs and len(values) == 2 and _wanted(view, rows["method"], backbone):
             method = rows.loc[rows["setting"] == "debias scheme", "method"].iloc[0]
             yield Pair(method, backbone, "", known[dataset].short, view.metric, values["vanilla prompt"],
                        values["debias scheme"], paper)

@@ -41,7 +41,7 @@ def write(board: Board, view: View, folder: Path, formats: tuple[str, ...] = FIL
     ranked = table(board, view)
     link = encode(view, base=base, board=board) if base else ""
     figure = None
-    written = []
+    paths = []
     for kind in formats:
         file = folder / f"mean-opinion.{ENDINGS.get(kind, kind)}"
         if kind == "bibtex":
@@ -54,5 +54,5 @@ def write(board: Board, view: View, folder: Path, formats: tuple[str, ...] = FIL
 
             figure = figure if figure is not None else draw(board, view)
             file.write_bytes(render(figure, kind))
-        written.append(file)
-    return written
+        paths.append(file)
+    return paths

@@ -64,9 +64,9 @@ class Cluster:
         ray = _ray()
         self._connect(ray)
         try:
-            wanted = {"method": method, "lmm": _absolute(lmm), "options": options,
+            recipe = {"method": method, "lmm": _absolute(lmm), "options": options,
                       "folders": [os.path.abspath(folder) for folder in members]}
-            yield from self._stream(ray, wanted, pending)
+            yield from self._stream(ray, recipe, pending)
         finally:
             ray.shutdown()
 
@@ -90,7 +90,7 @@ class Cluster:
             raise RunError(f"No Ray cluster answers at {self.address!r} ({error}); start one with `ray start --head`, "
                            "or leave the address out.") from error
 
-    def _stream(self, ray: Any, wanted: dict[str, Any], pending: Sequence[Sequence[RatedPicture]]) \
+    def _stream(self, ray: Any, recipe: dict[str, Any], pending: Sequence[Sequence[RatedPicture]]) \
             -> Iterator[tuple[dict[str, Any], dict[str, Any], list[Prediction]]]:
         from ray.data import ActorPoolStrategy, DataContext
 
@@ -106,7 +106,7 @@ class Cluster:
         warnings.filterwarnings("ignore", message=".*ray_remote_args_fn.*")  # as requirements-ray.txt says
         logging.getLogger("ray.data").setLevel(logging.ERROR)  # It tells of every execution; progress is told here.
         scored = data.map(
-            _Actor, fn_constructor_kwargs=wanted,
+            _Actor, fn_constructor_kwargs=recipe,
             compute=ActorPoolStrategy(size=actors), num_cpus=self.cpus, num_gpus=gpus,
             ray_remote_args_fn=_survival)
         try:

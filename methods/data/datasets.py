@@ -125,11 +125,11 @@ def _labels(layout: Layout, table: Path) -> list[RatedPicture]:
 
 
 def _label_file(layout: Layout, root: Path) -> Path | None:
-    wanted = [name.lower() for name in layout.labels]
+    file_names = [name.lower() for name in layout.labels]
     by_name: dict[str, Path] = {}
     for path in _shallow(root, depth=3):
         by_name.setdefault(path.name.lower(), path)
-    return next((by_name[name] for name in wanted if name in by_name), None)
+    return next((by_name[name] for name in file_names if name in by_name), None)
 
 
 def _shallow(folder: Path, depth: int) -> Iterator[Path]:
@@ -158,8 +158,9 @@ def _finder(root: Path, folders: Sequence[str]) -> Callable[[str], Path | None]:
         return not place.lower().endswith(f"/{wanted.lower()}"), rank, not place.endswith(f"/{wanted}")
 
     def find(name: str) -> Path | None:
-        wanted = name.replace("\\", "/")
-        places = sorted((preference(path, wanted), path) for path in known.get(wanted.rpartition("/")[2].lower(), ()))
+        relative = name.replace("\\", "/")
+        namesakes = known.get(relative.rpartition("/")[2].lower(), ())
+        places = sorted((preference(path, relative), path) for path in namesakes)
         if len(places) > 1 and places[0][0] == places[1][0]:
             raise DatasetError(f"{name} is there twice, as {places[0][1]} and as {places[1][1]}; leave one of them.")
         return places[0][1] if places else None
@@ -185,10 +186,10 @@ def _rows(path: Path, *columns: str, sheet: str = "") -> list[dict[str, str]]:
     Of a spreadsheet, the named sheet is read, else its first.
     """
     cells = _cells(path, sheet)
-    wanted = {column.lower() for column in columns}
+    titles = {column.lower() for column in columns}
     for number, row in enumerate(cells[:50]):
         header = [cell.lower() for cell in row]
-        if wanted <= set(header):
+        if titles <= set(header):
             return [dict(zip(header, values)) for values in cells[number + 1:]]
     raise ValueError(f"no row names the columns {', '.join(columns)}")
 

@@ -47,13 +47,13 @@ def members(folder: str | Path, *, students: bool = False) -> tuple[Path, ...]:
     absent = next((number for number in range(len(numbers)) if number not in numbers), None)
     if absent is not None:
         raise FoldError(f"{folder} lacks fold-{absent}; its folds are {', '.join(map(str, sorted(numbers)))}.")
-    inner, wanted = ("student", "card.json") if students else ("model", "config.json")
+    inner, required = ("student", "card.json") if students else ("model", "config.json")
     models = []
     for number in range(len(numbers)):
         places = (numbers[number] / inner, numbers[number])
-        place = next((place for place in places if (place / wanted).is_file()), None)
+        place = next((place for place in places if (place / required).is_file()), None)
         if place is None:
-            raise FoldError(f"{numbers[number]} holds no {inner}/{wanted}; train that fold first.")
+            raise FoldError(f"{numbers[number]} holds no {inner}/{required}; train that fold first.")
         models.append(place)
     return tuple(models)
 

@@ -195,8 +195,9 @@ def _direction(name: str, columns: Columns, layout: Layout | None, choice: bool 
     title = columns.header[columns.mos] if columns.header else ""
     if layout is not None:
         lower = not layout.higher_is_better
-        said = None if not title or "mos" not in title.lower() or layout is LAYOUTS["kadid-10k"] else is_dmos(title)
-        if said is not None and said is not lower:
+        direction = (None if not title or "mos" not in title.lower() or layout is LAYOUTS["kadid-10k"]
+                     else is_dmos(title))
+        if direction is not None and direction is not lower:
             raise TableError(f"{name} has a column {title!r}, but {layout.title} publishes scores where "
                              f"{'lower' if lower else 'higher'} is better; say which it is with --lower-is-better or "
                              "--no-lower-is-better.")

@@ -191,8 +191,8 @@ def _loaded(picture: ImageFile.ImageFile, content: bytes | mmap.mmap, max_pixels
     """The image's pixels, by the reader that reads its kind completely and rightly; its `info` is the image's."""
     if picture.format in ("JPEG", "MPO"):
         # libjpeg skips the fine DCT coefficients, so a 200-megapixel photo never exists in full.
-        wanted = fitted(picture.size, max_pixels)
-        factor = min(picture.width // wanted[0], picture.height // wanted[1])
+        target = fitted(picture.size, max_pixels)
+        factor = min(picture.width // target[0], picture.height // target[1])
         scale = next(scale for scale in (8, 4, 2, 1) if factor >= scale)
         image = decode_jpeg(content, picture.mode, picture.size, scale)
     elif picture.format == "BMP" and is_indexed(content):

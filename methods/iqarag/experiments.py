@@ -272,10 +272,10 @@ def _encoded(run: Run, dataset: RatedPictures, encoder: str = OWN) -> ReferenceS
         if done == total or done % 80 < 8:  # a build reports every eight images
             run.tell(f"{done} of {total} pictures encoded.")
 
-    built = build(dataset, folder, embedder, title=_title(dataset), progress=progress)
-    if built.problems:
-        run.tell(f"{len(built.problems)} pictures of {_title(dataset)} cannot be used; see {folder / 'problems.csv'}.")
-    return built.references
+    result = build(dataset, folder, embedder, title=_title(dataset), progress=progress)
+    if result.problems:
+        run.tell(f"{len(result.problems)} pictures of {_title(dataset)} cannot be used; see {folder / 'problems.csv'}.")
+    return result.references
 
 
 def _split(run: Run, dataset: RatedPictures, everything: ReferenceSet, ratio: str) -> tuple[list[int], tuple[int, ...]]:
@@ -290,8 +290,8 @@ def _split(run: Run, dataset: RatedPictures, everything: ReferenceSet, ratio: st
             raise InputError(f"All {len(everything)} pictures of {_title(dataset)} are named as tests; name some, "
                              "but not all.")
         # The split's own references first, so that they are the same for every list of tests but for those in it.
-        wanted = len(chosen)
-        chosen = sorted([number for number in (*chosen, *rest) if number not in named][:wanted])
+        count = len(chosen)
+        chosen = sorted([number for number in (*chosen, *rest) if number not in named][:count])
         rest = sorted(named)
     return chosen, _limited(run, rest)
 
@@ -339,5 +339,5 @@ def _predictions(run: Run, part: Part) -> list[dict[str, Any]]:
         append_predictions(path, columns, fresh)
         rows += fresh
         run.tell(f"{part.name}: {len(part.chosen) - len(pending) + start + len(numbers)} of {len(part.chosen)}")
-    wanted = {part.tests.names[number] for number in part.chosen}
-    return [row for row in rows if row["image"] in wanted]
+    names = {part.tests.names[number] for number in part.chosen}
+    return [row for row in rows if row["image"] in names]

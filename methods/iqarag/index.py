@@ -111,16 +111,16 @@ def nearest(exact, compressed, query: np.ndarray, k: int) -> tuple[np.ndarray, n
     k = min(k, total)
     features = features_of(exact)
     # A few more than asked for, so that references at the same distance as the last one are ordered by index too.
-    wanted = min(k + 16, total)
+    depth = min(k + 16, total)
     short_list = max(SHORT_LIST, 40 * k)
     if compressed is not None and short_list < total:
         import faiss
 
         candidates = np.sort(compressed.search(_even(query[None]), short_list)[1][0])
         candidates = candidates[candidates >= 0]
-        indices = candidates[faiss.knn(query[None], features[candidates], min(wanted, len(candidates)))[1][0]]
-    elif wanted < total:
-        indices = exact.search(query[None], wanted)[1][0]
+        indices = candidates[faiss.knn(query[None], features[candidates], min(depth, len(candidates)))[1][0]]
+    elif depth < total:
+        indices = exact.search(query[None], depth)[1][0]
     else:
         indices = np.arange(total)
     indices = indices.astype(np.int64)

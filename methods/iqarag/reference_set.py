@@ -177,10 +177,10 @@ class ReferenceSet:
         if k is not None and k < 1:
             raise InputError(f"At least one neighbour has to be considered; got K = {k}.")
         itself = self.positions(content) if content else []
-        wanted = len(self) if k is None else k
-        numbers, distances = indices.nearest(self.index, self.codes, feature, wanted + len(itself))
+        count = len(self) if k is None else k
+        numbers, distances = indices.nearest(self.index, self.codes, feature, count + len(itself))
         keep = ~np.isin(numbers, itself)
-        return Neighbours(numbers[keep][:wanted], distances[keep][:wanted], bool(itself))
+        return Neighbours(numbers[keep][:count], distances[keep][:count], bool(itself))
 
     def subset(self, chosen: Sequence[int]) -> ReferenceSet:
         """Some of the references, with their features; searched exactly."""
@@ -274,9 +274,9 @@ class ReferenceSet:
                              ) from error
         except (json.JSONDecodeError, UnicodeDecodeError, csv.Error) as error:
             raise _damaged(folder) from error
-        written = manifest.get("format") if isinstance(manifest, dict) else None
-        if written != FORMAT:
-            raise InputError(f"{folder} was written in format {written}, this version reads {FORMAT}; build the set "
+        version = manifest.get("format") if isinstance(manifest, dict) else None
+        if version != FORMAT:
+            raise InputError(f"{folder} was written in format {version}, this version reads {FORMAT}; build the set "
                              "again.")
         try:
             images, names, contents = ([row[column] for row in rows] for column in ("image", "name", "content"))

@@ -158,7 +158,7 @@ class EfficientNetLite(nn.Module):
             float32 [n, widths[tap], H / 2^k, W / 2^k] a tap, in [0, 6]; float32 [n, outputs[block], H / 2^k, W / 2^k]
             a block of `narrow`.
         """
-        maps, wanted, outputs = F.relu6(self.stem(images), inplace=True), [], []
+        maps, stages, outputs = F.relu6(self.stem(images), inplace=True), [], []
         last = max((*taps, *narrow))
         for index, block in enumerate(self.blocks[: last + 1]):
             if index not in taps and maps.shape[2] * maps.shape[3] * self.widths[index] > _LARGE and block.expand:
@@ -166,13 +166,13 @@ class EfficientNetLite(nn.Module):
             else:
                 wide = block.wide(maps)
                 if index in taps:
-                    wanted.append(wide)
+                    stages.append(wide)
                 if index == last and index not in narrow:
                     break
                 maps = block.squeeze(maps, wide)
             if index in narrow:
                 outputs.append(maps)
-        return wanted, outputs
+        return stages, outputs
 
 
 def normalise(images: Tensor) -> Tensor:

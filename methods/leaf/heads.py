@@ -141,11 +141,11 @@ def fit_ridge(features: np.ndarray, mos: np.ndarray, *, prior: Head | None = Non
     shape = Head(mean, scale, np.zeros(len(mean), np.float32), 0.0)
     # With a prior, only what it leaves unexplained is fitted: an infinite penalty is the prior with another offset.
     start = prior.linear(features) if prior is not None else np.zeros(count)
-    rows, wanted = shape.standardised(features).astype(np.float64), mos - start
+    rows, targets = shape.standardised(features).astype(np.float64), mos - start
     if contrasts is not None:
         root = np.sqrt(contrasts.weight)
         apart = shape.standardised(contrasts.better) - shape.standardised(contrasts.worse)
-        rows, wanted = np.concatenate([rows, root * apart]), np.concatenate([wanted, root * contrasts.gap])
+        rows, targets = np.concatenate([rows, root * apart]), np.concatenate([targets, root * contrasts.gap])
         groups = np.concatenate([groups, contrasts.groups])
     width = rows.shape[1]
     gram = rows @ rows.T / width
@@ -156,14 +156,14 @@ def fit_ridge(features: np.ndarray, mos: np.ndarray, *, prior: Head | None = Non
         gram = gram + _PRIOR_SHARE * np.outer(base, base)
     # The bias is free: labels are fitted about their mean, contrasts as they are.
     free = np.arange(len(rows)) < count
-    centre = wanted[:count].mean()
-    wanted = wanted - centre * free
+    centre = targets[:count].mean()
+    targets = targets - centre * free
     values, vectors = np.linalg.eigh(_centred(gram, free))
     values = np.maximum(values, 0)
-    tried = [(penalty, _left_out(values, vectors, wanted, penalty, groups, free)[:count] + centre)
+    tried = [(penalty, _left_out(values, vectors, targets, penalty, groups, free)[:count] + centre)
              for penalty in sorted(penalties)]
     penalty, left_out = _chosen(tried, mos - start, cautious=prior is not None)
-    dual = vectors @ ((vectors.T @ wanted) / (values + penalty))
+    dual = vectors @ ((vectors.T @ targets) / (values + penalty))
     dual -= dual[:count].mean() * free
     weight = rows.T @ dual / width
     bias = centre - rows[:count].mean(axis=0) @ weight
@@ -197,7 +197,7 @@ def _centred(gram: np.ndarray, free: np.ndarray) -> np.ndarray:
     return gram - shift - shift.T + rows[free].mean() * np.outer(free, free)
 
 
-def _left_out(values: np.ndarray, vectors: np.ndarray, wanted: np.ndarray, penalty: float, groups: np.ndarray,
+def _left_out(values: np.ndarray, vectors: np.ndarray, targets: np.ndarray, penalty: float, groups: np.ndarray,
               free: np.ndarray) -> np.ndarray:
     """Each group's rows predicted without that group, from one decomposition (the hat matrix identity).
 
@@ -208,8 +208,8 @@ def _left_out(values: np.ndarray, vectors: np.ndarray, wanted: np.ndarray, penal
         free: bool [n], the rows that the bias is part of.
     """
     shrunk = values / (values + penalty)
-    residual = wanted - vectors @ (shrunk * (vectors.T @ wanted))
-    predicted = np.empty(len(wanted))
+    residual = targets - vectors @ (shrunk * (vectors.T @ targets))
+    predicted = np.empty(len(targets))
     _, group_of, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     in_order = np.argsort(group_of, kind="stable")
     for size in np.unique(sizes):
@@ -219,5 +219,5 @@ def _left_out(values: np.ndarray, vectors: np.ndarray, wanted: np.ndarray, penal
         bias = free[rows].astype(np.float64)
         hat = (part * shrunk) @ part.swapaxes(1, 2) + bias[:, :, None] * bias[:, None] / free.sum()
         block = (1 + 1e-9) * np.eye(size) - hat
-        predicted[rows] = wanted[rows] - np.linalg.solve(block, residual[rows][..., None])[..., 0]
+        predicted[rows] = targets[rows] - np.linalg.solve(block, residual[rows][..., None])[..., 0]
     return predicted

@@ -49,7 +49,7 @@ def run(chosen: argparse.Namespace) -> int:
     indices = chosen.only if chosen.only is not None else range(len(teachers))
     if absent := sorted(set(indices) - set(range(len(teachers)))):
         raise InputError(f"There is no fold {absent[0]}; {chosen.folds.name} has folds 0 to {len(teachers) - 1}.")
-    rows, said = [], []
+    rows, lines = [], []
     for index in indices:
         own = np.flatnonzero(fold == index)
         judged = judge(load_lmm(str(teachers[index])), opinions.subset(own).paths, per_picture=chosen.pairs,
@@ -58,10 +58,10 @@ def run(chosen: argparse.Namespace) -> int:
               f"{len(own)} pictures that it was trained without, and is right about "
               f"{agreement(judged, opinions.mos01[own]):.0%} of {len(judged.pairs)} pairs.")
         rows.append(own)
-        said.append(judged)
+        lines.append(judged)
     order = np.concatenate(rows)
     features = Student.load().features(opinions.subset(order).paths, steps("Features: "))
-    curve = label_budget(features, opinions.mos01[order], together(said), pools=fold[order], seeds=chosen.seeds,
+    curve = label_budget(features, opinions.mos01[order], together(lines), pools=fold[order], seeds=chosen.seeds,
                          alpha=chosen.alpha, progress=steps("Report: ", unit="parts"))
     for path in write(curve, chosen.out):
         print(f"Report: {path}")

@@ -39,29 +39,29 @@ def run(chosen: argparse.Namespace) -> int:
     from methods.lmm.loading import load_lmm
 
     pictures = usable_images(chosen.images)
-    said = judge(load_lmm(chosen.teacher), pictures, per_picture=chosen.pairs, seed=chosen.seed,
-                 cache=chosen.out / CACHE, progress=stages("Teacher: "))
-    for path in write_tables(said, [path.relative_to(chosen.images).as_posix() for path in pictures], chosen.out):
+    judgements = judge(load_lmm(chosen.teacher), pictures, per_picture=chosen.pairs, seed=chosen.seed,
+                       cache=chosen.out / CACHE, progress=stages("Teacher: "))
+    for path in write_tables(judgements, [path.relative_to(chosen.images).as_posix() for path in pictures], chosen.out):
         print(f"Written: {path}")
-    print(f"{said.teacher} judged {len(pictures)} pictures and compared {len(said.pairs)} pairs in both orders; "
-          f"mean reliability {said.reliability.mean():.2f} of a score"
-          + (f" and {said.pair_reliability.mean():.2f} of a preference." if len(said.pairs) else "."))
+    print(f"{judgements.teacher} judged {len(pictures)} pictures and compared {len(judgements.pairs)} pairs in both "
+          f"orders; mean reliability {judgements.reliability.mean():.2f} of a score"
+          + (f" and {judgements.pair_reliability.mean():.2f} of a preference." if len(judgements.pairs) else "."))
     return DONE
 
 
-def write_tables(said: Judgements, names: Sequence[str], folder: Path) -> tuple[Path, Path]:
+def write_tables(judgements: Judgements, names: Sequence[str], folder: Path) -> tuple[Path, Path]:
     """Writes pictures.csv (score and reliability of each, probability of each level) and comparisons.csv (of each pair
     P(first is better), as asked in either order, their mean and its reliability); returns their paths."""
     pictures, pairs = folder / PICTURES, folder / PAIRS
     with pictures.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "score", "reliability", *FIVE_LEVELS.words])
-        for name, *numbers in zip(names, said.scores, said.reliability, *said.probabilities.T):
+        for name, *numbers in zip(names, judgements.scores, judgements.reliability, *judgements.probabilities.T):
             writer.writerow([name, *(f"{number:.6f}" for number in numbers)])
     with pairs.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["first", "second", "first_shown_first", "first_shown_second", "preference", "reliability"])
-        for (i, j), *numbers in zip(said.pairs.tolist(), said.forward, said.backward, said.preference,
-                                    said.pair_reliability):
+        for (i, j), *numbers in zip(judgements.pairs.tolist(), judgements.forward, judgements.backward,
+                                    judgements.preference, judgements.pair_reliability):
             writer.writerow([names[i], names[j], *(f"{number:.6f}" for number in numbers)])
     return pictures, pairs

@@ -85,20 +85,20 @@ def choose_pairs(scores: np.ndarray, per_picture: int = 4, seed: int = 0) -> np.
     Half join images that stand next to each other in the order of `scores`, half are drawn at random.
     """
     count = len(scores)
-    wanted = min(per_picture * count // 2, count * (count - 1) // 2)
-    if wanted <= 0:
+    total = min(per_picture * count // 2, count * (count - 1) // 2)
+    if total <= 0:
         return np.zeros((0, 2), dtype=np.int64)
     rng = np.random.default_rng(seed)
     order = np.argsort(np.asarray(scores) + 1e-9 * rng.random(count))
     chosen: dict[tuple[int, int], None] = {}
     step = 1
-    while len(chosen) < wanted // 2 and step < count:
+    while len(chosen) < total // 2 and step < count:
         for place in range(count - step):
-            if len(chosen) >= wanted // 2:
+            if len(chosen) >= total // 2:
                 break
             chosen.setdefault(tuple(sorted((int(order[place]), int(order[place + step])))))
         step += 1
-    while len(chosen) < wanted:
+    while len(chosen) < total:
         first, second = rng.choice(count, 2, replace=False)
         chosen.setdefault(tuple(sorted((int(first), int(second)))))
     pairs = np.array(list(chosen), dtype=np.int64)

@@ -74,11 +74,11 @@ def spelled(name: str, settings: Mapping[str, Any]) -> str:
     Raises:
         InputError: the name carries one of them already.
     """
-    given = {key: value for key, value in settings.items() if value is not None}
-    if not given:
+    explicit = {key: value for key, value in settings.items() if value is not None}
+    if not explicit:
         return name
-    if twice := sorted(set(parsed(name)[1]) & set(given)):
+    if twice := sorted(set(parsed(name)[1]) & set(explicit)):
         raise InputError(f"{twice[0]} is given twice, in the name {name!r} and beside it; leave one of them out.")
     address, hash_sign, model = name.partition("#")
-    query = "&".join(f"{key}={quote(str(value), safe=':/')}" for key, value in given.items())
+    query = "&".join(f"{key}={quote(str(value), safe=':/')}" for key, value in explicit.items())
     return f"{address}{'&' if '?' in address else '?'}{query}{hash_sign}{model}"

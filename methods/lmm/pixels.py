@@ -66,7 +66,7 @@ class PixelLimit:
 UNLIMITED = PixelLimit()
 
 
-def limited(model: Any, processor: Any, asked: int | None, default: bool = True) -> PixelLimit:
+def limited(model: Any, processor: Any, request: int | None, default: bool = True) -> PixelLimit:
     """Sets the limit of a processor, and of the model's config where the two must agree.
 
     Args:
@@ -81,14 +81,14 @@ def limited(model: Any, processor: Any, asked: int | None, default: bool = True)
     Raises:
         InputError: a limit below 1.
     """
-    if asked is not None and asked < 1:
-        raise InputError(f"max_pixels must be at least 1; got {asked}.")
+    if request is not None and request < 1:
+        raise InputError(f"max_pixels must be at least 1; got {request}.")
     images: Any = getattr(processor, "image_processor", None)
     size = getattr(images, "size", None) or {}
     tile = (_edge(size, "height") or 0) * (_edge(size, "width") or 0)
 
     def chosen(own: int, usual: int) -> int:
-        return min(own, asked if asked is not None else usual if default else own)
+        return min(own, request if request is not None else usual if default else own)
 
     if (most := _edge(size, "longest_edge")) and hasattr(images, "merge_size"):  # Qwen: limits on the area
         pixels = chosen(most, DEFAULT_PIXELS)
@@ -103,10 +103,10 @@ def limited(model: Any, processor: Any, asked: int | None, default: bool = True)
     if shapes := getattr(images, "image_grid_pinpoints", None):  # LLaVA-OneVision: shapes that tiles are laid in
         areas = [height * width for height, width in shapes]
         pixels = chosen(max(areas), DEFAULT_TILES * min(areas))
-        kept = [shape for shape, area in zip(shapes, areas) if area <= max(pixels, min(areas))]
-        images.image_grid_pinpoints = kept
+        fitting = [shape for shape, area in zip(shapes, areas) if area <= max(pixels, min(areas))]
+        images.image_grid_pinpoints = fitting
         # The model finds by it how the tiles lie.
-        model.config.image_grid_pinpoints = kept
+        model.config.image_grid_pinpoints = fitting
         return PixelLimit(pixels)
     split = _edge(getattr(images, "max_image_size", None) or {}, "longest_edge")
     if most and split and images.do_image_splitting:  # Idefics3: the longer side, in whole tiles
@@ -114,7 +114,7 @@ def limited(model: Any, processor: Any, asked: int | None, default: bool = True)
         if pixels < most**2:
             images.size = {"longest_edge": max(math.isqrt(pixels) // split, 1) * split}
         return PixelLimit(pixels)
-    return PixelLimit(asked, beforehand=True)
+    return PixelLimit(request, beforehand=True)
 
 
 def _edge(size: Any, name: str) -> int | None:

@@ -141,8 +141,8 @@ def spatter(
         return _finish(picture * (1 - mask) + MUD * mask, image)
     mask = water_mask((liquid * 255).astype(np.uint8), strength)
     water = cv2.merge([mask * channel for channel in WATER])
-    kept = picture * (1 - mask[..., None]) if blend else picture
-    return _finish(kept + water, image)
+    background = picture * (1 - mask[..., None]) if blend else picture
+    return _finish(background + water, image)
 
 
 def water_mask(liquid: np.ndarray, strength: float) -> np.ndarray:

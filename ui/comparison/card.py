@@ -50,11 +50,11 @@ def draw(comparison: Comparison, pictures: Sequence[bytes], *, share_id: str = "
     rows = _rows(comparison)
     columns = min(len(pictures), 6)
     strips = -(-len(pictures) // columns)
-    said = textwrap.wrap(verdict(comparison), 114)
+    lines = textwrap.wrap(verdict(comparison), 114)
     foot = [line for part in _footer(comparison, share_id) for line in textwrap.wrap(part, 142)]
     tall = 3.0 if len(pictures) == 1 else 2.0 if columns == 2 else 1.35
     # The empty strip below the scores belongs to the labels of their axis.
-    heights = [0.55, tall * strips, 0.2 + 0.19 * max(len(said), 1), 0.5 + 0.33 * len(rows), 0.3,
+    heights = [0.55, tall * strips, 0.2 + 0.19 * max(len(lines), 1), 0.5 + 0.33 * len(rows), 0.3,
                0.15 + 0.15 * len(foot)]
     figure = Figure(figsize=(WIDTH, sum(heights)))
     FigureCanvasAgg(figure)
@@ -63,7 +63,7 @@ def draw(comparison: Comparison, pictures: Sequence[bytes], *, share_id: str = "
     _text(figure.axes[-1], 1, 0.42, f"{comparison.created[:10]}", size=9, color=SOFT, ha="right")
     _draw_pictures(figure, grid[1], comparison, pictures, columns, strips)
     area = _blank(figure.add_subplot(grid[2]))
-    _text(area, 0, 0.85, "\n".join(said), size=9, va="top", linespacing=1.35)
+    _text(area, 0, 0.85, "\n".join(lines), size=9, va="top", linespacing=1.35)
     _draw_scores(figure, grid[3], comparison, rows)
     area = _blank(figure.add_subplot(grid[5]))
     _text(area, 0, 0.92, "\n".join(foot), size=6.8, color=SOFT, va="top", linespacing=1.4)

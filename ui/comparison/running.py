@@ -118,9 +118,9 @@ def _by_cost(systems: Sequence[System]) -> list[int]:
 
 
 def _score(comparison: Comparison, picture: int, system: int, path: str) -> Cell:
-    wanted = comparison.systems[system]
+    recipe = comparison.systems[system]
     try:
-        assessment = gpu.assess(wanted.method, [path], wanted.lmm or None, wanted.options, one_of_many=True)[0]
+        assessment = gpu.assess(recipe.method, [path], recipe.lmm or None, recipe.options, one_of_many=True)[0]
     except gr.Error as error:
         return Cell(picture, system, error=str(error.message))
     return cell_of(assessment, picture, system)

@@ -49,11 +49,11 @@ class Page(gr.Blocks):
 
 def _checked(block_fn: Any, inputs: list[Any]) -> list[object]:
     public = block_fn.api_name and block_fn.api_visibility == "public"
-    wanted = len(block_fn.inputs)
-    if len(inputs) < wanted or (public and len(inputs) > wanted):
+    count = len(block_fn.inputs)
+    if len(inputs) < count or (public and len(inputs) > count):
         names = _parameters(block_fn)
-        takes = f" ({', '.join(names)})" if public and len(names) == wanted else ""
-        raise InputError(f"{_name(block_fn)} takes {wanted} value{'s' if wanted != 1 else ''}{takes}; "
+        takes = f" ({', '.join(names)})" if public and len(names) == count else ""
+        raise InputError(f"{_name(block_fn)} takes {count} value{'s' if count != 1 else ''}{takes}; "
                          f"{len(inputs)} came.")
     checked = []
     for component, payload in zip(block_fn.inputs, inputs):

@@ -145,14 +145,14 @@ def build_reference_set(
         with _page_words():
             read = read_table(scores or table, pictures, scale=scale, lower_is_better=lower_is_better,
                               allow_missing=True, allow_constant=True)
-        built = build(read, folder / "set", OwnEncoder(lmm), title="your reference set",
-                      problems=unrated(pictures, read), about={opened_sets.TEMPORARY: True})
-    counts = bins_of(built.references.mos)
+        result = build(read, folder / "set", OwnEncoder(lmm), title="your reference set",
+                       problems=unrated(pictures, read), about={opened_sets.TEMPORARY: True})
+    counts = bins_of(result.references.mos)
     return Received(
         folder=str(folder / "set"),
-        count=len(built.references),
+        count=len(result.references),
         by_bin=tuple(int((counts == number).sum()) for number in range(5)),
-        problems=tuple(f"{problem.image}: {problem.reason}" for problem in built.problems),
+        problems=tuple(f"{problem.image}: {problem.reason}" for problem in result.problems),
         notes=tuple(map(for_the_page, read.notes)),
     )
 

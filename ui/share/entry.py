@@ -74,8 +74,8 @@ class Entry:
 
     def owned_by(self, token: str) -> bool:
         """Whether the token may delete it; takes the same time for every wrong one."""
-        wanted = hashed(token)
-        return sum(hmac.compare_digest(wanted, owner) for owner in self.owners) > 0
+        digest = hashed(token)
+        return sum(hmac.compare_digest(digest, owner) for owner in self.owners) > 0
 
     def with_owner(self, owner: str) -> Entry:
         return replace(self, owners=(*self.owners, owner))

@@ -94,13 +94,13 @@ def gallery(evidence: DebiasEvidence) -> list[tuple[Image.Image, str]]:
     """The query and its degraded copies at full size, each with a caption in HTML."""
     cells = [(evidence.query, _caption("your photo", f"{evidence.score:.3f} debiased, {evidence.vanilla:.3f} alone"))]
     for condition in evidence.conditions:
-        said = f"your photo beside it: {condition.quality:.3f}"
-        cells.append((evidence.degraded(condition.distortion), _caption(NAMES[condition.distortion], said)))
+        text = f"your photo beside it: {condition.quality:.3f}"
+        cells.append((evidence.degraded(condition.distortion), _caption(NAMES[condition.distortion], text)))
     return cells
 
 
-def _caption(name: str, said: str) -> str:
-    return f'<div style="font-size:.88em;line-height:1.4"><strong>{name}</strong><br>{said}</div>'
+def _caption(name: str, text: str) -> str:
+    return f'<div style="font-size:.88em;line-height:1.4"><strong>{name}</strong><br>{text}</div>'
 
 
 def asked_markdown(evidence: DebiasEvidence) -> str:

@@ -145,8 +145,8 @@ def _endpoint(picture: gr.Image, method: gr.Dropdown, lmm: gr.Dropdown) -> None:
         """
         if not method:
             raise InputError(f"Name a method: {', '.join(models.available_methods())}.")
-        wanted = as_options(method, options or {})
-        return _score(required(picture), method, lmm or None, wanted, None)[0].to_dict()
+        changes = as_options(method, options or {})
+        return _score(required(picture), method, lmm or None, changes, None)[0].to_dict()
 
     trigger.click(score, [picture, method, lmm, options], answer, api_name="score", **gpu.LANE)
 

@@ -81,7 +81,7 @@ def _one_photo() -> None:
         options = form.kwargs(values)
         hidden = [gr.Plot(visible=False), gr.Accordion(visible=False), ""]
         waiting = [dial(None, empty="No score yet"), *panel.empty()[1:]]
-        written = ""
+        text = ""
         with stops.run(request.session_hash) as flag:
             photo = gpu.decoded(path)
             # The first answer is written before the others.
@@ -100,10 +100,10 @@ def _one_photo() -> None:
                         yield [*panel.show(part, 1), "", gr.Plot(score_dots(evidence), visible=True),
                                gr.Accordion(visible=True), answers_markdown(evidence)]
                     else:
-                        written += part
-                        yield [*waiting, writing(written), *hidden]
+                        text += part
+                        yield [*waiting, writing(text), *hidden]
             except Stopped:
-                yield [*waiting, stopped(writing(written)), *hidden]
+                yield [*waiting, stopped(writing(text)), *hidden]
 
     def stop_run(request: gr.Request, answer: str | None) -> str:
         """Says so at once: while the further answers are drawn, the run hears of it only when they are there."""

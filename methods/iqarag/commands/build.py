@@ -33,12 +33,12 @@ def run(arguments: argparse.Namespace) -> int:
         print(note, file=sys.stderr)
     distributed = arguments.root is not None
     title = arguments.title or (LAYOUTS[arguments.dataset].title if distributed else "")
-    built = build(pictures, arguments.out, chosen_encoder(arguments), title=title,
-                  problems=[] if distributed else unrated(arguments.images, pictures), copy_images=arguments.copy,
-                  restart=arguments.restart, progress=steps("Encoded: "))
-    for problem in built.problems[:TOLD]:
+    result = build(pictures, arguments.out, chosen_encoder(arguments), title=title,
+                   problems=[] if distributed else unrated(arguments.images, pictures), copy_images=arguments.copy,
+                   restart=arguments.restart, progress=steps("Encoded: "))
+    for problem in result.problems[:TOLD]:
         print(f"left out: {problem.image}: {problem.reason}", file=sys.stderr)
-    if len(built.problems) > TOLD:
-        print(f"... and {len(built.problems) - TOLD} more in {arguments.out / 'problems.csv'}", file=sys.stderr)
-    print(f"{len(built.references)} references in {arguments.out}")
+    if len(result.problems) > TOLD:
+        print(f"... and {len(result.problems) - TOLD} more in {arguments.out / 'problems.csv'}", file=sys.stderr)
+    print(f"{len(result.references)} references in {arguments.out}")
     return DONE

@@ -198,8 +198,8 @@ def refusal(raw: bytes, status: int, reason: str = "") -> Fault:
     try:
         return _fault(json.loads(raw), status)
     except (ValueError, RecursionError):
-        said = plain_text(raw) or reason
-        return Fault(said, status, _passes(status, said))
+        sentence = plain_text(raw) or reason
+        return Fault(sentence, status, _passes(status, sentence))
 
 
 def plain_text(raw: bytes | str) -> str:
@@ -213,12 +213,12 @@ def _fault(body: Any, status: int | None = None) -> Fault:
     """An error in its own words: its error, message or detail, else all of the body, shortened, in one line."""
     stated = _stated(body)
     try:
-        said = stated or json.dumps(body, ensure_ascii=False)
+        sentence = stated or json.dumps(body, ensure_ascii=False)
     except RecursionError:
-        said = "an answer of too many nested lists"
+        sentence = "an answer of too many nested lists"
     status = status or _status(body)
     kind = _kind(body) if isinstance(body, dict) else ""
-    return Fault(" ".join(said.split())[:_LONGEST], status, _passes(status, f"{stated} {kind}"))
+    return Fault(" ".join(sentence.split())[:_LONGEST], status, _passes(status, f"{stated} {kind}"))
 
 
 def _no_json(raw: bytes | str) -> Fault:
@@ -260,9 +260,9 @@ def _status(body: Any) -> int | None:
     return None
 
 
-def _passes(status: int | None, said: str) -> bool:
-    if _LASTING.search(said):
+def _passes(status: int | None, sentence: str) -> bool:
+    if _LASTING.search(sentence):
         return False
     if status is None:
-        return _PASSING.search(said) is not None
+        return _PASSING.search(sentence) is not None
     return status in _PASSING_STATUS or (status >= 500 and status not in _LASTING_STATUS)

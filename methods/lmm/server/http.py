@@ -170,15 +170,15 @@ class Connection:
         """
         if not isinstance(answer, Fault):
             return answer
-        said = answer.words.replace(self._key, "***") if self._key else answer.words
+        sentence = answer.words.replace(self._key, "***") if self._key else answer.words
         if answer.passing:
-            raise _Passing(f"{answer.status or ''} {said}".strip())
+            raise _Passing(f"{answer.status or ''} {sentence}".strip())
         if answer.status in (401, 403):
-            raise Refused(f"The server at {self.root} wants an API key ({answer.status}: {said}); set "
-                          f"{KEY_VARIABLES[0]}.", answer.status, said)
+            raise Refused(f"The server at {self.root} wants an API key ({answer.status}: {sentence}); set "
+                          f"{KEY_VARIABLES[0]}.", answer.status, sentence)
         number = f" ({answer.status})" if answer.status else ""
         does = f"refuses the request{number}" if answer.stated else "does not answer as an OpenAI-compatible one does"
-        raise Refused(f"The server at {self.root} {does}: {said}", answer.status, said)
+        raise Refused(f"The server at {self.root} {does}: {sentence}", answer.status, sentence)
 
     def _waits(self, patience: float) -> Iterator[float]:
         """Pauses that double, shortened at random so that many clients do not return at once, until time is up.

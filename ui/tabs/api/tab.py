@@ -121,11 +121,11 @@ def rank(pictures: list[str | dict[str, Any]], method: str = "leaf", lmm: str | 
     failed = [cell for cell in done.cells if cell.score is None]
     if failed:
         raise InputError(f"{done.pictures[failed[0].picture].name}: {failed[0].error}")
-    said = summary(done)
+    answer = summary(done)
     return {
         "ranking": [{"index": index, "name": done.pictures[index].name, "score": done.cell(index, 0).score}
-                    for index in said["order"]],
-        "preferences": said["preferences"], "verdict": said["verdict"], "method": method,
+                    for index in answer["order"]],
+        "preferences": answer["preferences"], "verdict": answer["verdict"], "method": method,
         "lmm": done.scored[0].lmm, "seconds": sum(cell.seconds for cell in done.scored), "versions": done.versions,
     }
 
@@ -133,9 +133,9 @@ def rank(pictures: list[str | dict[str, Any]], method: str = "leaf", lmm: str | 
 def _compared(pictures: Sequence[Any], methods: Sequence[str], lmms: Sequence[str],
               options: dict[str, Any]) -> Comparison:
     known = models.available_methods()
-    wanted = {name: as_options(name, values) if name in known else values for name, values in options.items()}
+    changes = {name: as_options(name, values) if name in known else values for name, values in options.items()}
     paths = [picture_file(one) for one in pictures]
-    done = plan(paths, methods, lmms, wanted)
+    done = plan(paths, methods, lmms, changes)
     for done, _ in run(done, paths):  # noqa: B007, B020  the last one is complete
         pass
     return done

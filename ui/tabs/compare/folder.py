@@ -132,9 +132,9 @@ def wire(folder: Folder, forms: Forms) -> None:
 def score(members: list[Member], method: str, lmm: str | None, options: dict[str, object]) -> Iterator[Row]:
     """One row per member, in order; each photo is one turn in the queue, and what fails is a row with its sentence."""
     def assess(images: Sequence[Decoded]) -> list[Assessment]:
-        return gpu.assess(method, images, lmm, wanted, one_of_many=True)
+        return gpu.assess(method, images, lmm, changes, one_of_many=True)
 
-    wanted = {**options, **method_class(method).options.score_alone()}
+    changes = {**options, **method_class(method).options.score_alone()}
     for row in score_rows(members, Member.read, assess, batch_size=1, bytes_ahead=BYTES_AHEAD,
                           sentences=(UserError, gr.Error)):
         yield Row(row.item.name, row.assessment, row.error)

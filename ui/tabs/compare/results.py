@@ -119,7 +119,7 @@ def results() -> Results:
     """Draws the empty components and wires what needs nothing but them."""
     state = gr.State(None, time_to_live=3600)
     notice = gr.Markdown(visible=False, elem_id="compare-notice")
-    said = gr.Markdown(EMPTY, elem_id="compare-verdict")
+    words = gr.Markdown(EMPTY, elem_id="compare-verdict")
     table = gr.HTML(elem_id="compare-table", padding=False)
     plot = gr.Plot(visible=False, show_label=False, container=False, elem_id="compare-dots")
     with gr.Column(visible=False, elem_id="compare-pair") as pair:
@@ -136,7 +136,7 @@ def results() -> Results:
         explanation = gr.Markdown(elem_classes="result-explanation")
     with gr.Column(visible=False, elem_id="compare-sharing") as sharing:
         gr.HTML('<h3 class="compare-heading">Keep it</h3>', padding=False)
-    components = Results(state, notice, said, table, plot, pair, left, right, slider, preferred, agreed, fold, which,
+    components = Results(state, notice, words, table, plot, pair, left, right, slider, preferred, agreed, fold, which,
                          evidence, explanation, sharing)
 
     @plain_errors

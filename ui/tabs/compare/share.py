@@ -108,8 +108,8 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, outcome: Results) -> No
         name = dict(request.query_params).get("share")
         if name is None:
             return [gr.skip()] * (2 + len(outcome.outputs) + 3)
-        wanted = str(hash_part or "").removeprefix("#delete=")
-        own = wanted if TOKEN.fullmatch(wanted) else ""
+        token = str(hash_part or "").removeprefix("#delete=")
+        own = token if TOKEN.fullmatch(token) else ""
         here = [gr.Tabs(selected="compare"), gr.Tabs(selected="side-by-side")]
         try:
             held, entry = load(name)

@@ -160,8 +160,8 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         if chosen not in FILES:
             raise gr.Error(f"An export is one of {', '.join(FILES)}.", print_exception=False)
         folder = Path(tempfile.mkdtemp(prefix="mean-opinion-", dir=_upload_folder(file)))
-        written = write(board(), view_of(values), folder, (chosen,), base=screen.address)
-        return gr.update(value=str(written[0]), visible=True)
+        paths = write(board(), view_of(values), folder, (chosen,), base=screen.address)
+        return gr.update(value=str(paths[0]), visible=True)
 
     state = [notes, *controls.inputs, *outputs, plot]
     tabs = enclosing(gr.Tabs)
