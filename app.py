@@ -58,5 +58,6 @@ if __name__ == "__main__":
     except (OSError, UserError) as error:  # the port is taken, say; the sentence says what to do
         raise SystemExit(str(error)) from None
     keep_tools(page)
-    gpu.warm_up()
+    if not models.ON_ZERO_GPU:  # there it would warm a worker, which is gone before the first visitor
+        gpu.warm_up()
     page.block_thread()

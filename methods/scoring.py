@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from methods.errors import UserError
 from methods.images import Decoded
-from methods.lmm.errors import ModelUnavailable
+from methods.lmm.errors import ModelUnavailable, device_lost
 from methods.reading import BYTES_AHEAD, Opened, one_line, read_ahead
 
 PIXELS_AT_ONCE = 32_000_000
@@ -57,7 +57,8 @@ def score_rows(items: Iterable[Item], source: Callable[[Item], Any],
             traceback on stderr.
 
     Raises:
-        ModelUnavailable: the model cannot be reached; the items from the present batch on have no rows.
+        ModelUnavailable: the model cannot be reached, or its GPU is lost; the items from the present batch on have no
+            rows.
     """
     with contextlib.closing(read_ahead(items, source, prepare, bytes_ahead)) as images:
         yield from _rows(images, assess, batch_size, sentences)
@@ -102,6 +103,8 @@ def _batch(waiting: list[Opened[Item]], assess: Callable[[Sequence[Decoded]], Se
         except ModelUnavailable:
             raise
         except Exception as failure:  # One image may be at fault: each is tried by itself, and its row says so.
+            if lost := device_lost(failure):
+                raise lost from failure
             print(f"A batch of {len(images)} failed ({_sentence(failure, sentences)}); scoring one by one.",
                   file=sys.stderr)
     for one in waiting:
@@ -121,6 +124,8 @@ def _alone(item: Item, decoded: Decoded, assess: Callable[[Sequence[Decoded]], S
     except ModelUnavailable:
         raise
     except Exception as error:  # An image that fails is a row with its error, never the end of the run.
+        if lost := device_lost(error):
+            raise lost from error
         if not isinstance(error, sentences):
             traceback.print_exc(file=sys.stderr)
         return Row(item, None, _sentence(error, sentences))

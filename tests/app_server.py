@@ -24,11 +24,13 @@ SECONDS_TO_START = 300
 
 
 @functools.cache
-def running_app(python_path: str = "") -> str:
+def running_app(python_path: str = "", script: str = "app.py", variables: tuple[tuple[str, str], ...] = ()) -> str:
     """The address of the app, started on first use.
 
     Args:
         python_path: a folder with further packages that the app finds.
+        script: what starts it, by its path in the repository.
+        variables: further ones of its environment.
 
     Raises:
         RuntimeError: it ended or did not answer in time; with what it printed.
@@ -41,11 +43,12 @@ def running_app(python_path: str = "") -> str:
         "GRADIO_TEMP_DIR": str(folder / "uploads"), "PYTHONUNBUFFERED": "1",
         "MEAN_OPINION_OFFER": f"server:{fake_lmm().url}#{MODEL}",
         "MEAN_OPINION_SHARE_DIR": str(folder / "shares"), "MEAN_OPINION_SHARE_REPO": "",
+        **dict(variables),
     }
     if python_path:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (python_path, os.environ.get("PYTHONPATH"))))
     with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=REPOSITORY, env=environment, stdout=output,
+        process = subprocess.Popen([sys.executable, script], cwd=REPOSITORY, env=environment, stdout=output,
                                    stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
     atexit.register(_stop, process)
     address = f"http://127.0.0.1:{port}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +23,7 @@ from leaderboard.runs.folder import Prediction, RunError
 from methods.data import RatedPicture
 from methods.errors import UserError
 from methods.lmm.base import LMMError
-from methods.lmm.errors import ModelUnavailable
+from methods.lmm.errors import DeviceLost, ModelUnavailable
 from methods.lmm.names import parsed, spelled
 
 _REPOSITORY = assets.FOLDER.parent
@@ -64,8 +65,12 @@ class Cluster:
         ray = _ray()
         self._connect(ray)
         try:
-            recipe = {"method": method, "lmm": _absolute(lmm), "options": options,
-                      "folders": [os.path.abspath(folder) for folder in members]}
+            recipe: dict[str, Any] = {"method": method, "lmm": _absolute(lmm), "options": options,
+                                      "folders": [os.path.abspath(folder) for folder in members]}
+            # An actor on a GPU counts few cores, so that Ray can place it, and prepares images on all that there are.
+            gpus, actors = self._size(ray, len(pending))
+            if gpus:
+                recipe["threads"] = max(int(ray.cluster_resources().get("CPU", 1)) // actors, self.cpus)
             yield from self._stream(ray, recipe, pending)
         finally:
             ray.shutdown()
@@ -143,9 +148,14 @@ class _Actor:
     What goes wrong travels as text: an exception here would make Ray try again what cannot succeed.
     """
 
-    def __init__(self, method: str, lmm: str | None, options: dict[str, Any], folders: Sequence[str]) -> None:
+    def __init__(self, method: str, lmm: str | None, options: dict[str, Any], folders: Sequence[str],
+                 threads: int | None = None) -> None:
         from leaderboard.runs.folds import make_scorer
 
+        if threads is not None:
+            import torch
+
+            torch.set_num_threads(threads)
         self.failure = ""
         try:
             self.scorer = make_scorer(method, lmm, options, folders)
@@ -160,6 +170,10 @@ class _Actor:
             return {"failed": self.failure}
         try:
             rows = self.scorer.score([RatedPicture(**picture) for picture in json.loads(batch)])
+        except DeviceLost as error:
+            # No call of this process would reach the GPU again: Ray starts another one and hands it the batch.
+            print(error, file=sys.stderr, flush=True)
+            os._exit(1)
         except ModelUnavailable as error:
             return {"unavailable": str(error)}
         return {"identity": self.scorer.identity(), "about": self.scorer.about(), "rows": [asdict(row) for row in rows]}

@@ -63,7 +63,7 @@ class Connection:
         self._key = (key or "").strip()
         if not (self._key.isascii() and self._key.isprintable()):
             raise LMMError("The server's API key holds letters that no key has; copy it again.")
-        self._client = httpx.Client(
+        self._make_client = lambda: httpx.Client(
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
             timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
@@ -71,8 +71,16 @@ class Connection:
             trust_env=host not in ("localhost", "127.0.0.1", "::1"),
             transport=transport,
         )
+        self._own, self._process = self._make_client(), os.getpid()
         self._rng = random.Random()
         self._closed = threading.Event()
+
+    @property
+    def _client(self) -> httpx.Client:
+        """This process's own: a forked one would read the answers to its parent's requests."""
+        if self._process != os.getpid():
+            self._own, self._process = self._make_client(), os.getpid()
+        return self._own
 
     def get(self, path: str, kind: type[Kind], patience: float | None = None) -> Kind:
         """The answer at a path. Errors as `post`."""

@@ -1,4 +1,7 @@
-"""A `Prompt` as the chat messages of an OpenAI-compatible server; images travel as PNG, so no pixel changes."""
+"""A `Prompt` as the chat messages of an OpenAI-compatible server.
+
+Images of the usual datasets travel as PNG, so that no pixel changes; a phone's photo, which would be 20 MB, as JPEG.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from typing import Any
 from PIL import Image
 
 from methods.lmm.prompt import Prompt
+
+PNG_PIXELS = 2**20
 
 
 def to_messages(prompt: Prompt, encode: Callable[[Image.Image], str] | None = None) -> dict[str, Any]:
@@ -37,7 +42,12 @@ def to_messages(prompt: Prompt, encode: Callable[[Image.Image], str] | None = No
 
 
 def data_url(image: Image.Image) -> str:
-    """An image as a PNG data URL; the lightest compression, since the way to the server is short."""
+    """An image as a data URL: PNG up to `PNG_PIXELS`, above that JPEG of quality 95 with its colours in full."""
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    if image.width * image.height <= PNG_PIXELS:
+        kind = "png"
+        image.save(buffer, "PNG", compress_level=1)  # the lightest, since the way to the server is short
+    else:
+        kind = "jpeg"
+        image.save(buffer, "JPEG", quality=95, subsampling=0)
+    return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

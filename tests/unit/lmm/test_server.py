@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -222,3 +225,21 @@ def test_a_pixel_limit_makes_pictures_smaller_before_they_are_sent(server, monke
         lmm.word_logits([prompt], WORDS)
     connected(server).word_logits([prompt], WORDS)
     assert sizes == [(8, 6), (8, 6), (12, 9)]
+
+
+def test_pictures_of_data_sets_travel_unchanged_and_photos_small():
+    rng = np.random.default_rng(0)
+    small = Image.fromarray(rng.integers(0, 256, (768, 1024, 3), dtype=np.uint8))
+    url = data_url(small)
+    assert url.startswith("data:image/png;base64,")
+    assert np.array_equal(np.asarray(opened(url)), np.asarray(small))
+    smooth = Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)).resize((1600, 1200))
+    url = data_url(smooth)
+    assert url.startswith("data:image/jpeg;base64,")
+    assert opened(url).size == smooth.size
+    assert np.abs(np.asarray(opened(url), float) - np.asarray(smooth, float)).mean() < 1
+    assert len(url) < smooth.width * smooth.height // 2
+
+
+def opened(url: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
