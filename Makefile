@@ -16,7 +16,7 @@ VENV := .venv
 # One more than there are cores, because the tests of the page wait for its browser; each worker starts an app of its own.
 WORKERS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$(( cores > 3 ? 4 : cores + 1 )))
 # The order of tests/conftest.py, a file at a time: the longest files first.
-PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 RUN := $(VENV)/bin/python
 
 # PIP_CONSTRAINT, unlike -c, also reaches the environments in which packages are built (newer pips read the second
@@ -53,6 +53,8 @@ test: $(VENV)/.installed-dev
 	@bash tests/e2e/find_chromium.sh
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(RUN) -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
+# Nothing waits in these, and every worker loads torch once.
+test-quick: WORKERS := $(shell echo $$(( $(WORKERS) > 2 ? $(WORKERS) - 1 : $(WORKERS) )))
 test-quick: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(RUN) -m pytest $(PARALLEL) -m "not slow" tests/unit $(PYTEST_ARGS)
 

@@ -17,9 +17,9 @@ from typing import Any
 
 from leaderboard.runs.contents import read_contents
 from leaderboard.runs.folder import METRICS, SETTINGS, Prediction, read_predictions
+from methods.cli.running import DONE
 from methods.errors import InputError
 
-DONE, NOTHING_SHARED = 0, 1
 _LEAST = 5  # The logistic fit has four parameters.
 
 SAME_OPINION = 1e-6

@@ -1,4 +1,5 @@
-"""Photos that come in from visitors: uploads, addresses and data: URLs, and the inputs that keep their bytes."""
+"""Photos that come in from visitors: where an upload, an address or a data: URL is checked, and the inputs that keep
+their bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store on disk: one file an entry, written beside and renamed into place, the oldest gone when it is full.
+"""The store on disk: one file per entry, written beside and renamed into place, the oldest gone when it is full.
 
 Every change is one rename or one unlink, so a process that is killed at any point leaves each entry whole or absent.
 What it may leave is the partial file beside an entry, and the next write clears those. Nothing but content ids becomes

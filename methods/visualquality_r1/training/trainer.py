@@ -246,9 +246,6 @@ def _arguments(out: Path, settings: RL2RSettings) -> GRPOConfig:
     )
 
 
-VLLM_MODES = ("colocate", "server")
-
-
 def _vllm(settings: RL2RSettings) -> dict[str, Any]:
     """TRL's arguments for answers that vLLM samples.
 

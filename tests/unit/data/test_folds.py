@@ -59,6 +59,7 @@ def alone(data, cache, fold: int) -> dict[str, float]:
     return {item.name: method.assess(item.path).score for item in rated(data)}
 
 
+@pytest.mark.slow
 def test_each_picture_is_scored_by_the_model_of_its_fold(data, cache, tmp_path):
     out = tmp_path / "run"
     assert evaluate(data, out, cache) == 0

@@ -195,6 +195,7 @@ def test_an_open_document_sheet(folder, tmp_path):
     assert read_table(tmp_path / "scores.ods", folder).mos.tolist() == [1.5, 4.25]
 
 
+@pytest.mark.slow
 def test_thousands_of_rows_and_huge_cells(tmp_path, table):
     folder = tmp_path / "im"
     folder.mkdir()

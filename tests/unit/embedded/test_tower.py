@@ -72,6 +72,7 @@ def test_activations_are_averages_over_a_whole_picture(activations):
     assert activations.std() > 0
 
 
+@pytest.mark.slow
 def test_installed_directions_come_out_at_the_end(model, pixels, activations):
     """Read-outs are fitted on pooled activations and run inside the network: both must agree."""
     import copy

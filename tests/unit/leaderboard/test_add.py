@@ -126,6 +126,7 @@ def test_names_of_another_dataset_are_refused(data, tmp_path):
         add(make_run(tmp_path / "other", dataset="kadid-10k"), data=data, submissions=tmp_path / "s")
 
 
+@pytest.mark.slow
 def test_a_dataset_has_one_list_of_images_and_one_scale(data, tmp_path):
     """An earlier result on the whole set says which images and opinions it has."""
     submissions = tmp_path / "s"

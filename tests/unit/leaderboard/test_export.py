@@ -251,6 +251,7 @@ def test_the_commands_refuse_unknown_names(capsys):
     assert "li2026decoupling" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_export_writes_every_file_of_a_link(tmp_path, capsys):
     out = tmp_path / "out"
     link = "https://example.org/?tab=leaderboard&m=iqarag&fig=heat&bogus=1"

@@ -37,6 +37,7 @@ def rated(tmp_path_factory) -> RatedPictures:
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.slow
 def test_what_a_method_writes_is_read_back(method, rated, data, tmp_path, monkeypatch):
     out = tmp_path / "run"
     lmm = None if method == "leaf" else "embedded"

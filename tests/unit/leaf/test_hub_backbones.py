@@ -106,6 +106,7 @@ def test_a_student_learns_on_it_and_comes_back_from_disk(rated: tuple, tmp_path:
 
 
 @pytest.mark.parametrize("family", ["convnext", "mobilenet", "vit", "timm"])
+@pytest.mark.slow
 def test_a_teacher_s_scores_and_preferences_are_distilled_onto_it(rated: tuple, tmp_path: Path, monkeypatch,
                                                                   family: str) -> None:
     monkeypatch.setattr("methods.lmm.loading.load_lmm", lambda name: SharpnessLMM())

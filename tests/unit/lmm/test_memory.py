@@ -61,6 +61,7 @@ def test_generation_halves_and_agrees(tiny, pictures, small_memory):
     assert lmm.generate(prompts(pictures[:2]), **settings) == expected
 
 
+@pytest.mark.slow
 def test_a_single_prompt_that_does_not_fit_is_a_plain_sentence(tiny, pictures, small_memory):
     lmm = tiny("llava")
     small_memory(lmm, 0)
@@ -100,6 +101,7 @@ def test_a_defect_of_a_library_does_not(said):
     assert not is_out_of_memory(RuntimeError(said))
 
 
+@pytest.mark.slow
 def test_the_next_batch_begins_at_the_size_that_fitted():
     sizes = []
 
@@ -140,6 +142,7 @@ def test_what_can_be_had_again_is_given_up_before_a_single_item_fails():
     assert halving(run, [1], "one prompt", shed=lambda: held.pop() and not held.append(False)) == [1]
 
 
+@pytest.mark.slow
 def test_a_vision_cache_gives_its_memory_up(checkpoint, pictures, small_memory):
     lmm = TransformersLMM(checkpoint("llava"), device="cpu")
     lmm.embed(pictures)

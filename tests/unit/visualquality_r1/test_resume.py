@@ -104,6 +104,7 @@ def test_a_resumed_run_equals_one_that_never_stopped(material, tmp_path):
     assert (tmp_path / "whole" / "validation.csv").read_text().count("\n") == 4  # heading, 0, 3, 6
 
 
+@pytest.mark.slow
 def test_training_goes_on_where_no_answer_can_be_read(material, tmp_path, capsys):
     model, pictures = material  # A model without any knowledge states no score.
     settings = RL2RSettings(generations=2, images=2, max_steps=2, max_new_tokens=6, save_every=9, validate_every=9,
