@@ -142,7 +142,7 @@ def decoded(image: str | bytes | Decoded) -> Decoded:
 
 @plain_errors
 def seconds(method: str, photos: Sequence[Decoded], options: dict[str, object] | None = None, *, lmms: int = 1,
-            limit: int = DEFAULT_PIXELS, steps: float = 1.0) -> float:
+            limit: int = DEFAULT_PIXELS) -> float:
     """The time to ask ZeroGPU for: counted prompts, pixels that the LMM is shown, and tokens that are written.
 
     Args:
@@ -151,13 +151,12 @@ def seconds(method: str, photos: Sequence[Decoded], options: dict[str, object] |
         options: changes to the method's defaults.
         lmms: of an ensemble.
         limit: the most pixels of an image that the LMM is shown.
-        steps: how often the tokens are written one after the other, where that is not once.
     """
     kind = method_class(method)
     chosen = kind.options.updated(**(options or {}))
     work = sum((kind.work(chosen, photo.image.width * photo.image.height, limit) for photo in photos), Work())
     spent = (SECONDS_PER_PROMPT * work.prompts + SECONDS_PER_MEGAPIXEL * work.pixels / 1e6
-             + SECONDS_PER_TOKEN * steps * work.tokens)
+             + SECONDS_PER_TOKEN * work.tokens)
     return SECONDS_TO_START + lmms * spent + work.seconds
 
 

@@ -84,8 +84,7 @@ def _one_photo() -> None:
         text = ""
         with stops.run(request.session_hash) as flag:
             photo = gpu.decoded(path)
-            # The first answer is written before the others.
-            seconds = gpu.seconds(VisualQualityR1.name, [photo], options, steps=min(2, options.get("samples", 2)))
+            seconds = gpu.seconds(VisualQualityR1.name, [photo], options)
             parts = gpu.stream("methods.visualquality_r1.method:stream_with", seconds=seconds,
                                progress=StoppableProgress(progress, flag),
                                method=gpu.MethodOf(VisualQualityR1.name, name), image=photo, options=options)
