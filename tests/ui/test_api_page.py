@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from gradio_client import handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from tests.conftest import REPOSITORY
 from ui.components import EXAMPLES
 from ui.tabs.api.snippets import ENDPOINTS, MCP_PATH, snippets
 from ui.tabs.api.tab import MCP_ENDPOINTS, at_address
@@ -41,6 +43,15 @@ def test_a_snippet_runs_as_printed(app_url, tmp_path, name, language):
     if name == "mcp":
         assert done.stdout.splitlines()[0] == str(list(MCP_ENDPOINTS))
         assert "ranking" in done.stdout
+
+
+def test_the_readme_s_snippet_runs_as_printed_but_for_the_address(app_url):
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    [code] = [block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "gradio_client" in block]
+    done = subprocess.run([sys.executable, "-c", code.replace("http://127.0.0.1:7860", app_url)], cwd=REPOSITORY,
+                          capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert 0 <= float(done.stdout.splitlines()[-1]) <= 1  # the client says first that it is connected
 
 
 def test_the_page_prints_them_for_the_visitor_s_address():

@@ -56,3 +56,45 @@ def test_every_path_and_module_of_a_document_exists(document, places):
 def test_a_path_that_is_gone_is_noticed():
     assert len(named("docs/ARCHITECTURE.md")) > 12
     assert not exists("leaderboard/static_figures.py", [ROOT])
+
+
+def text(document: str) -> str:
+    return " ".join((ROOT / document).read_text("utf-8").split())
+
+
+def words(number: int) -> str:
+    return ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
+            "twelve")[number]
+
+
+def test_counts_and_sizes_in_the_documents_are_those_of_the_data():
+    from leaderboard.schema import load_board
+    from methods.data import LAYOUTS
+    from methods.llm_iqa.segmenters import SAM2_CHECKPOINTS
+    from methods.lmm.catalogue import find
+    from methods.lmm.defaults import GENERAL, OWN, ZERO_GPU_BYTES
+
+    board = load_board()
+    assert f"`data/published.csv` ({len(board.published):,} results)" in text("leaderboard/README.md")
+    assert f"`data/ablations.csv` ({len(board.ablations):,})" in text("leaderboard/README.md")
+    assert f"{words(len(SAM2_CHECKPOINTS))} checkpoints by name" in text("methods/llm_iqa/README.md")
+    assert f"as distributed; {words(len(LAYOUTS))} are known" in text("methods/iqarag/README.md")
+    layouts = ", ".join(layout.title for layout in LAYOUTS.values())
+    assert f"Known layouts: {layouts} (" in text("leaderboard/EVALUATE.md")
+    gibibytes = sum(find(name).memory_gib for name in (GENERAL[0], *OWN.values()))
+    assert (f"take {gibibytes * 2**30 / 1e9:.0f} GB in bfloat16, below ZeroGPU's {ZERO_GPU_BYTES / 1e9:.0f} GB mark"
+            in text("README.md"))
+
+
+@pytest.mark.parametrize(("folder", "size"), [("embedded-lmm", "({:.0f} MB in float16)"),
+                                              ("embedded-student", "({:.1f} MB)")])
+def test_the_cards_say_how_large_the_shipped_weights_are(folder, size):
+    [weights] = (ROOT / "assets" / folder).glob("*.safetensors")
+    card = text(f"assets/{folder}/README.md")
+    assert size.format(weights.stat().st_size / 1e6) in card
+    if folder == "embedded-lmm":
+        from safetensors import safe_open
+
+        with safe_open(weights, "np") as file:
+            count = sum(file.get_tensor(name).size for name in file.keys())  # noqa: SIM118 - no mapping
+        assert f"{count / 1e6:.1f} million weights" in card

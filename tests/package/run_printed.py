@@ -1,0 +1,67 @@
+"""Runs commands of the documents, each in a fork of a process that has loaded what takes seconds to load.
+
+A line of JSON on stdin is a job: {"command": "mean-opinion ...", "log": FILE}; its exit status is a line on stdout.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import traceback
+from pathlib import Path
+
+
+def load() -> None:
+    from methods.torchvision_compat import ensure_torchvision
+
+    ensure_torchvision()
+    import faiss  # noqa: F401
+    import pandas  # noqa: F401
+    import scipy.stats  # noqa: F401
+    from transformers import AutoModelForImageTextToText, AutoProcessor  # noqa: F401
+
+    import mean_opinion.cli  # noqa: F401
+    from methods.lmm import transformers_lmm  # noqa: F401
+
+
+def perform(command: str, log: str) -> int:
+    """In a child: what the shell would do with the command, its output going to the log."""
+    words = shlex.split(command, comments=True)
+    with open(log, "w") as file:
+        os.dup2(file.fileno(), 2)
+        os.dup2(file.fileno(), 1)
+    if ">" in words:
+        place = words.index(">")
+        with open(words[place + 1], "w") as file:
+            os.dup2(file.fileno(), 1)
+        del words[place:place + 2]
+    if Path(words[0]).name != "mean-opinion" or {"|", "&&", ";", "<"} & set(words):
+        raise ValueError(f"not one command of this project: {command}")
+    from mean_opinion.cli import main
+
+    return main(words[1:])
+
+
+def serve() -> None:
+    load()
+    for line in sys.stdin:
+        child = os.fork()
+        if not child:
+            status = 70
+            try:
+                status = perform(**json.loads(line))
+            except SystemExit as leaving:
+                status = leaving.code if isinstance(leaving.code, int) else 70
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(status)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    serve()
