@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import dataclasses
 import io
@@ -260,3 +261,23 @@ def test_an_option_that_no_method_has_is_refused(koniq, tmp_path, capsys):
     assert "not both" in capsys.readouterr().err
     assert main(["reproduce", "leaf", "--data", "a=b", "--data", "a=c"]) == 2
     assert "--data names a twice" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "by_content", "min_max", "ray", "heading_says"), [
+    ([], False, True, None, ("from the lowest to the highest", "splits by image")),
+    (["--by-content"], True, True, None, ("from the lowest to the highest", "splits by content")),
+    (["--no-min-max"], False, False, None, ("nominal scale", "splits by image")),
+    (["--ray"], False, True, "local", ("splits by image",)),
+    (["--ray", "auto", "--min-max"], False, True, "auto", ("from the lowest to the highest",)),
+])
+def test_what_the_command_line_says_of_a_run_reaches_it(words, by_content, min_max, ray, heading_says):
+    from leaderboard import reproduce as command
+
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    args = parser.parse_args(["iqarag-table-1", "--limit", "7", "--seed", "3", *words])
+    made = command._reproduction(manifest.load("iqarag-table-1"), args)
+    assert (made.by_content, made.min_max, made.limit, made.seed) == (by_content, min_max, 7, 3)
+    assert (made.spread.address if made.spread else None) == ray
+    settings = command.heading(made)[-1]
+    assert all(part in settings for part in (*heading_says, "the first 7 images", "seed 3"))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from leaderboard.entries import Dataset, catalogue, overlap, slug
 from leaderboard.links import View
+from leaderboard.markup import to_html
 from leaderboard.ranking import marks, rank, shared_datasets
 from leaderboard.schema import WHOLE, part_of
 from leaderboard.tables import table
@@ -209,3 +210,12 @@ def test_an_ensemble_of_unnamed_models_has_no_passes_and_no_size(board):
     rows = board.ablations[board.ablations["paper"] == "llm-iqa"]
     for experiment, backbone in (("exp 9:", "LMM ensemble + SAM2"), ("exp 8:", "mPLUG-Owl3 + SAM2")):
         assert set(rows["backbone"][rows["setting"].str.startswith(experiment)]) == {backbone}
+
+
+def test_weights_of_others_are_trained_on_nothing_that_is_known(board):
+    """Of a model that others trained nobody can say that it saw no IQA data."""
+    shown = table(board, View(papers=("iqarag",)))
+    assert any(row.entry.training == () and row.entry.backbone for row in shown.rows)
+    about = [line for line in to_html(shown).splitlines() if "trained on:" in line]
+    assert any("trained on: none known" in line for line in about)
+    assert not any(line.rstrip('">').endswith("trained on: none") for line in about)
