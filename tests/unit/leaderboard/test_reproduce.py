@@ -147,7 +147,7 @@ def test_a_dataset_that_no_reader_knows_is_a_folder_with_a_table(tmp_path, monke
     made = dataclasses.replace(printed, rows=(manifest.Row({}, method=quick.NAME),), cells=cells)
     [cell] = Reproduction(made, {}, tmp_path / "runs", {}).cells()
     assert cell.reason == ("the dataset min19-dehazing is not here, and there is no reader for its layout; add --data "
-                           "min19-dehazing=FOLDER, a folder of its pictures with scores.csv (image,mos)")
+                           "min19-dehazing=FOLDER, a folder of its images with scores.csv (image,mos)")
     make_pictures(tmp_path / "set", 12)
     [cell] = Reproduction(made, {"min19-dehazing": tmp_path / "set"}, tmp_path / "runs", {}).cells()
     assert (cell.reason, cell.n) == ("", 12)
