@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from tests.tiny_lmm import TEMPLATE
+
+if TYPE_CHECKING:
+    from methods.lmm.transformers_lmm import TransformersLMM
 
 VOCABULARY = {"qwen3-vl": 151_936, "qwen2.5-vl": 152_064, "internvl3.5": 151_936}
 
@@ -130,3 +135,50 @@ def _qwen_tokens(words: Any) -> dict[str, int]:
 FAMILIES: dict[str, Callable[[Shape, Any], Any]] = {
     "qwen3-vl": _qwen3, "qwen2.5-vl": _qwen25, "internvl3.5": _internvl,
 }
+
+
+def processor(name: str, most_pixels: int = 2**20) -> Any:
+    """The processor of a shape: the family's images in patches and tiles, the small tokenizer's texts."""
+    family = SHAPES[name].family
+    if family == "internvl3.5":
+        from transformers import GotOcr2ImageProcessor, InternVLProcessor, InternVLVideoProcessor
+
+        size = {"height": 448, "width": 448}
+        tiles = GotOcr2ImageProcessor(size=size, max_patches=max(1, most_pixels // 448**2), crop_to_patches=True)
+        return InternVLProcessor(image_processor=tiles, video_processor=InternVLVideoProcessor(size=size),
+                                 tokenizer=words(family), image_seq_length=256,
+                                 chat_template=TEMPLATE.replace("IMAGE_TOKEN", "<IMG_CONTEXT>\n"))
+    from transformers import (
+        Qwen2_5_VLProcessor,
+        Qwen2VLImageProcessor,
+        Qwen2VLVideoProcessor,
+        Qwen3VLProcessor,
+        Qwen3VLVideoProcessor,
+    )
+
+    patch, video, kind = (16, Qwen3VLVideoProcessor(patch_size=16), Qwen3VLProcessor) if family == "qwen3-vl" \
+        else (14, Qwen2VLVideoProcessor(), Qwen2_5_VLProcessor)
+    limits = {"shortest_edge": (4 * patch) ** 2, "longest_edge": most_pixels}
+    template = TEMPLATE.replace("IMAGE_TOKEN", "<|vision_start|><|image_pad|><|vision_end|>")
+    return kind(image_processor=Qwen2VLImageProcessor(patch_size=patch, size=limits), video_processor=video,
+                tokenizer=words(family), chat_template=template)
+
+
+def random_lmm(name: str, device: str, most_pixels: int = 2**20) -> TransformersLMM:
+    """A model of that shape with random weights, made on the device: bfloat16 on a GPU, float32 on the CPU."""
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    from methods.lmm.checkpoint import Checkpoint
+    from methods.lmm.pixels import limited
+    from methods.lmm.transformers_lmm import TransformersLMM
+
+    torch.manual_seed(0)
+    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    with torch.device(device):
+        model = AutoModelForImageTextToText.from_config(config(name), dtype=dtype).eval().requires_grad_(False)
+    made = processor(name, most_pixels)
+    lmm = TransformersLMM.__new__(TransformersLMM)
+    # As a checkpoint is held, not as `wrap` holds a model in training: encodings stay across calls.
+    lmm._hold(Checkpoint.of(model, made, f"random {name}"), f"random {name}", None, limited(model, made, None), True)
+    return lmm
