@@ -7,8 +7,10 @@ also offers the model of `fake_lmm()`, whose answers a test can hold back.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -49,7 +51,7 @@ def running_app(python_path: str = "", script: str = "app.py", variables: tuple[
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (python_path, os.environ.get("PYTHONPATH"))))
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, script], cwd=REPOSITORY, env=environment, stdout=output,
-                                   stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+                                   stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
     atexit.register(_stop, process)
     address = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + SECONDS_TO_START
@@ -78,8 +80,11 @@ def _free_port() -> int:
 
 
 def _stop(process: subprocess.Popen) -> None:
+    """Ends the app, and the workers that it may have forked, which outlive it."""
     process.terminate()
     try:
         process.wait(timeout=10)
     except subprocess.TimeoutExpired:
         process.kill()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
