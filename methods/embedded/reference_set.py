@@ -1,170 +1,188 @@
-"""Makes the pictures of the reference set that ships: free photographs, degraded in known ways, with pseudo-MOS.
+"""Makes the reference set that ships: photographs of LIVE Challenge with the opinions of its raters.
 
-Human ratings of photographs that may be passed on freely are rare, so the set borrows its opinions: KADID-10k's mean
-human score of each distortion type and level stands for the score of any photograph degraded that way. That is coarse,
-and the set says so; a set of real ratings is one command away (`mean-opinion refset build`).
+Its licence lets the photographs be passed on beside its notice. Chosen are as many from each fifth of the MOS range as
+there are, and within a fifth those that differ most in content. Photographs that show people stay out.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
+import re
 import sys
 import tempfile
-import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from methods.data import RatedPicture, RatedPictures
+from methods.data import RatedPictures, read_table
+from methods.errors import InputError
+from methods.images import decode
+from methods.iqarag.encoders import Encoder
 from methods.iqarag.retrieval import bins_of
-from methods.kadid.distortions import DISTORTIONS, LEVELS, PLAIN_NAMES, distort, level_mos
 
-TITLE = "the set that ships (10 free photographs, degraded; opinions borrowed from KADID-10k)"
-LONGEST_SIDE = 384
-A_BIN = 2  # degraded versions of a photograph in each quality bin
-WEBP_QUALITY = 92
+DATASET = "live-challenge-dev"
+COUNT = 150
+WEBP_QUALITY = 95
+LEAST_PSNR = 36  # dB
+OPINIONS = ("people's opinions from the LIVE In the Wild Image Quality Challenge "
+            "(mean of about 175 raters per photo)")
+LEFT_OUT = Path(__file__).with_name("left_out.txt")
+NOTICE = "LIVE_README_COPYRIGHT.txt"
 
 
-@dataclass(frozen=True)
-class Source:
-    """A photograph that scikit-image carries.
+def left_out() -> frozenset[str]:
+    """File names of the photographs that show a person, a legible number plate or a legible name."""
+    lines = LEFT_OUT.read_text(encoding="utf-8").splitlines()
+    return frozenset(line for line in lines if line and not line.startswith("#"))
 
-    Attributes:
-        name: in `skimage.data`.
-        what: what it shows.
-        licence: as scikit-image's documentation states it.
-        origin: photographer or publisher, and where it was published.
+
+def candidates(pictures: RatedPictures) -> RatedPictures:
+    """The photographs that may ship.
+
+    Raises:
+        InputError: the table is not LIVE Challenge's, the only one whose pictures may be passed on, as far as can be
+            told: its files are numbered, its opinions run over 0 to 100, and each has its spread.
     """
-
-    name: str
-    what: str
-    licence: str
-    origin: str
-
-
-SOURCES = (
-    Source("astronaut", "portrait of Eileen Collins", "public domain", "NASA Great Images database"),
-    Source("chelsea", "a cat's face", "CC0", "Stefan van der Walt"),
-    Source("coffee", "a cup of coffee", "CC0", "Rachel Michetti, courtesy of Pikolo Espresso Bar"),
-    Source("rocket", "launch of a Falcon 9", "public domain", "SpaceX Photos"),
-    Source("camera", "a photographer, in grey", "CC0", "Lav Varshney"),
-    Source("hubble_deep_field", "galaxies", "public domain", "NASA, HubbleSite"),
-    Source("retina", "the back of an eye", "CC0", "Mikael Häggström, Wikimedia Commons"),
-    Source("grass", "grass, in grey", "CC0", "linolafett, DeviantArt"),
-    Source("gravel", "gravel, in grey", "CC0", "CC0Textures, Gravel04"),
-    Source("brick", "a brick wall, in grey", "CC0", "CC0Textures, Bricks25"),
-)
+    numbered = all(re.fullmatch(r"\d{1,4}\.webp", name) for name in pictures.names)
+    absent = left_out() - set(pictures.names)
+    if (pictures.dataset != DATASET or pictures.scale != (0, 100) or not numbered or absent
+            or any(picture.std is None for picture in pictures)):
+        raise InputError(f"Only the photographs of {DATASET} may be passed on with this project; give the folder and "
+                         "the scores.csv of that dataset.")
+    return pictures.subset([row for row, name in enumerate(pictures.names) if name not in left_out()])
 
 
-def photograph(source: Source) -> Image.Image:
-    """The photograph in RGB, its longest side `LONGEST_SIDE` pixels."""
-    import skimage.data
-
-    image = Image.fromarray(getattr(skimage.data, source.name)()).convert("RGB")
-    scale = LONGEST_SIDE / max(image.size)
-    return image.resize(tuple(round(side * scale) for side in image.size), Image.Resampling.LANCZOS)
-
-
-def pristine_mos() -> float:
-    """Pseudo-MOS of an undamaged photograph: the best mean score that KADID-10k gives any type and level."""
-    return max(level_mos(name, level) for name in DISTORTIONS for level in LEVELS)
+def shares(available: Sequence[int], count: int) -> list[int]:
+    """How many to take from each bin: `count` in all (or all there are), as evenly as `available` allows."""
+    taken = [0] * len(available)
+    for _ in range(min(count, sum(available))):
+        # Of bins with equally many, the one with the fewest left goes first, so that the small ones are used up.
+        open_bins = [number for number in range(len(available)) if taken[number] < available[number]]
+        taken[min(open_bins, key=lambda number: (taken[number], available[number]))] += 1
+    return taken
 
 
-def recipes() -> Iterator[tuple[Source, str, int, float]]:
-    """(photograph, distortion, level, pseudo-MOS): `A_BIN` a photograph and quality bin, the types taken in turn.
+def farthest(features: NDArray[np.float32], count: int) -> list[int]:
+    """Farthest-point selection: the row nearest to the mean, then always the one farthest from all that were taken.
 
-    Types that change colour only are skipped for grey photographs, which they would leave as they are.
+    Args:
+        features: [n, d], n >= count.
     """
-    by_bin: dict[int, list[tuple[str, int]]] = {}
-    # Level by level, so that the types take turns before one comes again.
-    for level in LEVELS:
-        for name in [name for name in DISTORTIONS if _does_something(name, level)]:
-            by_bin.setdefault(int(bins_of([level_mos(name, level)])[0]), []).append((name, level))
-    turn = dict.fromkeys(by_bin, 0)
-    for source in SOURCES:
-        grey = photograph(source).convert("HSV").getextrema()[1][1] == 0
-        for quality in sorted(by_bin, reverse=True):
-            chosen: list[str] = []
-            while len(chosen) < A_BIN:
-                name, level = by_bin[quality][turn[quality] % len(by_bin[quality])]
-                turn[quality] += 1
-                if name in chosen or (grey and ("color" in name.lower() or "saturation" in name.lower())):
-                    continue
-                chosen.append(name)
-                yield source, name, level, level_mos(name, level)
+    def squares(point: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.square(rows - point).sum(axis=1)
+
+    rows = features.astype(np.float64)
+    taken: list[int] = []
+    nearest = np.full(len(rows), np.inf)
+    while len(taken) < count:
+        number = int(squares(rows.mean(axis=0)).argmin() if not taken else nearest.argmax())
+        taken.append(number)
+        nearest = np.minimum(nearest, squares(rows[number]))
+        nearest[taken] = -1
+    return taken
 
 
-def _does_something(name: str, level: int) -> bool:
-    """Whether a type changes pixels at a level; KADID-10k's mildest blurs and saturations do not."""
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    return bool((distort(noise, name, level, rng=0) != noise).any())
+def choose(pictures: RatedPictures, features: NDArray[np.float32], count: int = COUNT) -> RatedPictures:
+    """`count` of the pictures (features [n, d]), stratified by quality and then by content; in their own order."""
+    bins = bins_of(pictures.mos01)
+    rows = [np.flatnonzero(bins == number) for number in range(5)]
+    wanted = shares([len(one) for one in rows], count)
+    chosen = np.concatenate([one[farthest(features[one], many)] for one, many in zip(rows, wanted)])
+    return pictures.subset(np.sort(chosen))
 
 
-def make_pictures(folder: Path) -> RatedPictures:
-    """Writes the pictures as WebP and returns them with their pseudo-MOS in [0, 1]."""
+def psnr(image: Image.Image, other: Image.Image) -> float:
+    """Peak signal-to-noise ratio in dB over the three channels; infinite for equal pixels."""
+    error = np.square(np.asarray(image, np.float64) - np.asarray(other.convert("RGB"), np.float64)).mean()
+    return float(10 * np.log10(255**2 / error)) if error else float("inf")
+
+
+def compressed(pictures: RatedPictures, folder: Path) -> tuple[RatedPictures, list[float]]:
+    """The pictures as WebP files in `folder`, and the PSNR of each to what it was; below `LEAST_PSNR` lossless."""
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = []
-    for source in SOURCES:
-        path = folder / f"{source.name}.webp"
-        photograph(source).save(path, quality=WEBP_QUALITY, method=6)
-        pictures.append(RatedPicture(f"{source.what}, undamaged", path, pristine_mos()))
-    for source, name, level, mos in recipes():
-        plain = PLAIN_NAMES[name]
-        path = folder / f"{source.name}-{plain.replace(' ', '-')}-{level}.webp"
-        # The seed follows from the file's name, so one more recipe leaves the other pictures as they were.
-        pixels = distort(np.asarray(photograph(source)), name, level, rng=zlib.crc32(path.name.encode()))
-        Image.fromarray(pixels).save(path, quality=WEBP_QUALITY, method=6)
-        pictures.append(RatedPicture(f"{source.what}, {plain}, level {level} of 5", path, mos))
-    return RatedPictures(tuple(pictures), 0, 1, dataset="kadid-10k")  # whose opinions they borrow
+    stored, ratios = [], []
+    for picture, source in zip(pictures, pictures.paths):
+        image, path = decode(source).image, folder / source.name
+        image.save(path, quality=WEBP_QUALITY, method=6)
+        if psnr(image, Image.open(path)) < LEAST_PSNR:  # saturated colours, of which WebP halves the resolution
+            image.save(path, lossless=True, quality=100, method=6)
+        ratios.append(psnr(image, Image.open(path)))
+        stored.append(replace(picture, path=path))
+    return replace(pictures, pictures=tuple(stored)), ratios
 
 
-def sources_page() -> str:
-    """Markdown that stands beside the pictures: where each comes from, under which licence, and what was done."""
-    rows = "\n".join(f"| `{source.name}` | {source.what} | {source.licence} | {source.origin} |" for source in SOURCES)
-    return f"""# Reference pictures
+def sources_page(chosen: RatedPictures, ratios: Sequence[float]) -> str:
+    """Markdown that stands beside the pictures: where they come from, under which terms, and what was done."""
+    counts = np.bincount(bins_of(chosen.mos01), minlength=5)
+    by_bin = ", ".join(f"{number} from {20 * low} to {20 * low + 20}" for low, number in enumerate(counts))
+    lossy = [ratio for ratio in ratios if np.isfinite(ratio)]
+    paragraphs = (
+        f"""{len(chosen)} photographs of the LIVE In the Wild Image Quality Challenge Database with its mean opinion
+        scores and the standard deviations of its raters (about 175 per photo), under the notice in `{NOTICE}`, which
+        lies beside them and has to go wherever they go. To be cited:""",
+        """D. Ghadiyaram and A.C. Bovik, "Massive Online Crowdsourced Study of Subjective and Objective Picture
+        Quality", IEEE Transactions on Image Processing, 2016.""",
+        """D. Ghadiyaram and A.C. Bovik, "LIVE In the Wild Image Quality Challenge Database", 2015,
+        http://live.ece.utexas.edu/research/ChallengeDB/index.html""",
+        f"""Made by `python -m methods.embedded.reference_set --images DIR --scores CSV` from the part {DATASET}.
+        By MOS: {by_bin}; within each fifth those that differ most in content. Left out is what may show a person, a
+        legible number plate or a legible name (`methods/embedded/{LEFT_OUT.name}`).""",
+        f"""What was changed: {len(lossy)} files are WebP of quality {WEBP_QUALITY}, PSNR {np.mean(lossy):.1f} dB on
+        average and {min(lossy):.1f} dB at least to the database's pixels; {len(ratios) - len(lossy)} that would have
+        been below {LEAST_PSNR} dB are lossless. `references.csv` gives MOS and standard deviation divided by 100.""",
+    )
+    filled = (textwrap.fill(" ".join(one.split()), 120, break_on_hyphens=False) for one in paragraphs)
+    return "\n\n".join(("# Reference photographs", *filled)) + "\n"
 
-Made by `python -m methods.embedded.reference_set` from photographs that scikit-image carries in `skimage.data`.
-Licences are those that scikit-image's documentation states for each photograph; all may be used, changed and passed on
-by anyone.
 
-| photograph | shows | licence | from |
-|---|---|---|---|
-{rows}
+def make(pictures: RatedPictures, notice: Path, encoder: Encoder, out: Path) -> int:
+    """Writes the set to the folder `out` and returns the number of its references.
 
-Each was scaled to {LONGEST_SIDE} pixels on its longest side and degraded by `methods.kadid`, {A_BIN} times in each
-fifth of the quality range. The degraded pictures are under the same terms as the photographs.
+    Args:
+        notice: LIVE's notice; it goes with the pictures.
+        encoder: tells contents apart, and makes the set's features.
 
-The MOS of a picture is **borrowed**: KADID-10k's mean human score of the same distortion type and level, over 81 other
-photographs, rescaled from 1..5 to [0, 1]. An undamaged photograph gets the best such mean, {pristine_mos():.3f}. Nobody
-rated these very pictures. Source of the means: H. Lin, V. Hosu, D. Saupe, "KADID-10k: A Large-scale Artificially
-Distorted IQA Database", QoMEX 2019.
-"""
+    Raises:
+        InputError: pictures that may not be passed on, or no notice.
+    """
+    from methods.cli.progress import steps
+    from methods.iqarag.build import build
+
+    if not notice.is_file():
+        raise InputError(f"{notice} is missing; the photographs may only be passed on together with it.")
+    free = candidates(pictures)
+    features = np.concatenate([encoder.embed([decode(path).image]) for path in free.paths])
+    with tempfile.TemporaryDirectory() as scratch:
+        chosen, ratios = compressed(choose(free, features), Path(scratch) / "photos")
+        page = Path(scratch) / "SOURCES.md"
+        page.write_text(sources_page(chosen, ratios), encoding="utf-8")
+        title = f"{len(chosen)} photos of LIVE Challenge with the opinions of its raters"
+        built = build(chosen, Path(scratch) / "set", encoder, title=title, copy_images=True,
+                      progress=steps("Encoded: "), about={"opinions": OPINIONS})
+        built.references.save(out, copy_images=True, pages=[page, notice])
+    return len(built.references)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Makes the set that ships, with the features of the embedded LMM unless another encoder is named."""
-    from methods.cli.progress import steps
-    from methods.iqarag.build import build
     from methods.iqarag.commands import add_encoder, chosen_encoder
     from methods.iqarag.opened_sets import SHIPPED_FOLDER
 
     parser = argparse.ArgumentParser("python -m methods.embedded.reference_set", description=main.__doc__)
+    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help=f"photographs of {DATASET}")
+    parser.add_argument("--scores", type=Path, required=True, metavar="CSV", help="its scores.csv: image,mos,std; the "
+                        f"folder also holds {NOTICE}")
     parser.add_argument("--out", type=Path, default=SHIPPED_FOLDER, metavar="DIR", help="folder of the set")
     add_encoder(parser)
     arguments = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory() as scratch:
-        pictures = make_pictures(Path(scratch) / "pictures")
-        work = Path(scratch) / "set"
-        build(pictures, work, chosen_encoder(arguments), title=TITLE, copy_images=True, progress=steps("Encoded: "))
-        (work / "SOURCES.md").write_text(sources_page(), encoding="utf-8")
-        (work / "problems.csv").unlink()
-        shutil.rmtree(arguments.out, ignore_errors=True)
-        shutil.copytree(work, arguments.out)
-    print(f"{len(pictures)} references in {arguments.out}")
+    pictures = read_table(arguments.scores, arguments.images)
+    count = make(pictures, arguments.scores.parent / NOTICE, chosen_encoder(arguments), arguments.out)
+    print(f"{count} references in {arguments.out}")
     return 0
 
 

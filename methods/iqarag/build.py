@@ -22,10 +22,10 @@ from PIL.Image import Image
 from methods import files
 from methods.data import RatedPicture, RatedPictures, find_images
 from methods.errors import InputError
-from methods.images import ImageError, decode
+from methods.images import ImageError, content_hash, decode, perceptual_hash
 from methods.iqarag import index as indices
 from methods.iqarag.encoders import Encoder
-from methods.iqarag.reference_set import Progress, ReferenceSet, content_hash
+from methods.iqarag.reference_set import Progress, ReferenceSet
 
 PROBLEMS = "problems.csv"
 
@@ -121,7 +121,8 @@ def unrated(folder: Path, pictures: Sequence[RatedPicture]) -> list[Problem]:
 def _examined(number: int, pictures: RatedPictures, known: Mapping[str, str]) -> tuple[dict[str, Any], Image | None]:
     """The journal's row for an image, and its pixels if it can be used."""
     picture = pictures[number]
-    row: dict[str, Any] = {"number": number, "problem": "", "mos": pictures.rescale(picture.mos), "content": ""}
+    row: dict[str, Any] = {"number": number, "problem": "", "mos": pictures.rescale(picture.mos), "content": "",
+                           "perceptual": ""}
     if picture.path is None:
         row["problem"] = "There is no such image."
         return row, None
@@ -130,7 +131,7 @@ def _examined(number: int, pictures: RatedPictures, known: Mapping[str, str]) ->
     except ImageError as error:
         row["problem"] = str(error)
         return row, None
-    row["content"] = content_hash(image)
+    row["content"], row["perceptual"] = content_hash(image), perceptual_hash(image)
     if row["content"] in known:
         row["problem"] = f"It has the same pixels as {known[row['content']]}."
         return row, None
@@ -138,9 +139,9 @@ def _examined(number: int, pictures: RatedPictures, known: Mapping[str, str]) ->
 
 
 def _plan(pictures: RatedPictures, encoder: Encoder) -> str:
-    parts = [encoder.name, encoder.revision, repr((pictures.low, pictures.high))]
+    parts = ["with perceptual hashes", encoder.name, encoder.revision, repr((pictures.low, pictures.high))]
     for picture in pictures:
-        parts += [str(picture.path and picture.path.resolve()), repr(picture.mos), picture.name]
+        parts += [str(picture.path and picture.path.resolve()), repr((picture.mos, picture.std)), picture.name]
     return files.hash_parts(parts)
 
 
@@ -203,6 +204,8 @@ def _assembled(pictures: RatedPictures, journal: _Journal, encoder: Encoder, abo
     return ReferenceSet(
         list(chosen.paths), [row["mos"] for row in good], features, encoder.name, revision=encoder.revision,
         names=chosen.names, contents=[row["content"] for row in good],
+        perceptual=[row["perceptual"] for row in good],
+        std=[None if one.std is None else one.std / (pictures.high - pictures.low) for one in chosen],
         codes=indices.compressed_index(features) if indices.is_large(*features.shape) else None,
         about={**about, "left_out": len(listed)},
     )

@@ -16,6 +16,7 @@ class ShownReference:
     Attributes:
         name: file name, or what the set calls it.
         mos: human opinion in [0, 1].
+        std: standard deviation of its raters' opinions in the same units; None where it is not known.
         level: the word that stood in the prompt.
         bin: (low, high) of its quality bin.
         distance: L2 distance of its features to the image's (Eq. 4).
@@ -25,6 +26,7 @@ class ShownReference:
 
     name: str
     mos: float
+    std: float | None
     level: str
     bin: tuple[float, float]
     distance: float
@@ -59,10 +61,11 @@ class IQARAGEvidence(Evidence):
     references: in the order in which they were shown.
     empty_bins: worst first.
     reference_set: its title.
+    opinions: whose opinions its references bear.
     set_size: references in it.
     considered: how many of the nearest were considered (K, at most the set's size).
     encoder: name of the vision encoder that measured likeness.
-    left_out_itself: whether the image was itself in the set, and was passed over.
+    left_out_itself: whether the image itself, or a copy of it, was in the set and was passed over.
     interval: 2.5 and 97.5 percentile of the score over resampled reference sets, where that was asked for.
     transcript_without, transcript_with: the prompts as text, `<image>` where an image stands.
     """
@@ -78,6 +81,7 @@ class IQARAGEvidence(Evidence):
     references: tuple[ShownReference, ...]
     empty_bins: tuple[EmptyBin, ...]
     reference_set: str
+    opinions: str
     set_size: int
     considered: int
     encoder: str
@@ -112,7 +116,7 @@ def explain(evidence: IQARAGEvidence) -> str:
     direction = "stayed at" if abs(change) < 5e-4 else "rose to" if change > 0 else "fell to"
     sentences = [
         f"Asked plainly, the model gives {evidence.score_without:.3f}. After seeing {count} similar "
-        f"picture{'s' if count > 1 else ''} whose quality people have rated, it {direction} "
+        f"picture{'s' if count > 1 else ''} with {evidence.opinions}, it {direction} "
         f"**{evidence.score_with:.3f}** of 1.",
     ]
     if evidence.interval:
@@ -125,5 +129,5 @@ def explain(evidence: IQARAGEvidence) -> str:
         sentences.append(f"None of the {evidence.considered} nearest references is {words} "
                          f"(MOS {empty.low:.1f} to {empty.high:.1f}), {reason}.")
     if evidence.left_out_itself:
-        sentences.append("The picture itself is in the reference set and was not shown to the model.")
+        sentences.append("The image itself, or a copy of it, is in the reference set and was not shown to the model.")
     return " ".join(sentences)

@@ -321,7 +321,7 @@ def _predictions(run: Run, part: Part) -> list[dict[str, Any]]:
     path = run.out / f"{part.name}.csv"
     columns = ["image", "mos", WITHOUT, *part.conditions]
     rows = read_predictions(path, columns)
-    methods = {id(references): IQARAG(run.lmm, references=references, **run.options)
+    methods = {id(references): IQARAG(run.lmm, references=references, leave_out_copies=False, **run.options)
                for references, _ in part.conditions.values()}
     done = {row["image"] for row in rows}
     pending = [number for number in part.chosen if part.tests.names[number] not in done]

@@ -16,10 +16,11 @@ from PIL import Image
 from methods.base import Method, Verdict, option
 from methods.base import Options as BaseOptions
 from methods.errors import InputError
+from methods.images import content_hash, perceptual_hash
 from methods.iqarag import opened_sets, prompts
 from methods.iqarag.encoders import ENCODERS, OWN, Encoder, load_encoder
 from methods.iqarag.evidence import EmptyBin, IQARAGEvidence, ShownReference, explain
-from methods.iqarag.reference_set import Neighbours, ReferenceSet, content_hash
+from methods.iqarag.reference_set import Neighbours, ReferenceSet
 from methods.iqarag.retrieval import bin_edges, bins_of, empty_bins, select_references
 from methods.lmm.prompt import Prompt
 
@@ -77,6 +78,8 @@ class IQARAG(Method):
     Args:
         lmm: as for every method.
         references: a `ReferenceSet` in memory, used instead of the one that `reference_set` names.
+        leave_out_copies: whether references with the image's content are passed over, as its very pixels always are;
+            False where a split already says what may be shown, as in the paper's experiments.
         options, more: changes to the defaults, and what every method takes.
     """
 
@@ -94,9 +97,10 @@ class IQARAG(Method):
     min_images = 6
 
     def __init__(self, lmm: LMM | str | None = None, references: ReferenceSet | None = None, *,
-                 options: Mapping[str, object] | None = None, **more: object) -> None:
+                 leave_out_copies: bool = True, options: Mapping[str, object] | None = None, **more: object) -> None:
         super().__init__(lmm, options=options, **more)
         self.references = references
+        self.leave_out_copies = leave_out_copies
         self._encoders: dict[str, Encoder] = {}
 
     @classmethod
@@ -152,7 +156,8 @@ class IQARAG(Method):
         cases = []
         for number, image in enumerate(images):
             content = content_hash(image)
-            cases.append([_case(content, features[options.encoder][number], references, options)
+            perceptual = perceptual_hash(image) if self.leave_out_copies else None
+            cases.append([_case(content, perceptual, features[options.encoder][number], references, options)
                           for references, options in zip(sets, variants)])
             for case, references, options in zip(cases[-1], sets, variants):
                 for selection in case.selections():
@@ -166,10 +171,11 @@ class IQARAG(Method):
                  for case, references, options in zip(row, sets, variants)] for row in cases]
 
 
-def _case(content: str, feature: np.ndarray, references: ReferenceSet, options: IQARAGOptions) -> _Case:
+def _case(content: str, perceptual: str | None, feature: np.ndarray, references: ReferenceSet,
+          options: IQARAGOptions) -> _Case:
     # Resampled sets lose a third of the neighbours, so more of them are fetched than the K of the actual choice.
     depth = None if options.K == 0 else options.K * (3 if options.interval else 1)
-    neighbours = references.nearest(feature, depth, content)
+    neighbours = references.nearest(feature, depth, content, perceptual)
     if options.P == 0:
         return _Case(content, neighbours, (), ())
     selection = _selection(references, neighbours, neighbours.indices, options)
@@ -233,6 +239,7 @@ def _verdict(case: _Case, answers: dict, references: ReferenceSet, options: IQAR
         references=_shown(case, references, options),
         empty_bins=_empty(case, references, options),
         reference_set=references.title,
+        opinions=references.opinions,
         set_size=len(references),
         considered=min(options.K or len(references), len(case.neighbours.indices)),
         encoder=references.encoder,
@@ -252,6 +259,7 @@ def _shown(case: _Case, references: ReferenceSet, options: IQARAGOptions):
         ShownReference(
             name=references.names[number],
             mos=float(references.mos[number]),
+            std=references.std[number],
             level=_level(references, number, options),
             bin=edges[bin_of[number]],
             distance=float(case.neighbours.distances[rank[number]]),

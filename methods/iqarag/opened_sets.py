@@ -104,8 +104,9 @@ def _from_cache(references: ReferenceSet, key: tuple) -> ReferenceSet | None:
         return None
     # Only the features are taken over: the images are read where the set itself says they are.
     return ReferenceSet(references.images, references.mos, cached.index, cached.encoder, revision=cached.revision,
-                        names=references.names, contents=references.contents, codes=cached.codes,
-                        about=references.about)
+                        names=references.names, contents=references.contents,
+                        perceptual=references._perceptual or cached._perceptual, std=references.std,
+                        codes=cached.codes, about=references.about)
 
 
 def _cache_folder(key: tuple) -> Path:

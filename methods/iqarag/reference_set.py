@@ -1,8 +1,9 @@
 """A reference set: images with known MOS, and features by which those that resemble the query are retrieved.
 
 On disk it is a folder: `reference-set.json` (which encoder, which MOS scale, where it came from), `references.csv`
-(one image per row), `features.faiss` (the exact index, which holds the features) and, for a large set,
-`codes.faiss` (the compressed index). Loading maps the indices into memory and opens no image.
+(an image per row: its MOS and, where it is known, the spread of its raters, in [0, 1]), `features.faiss` (the exact
+index, which holds the features) and, for a large set, `codes.faiss` (the compressed index). Loading maps the indices
+into memory and opens no image.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import csv
 import functools
 import json
+import re
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -22,7 +24,7 @@ from PIL import Image
 
 from methods import files
 from methods.errors import InputError
-from methods.images import content_hash, decode
+from methods.images import content_hash, decode, perceptual_hash, same_content
 from methods.iqarag import index as indices
 from methods.iqarag.encoders import Encoder
 
@@ -47,7 +49,7 @@ class Neighbours:
     Attributes:
         indices: int64 [k].
         distances: float64 [k], L2 (Eq. 4).
-        itself: whether the image was found in the set, and left out.
+        itself: whether the image or a copy of it was found in the set, and left out.
     """
 
     indices: np.ndarray
@@ -73,11 +75,13 @@ class ReferenceSet:
         revision: of the encoder's weights.
         names: what to call each image; by default the file's name.
         contents: `content_hash` of each image; computed where it is left out.
+        perceptual: `perceptual_hash` of each; computed when it is first needed where it is left out.
+        std: standard deviation of each image's opinions in units of `mos`, None where it is not known.
         codes: the compressed index over the same features, for a large set.
         about: where the set came from, as `reference-set.json` keeps it.
 
     Raises:
-        InputError: no image, or a MOS outside [0, 1].
+        InputError: no image, a MOS outside [0, 1], or a spread below 0.
         ValueError: lengths that differ.
     """
 
@@ -91,6 +95,8 @@ class ReferenceSet:
         revision: str = "",
         names: Sequence[str] | None = None,
         contents: Sequence[str] | None = None,
+        perceptual: Sequence[str] | None = None,
+        std: Sequence[float | None] | None = None,
         codes: np.ndarray | None = None,
         about: dict[str, Any] | None = None,
     ) -> None:
@@ -110,7 +116,12 @@ class ReferenceSet:
         self.contents = (list(contents) if contents is not None
                          else [content_hash(self._decoded(i)) for i in range(len(self.images))])
         self.about = dict(about or {})
-        lengths = {len(self.images), len(self.mos), self.index.ntotal, len(self.names), len(self.contents)}
+        self._perceptual = list(perceptual) if perceptual is not None else None
+        self.std = list(std) if std is not None else [None] * len(self.images)
+        if not all(one is None or one >= 0 for one in self.std):
+            raise InputError("The spread of a reference's opinions is a number from 0; leave out what is unknown.")
+        lengths = {len(self.images), len(self.mos), self.index.ntotal, len(self.names), len(self.contents),
+                   len(self.std), len(self.images if self._perceptual is None else self._perceptual)}
         if len(lengths) != 1:
             raise ValueError(f"Pictures, scores, features, names and hashes differ in number: {sorted(lengths)}.")
         self._positions: dict[str, list[int]] = {}
@@ -134,6 +145,18 @@ class ReferenceSet:
     def datasets(self) -> tuple[str, ...]:
         """Slugs of the datasets whose opinions the set holds; () where its builder did not say."""
         return tuple(filter(None, self.about.get("dataset", "").split("+")))
+
+    @property
+    def opinions(self) -> str:
+        """Whose opinions the references bear, as a noun phrase."""
+        return self.about.get("opinions") or f"people's opinions as given by {self.title}"
+
+    @property
+    def perceptual(self) -> list[str]:
+        """`perceptual_hash` of each image, [n]; those of older sets are computed on first use, from the images."""
+        if self._perceptual is None:
+            self._perceptual = [perceptual_hash(self._decoded(number)) for number in range(len(self))]
+        return self._perceptual
 
     @property
     def digest(self) -> str:
@@ -166,20 +189,24 @@ class ReferenceSet:
         """Where images with this `content_hash` stand in the set; usually none."""
         return list(self._positions.get(content, ()))
 
-    def nearest(self, feature: np.ndarray, k: int | None = None, content: str | None = None) -> Neighbours:
+    def nearest(self, feature: np.ndarray, k: int | None = None, content: str | None = None,
+                perceptual: str | None = None) -> Neighbours:
         """The k nearest references (Eq. 3-5), without the image itself.
 
         Args:
             feature: float32 [d], by this set's encoder.
             k: None for all.
             content: the image's `content_hash`; a reference with the same pixels is left out.
+            perceptual: its `perceptual_hash`; references with the same content are left out.
         """
         if k is not None and k < 1:
             raise InputError(f"At least one neighbour has to be considered; got K = {k}.")
-        itself = self.positions(content) if content else []
+        itself = set(self.positions(content) if content else [])
+        if perceptual:
+            itself |= set(np.flatnonzero(same_content(perceptual, self.perceptual)).tolist())
         count = len(self) if k is None else k
         numbers, distances = indices.nearest(self.index, self.codes, feature, count + len(itself))
-        keep = ~np.isin(numbers, itself)
+        keep = ~np.isin(numbers, list(itself))
         return Neighbours(numbers[keep][:count], distances[keep][:count], bool(itself))
 
     def subset(self, chosen: Sequence[int]) -> ReferenceSet:
@@ -188,7 +215,8 @@ class ReferenceSet:
         return ReferenceSet(
             [self.images[i] for i in chosen], self.mos[chosen], np.array(self.features[chosen]), self.encoder,
             revision=self.revision, names=[self.names[i] for i in chosen],
-            contents=[self.contents[i] for i in chosen],
+            contents=[self.contents[i] for i in chosen], std=[self.std[i] for i in chosen],
+            perceptual=None if self._perceptual is None else [self._perceptual[i] for i in chosen],
             about={**self.about, "part": f"{len(chosen)} of {len(self)}"},
         )
 
@@ -203,20 +231,24 @@ class ReferenceSet:
         features = np.concatenate(rows)
         codes = indices.compressed_index(features) if indices.is_large(*features.shape) else None
         return ReferenceSet(self.images, self.mos, features, encoder.name, revision=encoder.revision,
-                            names=self.names, contents=self.contents, codes=codes, about=self.about)
+                            names=self.names, contents=self.contents, perceptual=self._perceptual, std=self.std,
+                            codes=codes, about=self.about)
 
-    def save(self, folder: Path | str, *, copy_images: bool = False) -> Path:
+    def save(self, folder: Path | str, *, copy_images: bool = False, pages: Sequence[Path] = ()) -> Path:
         """Writes the set to a folder that appears complete or not at all; an older set there is replaced.
 
         Args:
             copy_images: store the images inside the folder; otherwise their paths are kept. Images that are not
                 files are always stored, losslessly.
+            pages: texts that go with the images, such as their licence; copied into the folder.
         """
         folder = Path(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = files.fresh_folder(folder)
         try:
             self._write(partial, folder, copy_images)
+            for page in pages:
+                shutil.copyfile(page, partial / page.name)
             files.replace_folder(folder, partial)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -225,10 +257,12 @@ class ReferenceSet:
     def _write(self, partial: Path, folder: Path, copy_images: bool) -> None:
         with (partial / TABLE).open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
-            table.writerow(("image", "name", "mos", "content"))
+            table.writerow(("image", "name", "mos", "std", "content", "perceptual"))
             for number, image in enumerate(self.images):
                 stored = self._stored(partial, folder, number, image, copy_images)
-                table.writerow((stored, self.names[number], f"{self.mos[number]:.9g}", self.contents[number]))
+                std = "" if self.std[number] is None else f"{self.std[number]:.9g}"
+                table.writerow((stored, self.names[number], f"{self.mos[number]:.9g}", std, self.contents[number],
+                                self.perceptual[number]))
         indices.save(self.index, partial / FEATURES)
         if self.codes is not None:
             indices.save(self.codes, partial / CODES)
@@ -281,17 +315,24 @@ class ReferenceSet:
         try:
             images, names, contents = ([row[column] for row in rows] for column in ("image", "name", "content"))
             mos = [float(row["mos"]) for row in rows]
+            # Sets of earlier versions have neither of these columns.
+            std = [float(row["std"]) if row.get("std") else None for row in rows]
+            perceptual = [row["perceptual"] for row in rows] if rows and "perceptual" in rows[0] else None
             encoder, revision, count = (manifest[key] for key in ("encoder", "revision", "count"))
         except (KeyError, TypeError, ValueError) as error:
             raise _damaged(folder) from error
         index = indices.load(folder / FEATURES)
-        if not len(rows) == count == index.ntotal or None in contents:
+        if not len(rows) == count == index.ntotal or None in contents or not _whole(perceptual):
             raise _damaged(folder)
         about = {key: value for key, value in manifest.items()
                  if key not in ("format", "count", "features", "encoder", "revision", "digest")}
         codes = indices.load(folder / CODES) if (folder / CODES).exists() else None
         return cls([folder / image for image in images], mos, index, encoder, revision=revision, names=names,
-                   contents=contents, codes=codes, about=about)
+                   contents=contents, perceptual=perceptual, std=std, codes=codes, about=about)
+
+
+def _whole(perceptual: Sequence[str | None] | None) -> bool:
+    return perceptual is None or all(one is not None and re.fullmatch("([0-9a-f]{64})?", one) for one in perceptual)
 
 
 def _damaged(folder: Path) -> InputError:

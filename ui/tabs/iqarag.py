@@ -36,7 +36,7 @@ INTRO = (
     "rated, at most one from each fifth of the quality range, shows them to the model with their level, and then asks "
     "about yours. [Paper](https://arxiv.org/abs/2601.08311)"
 )
-SHIPS, OWN = "The set that ships", "My own"
+SHIPS, OWN = "150 photos of LIVE Challenge", "My own"
 SECONDS_TO_BUILD = 100.0
 
 
@@ -166,12 +166,16 @@ def gallery_html(evidence: IQARAGEvidence) -> str:
         f'<img src="{data_url(one.thumbnail, lossless=True)}" alt="{html.escape(one.name)}" loading="lazy" '
         f'style="width:100%;height:auto;border-radius:8px">'
         f'<figcaption><strong class="level-{one.level.lower()}">{html.escape(one.level)}</strong> · '
-        f'MOS {one.mos:.2f} of 1<br>distance {one.distance:.3g}, nearest no. {one.rank}<br>'
+        f'MOS {one.mos:.2f} of 1{_spread(one.std)}<br>distance {one.distance:.3g}, nearest no. {one.rank}<br>'
         f'<small>{html.escape(one.name)}</small></figcaption></figure>'
         for one in evidence.references
     )
-    return (f'<section><h3>What the model saw first, with people\'s opinion of it</h3>'
+    return (f'<section><h3>What the model saw first, with {html.escape(evidence.opinions)}</h3>'
             f'<div style="display:flex;flex-wrap:wrap;gap:1rem">{cards}</div></section>')
+
+
+def _spread(std: float | None) -> str:
+    return "" if std is None else f", its raters' standard deviation {std:.2f}"
 
 
 def empty_markdown(evidence: IQARAGEvidence) -> str:

@@ -22,6 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     encoded = ReferenceSet.load(arguments.set).encoded_by(chosen_encoder(arguments), steps("Encoded: "))
     # Images that lie inside the old folder would be lost with it, so a set under a new name gets copies.
     out = arguments.out or arguments.set
-    encoded.save(out, copy_images=out.resolve() != arguments.set.resolve())
+    pages = [page for page in sorted(arguments.set.iterdir()) if page.suffix in (".md", ".txt")]
+    encoded.save(out, copy_images=out.resolve() != arguments.set.resolve(), pages=pages)
     print(f"{len(encoded)} references with {encoded.encoder} features ({encoded.revision}) in {out}")
     return DONE

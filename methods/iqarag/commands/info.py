@@ -21,6 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     references = ReferenceSet.load(arguments.set)
     print(f"{references.title}: {len(references)} references, {references.encoder} features of {references.index.d} "
           f"numbers ({references.revision}), searched {'by codes' if references.codes is not None else 'exactly'}")
+    print(f"  with {references.opinions}")
     counts = collections.Counter(bins_of(references.mos).tolist())
     for number, (low, high) in reversed(list(enumerate(bin_edges()))):
         print(f"  MOS {low:.1f} to {high:.1f} ({FIVE_LEVELS.word_for(low)}): {counts[number]}")

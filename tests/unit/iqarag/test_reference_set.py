@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from methods.errors import InputError
+from methods.images import content_hash, perceptual_hash, same_content
 from methods.iqarag import index as indices
 from methods.iqarag import opened_sets
 from methods.iqarag.encoders import OwnEncoder
-from methods.iqarag.reference_set import FEATURES, MANIFEST, TABLE, ReferenceSet, content_hash
+from methods.iqarag.reference_set import FEATURES, MANIFEST, TABLE, ReferenceSet
 from methods.iqarag.retrieval import ReferenceSet as FromRetrieval
 
 from .conftest import BrightnessLMM, grey
@@ -57,6 +58,80 @@ def test_copies_of_the_picture_are_left_out_too(lmm):
     images = [grey(10), grey(90), grey(90), grey(200)]
     references = ReferenceSet(images, [0.1, 0.4, 0.5, 0.9], lmm.embed(images), "VE")
     assert references.nearest(lmm.embed([grey(90)])[0], content=content_hash(grey(90))).indices.tolist() == [0, 3]
+
+
+def textured(seed: int, size: int = 96) -> Image.Image:
+    """Smooth random blobs: no two seeds share content."""
+    noise = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((size, size), Image.Resampling.BICUBIC)
+
+
+class TestSameContent:
+    HASHES = tuple(perceptual_hash(textured(seed)) for seed in range(20))
+
+    @pytest.mark.parametrize("change", [
+        lambda image: image, lambda image: image.resize((240, 240), Image.Resampling.BILINEAR),
+        lambda image: image.resize((40, 40), Image.Resampling.LANCZOS), lambda image: image.point(lambda v: 0.7 * v),
+        lambda image: image.crop((2, 2, 94, 94)),
+    ])
+    def test_a_copy_is_known(self, change):
+        assert same_content(perceptual_hash(change(textured(3))), self.HASHES).tolist() == [n == 3 for n in range(20)]
+
+    def test_a_mirror_image_is_another(self):
+        mirrored = textured(3).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        assert not same_content(perceptual_hash(mirrored), self.HASHES).any()
+
+    def test_a_flat_image_is_a_copy_of_nothing(self):
+        assert perceptual_hash(grey(90)) == ""
+        assert same_content("", ["", *self.HASHES]).tolist() == [False] * 21
+        assert same_content(self.HASHES[0], ["", self.HASHES[0]]).tolist() == [False, True]
+
+
+class TestSpreadAndCopies:
+    @pytest.fixture
+    def textures(self, lmm) -> ReferenceSet:
+        images = [textured(seed) for seed in range(4)]
+        return ReferenceSet(images, [0.1, 0.3, 0.5, 0.7], lmm.embed(images), "VE", std=[0.1, None, 0.25, 0])
+
+    def test_are_saved_and_loaded(self, textures, tmp_path):
+        textures.save(tmp_path / "set")
+        loaded = ReferenceSet.load(tmp_path / "set")
+        assert loaded.std == [0.1, None, 0.25, 0]
+        assert loaded._perceptual == [perceptual_hash(textured(seed)) for seed in range(4)]
+        part = loaded.subset([2, 0])
+        assert (part.std, part._perceptual) == ([0.25, 0.1], [loaded.perceptual[2], loaded.perceptual[0]])
+
+    def test_a_copy_is_left_out(self, textures, lmm):
+        copy = textured(2).resize((200, 200), Image.Resampling.BICUBIC)
+        assert textures.positions(content_hash(copy)) == []
+        near = textures.nearest(lmm.embed([copy])[0], 3, content_hash(copy), perceptual_hash(copy))
+        assert near.itself
+        assert sorted(near.indices.tolist()) == [0, 1, 3]
+
+    def test_a_set_of_an_earlier_version_has_neither_column(self, textures, lmm, tmp_path):
+        textures.save(tmp_path / "set")
+        table = tmp_path / "set" / TABLE
+        rows = [line.split(",") for line in table.read_text().splitlines()]
+        table.write_text("".join(f"{image},{name},{mos},{content}\n" for image, name, mos, _, content, _ in rows))
+        loaded = ReferenceSet.load(tmp_path / "set")
+        assert loaded.std == [None] * 4
+        assert loaded._perceptual is None  # no picture was opened
+        assert loaded.nearest(lmm.embed([textured(1)])[0], 4, perceptual=perceptual_hash(textured(1))).itself
+        assert loaded.perceptual == textures.perceptual
+
+    @pytest.mark.parametrize(("old", "new"), [(",0.25,", ",wide,"), (",0.25,", ",-1,"),
+                                              (TestSameContent.HASHES[0], TestSameContent.HASHES[0][:-1])])
+    def test_a_spoilt_column_is_a_sentence(self, textures, tmp_path, old, new):
+        textures.save(tmp_path / "set")
+        table = tmp_path / "set" / TABLE
+        table.write_bytes(table.read_bytes().replace(old.encode(), new.encode()))
+        with pytest.raises(InputError):
+            ReferenceSet.load(tmp_path / "set")
+
+    def test_pages_go_with_the_pictures(self, textures, tmp_path):
+        (tmp_path / "LICENCE.txt").write_text("take it along")
+        textures.save(tmp_path / "set", pages=[tmp_path / "LICENCE.txt"])
+        assert (tmp_path / "set" / "LICENCE.txt").read_text() == "take it along"
 
 
 def test_the_hash_follows_from_pixels_and_size():

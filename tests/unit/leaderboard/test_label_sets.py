@@ -64,7 +64,7 @@ def test_references_are_labels_of_their_set_and_of_its_parts(dataset, sees, othe
 
 def test_the_plain_question_reads_no_labels_and_the_shipped_set_says_whose_it_bears():
     assert load_method("iqarag", "embedded", options={"P": 0}).label_sets == ()
-    assert load_method("iqarag", "embedded").label_sets == ("kadid-10k",)
+    assert load_method("iqarag", "embedded").label_sets == ("live-challenge-dev",)
     assert load_method("q-debias", "embedded").label_sets == ()
 
 
