@@ -49,7 +49,7 @@ class TestChoice:
 
     def test_the_farthest_come_first(self):
         features = np.array([[0.0], [1.0], [2.0], [10.0], [11.0], [-20.0]], np.float32)
-        assert shipped.farthest(features, 4) == [1, 5, 4, 2]  # 0.67 is the mean; 3 is beside 4, 0 as near as 2 to 1
+        assert shipped.farthest(features, 4) == [1, 5, 4, 0]  # the mean is 0.67; of three equally far ones the first
         assert sorted(shipped.farthest(features, 6)) == [0, 1, 2, 3, 4, 5]
 
     def test_each_bin_gives_its_share(self):
