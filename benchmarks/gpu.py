@@ -30,7 +30,6 @@ from benchmarks.counting import counting, floor
 from benchmarks.flops import flops
 from benchmarks.shapes import SHAPES, config, random_lmm
 from methods import files
-from methods.lmm.reuse.vision import content_key
 
 RESULTS = Path(__file__).parent / "results"
 TWELVE = (4032, 3024)
@@ -154,23 +153,22 @@ def naive(lmm: Any, asked: list[tuple[list[Any], int, int]]) -> None:
 
 
 def measured(lmm: Any, device: Device, work: Work, photos: list[Image.Image],
-             repeats: int, compared: bool, shape: Any) -> dict[str, Any]:
+             repeats: int, compared: bool, shape: Any, kept: set[str]) -> dict[str, Any]:
     """One method on some photos.
 
     Args:
         compared: whether the naive loop is timed as well.
         shape: config for which operations are counted.
+        kept: hashes of the images whose encodings stay from call to call: IQARAG's references.
     """
-    shown = {content_key(photo) for photo in photos}
 
     def cold() -> None:
-        # The photos are new ones; what the method keeps of others (its references) stays.
-        for key in [key for key in lmm.vision._cache if key.content in shown]:
+        # The photos are new ones, and so are crops and copies of them; what the method keeps of others stays.
+        for key in [key for key in lmm.vision._cache if key.content not in kept]:
             lmm.vision.cached_bytes -= lmm.vision._cache.pop(key).bytes
         work(photos)
 
     cold()
-    kept = {key.content for key in lmm.vision._cache} - shown
     with counting(lmm) as counter:
         peak = device.peak(cold)
     row: dict[str, Any] = {"ms": 1000 * statistics.median(device.seconds(cold) for _ in range(repeats)) / len(photos),
@@ -309,7 +307,9 @@ def main() -> None:
         if method in results["methods"]:
             continue
         rows: list[dict[str, Any]] = []
+        lmm.vision.clear()
         work = makers[method]()
+        kept = {key.content for key in lmm.vision._cache}
         for count, (width, height) in jobs:
             if late():
                 break
@@ -317,7 +317,7 @@ def main() -> None:
             try:
                 photos = [made((width, height), seed) for seed in range(count)]
                 # The naive loop of many photos takes as long as that of a few, for each.
-                row |= measured(lmm, device, work, photos, arguments.repeats, count <= 8, shape)
+                row |= measured(lmm, device, work, photos, arguments.repeats, count <= 8, shape, kept)
             except (LMMError, torch.OutOfMemoryError) as error:
                 row["error"] = str(error).splitlines()[0]
             device.clean()
