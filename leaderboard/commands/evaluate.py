@@ -21,7 +21,9 @@ from methods.cli.arguments import (
     add_method,
     add_option,
     add_rated,
+    add_student,
     at_least,
+    chosen_student,
     lmm_name,
     option_values,
     read_rated,
@@ -38,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                      "130 after Ctrl-C.")
     add_method(parser)
     add_lmm(parser)
+    add_student(parser)
     add_option(parser)
     parser.add_argument("--seed", type=int, metavar="N", help="seeds everything random; short for --option seed=N")
     parser.add_argument("--folds", metavar="DIR",
@@ -67,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs or resumes an evaluation and returns the exit status."""
-    from methods.base import method_class
+    from methods.base import load_method, method_class
 
     kind = method_class(args.method)
     options = option_values(kind, args.option, args.seed)
@@ -87,6 +90,10 @@ def run(args: argparse.Namespace) -> int:
         pictures = folds.dealt(pictures, args.folds, len(members))
     for note in pictures.notes:
         print(note, file=sys.stderr)
+    student = chosen_student(args, kind)
+    if student and (args.folds or args.ray is not None):
+        raise InputError("--student is for one student in one process; leave --folds and --ray out.")
+    method = load_method(args.method, options=options, **student) if student else args.method
     spread = None
     if args.ray is not None:
         from leaderboard.runs.distributed import Cluster
@@ -95,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     with RunFolder(args.out) as folder:
         evaluation = Evaluation(folder, pictures, limit=args.limit, batch_size=args.batch_size,
                                 retry_failed=args.retry_failed)
-        metrics = evaluation.perform(args.method, lmm, options, command=_command(args), spread=spread,
+        metrics = evaluation.perform(method, lmm, options, command=_command(args), spread=spread,
                                      members=members, facts={"variant": args.variant,
                                                              "training_set": args.training_set})
     print(summary(metrics))

@@ -19,7 +19,7 @@ def training_marks(name: str, datasets: Sequence[str]) -> list[str]:
     """
     entry = find(name.rpartition("#")[2])
     if name == "embedded":
-        trained: tuple[str, ...] | None = tuple(EMBEDDED_TRAINED_ON.split("+"))
+        trained: tuple[str, ...] | None = tuple(EMBEDDED_TRAINED_ON["embedded"].split("+"))
     elif entry is None:
         return [f"nothing is known here of what {name} was trained on"]
     else:

@@ -24,7 +24,7 @@ from methods.images import MAX_PIXELS
 from methods.lmm.base import LMM
 from methods.scoring import Row, score_batches
 
-EMBEDDED_TRAINED_ON = "live-challenge-dev+kadid-10k"
+EMBEDDED_TRAINED_ON = {"embedded": "live-challenge-dev+kadid-10k", "embedded-biq2021": "biq2021+kadid-10k"}
 """Sets whose opinions the weights in assets/ have seen, as their cards say; KADID-10k's only as means of its levels."""
 
 
@@ -84,7 +84,7 @@ class Scorer:
         known = [sets for sets in trained if sets is not None]
         if trained and len(known) == len(trained):
             facts["training_set"] = "+".join(dict.fromkeys(one for sets in known for one in sets)) or "none"
-        if "embedded" in self.method.trained_as:
+        if set(EMBEDDED_TRAINED_ON) & set(self.method.trained_as):
             # A method without training of its own is not training-free on a model that was trained on opinions.
             facts["training_free"] = False
         if self.method.label_sets:
@@ -111,8 +111,8 @@ def _trained_on(name: str) -> tuple[str, ...] | None:
     """Slugs of the sets whose opinions a model has seen; () where none is known, None where nobody says."""
     from methods.lmm.catalogue import find
 
-    if name == "embedded":
-        return tuple(EMBEDDED_TRAINED_ON.split("+"))
+    if name in EMBEDDED_TRAINED_ON:
+        return tuple(EMBEDDED_TRAINED_ON[name].split("+"))
     entry = find(name.rpartition("#")[2])
     return None if entry is None else entry.trained_on
 

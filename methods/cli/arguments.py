@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -48,6 +49,24 @@ def add_lmm(parser: argparse._ActionsContainer) -> None:
                         help="eager, sdpa, flash_attention_2 and the like; by default what transformers chooses")
     parser.add_argument("--device-map", metavar="NAME",
                         help="auto spreads a model that is too large for one device over all there are")
+
+
+def add_student(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--student", metavar="NAME", help="LEAF's network: embedded (the default), embedded-biq2021, "
+                                                          "which has seen nothing of LIVE Challenge, or a folder")
+
+
+def chosen_student(arguments: argparse.Namespace, kind: type[Method]) -> dict[str, Any]:
+    """The keyword of `load_method` for `--student`, {} where it was left out.
+
+    Raises:
+        InputError: the method has no student.
+    """
+    if arguments.student is None:
+        return {}
+    if "student" not in inspect.signature(kind).parameters:
+        raise InputError(f"{kind.title} has no student; leave --student out.")
+    return {"student": arguments.student}
 
 
 LMM_SETTINGS = ("max_pixels", "device", "dtype", "attn_implementation", "device_map")

@@ -18,7 +18,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from methods.cli.arguments import add_lmm, add_method, add_option, at_least, lmm_name, option_values
+from methods.cli.arguments import (
+    add_lmm,
+    add_method,
+    add_option,
+    add_student,
+    at_least,
+    chosen_student,
+    lmm_name,
+    option_values,
+)
 from methods.cli.options import add_flags, chosen
 from methods.cli.progress import progress
 from methods.cli.running import DONE, SOME_FAILED
@@ -39,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="an image file, or a folder with its subfolders")
     add_method(parser)
     add_lmm(parser)
+    add_student(parser)
     add_option(parser)
     parser.add_argument("--format", choices=("csv", "json"), default="csv",
                         help="csv: path,score,native_score,seconds,error; json: an array with the evidence too")
@@ -65,7 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     kind.options.updated(**options)
     places = find_images(arguments.paths)
     with contextlib.redirect_stdout(sys.stderr):  # What libraries print while loading; stdout carries the rows alone.
-        method = load_method(arguments.method, lmm_name(arguments, kind), options=options)
+        method = load_method(arguments.method, lmm_name(arguments, kind), options=options,
+                             **chosen_student(arguments, kind))
     failed = score_paths(method, places, arguments.format, arguments.batch_size)
     return SOME_FAILED if failed else DONE
 

@@ -37,6 +37,7 @@ class Layout:
         labels: names that its label file may have, in order of preference; compared without case.
         read: label file to images without a path, scores as published.
         folders: where an image's name exists in several folders, those to prefer, in order.
+        tables: what the label files are called together, where there are several.
     """
 
     title: str
@@ -47,6 +48,7 @@ class Layout:
     labels: tuple[str, ...]
     read: Callable[[Path], list[RatedPicture]] = field(repr=False)
     folders: tuple[str, ...] = ()
+    tables: str = ""
 
 
 def read_dataset(slug: str, root: Path | str, split: str = "all", *, allow_missing: bool = False) -> RatedPictures:
@@ -84,8 +86,8 @@ def read_dataset(slug: str, root: Path | str, split: str = "all", *, allow_missi
         for label in part)
     absent = [picture.name for picture in pictures if picture.path is None]
     published = [label.mos for label in part]
-    notes = [f"{table.name} of {layout.title}: {len(part)} pictures, opinions from {min(published):g} to "
-             f"{max(published):g} on a scale from {low:g} to {high:g}, "
+    notes = [f"{layout.tables or table.name} of {layout.title}: {len(part)} pictures, opinions from "
+             f"{min(published):g} to {max(published):g} on a scale from {low:g} to {high:g}, "
              f"{'higher' if layout.higher_is_better else 'lower'} is better."]
     if absent:
         listed = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
@@ -310,6 +312,23 @@ def _flive(path: Path) -> list[RatedPicture]:
             for row in rows]
 
 
+_BIQ2021 = {"train": "training", "test": "test"}
+
+
+def _biq2021(path: Path) -> list[RatedPicture]:
+    """Two tables, a part each; a picture's subset (ss01, ss02 or ss03) is the start of its name.
+
+    Raises:
+        ValueError: one of the two tables is missing.
+    """
+    tables = {part: path.with_name(f"{part.title()} (Images and MOS).csv") for part in _BIQ2021}
+    absent = [table.name for table in tables.values() if not table.is_file()]
+    if absent:
+        raise ValueError(f"{absent[0]} does not lie beside it")
+    return [RatedPicture(row["image name"], None, _number(row["mos"]), split=_BIQ2021[part])
+            for part, table in tables.items() for row in _rows(table, "Image Name", "MOS")]
+
+
 LAYOUTS: dict[str, Layout] = {
     "koniq-10k": Layout(
         "KonIQ-10k", 1, 5, True, 10073,
@@ -329,6 +348,8 @@ LAYOUTS: dict[str, Layout] = {
     "bid": Layout("BID", 0, 5, True, 586, ("DatabaseGrades.xlsx", "DatabaseGrades.xls"), _bid),
     "tid2013": Layout("TID2013", 0, 9, True, 3000, ("mos_with_names.txt",), _tid2013, ("distorted_images",)),
     "csiq": Layout("CSIQ", 0, 1, False, 866, ("csiq.DMOS.xlsx", "csiq_label.txt"), _csiq, ("dst_imgs",)),
+    "biq2021": Layout("BIQ2021", 0, 1, True, 12000, ("Train (Images and MOS).csv",), _biq2021, ("Images",),
+                      "Train and Test (Images and MOS).csv"),
     "flive": Layout("LIVE-FB (FLIVE)", 0, 100, True, 39810, ("labels_image.csv",), _flive, ("database",)),
 }
 """Dataset slug -> layout. Scales as their authors state them; SIQAD's DMOS is taken to run from 0 to 100."""

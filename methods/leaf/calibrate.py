@@ -15,24 +15,25 @@ from methods.leaf.train import print_calibration
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_rated(parser, dataset=False, images=True, scores=True)
-    parser.add_argument("--student", type=Path, metavar="DIR", help="to start from; the embedded one by default")
+    parser.add_argument("--student", type=Path, metavar="NAME",
+                        help="to start from; by default the embedded one that has seen BIQ2021 only")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the calibrated student")
 
 
 def run(arguments: argparse.Namespace) -> int:
     from methods.leaf.ratings import read_ratings
-    from methods.leaf.student import EMBEDDED, Student
+    from methods.leaf.student import UNSEEN, Student
 
     opinions = read_ratings(arguments.scores, arguments.images, **table_options(arguments))
     for note in opinions.notes:
         print(note, file=sys.stderr)
-    student = Student.load(arguments.student or EMBEDDED)
-    features = student.features(opinions.paths, steps("Features: "))
-    question = direction_question(opinions.mos01, student.predict(features=features),
+    student = Student.load(arguments.student or UNSEEN)
+    views = student.views(opinions.paths, steps("Features: "))
+    question = direction_question(opinions.mos01, student.predict(features=views[0]),
                                   lower_is_better=opinions.lower_is_better)
     if question:
         print(question, file=sys.stderr)
-    student.calibrate(opinions.paths, opinions.mos01, features=features, scale=(0.0, 1.0),
+    student.calibrate(opinions.paths, opinions.mos01, features=views, scale=(0.0, 1.0),
                       dataset=opinions.dataset)
     student.card |= {"scale": list(opinions.scale), "name": arguments.out.name}
     print_calibration(student)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from methods import files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from methods.leaf.report import Report
 
@@ -28,7 +30,6 @@ def svg(report: Report) -> str:
 
     Points without a student (no label and no teacher) are left out.
     """
-    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -59,6 +60,43 @@ def svg(report: Report) -> str:
               + (", paired in the last panel" if report.gains else ""))
     figure.suptitle(sample, fontsize=9, color="#55606c")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    return _text(figure)
+
+
+def calibration_svg(rows: Sequence[Mapping[str, Any]]) -> str:
+    """SRCC and PLCC of a calibrated student against the number of labels, as SVG.
+
+    Args:
+        rows: one per number of labels and start, with labels, start, n, and srcc, srcc_low, srcc_high, plcc, plcc_low
+            and plcc_high; two starts.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    place = {labels: index for index, labels in enumerate(sorted({row["labels"] for row in rows}))}
+    starts = dict.fromkeys(row["start"] for row in rows)
+    figure = Figure(figsize=(7.2, 3.9), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, 2, squeeze=False)[0]
+    for axes, metric in zip(panels, ("srcc", "plcc")):
+        axes.set_title(metric.upper(), fontsize=10, loc="left", fontweight="bold")
+        axes.set_xticks(range(len(place)), [str(labels) for labels in place])
+        axes.set_xlabel("labels used")
+        axes.grid(axis="y", alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        for side, start in zip((True, False), starts):
+            marks = [(place[row["labels"]], row[metric], (row[f"{metric}_low"], row[f"{metric}_high"]))
+                     for row in rows if row["start"] == start]
+            _curve(axes, marks, side, f"{metric}-{start}", f"from {start}")
+    figure.suptitle(f"{rows[0]['n']} images, each scored without its own label; bars: 95 % bootstrap intervals",
+                    fontsize=9, color="#55606c")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    return _text(figure)
+
+
+def _text(figure: Figure) -> str:
+    import matplotlib
+
     text = io.StringIO()
     # Text stays text, for readers and searches; the same report gives the same file.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "label-budget"}):
@@ -67,15 +105,15 @@ def svg(report: Report) -> str:
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
-def _curve(axes: Axes, marks: list[_Mark], side: bool, name: str) -> None:
-    label, style = _SIDES[side]
+def _curve(axes: Axes, marks: list[_Mark], side: bool, name: str, label: str = "") -> None:
+    usual, style = _SIDES[side]
     x = [place + (0.06 if side else -0.06) for place, _, _ in marks]
     y = [value for _, value, _ in marks]
     # Bars as lines of their own: a percentile interval need not contain its estimate.
     for number, (at, (_, _, (low, high))) in enumerate(zip(x, marks)):
         axes.plot([at, at], [low, high], color=style["color"], linewidth=1.2, marker="_", markersize=6,
                   gid=f"{name}-bar-{number}")
-    axes.plot(x, y, markersize=5, label=label, gid=name, **style)
+    axes.plot(x, y, markersize=5, label=label or usual, gid=name, **style)
 
 
 def write(report: Report, folder: str | Path) -> tuple[Path, Path]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from methods.agreement import logistic
+from methods.errors import InputError
 
 PENALTIES = tuple(float(10**power) for power in np.arange(-3.0, 6.01, 0.25))
 """Ridge penalties to choose from, in units of the features' mean squared length."""
@@ -162,7 +163,8 @@ def fit_ridge(features: np.ndarray, mos: np.ndarray, *, prior: Head | None = Non
     values = np.maximum(values, 0)
     tried = [(penalty, _left_out(values, vectors, targets, penalty, groups, free)[:count] + centre)
              for penalty in sorted(penalties)]
-    penalty, left_out = _chosen(tried, mos - start, cautious=prior is not None)
+    few = len(np.unique(groups[:count])) < LABELS_FOR_A_LINK
+    penalty, left_out = _chosen(tried, mos - start, cautious=prior is not None and few)
     dual = vectors @ ((vectors.T @ targets) / (values + penalty))
     dual -= dual[:count].mean() * free
     weight = rows.T @ dual / width
@@ -172,6 +174,46 @@ def fit_ridge(features: np.ndarray, mos: np.ndarray, *, prior: Head | None = Non
         weight = weight + (1 + slope) * prior.weight
         bias += (1 + slope) * prior.bias - slope * base_mean
     return RidgeFit(Head(mean, scale, weight.astype(np.float32), float(bias)), penalty, left_out + start)
+
+
+def fit_large(features: np.ndarray, mos: np.ndarray, penalty: float, contrasts: Contrasts | None = None) -> RidgeFit:
+    """A head from thousands of labels under a given penalty; one Cholesky factor instead of a decomposition.
+
+    Args:
+        features: float32 [n, d].
+        mos: float [n], labels in [0, 1].
+        penalty: as `fit_ridge` chooses one.
+        contrasts: pairs to fit beside the labels.
+
+    Returns:
+        the fit; each left-out prediction leaves its own label out, not its photo's contrasts.
+    """
+    from scipy.linalg import lapack
+
+    mean, scale = standardiser(features)
+    shape = Head(mean, scale, np.zeros(len(mean), np.float32), 0.0)
+    # Standardised features and centred labels have mean zero, so the bias is the labels' mean.
+    centre = float(np.mean(mos))
+    rows, wanted = shape.standardised(features), np.asarray(mos, dtype=np.float64) - centre
+    if contrasts is not None:
+        root = np.float32(np.sqrt(contrasts.weight))
+        apart = shape.standardised(contrasts.better) - shape.standardised(contrasts.worse)
+        rows = np.concatenate([rows, root * apart])
+        wanted = np.concatenate([wanted, float(root) * contrasts.gap])
+    gram = rows @ rows.T / np.float32(rows.shape[1])
+    gram[np.diag_indices_from(gram)] += np.float32(penalty)
+    factor, failed = lapack.spotrf(gram, lower=1, overwrite_a=1)
+    inverse, singular = lapack.spotri(factor, lower=1, overwrite_c=1)
+    if failed or singular:
+        raise InputError("The features cannot be fitted under so small a penalty; give a larger one.")
+    diagonal = inverse.diagonal().astype(np.float64).copy()
+    lower = np.tril(inverse)
+    del inverse
+    small = wanted.astype(np.float32)
+    dual = (lower @ small + lower.T @ small - diagonal.astype(np.float32) * small).astype(np.float64)
+    weight = rows.T @ dual.astype(np.float32) / np.float32(rows.shape[1])
+    left_out = (wanted - dual / diagonal)[: len(mos)] + centre
+    return RidgeFit(Head(mean, scale, weight.astype(np.float32), centre), penalty, left_out)
 
 
 def _chosen(tried: list[tuple[float, np.ndarray]], target: np.ndarray, cautious: bool) -> tuple[float, np.ndarray]:

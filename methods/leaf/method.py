@@ -81,7 +81,8 @@ class LEAF(Method):
     """The distilled student.
 
     Args:
-        student: a `Student`, or the folder of a saved one; None takes the embedded student.
+        student: a `Student`, the folder of a saved one, or a name of `methods.leaf.student.EMBEDDED_STUDENTS`; None
+            takes the embedded student.
         options, more: changes to the defaults, and what every method takes.
     """
 

@@ -26,7 +26,8 @@ BATCH = 64
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="an image file, or a folder")
-    parser.add_argument("--student", type=Path, metavar="DIR", help="the embedded one by default")
+    parser.add_argument("--student", type=Path, metavar="NAME",
+                        help="embedded, embedded-biq2021, or a folder; by default embedded")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -205,18 +205,18 @@ def calibrate_student(pictures: Sequence[str], table: str, *, scale: tuple[float
     Raises:
         InputError: the images or the table cannot be used.
     """
-    from methods.leaf.student import Student
+    from methods.leaf.student import UNSEEN, Student
 
     if len(pictures) > MOST_PICTURES:
         raise InputError(f"At most {MOST_PICTURES} photos are taken here, got {len(pictures)}; calibrate larger sets "
                          "on your own machine with `mean-opinion leaf calibrate`.")
     with _page_words():
         opinions = read_ratings(table, pictures, scale=scale, lower_is_better=lower_is_better, allow_missing=True)
-    student = Student.load()
-    features = student.features(opinions.paths)
-    question = direction_question(opinions.mos01, student.predict(features=features),
+    student = Student.load(UNSEEN)
+    views = student.views(opinions.paths)
+    question = direction_question(opinions.mos01, student.predict(features=views[0]),
                                   lower_is_better=opinions.lower_is_better)
-    student.calibrate(opinions.paths, opinions.mos01, features=features, scale=(0.0, 1.0))
+    student.calibrate(opinions.paths, opinions.mos01, features=views, scale=(0.0, 1.0))
     student.card |= {"name": "your student", "scale": list(opinions.scale)}
     fit = student.calibration
     measured = np.isfinite(fit.predicted) if fit.predicted is not None else np.zeros(fit.n, dtype=bool)

@@ -142,6 +142,14 @@ def csiq(root: Path) -> None:
     picture(root / "dst_imgs" / "jpeg2000" / "trolley.jpeg2000.5.png")
 
 
+def biq2021(root: Path) -> None:
+    """The training table has two empty columns; one name ends in .JPG there and in .jpg on the disk."""
+    (root / "Train (Images and MOS).csv").write_text("Image Name,MOS,,\nss03 (3753).jpg,0.8471,,\nss01 (4).JPG,0,,\n")
+    (root / "Test (Images and MOS).csv").write_text("Image Name,MOS\nss02 (7).jpg,0.7321\n")
+    for name in ("ss03 (3753).jpg", "ss01 (4).jpg", "ss02 (7).jpg"):
+        picture(root / "Images" / name)
+
+
 def flive(root: Path) -> None:
     (root / "labels_image.csv").write_text(
         "name,mos,is_valid\nvoc_emotic_ava/a.jpg,75,False\nblur_dataset/a.jpg,50,True\n")
@@ -162,6 +170,8 @@ EXPECTED = {
     "bid": (bid, ["DatabaseImage0001.JPG", "DatabaseImage0585.JPG"], [3.75, 0.5], [0.75, 0.1]),
     "tid2013": (tid2013, ["I01_01_1.bmp", "i02_24_5.bmp"], [5.51429, 4.5], [0.6127, 0.5]),
     "csiq": (csiq, ["1600.AWGN.1.png", "trolley.jpeg2000.5.png"], [0.25, 1.0], [0.75, 0.0]),
+    "biq2021": (biq2021, ["ss03 (3753).jpg", "ss01 (4).JPG", "ss02 (7).jpg"], [0.8471, 0, 0.7321],
+                [0.8471, 0, 0.7321]),
     "flive": (flive, ["voc_emotic_ava/a.jpg", "blur_dataset/a.jpg"], [75, 50], [0.75, 0.5]),
 }
 
@@ -316,3 +326,14 @@ def test_unknown_names_and_folders(tmp_path):
     with pytest.raises(DatasetError, match="There is no folder"):
         read_dataset("kadid-10k", tmp_path / "nowhere")
     assert detect(tmp_path) is None
+
+
+def test_biq2021_keeps_its_authors_parts_and_wants_both_tables(tmp_path):
+    biq2021(tmp_path)
+    test = read_dataset("biq2021", tmp_path, "test")
+    assert test.names == ("ss02 (7).jpg",)
+    assert read_dataset("biq2021", tmp_path, "training").names == ("ss03 (3753).jpg", "ss01 (4).JPG")
+    assert test.notes[0].startswith("Train and Test (Images and MOS).csv of BIQ2021: 1 pictures")
+    (tmp_path / "Test (Images and MOS).csv").unlink()
+    with pytest.raises(DatasetError, match=r"Test \(Images and MOS\)\.csv does not lie beside it"):
+        read_dataset("biq2021", tmp_path)

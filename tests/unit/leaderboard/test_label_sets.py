@@ -69,7 +69,7 @@ def test_the_plain_question_reads_no_labels_and_the_shipped_set_says_whose_it_be
 
 
 def test_a_calibrated_student_says_what_it_was_calibrated_with_and_what_it_grew_from(others, data, tmp_path):
-    student = Student.load().calibrate(others.paths, others.mos01, scale=(0.0, 1.0), dataset="spaq")
+    student = Student.load("embedded-biq2021").calibrate(others.paths, others.mos01, scale=(0.0, 1.0), dataset="spaq")
     student.calibrate(others.paths, others.mos01, scale=(0.0, 1.0), dataset=others.dataset)
     student.card["name"] = "mine"
     student.save(tmp_path / "mine")
@@ -79,10 +79,13 @@ def test_a_calibrated_student_says_what_it_was_calibrated_with_and_what_it_grew_
     assert provenance["label_sets"] == "live-challenge+spaq"
     assert provenance["training_set"] == Scorer("leaf").about()["training_set"]
     assert cell.labels
-    assert cell.overlap == "yes"  # the student that it grew from was trained on this set
+    # What it grew from was trained on another set; only its labels are of this one.
+    assert provenance["training_set"] == "biq2021+kadid-10k"
+    assert cell.overlap == ""
     fresh = Student.load(tmp_path / "mine").calibrate(others.paths, others.mos01, scale=(0.0, 1.0), from_scratch=True)
     assert fresh.calibrated_with == ()
-    assert LEAF().label_sets == ()
+    assert LEAF(student="embedded-biq2021").label_sets == ()
+    assert LEAF().label_sets == ("live-challenge-dev",)
 
 
 def test_every_model_of_an_ensemble_is_named(tmp_path):

@@ -29,9 +29,17 @@ def test_nothing_was_changed_on_the_way():
     facts = shared_folder() / "facts"
     if not facts.is_dir():
         pytest.skip("the transcribed tables are not here (set MEAN_OPINION_SHARED)")
-    for name, ours in (("published_results.csv", "published"), ("ablations.csv", "ablations")):
+    for name, ours, corrected in (("published_results.csv", "published", 22), ("ablations.csv", "ablations", 6)):
         theirs, mine = load(facts / name), getattr(schema.load_board(), ours)
         columns = [column for column in theirs.columns if column not in ("note", "doubtful")]
+        # The one correction: Table 2 and Figure 5 of LLM-IQA, and exp 9 of Table 3, whose values they equal, are its
+        # ensemble and not the one model that the transcription names.
+        ensemble = (theirs["paper"] == "llm-iqa") & (theirs["method"] == "LLM-IQA") & (
+            theirs["table"].str.match("Table 2|Figure 5") if ours == "published"
+            else theirs["setting"].str.startswith("exp 9:"))
+        assert ensemble.sum() == corrected
+        assert set(theirs.loc[ensemble, "backbone"]) == {"mPLUG-Owl3 + SAM2"}
+        theirs.loc[ensemble, "backbone"] = "LMM ensemble + SAM2"
         assert theirs[columns].equals(mine[columns])
         assert (mine["doubtful"] | ~theirs["doubtful"]).all()
 

@@ -80,3 +80,15 @@ def test_without_a_teacher_there_is_nothing_to_compare(report: Report) -> None:
     # A point without a student has neither marker nor interval.
     for one, intervals in ((alone, 4), (nothing, 0)):
         assert sum("-bar-" in (part.get("id") or "") for part in drawn(one).iter(f"{SVG}g")) == intervals
+
+
+def test_a_calibration_is_drawn_with_a_marker_per_number_of_labels() -> None:
+    rows = [{"labels": labels, "start": start, "n": 30, **{f"{metric}{end}": value + shift
+             for metric in ("srcc", "plcc") for end, shift in (("", 0), ("_low", -0.1), ("_high", 0.1))}}
+            for labels, start, value in ((0, "BIQ2021", 0.7), (10, "BIQ2021", 0.75), (10, "nothing", 0.2))]
+    figure = ElementTree.fromstring(figures.calibration_svg(rows))
+    first, second = markers(figure, "srcc-BIQ2021"), markers(figure, "srcc-nothing")
+    assert (len(first), len(second)) == (2, 1)
+    assert first[1] < first[0] < second[0]  # higher values stand higher, where y is smaller
+    assert [one.text for one in figure.iter(f"{SVG}text") if one.text and one.text.startswith("from ")] == [
+        "from BIQ2021", "from nothing"]
