@@ -56,6 +56,9 @@ class CatalogueEntry:
 _ONE_ALIGN = ("koniq-10k", "spaq", "kadid-10k", "agiqa-20k", "ava", "lsvq")
 """Q-ReAlign's cards name the setting (ONE-ALIGN), its configuration the sets but AGIQA-20K, which may be one."""
 
+UNREAD = "not read here: see its card"
+"""Stands where nobody of this project has read the licence of the weights."""
+
 CATALOGUE: tuple[CatalogueEntry, ...] = (
     CatalogueEntry(
         "qwen3-vl-2b", "Qwen/Qwen3-VL-2B-Instruct", "Qwen3-VL 2B Instruct", "Apache-2.0", 4.0, 8, (), "transformers",
@@ -90,7 +93,7 @@ CATALOGUE: tuple[CatalogueEntry, ...] = (
         "Qwen2.5-VL 7B trained by its own votes on pairs of images; by its card, without any human score.",
     ),
     CatalogueEntry(
-        "q-realign-mini", "q-future/Q-ReAlign-Mini-0.8B", "Q-ReAlign Mini 0.8B", "Apache-2.0", 1.5, 8, _ONE_ALIGN,
+        "q-realign-mini", "q-future/Q-ReAlign-Mini-0.8B", "Q-ReAlign Mini 0.8B", UNREAD, 1.5, 8, _ONE_ALIGN,
         "transformers", "Qwen3.5 taught to answer one of five levels; to be asked by Q-Bench's five-level question.",
     ),
     CatalogueEntry(
@@ -98,7 +101,7 @@ CATALOGUE: tuple[CatalogueEntry, ...] = (
         "transformers", "The middle size of Q-ReAlign, which its authors recommend.",
     ),
     CatalogueEntry(
-        "q-realign-pro", "q-future/Q-ReAlign-Pro-9B", "Q-ReAlign Pro 9B", "Apache-2.0", 16.8, 8, _ONE_ALIGN,
+        "q-realign-pro", "q-future/Q-ReAlign-Pro-9B", "Q-ReAlign Pro 9B", UNREAD, 16.8, 8, _ONE_ALIGN,
         "transformers", "The largest size of Q-ReAlign.",
     ),
     CatalogueEntry(
