@@ -141,7 +141,7 @@ def test_students_are_folds_of_leaf_and_their_table_is_a_must(data, tmp_path, ca
         assert row.score == pytest.approx(expected, abs=1e-6)
     source = json.loads((tmp_path / "run" / "metrics.json").read_text())["provenance"]
     assert source["lmm"] is None
-    assert source["training_set"] == "live-challenge-dev+kadid-10k"
+    assert (source["training_set"], source["label_sets"]) == ("biq2021+kadid-10k", "live-challenge-dev")
 
 
 def test_batches_never_mix_folds(data, tmp_path):
