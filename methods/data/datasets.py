@@ -18,6 +18,7 @@ import numpy as np
 from methods.data.cells import readings
 from methods.data.matching import find_images
 from methods.data.pictures import RatedPicture, RatedPictures
+from methods.data.splits import VISUALQUALITY_R1, visualquality_r1_part
 from methods.errors import InputError
 from methods.images import PICTURE_SUFFIXES
 
@@ -57,7 +58,8 @@ def read_dataset(slug: str, root: Path | str, split: str = "all", *, allow_missi
     Args:
         slug: key of `LAYOUTS`.
         root: the folder that its archive unpacks to, or one above.
-        split: "all", or one of the authors' own parts ("training", "validation", "test").
+        split: "all", or a part: one of the authors' own ("training", "validation", "test"), or of a split that a paper
+            has published for a dataset without one ("visualquality-r1-test" of KADID-10k).
         allow_missing: keep images whose file is not there, without a path, instead of refusing the folder.
 
     Raises:
@@ -217,8 +219,10 @@ def _koniq(path: Path) -> list[RatedPicture]:
 
 def _kadid(path: Path) -> list[RatedPicture]:
     rows = _rows(path, "dist_img", "ref_img", "dmos")
+    parts = [visualquality_r1_part(row["dist_img"]) for row in rows]
     # Its column is called dmos, but a higher score is better.
-    return [RatedPicture(row["dist_img"], None, _number(row["dmos"]), group=row["ref_img"]) for row in rows]
+    return [RatedPicture(row["dist_img"], None, _number(row["dmos"]), group=row["ref_img"],
+                         split=part and f"{VISUALQUALITY_R1}-{part}") for row, part in zip(rows, parts)]
 
 
 def _spaq(path: Path) -> list[RatedPicture]:

@@ -29,7 +29,8 @@ class RatedPicture:
         mos: mean opinion score in the units of its source, turned so that higher is better.
         std: standard deviation of the opinions, where it is published.
         group: the content or pristine image that it was made from, so that a split can keep them together; else "".
-        split: the authors' own part ("training", "validation", "test"), where there is one.
+        split: the authors' own part ("training", "validation", "test"), where there is one, or a paper's
+            ("visualquality-r1-test").
         fold: the part that it was left out with, where every image is scored by a model trained without it.
         dataset: the set that it belongs to, where images of several are handed on together.
     """

@@ -1,7 +1,8 @@
-"""Deals images at random into folds and into parts, with contents kept together."""
+"""Deals images into folds and into parts, with contents kept together: at random, or as a paper has published it."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -9,6 +10,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from methods.errors import InputError
+
+VISUALQUALITY_R1 = "visualquality-r1"
+"""Name of VisualQuality-R1's split of KADID-10k by content (section 4.1): 49, 16 and 16 contents of 125 images each.
+
+KADID-10k itself comes without a split. Read from datasets/KADID-10K/KADID-10K_{train,val,test}_set.txt of
+github.com/TianheWu/VisualQuality-R1 at a16dcdb64eea03a27afdb411d43cc1c9d723a1b2; the rule behind it is not stated.
+"""
+
+_CONTENTS = {
+    "validation": {7, 12, 14, 15, 16, 27, 32, 35, 36, 41, 44, 49, 55, 66, 67, 70},
+    "test": {19, 29, 30, 34, 37, 38, 43, 50, 64, 71, 72, 73, 74, 78, 80, 81},
+}
+
+
+def visualquality_r1_part(name: str) -> str:
+    """The part ("training", "validation", "test") of an image of KADID-10k in VisualQuality-R1's split.
+
+    Args:
+        name: of the distorted image, such as I01_05_02.png; folders before it and its ending do not matter.
+
+    Returns:
+        "" where it is no name of KADID-10k.
+    """
+    match = re.search(r"(?:^|[/\\])I(\d\d)_(\d\d)_0[1-5](?:\.\w+)?$", name, re.IGNORECASE)
+    if not match or not (1 <= int(match[1]) <= 81 and 1 <= int(match[2]) <= 25):
+        return ""
+    return next((part for part, contents in _CONTENTS.items() if int(match[1]) in contents), "training")
 
 
 def deal_folds(n: int, k: int, seed: int = 0) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from methods import files
-from methods.data import RatedPicture, deal_parts, read_table
+from methods.data import RatedPicture, deal_parts, read_table, visualquality_r1_part
 from methods.errors import InputError
 from methods.visualquality_r1.prompts import VARIANTS
 
@@ -80,6 +80,28 @@ def split_by_content(pictures: Sequence[RatedPicture], seed: int = 0, ratios: Se
         for picture, part in zip(own, deal_parts([picture.group for picture in own], ratios, seed)):
             parts[source, picture.name] = PARTS[part]
     return parts
+
+
+def authors_split(pictures: Sequence[RatedPicture], seed: int = 0) -> dict[tuple[str, str], str]:
+    """Assigns KADID-10k to the authors' parts; other sets are dealt by `split_by_content`, since theirs are not known.
+
+    Returns:
+        (set, name) -> part.
+
+    Raises:
+        InputError: no set is KADID-10k, or one is in part.
+    """
+    names = {"": "", "training": "train", "validation": "validation", "test": "test"}
+    published = {(one.dataset, one.name): names[visualquality_r1_part(one.name)] for one in pictures}
+    kadid = {source for (source, _), part in published.items() if part}
+    if not kadid:
+        raise InputError("The split of VisualQuality-R1's authors is one of KADID-10k, and no set has its names "
+                         "(I01_01_01.png); leave --split out.")
+    strange = next((key for key, part in published.items() if key[0] in kadid and not part), None)
+    if strange:
+        raise InputError(f"{strange[1]!r} of {strange[0]} is no name of KADID-10k, whose split was asked for; take it "
+                         "out of the table, or leave --split out.")
+    return published | split_by_content([one for one in pictures if one.dataset not in kadid], seed)
 
 
 def write_split(parts: dict[tuple[str, str], str], path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from methods.data import LAYOUTS, DatasetError, detect, read_dataset
+from methods.data import LAYOUTS, DatasetError, detect, read_dataset, visualquality_r1_part
 
 
 def picture(path: Path) -> None:
@@ -292,6 +293,45 @@ def test_the_authors_split(tmp_path):
     assert read_dataset("flive", tmp_path, "validation").names == ("blur_dataset/a.jpg",)
     with pytest.raises(DatasetError, match="no part 'test'; its parts are training, validation"):
         read_dataset("flive", tmp_path, "test")
+
+
+def kadid_names() -> list[str]:
+    return [f"I{content:02d}_{kind:02d}_{level:02d}.png"
+            for content in range(1, 82) for kind in range(1, 26) for level in range(1, 6)]
+
+
+def test_visualquality_r1_splits_kadid_as_its_authors_published():
+    parts = {name: visualquality_r1_part(name) for name in kadid_names()}
+    assert Counter(parts.values()) == {"training": 6125, "validation": 2000, "test": 2000}
+    of: dict[str, set[str]] = {}
+    for name, part in parts.items():
+        of.setdefault(name[:3], set()).add(part)
+    assert all(len(part) == 1 for part in of.values())
+    # The first content of each of the three published lists, and the last.
+    assert [of[content] for content in ("I01", "I79")] == [{"training"}] * 2
+    assert [of[content] for content in ("I07", "I70")] == [{"validation"}] * 2
+    assert [of[content] for content in ("I19", "I81")] == [{"test"}] * 2
+    assert visualquality_r1_part("images/i19_25_05.BMP") == "test"
+    strange = ("I01.png", "I00_01_01.png", "I82_01_01.png", "I01_26_01.png", "I01_01_06.png", "i01_01_1.bmp",
+               "xI01_01_01")
+    assert not any(map(visualquality_r1_part, strange))
+
+
+def test_a_part_of_the_published_split_of_kadid_is_read_by_its_name(tmp_path):
+    folder = tmp_path / "kadid10k"
+    folder.mkdir()
+    names = [name for name in kadid_names() if name.endswith("_01_01.png")]
+    (folder / "dmos.csv").write_text("dist_img,ref_img,dmos,var\n" + "".join(
+        f"{name},{name[:3]}.png,{1 + index / 20},0.1\n" for index, name in enumerate(names)))
+    for name in names:
+        picture(folder / "images" / name)
+    parts = {part: read_dataset("kadid-10k", tmp_path, f"visualquality-r1-{part}")
+             for part in ("training", "validation", "test")}
+    assert [len(part) for part in parts.values()] == [49, 16, 16]
+    assert parts["test"].names[:3] == ("I19_01_01.png", "I29_01_01.png", "I30_01_01.png")
+    assert parts["test"].split == "visualquality-r1-test"
+    with pytest.raises(DatasetError, match="no part 'test'; its parts are visualquality-r1-test, visualquality-r1-"):
+        read_dataset("kadid-10k", tmp_path, "test")
 
 
 @pytest.mark.parametrize("slug", list(EXPECTED))

@@ -59,6 +59,23 @@ def test_a_split_without_a_validation_part_is_refused(table, tmp_path, capsys):
     assert "leaves the training or the validation part empty" in said
 
 
+def test_the_authors_split_is_asked_for_by_its_name(table, tmp_path, capsys):
+    said = refused(capsys, tmp_path, "--data", table(1, 2, 3, 4), "--split", "visualquality-r1")
+    assert "no set has its names" in said
+    kadid = tmp_path / "kadid" / "dmos.csv"
+    kadid.parent.mkdir()
+    for name in ("I01_01_01.png", "I19_01_01.png"):
+        Image.new("RGB", (8, 8)).save(kadid.parent / name)
+    kadid.write_text("dist_img,ref_img,dmos,var\nI01_01_01.png,I01.png,4.6,0.5\nI19_01_01.png,I19.png,4.5,0.6\n")
+    said = refused(capsys, tmp_path, "--data", str(kadid), "--split", "visualquality-r1")
+    assert "leaves the training or the validation part empty" in said
+    split = tmp_path / "out" / "split.csv"
+    assert split.read_text() == "set,image,part\ndmos,I01_01_01.png,train\ndmos,I19_01_01.png,test\n"
+    split.write_text(split.read_text().replace("test", "validation"))
+    said = refused(capsys, tmp_path, "--data", str(kadid), "--split", "visualquality-r1")
+    assert "another split than visualquality-r1" in said
+
+
 @pytest.mark.parametrize("option", ["--generations", "--validate-every", "--gamma", "--lr"])
 def test_numbers_that_make_no_run_are_usage_errors(option, capsys):
     with pytest.raises(SystemExit) as stopped:

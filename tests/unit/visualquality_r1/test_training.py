@@ -78,6 +78,24 @@ def test_splits_are_six_to_two_to_two_and_follow_the_seed():
     assert first != data.split_by_content(pictures, 1)
 
 
+def test_the_authors_split_is_theirs_for_kadid_and_dealt_for_other_sets():
+    def images(source, names):
+        return [data.RatedPicture(name, Path(name), row, dataset=source) for row, name in enumerate(names)]
+
+    kadid = images("dmos", [f"I{content:02d}_{kind:02d}_{level:02d}.png" for content in range(1, 82)
+                            for kind in range(1, 26) for level in range(1, 6)])
+    other = images("spaq", [f"{row:05d}.jpg" for row in range(10)])
+    parts = data.authors_split(kadid + other)
+    counts = {source: [sum(part == name and key[0] == source for key, part in parts.items()) for name in data.PARTS]
+              for source in ("dmos", "spaq")}
+    assert counts == {"dmos": [6125, 2000, 2000], "spaq": [6, 2, 2]}
+    assert {part for (_, name), part in parts.items() if name.startswith("I07")} == {"validation"}
+    with pytest.raises(InputError, match="no set has its names"):
+        data.authors_split(other)
+    with pytest.raises(InputError, match=r"'00000\.jpg' of dmos is no name of KADID-10k"):
+        data.authors_split(kadid + images("dmos", ["00000.jpg"]))
+
+
 def test_a_split_that_does_not_fit_is_refused(tables, tmp_path):
     pictures = data.read_sets(tables, [None, None], r"^(I\d+)_")
     parts = data.split_by_content(pictures)
