@@ -54,10 +54,10 @@ class CatalogueEntry:
 
 
 _ONE_ALIGN = ("koniq-10k", "spaq", "kadid-10k", "agiqa-20k", "ava", "lsvq")
-"""Q-ReAlign's cards name the setting (ONE-ALIGN), its configuration the sets but AGIQA-20K, which may be one."""
+"""Q-ReAlign's cards name the setting (ONE-ALIGN), the README of its repository (at f5fd748) the six sets.
 
-UNREAD = "not read here: see its card"
-"""Stands where nobody of this project has read the licence of the weights."""
+The configuration there mixes the other five without AGIQA-20K; what the authors say of their weights counts.
+"""
 
 CATALOGUE: tuple[CatalogueEntry, ...] = (
     CatalogueEntry(
@@ -93,16 +93,13 @@ CATALOGUE: tuple[CatalogueEntry, ...] = (
         "Qwen2.5-VL 7B trained by its own votes on pairs of images; by its card, without any human score.",
     ),
     CatalogueEntry(
-        "q-realign-mini", "q-future/Q-ReAlign-Mini-0.8B", "Q-ReAlign Mini 0.8B", UNREAD, 1.5, 8, _ONE_ALIGN,
-        "transformers", "Qwen3.5 taught to answer one of five levels; to be asked by Q-Bench's five-level question.",
+        "q-realign-mini", "q-future/Q-ReAlign-Mini-0.8B", "Q-ReAlign Mini 0.8B", "Apache-2.0 (as reported)", 2.1, 8,
+        _ONE_ALIGN, "transformers",
+        "Qwen3.5 taught to answer one of five levels; to be asked by Q-Bench's five-level question.",
     ),
     CatalogueEntry(
-        "q-realign-lite", "q-future/Q-ReAlign-Lite-4B", "Q-ReAlign Lite 4B", "Apache-2.0", 7.5, 8, _ONE_ALIGN,
+        "q-realign-lite", "q-future/Q-ReAlign-Lite-4B", "Q-ReAlign Lite 4B", "Apache-2.0", 9.6, 8, _ONE_ALIGN,
         "transformers", "The middle size of Q-ReAlign, which its authors recommend.",
-    ),
-    CatalogueEntry(
-        "q-realign-pro", "q-future/Q-ReAlign-Pro-9B", "Q-ReAlign Pro 9B", UNREAD, 16.8, 8, _ONE_ALIGN,
-        "transformers", "The largest size of Q-ReAlign.",
     ),
     CatalogueEntry(
         "llava-onevision-7b", "llava-hf/llava-onevision-qwen2-7b-ov-hf", "LLaVA-OneVision 7B", "Apache-2.0", 15.0, 8,

@@ -339,6 +339,8 @@ def test_the_catalogue_holds_what_it_promises():
         assert entry.memory_gib > 0
         assert entry.image_budget >= 2, "Q-Debias shows two pictures"
         assert entry.note.endswith(".")
+        assert entry.licence
+        assert "card" not in entry.licence, "a model comes in after its card was read"
     assert {entry.nickname for entry in CATALOGUE if entry.reached == "server"} == {"kimi-vl-a3b"}
     assert {entry.nickname: entry.stand_in for entry in CATALOGUE if entry.reached == "no way"} == {
         "mplug-owl3-7b": "llava-onevision-7b", "qwen-vl": "qwen2.5-vl-7b"}
