@@ -9,6 +9,8 @@ from methods.cli.running import Command, run
 
 COMMANDS = {
     "evaluate": Command("leaderboard.commands.evaluate", "score rated images and measure the agreement with people"),
+    "calibrate": Command("leaderboard.runs.calibrate", "make a finished run the measure of what a method's scores "
+                                                       "mean"),
     "compare": Command("leaderboard.runs.compare", "the difference of two runs on the same images, with its interval"),
     "reproduce": Command("leaderboard.reproduce", "re-run a table of a paper and print ours beside the paper's"),
     "table": Command("leaderboard.commands.table", "print a table of methods and datasets"),

@@ -28,8 +28,9 @@ are, or were calibrated with), `training_free` (true or false), `lmm_passes` (pa
 `folds` (models that were trained each without a part of the set, so that every image was a new one to its model),
 `max_pixels` (an image was scaled down to so many before anything else), `lmm_max_pixels` (the model was shown so many
 of one image at most), `lmm_settings` (device, dtype, attention, quantisation, device map; of an ensemble a list where
-they differ) and `note` (a sentence that the row needs to be understood). A metric that is undefined has null for value,
-low and high, and a `note` that says why.
+they differ), `basis` (what else a score rests on: the segmenter, the content of a reference set) and `note` (a sentence
+that the row needs to be understood). A metric that is undefined has null for value, low and high, and a `note` that
+says why.
 
 predictions.csv of a run: at least `image,mos,score`; a row whose `error` is filled has no score and counts as failed.
 """

@@ -15,6 +15,12 @@ A method that is kept is loaded once, and gives its evidence; a model can be sha
     >>> method.cost()
     1.0
 
+What a score means, from scores of images that people have rated; None where nobody has measured that:
+
+    >>> meaning = mean_opinion.explain(mean_opinion.load_method("leaf").assess(image))
+    >>> meaning.low < meaning.mos < meaning.high, meaning.n
+    (True, 399)
+
 Importing it loads no model and no heavy library; that happens when something is scored.
 """
 
@@ -31,13 +37,14 @@ from methods.base import ImageSource, Method, as_decoded, load_method, method_na
 from methods.errors import InputError
 from methods.images import Decoded, ImageError, decode
 from methods.lmm.loading import load_lmm
+from methods.meaning import explain
 from methods.options import merged
 from methods.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["__version__", "decode", "list_methods", "load_lmm", "load_method", "score"]
+__all__ = ["__version__", "decode", "explain", "list_methods", "load_lmm", "load_method", "score"]
 
 _ONE = (str, bytes, bytearray, memoryview, IOBase)
 """Kinds of one image that Python could also iterate over."""

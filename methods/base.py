@@ -64,6 +64,7 @@ class Assessment:
         image_notes: what was changed when the image was read, in plain words.
         max_pixels: the most pixels of an image that were looked at: the method's limit or its model's, whichever is
             less; None where neither has one, for `methods.images.MAX_PIXELS`.
+        basis: what else the score rests on, as `Method.basis`.
     """
 
     score: float
@@ -78,6 +79,7 @@ class Assessment:
     options: dict[str, object] = field(default_factory=dict)
     image_notes: tuple[str, ...] = ()
     max_pixels: int | None = None
+    basis: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.score) and 0.0 <= self.score <= 1.0):
@@ -255,6 +257,11 @@ class Method(ABC):
         """
         return ()
 
+    def basis(self, options: Any) -> dict[str, str]:
+        """What a score rests on besides options and models, by name: the segmenter that "auto" stands for, the content
+        of a reference set. Scores with another basis are not comparable."""
+        return {}
+
     @property
     def lmm_limits(self) -> tuple[int | None, ...]:
         """The pixel limit of each model in `lmms`; None for one without."""
@@ -304,6 +311,7 @@ class Method(ABC):
             options=json_safe(options),
             image_notes=tuple(decoded.notes),
             max_pixels=min(filter(None, (self.max_pixels, *self.lmm_limits)), default=None),
+            basis=self.basis(options),
         )
 
     @abstractmethod

@@ -106,6 +106,10 @@ def run(args: argparse.Namespace) -> int:
                                      members=members, facts={"variant": args.variant,
                                                              "training_set": args.training_set})
     print(summary(metrics))
+    if calibration := evaluation.calibration():
+        inside, width = calibration.held_out
+        print(f"  opinions from scores: intervals of {width:.0f} points of 100 hold {inside:.1%} of left-out opinions; "
+              f"mean-opinion calibrate {shlex.quote(args.out)} makes them the meaning of a score")
     return DONE if metrics["srcc"]["n"] else SOME_FAILED
 
 

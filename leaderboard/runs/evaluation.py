@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from leaderboard.runs import provenance
 from leaderboard.runs.contents import Contents
 from leaderboard.runs.folder import Prediction, RunError, RunFolder, read_predictions
@@ -22,6 +24,7 @@ from methods.data import RatedPicture, RatedPictures, direction_question
 
 if TYPE_CHECKING:
     from methods.base import Method
+    from methods.meaning import Calibration
 
 BATCH = 8
 _ADDRESS = re.compile(r"^server:[^#]*#")
@@ -137,6 +140,18 @@ class Evaluation:
                     "opinions": self.pictures.digest}
         self.folder.pin(settings, {"command": self._command, "commit": provenance.commit(), "date": _now(),
                                    "versions": provenance.versions(), "notes": list(self.pictures.notes)})
+
+    def calibration(self) -> Calibration | None:
+        """From the scores so far to opinions on 0 to 100; None where too few images are scored, or all alike."""
+        from methods import meaning
+
+        rows = sorted((row for row in self.rows.values() if row.score is not None), key=lambda row: row.image)
+        scores, mos = np.array([row.score for row in rows]), np.array([row.mos for row in rows])
+        if len(rows) < meaning.FEWEST or np.ptp(scores) == 0:
+            return None
+        low, high = self.pictures.low, self.pictures.high
+        return meaning.Calibration(scores, 100 * (mos - low) / (high - low),
+                                   meaning.folds_of([row.image for row in rows]))
 
     def metrics(self, identity: dict[str, Any], about: dict[str, Any]) -> dict[str, Any]:
         """metrics.json as `leaderboard.schema` documents it, of the rows that there are."""

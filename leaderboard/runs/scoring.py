@@ -74,6 +74,8 @@ class Scorer:
         """
         models = self.method.lmms
         facts: dict[str, Any] = {"lmm_passes": self.method.cost()}
+        if basis := self.method.basis(self.method.options):
+            facts["basis"] = basis
         if settings := [dict(own) for one in models if (own := getattr(one, "settings", None))]:
             facts["lmm_settings"] = _same(settings)
         networks: list[Any] = [getattr(model, "model", None) for model in models]

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
+from methods import meaning
 from methods.cli.arguments import (
     add_lmm,
     add_method,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from methods.scoring import Row
 
 COLUMNS = ("path", "score", "native_score", "seconds", "error")
+MEANING_COLUMNS = ("mos", "mos_low", "mos_high", "percentile", "meaning")
+NOT_CALIBRATED = "not calibrated yet"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,8 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_lmm(parser)
     add_student(parser)
     add_option(parser)
-    parser.add_argument("--format", choices=("csv", "json"), default="csv",
-                        help="csv: path,score,native_score,seconds,error; json: an array with the evidence too")
+    parser.add_argument("--format", choices=("csv", "json", "text"), default="csv",
+                        help="csv: path,score,native_score,seconds,error; json: an array with the evidence too; text: "
+                             "for people")
+    parser.add_argument("--explain", action="store_true",
+                        help="also say what each score means: the opinion that people would have on 0 to 100, the "
+                             "interval that holds nine of ten, and the percentile, from measured runs alone")
     parser.add_argument("--batch-size", type=at_least(1), default=8, metavar="N",
                         help="images handed to the model at once (8)")
 
@@ -77,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     with contextlib.redirect_stdout(sys.stderr):  # What libraries print while loading; stdout carries the rows alone.
         method = load_method(arguments.method, lmm_name(arguments, kind), options=options,
                              **chosen_student(arguments, kind))
-    failed = score_paths(method, places, arguments.format, arguments.batch_size)
+    failed = score_paths(method, places, arguments.format, arguments.batch_size, explain=arguments.explain)
     return SOME_FAILED if failed else DONE
 
 
@@ -89,19 +96,49 @@ class Place:
     error: str = ""
 
 
-def cells(row: Row[Place, Assessment]) -> tuple[str, ...]:
-    """As in `COLUMNS`; numbers with six decimals, empty where the image failed."""
+def cells(row: Row[Place, Assessment], explain: bool = False) -> tuple[str, ...]:
+    """As in `COLUMNS`, with `explain` then `MEANING_COLUMNS`; numbers with six decimals (opinions and percentile with
+    two), empty where the image failed or nothing was measured."""
     if row.assessment is None:
-        return (row.item.path, "", "", "", row.error)
+        return (row.item.path, "", "", "", row.error, *([""] * len(MEANING_COLUMNS) if explain else ()))
     numbers = (row.assessment.score, row.assessment.native_score, row.assessment.seconds)
-    return (row.item.path, *(f"{number:.6f}" for number in numbers), "")
+    line = (row.item.path, *(f"{number:.6f}" for number in numbers), "")
+    if not explain:
+        return line
+    known = meaning.explain(row.assessment)
+    if known is None:
+        return (*line, "", "", "", "", NOT_CALIBRATED)
+    return (*line, *(f"{number:.2f}" for number in (known.mos, known.low, known.high, known.percentile)),
+            known.sentence())
 
 
-def record(row: Row[Place, Assessment]) -> dict[str, object]:
-    """The whole assessment, JSON-safe, with path and error; score and the like are None where it failed."""
+def record(row: Row[Place, Assessment], explain: bool = False) -> dict[str, object]:
+    """The whole assessment, JSON-safe, with path and error; score and the like are None where it failed. With `explain`
+    also its "meaning", None where nothing was measured."""
     if row.assessment is None:
         return {"path": row.item.path, "score": None, "native_score": None, "seconds": None, "error": row.error}
-    return {"path": row.item.path, "error": None, **row.assessment.to_dict()}
+    result = {"path": row.item.path, "error": None, **row.assessment.to_dict()}
+    if explain:
+        known = meaning.explain(row.assessment)
+        result["meaning"] = None if known is None else known.to_dict()
+    return result
+
+
+def text(row: Row[Place, Assessment], explain: bool = False) -> str:
+    """The row for a person: path, score and reason, with `explain` what the score means and its rated neighbours."""
+    one = row.assessment
+    if one is None:
+        return f"{row.item.path}\n  no score: {row.error}"
+    reason = one.evidence.reason(one.score)
+    lines = [row.item.path, f"  score {one.score:.3f} of 1" + (f" ({reason})" if reason else "")]
+    known = meaning.explain(one) if explain else None
+    if known is not None:
+        beside = " and ".join(f"{word} {image.name} with {image.mos:.0f}" for word, image in
+                              (("above", known.below), ("below", known.above)) if image is not None)
+        lines += [f"  {known.sentence()}", f"  By opinions it stands {beside}." if beside else ""]
+    elif explain:
+        lines.append(f"  {NOT_CALIBRATED}")
+    return "\n".join(line for line in lines if line)
 
 
 def find_images(paths: Sequence[str]) -> list[Place]:
@@ -129,15 +166,17 @@ def _walk(folder: str) -> list[Place]:
     return places or [Place(folder, "The folder holds no image files; name another one.")]
 
 
-def score_paths(method: Method, places: Sequence[Place], form: str, batch_size: int, out: TextIO | None = None) -> int:
+def score_paths(method: Method, places: Sequence[Place], form: str, batch_size: int, out: TextIO | None = None, *,
+                explain: bool = False) -> int:
     """Scores the places and writes one row each; returns how many failed.
 
     Args:
         method: ready to assess.
         places: as `find_images` gives them.
-        form: "csv" or "json".
+        form: "csv", "json" or "text".
         batch_size: at most so many images are handed to the method at once.
         out: stdout by default.
+        explain: also what each score means; where that is not known, stderr says what to do about it.
 
     Raises:
         methods.lmm.errors.ModelUnavailable: the model was lost on the way; the rows so far are written.
@@ -150,9 +189,10 @@ def score_paths(method: Method, places: Sequence[Place], form: str, batch_size: 
         out.reconfigure(encoding="utf-8", errors="surrogateescape")
     failed = 0
     # No row of a table shows what only explains a score.
-    leave_out = method.options.score_alone() if form == "csv" else {}
+    leave_out = {} if form == "json" else method.options.score_alone()
+    unknown: Assessment | None = None
     assess = functools.partial(method.assess_batch, **leave_out)
-    with _writer(form, out) as write, progress(len(places)) as bar:
+    with _writer(form, out, explain) as write, progress(len(places)) as bar:
         for row in score_rows(places, _source, assess, batch_size=batch_size, prepare=method.prepare):
             write(row)
             if row.assessment is None:
@@ -160,7 +200,12 @@ def score_paths(method: Method, places: Sequence[Place], form: str, batch_size: 
                 name = row.item.path.encode(errors="replace").decode()
                 bar.write(f"{name}: {row.error}", file=sys.stderr)
                 bar.set_postfix_str(f"{failed} failed", refresh=False)
+            elif explain and unknown is None and meaning.table_of(row.assessment) is None:
+                unknown = row.assessment
             bar.update()
+    if unknown is not None:
+        print(f"The scores of {method.title} with {unknown.lmm} are {NOT_CALIBRATED}. {meaning.advice(unknown)}",
+              file=sys.stderr)
     if failed:
         print(f"{failed} of {len(places)} could not be scored.", file=sys.stderr)
     return failed
@@ -173,26 +218,35 @@ def _source(place: Place) -> str:
 
 
 @contextlib.contextmanager
-def _writer(form: str, out: TextIO) -> Iterator[Callable[[Row[Place, Assessment]], None]]:
+def _writer(form: str, out: TextIO, explain: bool) -> Iterator[Callable[[Row[Place, Assessment]], None]]:
     """A function that writes one row and flushes it."""
     if form == "csv":
         table = csv.writer(out, lineterminator="\n")
-        table.writerow(COLUMNS)
+        table.writerow(COLUMNS + MEANING_COLUMNS if explain else COLUMNS)
         out.flush()
 
         def write_csv(row: Row[Place, Assessment]) -> None:
             with _in_one_piece():
-                table.writerow(cells(row))
+                table.writerow(cells(row, explain))
                 out.flush()
 
         yield write_csv
+        return
+    if form == "text":
+
+        def write_text(row: Row[Place, Assessment]) -> None:
+            with _in_one_piece():
+                out.write(text(row, explain) + "\n")
+                out.flush()
+
+        yield write_text
         return
     separator = "["
 
     def write_json(row: Row[Place, Assessment]) -> None:
         nonlocal separator
         with _in_one_piece():
-            out.write(f"{separator}\n{json.dumps(record(row), allow_nan=False)}")
+            out.write(f"{separator}\n{json.dumps(record(row, explain), allow_nan=False)}")
             out.flush()
             separator = ","
 

@@ -133,6 +133,10 @@ class IQARAG(Method):
         """The datasets that the references are from; none are read for the plain question (P = 0)."""
         return () if self.options.P == 0 else self._chosen_set(self.options).datasets
 
+    def basis(self, options: IQARAGOptions) -> dict[str, str]:
+        """The reference set by its content."""
+        return {} if options.P == 0 else {"reference_set": self._chosen_set(options).digest}
+
     def _assess(self, images: list[Image.Image], options: IQARAGOptions) -> list[Verdict]:
         return [verdicts[0] for verdicts in self.compare(images, [options])]
 

@@ -125,6 +125,16 @@ class LLMIQA(Method):
         whole = min(pixels, limit) * ("whole" in options.scored)
         return Work(prompts, whole + regions, seconds=CUTTING_SECONDS + CUTTING_SECONDS_PER_MEGAPIXEL * pixels / 1e6)
 
+    def basis(self, options: LLMIQAOptions) -> dict[str, str]:
+        """Who cuts the regions."""
+        segmenter = self._segmenter_of(options)
+        return {} if segmenter is None else {"segmenter": segmenter.name}
+
+    def _segmenter_of(self, options: LLMIQAOptions) -> Segmenter | None:
+        if options.scored == "whole" or options.standard == NO_STANDARD:
+            return None
+        return self._segmenter or load_segmenter(options.segmenter, options.masks)
+
     def _assess(self, images: list[Image.Image], options: LLMIQAOptions) -> list[Verdict]:
         verdicts = []
         for start in range(0, len(images), PICTURES_PER_CALL):
@@ -136,9 +146,7 @@ class LLMIQA(Method):
             return self._without_standard(images, options)
         standard = Standard(options.standard, options.k, options.wording)
         whole = "whole" in options.scored
-        segmenter = None
-        if options.scored != "whole":
-            segmenter = self._segmenter or load_segmenter(options.segmenter, options.masks)
+        segmenter = self._segmenter_of(options)
         cuts = [self._regions(image, segmenter, options) for image in images]
         crops = [[region.cut(image, padded="mask" in options.scored) for region in regions]
                  for image, regions in zip(images, cuts)]

@@ -1,0 +1,133 @@
+"""Measures every method that ships with the models that ship, and writes the tables of `methods.meaning`.
+
+    python -m leaderboard.runs.shipped --images LIVE/images --scores LIVE/scores.csv --runs RUNS --students DIR
+
+`--students` holds the fold students of `python -m methods.embedded.student --folds DIR`; without it the calibrated
+student keeps its table. One evaluation after the other, each in its folder of RUNS; the same command goes on where it
+was stopped. A new revision of a model or a change of the options' defaults needs new folders: name another RUNS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from leaderboard.__main__ import COMMANDS
+from leaderboard.runs.calibrate import summary, table_of_run
+from leaderboard.runs.scoring import EMBEDDED_TRAINED_ON
+from methods import files, meaning
+from methods.base import METHODS, method_class
+from methods.cli.running import DONE, run_one
+from methods.errors import UserError
+from methods.iqarag.opened_sets import SHIPPED, open_set
+from methods.leaf.student import Student
+
+DATASET = "live-challenge-dev"
+RATERS = "people's opinions, about 175 raters each"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One evaluation: its folder's name, method, further words of the command, and what the fold models stand for."""
+
+    name: str
+    method: str
+    words: tuple[str, ...] = ()
+    stands_for: str | None = None
+
+
+def measurements(students: Path | None) -> list[Measurement]:
+    """What is measured, the quickest first."""
+    wanted = [Measurement("leaf-biq2021", "leaf", ("--student", "embedded-biq2021"))]
+    if students is not None:
+        student = Student.load("embedded")
+        wanted.append(Measurement("leaf", "leaf", ("--folds", str(students)), f"{student.name}@{student.revision}"))
+    return wanted + [Measurement(method, method, ("--lmm", "embedded")) for method in METHODS
+                     if method_class(method).needs_lmm]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m leaderboard.runs.shipped", description=__doc__.split("\n")[0])
+    parser.add_argument("--images", type=Path, required=True, help="folder of live-challenge-dev's photos")
+    parser.add_argument("--scores", type=Path, required=True, metavar="CSV", help="their opinions")
+    parser.add_argument("--runs", type=Path, required=True, metavar="DIR", help="where the evaluations are kept")
+    parser.add_argument("--students", type=Path, metavar="DIR", help="fold students of the calibrated student")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="some of: " + ", ".join(
+        one.name for one in measurements(None)) + ", leaf")
+    parser.add_argument("--to", type=Path, default=meaning.SHIPPED, help="folder of the tables")
+    chosen = parser.parse_args(arguments)
+    failed = 0
+    for one in measurements(chosen.students):
+        if chosen.only and one.name not in chosen.only:
+            continue
+        print(f"== {one.name}", file=sys.stderr)
+        try:
+            table = measure(one, chosen.images, chosen.scores, chosen.runs)
+        except UserError as error:
+            print(f"{one.name}: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        for path in _of_the_same_model(chosen.to, table):
+            path.unlink()
+        print(f"{meaning.save(table, chosen.to)}: {summary(table)}")
+    return 1 if failed else 0
+
+
+def measure(one: Measurement, images: Path, scores: Path, runs: Path) -> meaning.Table:
+    """Evaluates, or goes on, and reads the run as a table.
+
+    Raises:
+        UserError: the evaluation failed, or the model has seen these opinions.
+    """
+    runs.mkdir(parents=True, exist_ok=True)
+    kind = method_class(one.method)
+    if kind.needs_lmm and DATASET in EMBEDDED_TRAINED_ON["embedded"].split("+"):
+        raise UserError(f"The embedded LMM was trained on {DATASET}; measure the models of its folds with evaluate "
+                        "--folds and make their table with mean-opinion calibrate.")
+    left_out = reference_names() if "reference_set" in kind.options.__dataclass_fields__ else set()
+    table, rest = (scores, "") if not left_out else _without(scores, left_out, runs)
+    words = ["--method", one.method, *one.words, "--images", str(images), "--scores", str(table), "--scale", "0", "100",
+             "--dataset", DATASET, "--out", str(runs / one.name)]
+    words += [word for name, value in kind.options.score_alone().items()
+              for word in ("--option", f"{name}={str(value).lower()}")]
+    if run_one("mean-opinion evaluate", COMMANDS["evaluate"], words) != DONE:
+        raise UserError("The evaluation did not finish; run the same command to go on.")
+    with (runs / one.name / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        count = sum(not row["error"] for row in csv.DictReader(file))
+    return table_of_run(runs / one.name, stands_for=one.stands_for,
+                        population=f"{count} photos of LIVE Challenge{rest} ({RATERS})")
+
+
+def reference_names() -> set[str]:
+    """File names of the photos of the reference set that ships."""
+    return {Path(name).name for name in open_set(SHIPPED).names}
+
+
+def _without(scores: Path, names: set[str], runs: Path) -> tuple[Path, str]:
+    """The table of opinions without some images, written into the folder of runs."""
+    with scores.open(newline="", encoding="utf-8") as file:
+        reader = csv.reader(file)
+        header, *rows = list(reader)
+    path, text = runs / "without-references.csv", io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(
+        [header, *(row for row in rows if row[header.index("image")] not in names)])
+    files.replace(path, text.getvalue())
+    return path, " that are no references"
+
+
+def _of_the_same_model(folder: Path, table: meaning.Table) -> list[Path]:
+    """Tables of earlier revisions of the same model by the same method, which the new one replaces."""
+    same = []
+    for path in folder.glob("*.json"):
+        other = meaning.Table.from_json(path.read_text("utf-8"))
+        if (other.method, other.weights.partition("@")[0]) == (table.method, table.weights.partition("@")[0]):
+            same.append(path)
+    return same
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
