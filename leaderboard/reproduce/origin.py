@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from leaderboard.entries import catalogue, overlap
-from leaderboard.runs.scoring import EMBEDDED_TRAINED_ON
+from leaderboard.runs.scoring import trained_on
 from leaderboard.schema import load_board
 from methods.lmm.catalogue import find
 
@@ -17,15 +17,10 @@ def training_marks(name: str, datasets: Sequence[str]) -> list[str]:
         name: of the model, as an `LMM` has it.
         datasets: slugs of the test sets.
     """
-    entry = find(name.rpartition("#")[2])
-    if name == "embedded":
-        trained: tuple[str, ...] | None = tuple(EMBEDDED_TRAINED_ON["embedded"].split("+"))
-    elif entry is None:
-        return [f"nothing is known here of what {name} was trained on"]
-    else:
-        trained = entry.trained_on
+    trained = trained_on(name)
     if trained is None:
-        return [f"{name} was trained on opinions, and its authors do not say of which sets"]
+        return [f"{name} was trained on opinions, and its authors do not say of which sets"
+                if find(name.rpartition("#")[2]) else f"nothing is known here of what {name} was trained on"]
     known = catalogue(load_board()).by_dataset
     seen = {slug: overlap(trained, known[slug], known) for slug in datasets if slug in known}
     words = {"yes": "was trained on opinions of", "possible": "may have been trained on opinions of"}

@@ -22,10 +22,19 @@ from methods.data import RatedPicture
 from methods.errors import InputError
 from methods.images import MAX_PIXELS
 from methods.lmm.base import LMM
+from methods.lmm.catalogue import find
 from methods.scoring import Row, score_batches
 
 EMBEDDED_TRAINED_ON = {"embedded": "live-challenge-dev+kadid-10k", "embedded-biq2021": "biq2021+kadid-10k"}
 """Sets whose opinions the weights in assets/ have seen, as their cards say; KADID-10k's only as means of its levels."""
+
+
+def trained_on(name: str) -> tuple[str, ...] | None:
+    """Slugs of the sets whose opinions a model has seen; () where none is known, None where nobody says."""
+    if name in EMBEDDED_TRAINED_ON:
+        return tuple(EMBEDDED_TRAINED_ON[name].split("+"))
+    entry = find(name.rpartition("#")[2])
+    return None if entry is None else entry.trained_on
 
 
 def batches(items: Sequence[RatedPicture], size: int) -> list[tuple[RatedPicture, ...]]:
@@ -82,7 +91,7 @@ class Scorer:
         if networks and all(hasattr(network, "parameters") for network in networks):
             count = sum(parameter.numel() for network in networks for parameter in network.parameters())
             facts["parameters_billion"] = float(f"{count / 1e9:.3g}")
-        trained = [_trained_on(name) for name in self.method.trained_as]
+        trained = [trained_on(name) for name in self.method.trained_as]
         known = [sets for sets in trained if sets is not None]
         if trained and len(known) == len(trained):
             facts["training_set"] = "+".join(dict.fromkeys(one for sets in known for one in sets)) or "none"
@@ -107,16 +116,6 @@ class Scorer:
         assess = functools.partial(self.method.assess_batch, **self.method.options.score_alone())
         for rows in score_batches(batches, _file, assess, prepare=self.method.prepare):
             yield [_prediction(row.item, row) for row in rows]
-
-
-def _trained_on(name: str) -> tuple[str, ...] | None:
-    """Slugs of the sets whose opinions a model has seen; () where none is known, None where nobody says."""
-    from methods.lmm.catalogue import find
-
-    if name in EMBEDDED_TRAINED_ON:
-        return tuple(EMBEDDED_TRAINED_ON[name].split("+"))
-    entry = find(name.rpartition("#")[2])
-    return None if entry is None else entry.trained_on
 
 
 def _same(values: list[Any]) -> Any:

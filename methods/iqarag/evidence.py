@@ -18,7 +18,6 @@ class ShownReference:
         mos: human opinion in [0, 1].
         std: standard deviation of its raters' opinions in the same units; None where it is not known.
         level: the word that stood in the prompt.
-        bin: (low, high) of its quality bin.
         distance: L2 distance of its features to the image's (Eq. 4).
         rank: 1 for the nearest of all references.
         thumbnail: at most 320 pixels per side.
@@ -28,7 +27,6 @@ class ShownReference:
     mos: float
     std: float | None
     level: str
-    bin: tuple[float, float]
     distance: float
     rank: int
     thumbnail: Image.Image

@@ -258,14 +258,12 @@ def _verdict(case: _Case, answers: dict, references: ReferenceSet, options: IQAR
 
 def _shown(case: _Case, references: ReferenceSet, options: IQARAGOptions):
     rank = {number: place for place, number in enumerate(case.neighbours.indices.tolist())}
-    edges, bin_of = bin_edges(options.bins), bins_of(references.mos, options.bins)
     return tuple(
         ShownReference(
             name=references.names[number],
             mos=float(references.mos[number]),
             std=references.std[number],
             level=_level(references, number, options),
-            bin=edges[bin_of[number]],
             distance=float(case.neighbours.distances[rank[number]]),
             rank=rank[number] + 1,
             thumbnail=references.thumbnail(number),

@@ -69,7 +69,6 @@ def test_evidence_holds_what_the_tab_draws(method):
     assert [(one.level, one.rank) for one in evidence.references] == [("fair", 1), ("poor", 2)]
     nearest = evidence.references[0]
     assert nearest.distance == pytest.approx(2 / 255, rel=1e-4)
-    assert nearest.bin == (0.4, 0.6)
     assert nearest.thumbnail.size == (24, 16)
     assert [(one.low, one.levels, one.in_set) for one in evidence.empty_bins] == [
         (0.0, ("bad",), 4), (0.6, ("good",), 4), (0.8, ("excellent",), 5)]

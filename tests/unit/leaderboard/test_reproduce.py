@@ -198,6 +198,8 @@ def test_a_model_that_was_trained_on_the_dataset_is_marked():
         "TianheWu/VisualQuality-R1-7B was trained on opinions, and its authors do not say of which sets"]
     [mark] = training_marks("server:http://host:8000/v1#q-future/Q-ReAlign-Lite-4B", ["koniq-10k", "live-challenge"])
     assert mark.endswith("was trained on opinions of KonIQ-10k")
+    for name in ("embedded", "embedded-biq2021"):  # the student that ships beside the first has seen other labels
+        assert training_marks(name, ["kadid-10k", "spaq"]) == [f"{name} was trained on opinions of KADID-10k"]
     assert training_marks("my-model", ["spaq"]) == ["nothing is known here of what my-model was trained on"]
 
 

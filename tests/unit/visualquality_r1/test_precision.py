@@ -12,30 +12,17 @@ ensure_torchvision()
 pytest.importorskip("trl", reason="training needs requirements-train.txt")
 
 from methods.lmm import Prompt, load_lmm  # noqa: E402
-from methods.visualquality_r1.training import data, trainer  # noqa: E402
+from methods.visualquality_r1.training import trainer  # noqa: E402
 from methods.visualquality_r1.training.memory import training_memory  # noqa: E402
 from methods.visualquality_r1.training.trainer import RL2RSettings  # noqa: E402
-from tests import tiny_lmm  # noqa: E402
 
 STEPS = 20
+FAMILY = "qwen3_vl"
 
 
 def by_length(completions, key, log_metric=None, **_):
     """A reward that a model without any knowledge can be taught."""
     return [float(len(turn[0]["content"]) % 7) for turn in completions]
-
-
-@pytest.fixture(scope="module")
-def material(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("precision")
-    model = tiny_lmm.build("qwen3_vl", folder / "model")
-    rng = np.random.default_rng(0)
-    rows = ["image,mos"]
-    for index in range(6):
-        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / f"{index}.png")
-        rows.append(f"{index}.png,{index}")
-    (folder / "set.csv").write_text("\n".join(rows))
-    return str(model), data.read_sets([folder / "set.csv"], [None])
 
 
 @pytest.fixture
@@ -49,7 +36,7 @@ def trained(material, out, **changes):
     settings = RL2RSettings(**{"generations": 2, "images": 2, "max_steps": STEPS, "max_new_tokens": 6,
                                "validate_every": 100, "save_every": 100, "validation_samples": 1,
                                "gradient_checkpointing": False, **changes})
-    made = trainer.make_trainer(model, pictures[:4], pictures[4:], out, settings)
+    made = trainer.make_trainer(model, pictures[:4], pictures[4:6], out, settings)
     made.reward_funcs[0] = by_length
     before = {name: weight.detach().clone() for name, weight in made.model.named_parameters()}
     made.train()

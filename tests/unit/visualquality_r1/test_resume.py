@@ -6,7 +6,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from methods.torchvision_compat import ensure_torchvision
 from methods.visualquality_r1.train import last_checkpoint
@@ -16,12 +15,11 @@ pytest.importorskip("trl", reason="training needs requirements-train.txt")
 
 from transformers import TrainerCallback  # noqa: E402
 
-from methods.visualquality_r1.training import data  # noqa: E402
 from methods.visualquality_r1.training.monitor import draw_curves, read_curve, spelled  # noqa: E402
 from methods.visualquality_r1.training.trainer import RL2RSettings, make_trainer  # noqa: E402
-from tests import tiny_lmm  # noqa: E402
 
 STEPS, STOPPED, SAVED = 6, 5, 2
+FAMILY = "fast_vlm"
 
 
 class StopAfter(TrainerCallback):
@@ -45,19 +43,6 @@ class Lengths:
         log_metric("readable", 1.0)
         log_metric("spread", 0.0)
         return [float(len(turn[0]["content"]) % 7) for turn in completions]
-
-
-@pytest.fixture(scope="module")
-def material(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("resume")
-    model = tiny_lmm.build("fast_vlm", folder / "model")
-    rng = np.random.default_rng(0)
-    rows = ["image,mos"]
-    for index in range(8):
-        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(folder / f"{index}.png")
-        rows.append(f"{index}.png,{index}")
-    (folder / "set.csv").write_text("\n".join(rows))
-    return str(model), data.read_sets([folder / "set.csv"], [None])
 
 
 def run(material, out, stop=None):
