@@ -267,9 +267,32 @@ class Method(ABC):
         """The pixel limit of each model in `lmms`; None for one without."""
         return tuple(getattr(lmm, "max_pixels", None) for lmm in self.lmms)
 
-    def prepare(self, image: Decoded) -> Decoded:
-        """What can be done for an image before its turn, on another thread while the device works on others."""
-        return as_decoded(image, self.max_pixels)
+    def prepare(self, image: Decoded, **options: object) -> Decoded:
+        """What can be done for an image before its turn, on another thread while the device works on others.
+
+        Args:
+            image: decoded.
+            options: those that `assess` will be given.
+
+        Returns:
+            what `assess` takes in its place, with the same result; it holds what was made (`Decoded.ahead`).
+
+        Raises:
+            InputError: an unknown option or a bad value.
+            methods.lmm.LMMError: the model cannot be shown this image.
+        """
+        decoded = as_decoded(image, self.max_pixels)
+        made = self._ahead(decoded.image, self.options.updated(**options))
+        return dataclasses.replace(decoded, ahead=(*decoded.ahead, *made))
+
+    def _ahead(self, image: Image.Image, options: Any) -> list[Any]:
+        """What is made of an image ahead, each with `nbytes`: here, what the models make of the image itself."""
+        return self._shown_ahead([image], options)
+
+    def _shown_ahead(self, images: Sequence[Image.Image], options: Any) -> list[Any]:
+        """What the models make of images before they are shown."""
+        alone = self.images_per_prompt(options) == 1
+        return [made for lmm in self.lmms for image in images if (made := lmm.prepare(image, alone)) is not None]
 
     def assess(self, image: ImageSource, **options: object) -> Assessment:
         """Scores one image.

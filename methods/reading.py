@@ -17,24 +17,29 @@ from methods.images import MAX_PIXELS, Decoded, decode
 from methods.lmm.cpu import cores
 
 BYTES_AHEAD = 320 * 2**20
-"""Decoded pixels that may wait: four photos of the largest size, or some hundred of one megapixel."""
+"""Decoded pixels, and what is made of them ahead, that may wait: four photos of the largest size, or some hundred of
+one megapixel that nothing is made of."""
 
 _MOST_AHEAD = 256  # items, since one that cannot be read takes no pixels
 _MOST_THREADS = 4
-_BYTES_PER_PIXEL = 3
-_CLAIM = _BYTES_PER_PIXEL * MAX_PIXELS
-"""What an image counts as while nobody knows its size."""
+_CLAIM = 3 * MAX_PIXELS
+"""What an image counts as while nobody knows its size, unless an earlier one was larger."""
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Opened(Generic[Item]):
-    """An item with its image, or with the sentence that says why there is none."""
+    """An item with its image, or with the sentence that says why there is none.
+
+    Attributes:
+        failure: what `prepare` raised.
+    """
 
     item: Item
     decoded: Decoded | None
     error: str = ""
+    failure: Exception | None = None
 
     @property
     def pixels(self) -> int:
@@ -55,11 +60,11 @@ def read_ahead(items: Iterable[Item], source: Callable[[Item], Any],
         items: taken by the reading threads, one at a time.
         source: gives what `methods.images.decode` takes.
         prepare: works on each image after it is decoded.
-        bytes_ahead: decoded pixels that may wait to be taken, and those that are being decoded; one image at least.
+        bytes_ahead: of what may wait to be taken (`Decoded.nbytes`), and of what is being made; one image at least.
 
     Raises:
-        Exception: what `items`, `source` or `prepare` raise, in the place of the item; a `UserError` of the latter two
-            becomes that item's error instead.
+        Exception: what `items` or `source` raise, in the place of the item; a `UserError` of `source` becomes that
+            item's error instead, and whatever `prepare` raises its failure.
     """
     reader = _Reader(iter(items), source, prepare, bytes_ahead)
     threads = [threading.Thread(target=reader.run, name=f"read-ahead-{number}", daemon=True)
@@ -85,6 +90,7 @@ class _Reader(Generic[Item]):
         self._results: dict[int, Opened[Item] | BaseException] = {}
         self._begun = self._taken = 0  # numbers of the next item to read and to hand out
         self._claimed = 0  # bytes
+        self._claim = _CLAIM
         self._ended = False
 
     def run(self) -> None:
@@ -107,7 +113,8 @@ class _Reader(Generic[Item]):
                     self._end()
                     return
                 self._begun += 1
-                self._claimed += _CLAIM
+                claim = self._claim
+                self._claimed += claim
             result: Opened[Item] | BaseException
             try:
                 result = self._read(item)
@@ -115,19 +122,23 @@ class _Reader(Generic[Item]):
                 result = error
             with self._changed:
                 self._results[number] = result
-                self._claimed += _bytes(result) - _CLAIM
+                self._claimed += _bytes(result) - claim
+                self._claim = max(self._claim, _bytes(result))
                 self._changed.notify_all()
 
     def _has_room(self) -> bool:
         return (self._begun - self._taken < _MOST_AHEAD
-                and (not self._claimed or self._claimed + _CLAIM <= self._room))
+                and (not self._claimed or self._claimed + self._claim <= self._room))
 
     def _read(self, item: Item) -> Opened[Item]:
         try:
             decoded = decode(self._source(item))
-            return Opened(item, decoded if self._prepare is None else self._prepare(decoded))
         except UserError as refused:
             return Opened(item, None, one_line(str(refused)))
+        try:
+            return Opened(item, decoded if self._prepare is None else self._prepare(decoded))
+        except Exception as failure:  # One image may be at fault, as when it is scored: its row says so.
+            return Opened(item, None, failure=failure)
 
     def take(self) -> Opened[Item] | None:
         """The next item in order, as soon as it is read; None after the last."""
@@ -155,4 +166,4 @@ class _Reader(Generic[Item]):
 
 
 def _bytes(result: Opened[Any] | BaseException) -> int:
-    return 0 if isinstance(result, BaseException) else _BYTES_PER_PIXEL * result.pixels
+    return 0 if isinstance(result, BaseException) or result.decoded is None else result.decoded.nbytes

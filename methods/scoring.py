@@ -52,7 +52,7 @@ def score_rows(items: Iterable[Item], source: Callable[[Item], Any],
         batch_size: at most so many images are handed over at once.
         prepare: `Method.prepare`, or whatever stands before it; works on each image after it is decoded, on the same
             thread.
-        bytes_ahead: pixels that may be decoded ahead.
+        bytes_ahead: of what may be decoded and prepared ahead.
         sentences: exceptions whose text is meant for a user. Any other one is named by its kind in its row, with the
             traceback on stderr.
 
@@ -108,7 +108,9 @@ def _batch(waiting: list[Opened[Item]], assess: Callable[[Sequence[Decoded]], Se
             print(f"A batch of {len(images)} failed ({_sentence(failure, sentences)}); scoring one by one.",
                   file=sys.stderr)
     for one in waiting:
-        if one.decoded is None:
+        if one.failure is not None:
+            yield _failed(one.item, one.failure, sentences)
+        elif one.decoded is None:
             yield Row(one.item, None, one.error)
         elif assessments is not None:
             yield Row(one.item, next(assessments))
@@ -121,14 +123,18 @@ def _alone(item: Item, decoded: Decoded, assess: Callable[[Sequence[Decoded]], S
     try:
         with _stdout_to_stderr():
             return Row(item, assess([decoded])[0])
-    except ModelUnavailable:
-        raise
     except Exception as error:  # An image that fails is a row with its error, never the end of the run.
-        if lost := device_lost(error):
-            raise lost from error
-        if not isinstance(error, sentences):
-            traceback.print_exc(file=sys.stderr)
-        return Row(item, None, _sentence(error, sentences))
+        return _failed(item, error, sentences)
+
+
+def _failed(item: Item, error: Exception, sentences: tuple[type[Exception], ...]) -> Row[Item, Any]:
+    if isinstance(error, ModelUnavailable):
+        raise error
+    if lost := device_lost(error):
+        raise lost from error
+    if not isinstance(error, sentences):
+        traceback.print_exception(error, file=sys.stderr)
+    return Row(item, None, _sentence(error, sentences))
 
 
 def _stdout_to_stderr() -> contextlib.AbstractContextManager[object]:

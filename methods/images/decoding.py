@@ -12,7 +12,7 @@ import math
 import mmap
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -64,10 +64,18 @@ class Decoded:
     Attributes:
         image: 8-bit RGB, upright, without metadata.
         notes: one plain sentence for everything that was changed on the way; empty when nothing was.
+        ahead: what was made of the image before its turn (`methods.base.Method.prepare`), each with its size in bytes
+            as `nbytes`. Whoever made it finds it by the image for as long as it is held here.
     """
 
     image: Image.Image
     notes: tuple[str, ...] = ()
+    ahead: tuple[Any, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the pixels and of what was made ahead."""
+        return 3 * self.image.width * self.image.height + sum(one.nbytes for one in self.ahead)
 
 
 def decode(source: object, *, max_pixels: int = MAX_PIXELS) -> Decoded:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -134,6 +135,10 @@ class LLMIQA(Method):
         if options.scored == "whole" or options.standard == NO_STANDARD:
             return None
         return self._segmenter or load_segmenter(options.segmenter, options.masks)
+
+    def _ahead(self, image: Image.Image, options: LLMIQAOptions) -> list[Any]:
+        """The image, where the whole of it is scored; its regions are not known before its turn."""
+        return super()._ahead(image, options) if "whole" in options.scored else []
 
     def _assess(self, images: list[Image.Image], options: LLMIQAOptions) -> list[Verdict]:
         verdicts = []

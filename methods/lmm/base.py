@@ -41,6 +41,19 @@ class LMM(ABC):
     max_pixels: int | None = None
     settings: Mapping[str, Any] = MappingProxyType({})
 
+    def prepare(self, image: Image.Image, alone: bool = True) -> Any:
+        """What can be made of an image before it is shown in a prompt, on any thread while the model works.
+
+        Args:
+            image: RGB; not to be changed afterwards.
+            alone: whether prompts show it without other images.
+
+        Returns:
+            something with `nbytes`, used when this very image object is shown for as long as the caller holds it; None
+            where nothing can be made ahead. The results of all other calls stay the same.
+        """
+        return None
+
     @abstractmethod
     def word_logits(self, prompts: Sequence[Prompt], words: Sequence[str]) -> np.ndarray:
         """Next-token logits of the candidate words, right after each prompt's answer prefix.

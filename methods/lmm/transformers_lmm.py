@@ -26,7 +26,7 @@ from methods.lmm.plain import PlainRunner
 from methods.lmm.prompt import Prompt
 from methods.lmm.rendering import Rendered, render
 from methods.lmm.reuse.runner import SHARING_FAMILIES, SharingRunner
-from methods.lmm.reuse.vision import PictureKey, VisionEncoder, content_key
+from methods.lmm.reuse.vision import Ahead, PictureKey, VisionEncoder
 from methods.lmm.sampling import Sampling
 from methods.lmm.tokens import candidate_tokens
 from methods.locks import ForkSafeLock
@@ -110,6 +110,10 @@ class TransformersLMM(LMM):
         self.vision = VisionEncoder(self.model, self.processor, vision_cache_bytes, frozen, limit)
         self._runner = self._make_runner()
         self._candidates = functools.lru_cache(maxsize=4096)(self._find_candidates)
+
+    def prepare(self, image: Image.Image, alone: bool = True) -> Ahead | None:
+        """As `LMM.prepare`: what the processor makes of the image, where the reuse layer encodes it by itself."""
+        return self.vision.prepare(image, alone) if self._runner.shares else None
 
     def _make_runner(self) -> SharingRunner | PlainRunner:
         if self.model.config.model_type in SHARING_FAMILIES:
@@ -215,7 +219,7 @@ class TransformersLMM(LMM):
         """As `LMM.embed`: the tower's last hidden states, before the projector, averaged over tokens (and tiles)."""
         if not images:
             return np.zeros((0, 0), dtype=np.float32)
-        keys = [PictureKey(content_key(image), alone=True) for image in images]
+        keys = [PictureKey(self.vision.content(image), alone=True) for image in images]
         with self._lock:
             encodings = self.vision.encode(dict(zip(keys, images)))
         return np.stack([encodings[key].pooled for key in keys]).astype(np.float32)

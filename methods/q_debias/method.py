@@ -12,6 +12,8 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from PIL import Image
@@ -20,6 +22,7 @@ from methods.base import Method, Options, Verdict, option
 from methods.errors import InputError
 from methods.levels import GOOD_POOR, LevelScheme
 from methods.lmm.prompt import Prompt
+from methods.locks import ForkSafeLock
 from methods.q_debias.aggregation import SCHEMES, aggregate, weights
 from methods.q_debias.distortions import DISTORTIONS, SETTINGS
 from methods.q_debias.evidence import Condition, DebiasEvidence, condition_image
@@ -34,6 +37,8 @@ PIXELS_AT_ONCE = 24_000_000
 
 PIXELS_IN_FLOAT = 12_000_000
 """Query pixels that threads may hold as floats at the same time."""
+
+_degrading = ForkSafeLock()
 
 
 @dataclass(frozen=True)
@@ -100,11 +105,17 @@ class QDebias(Method):
         """Two prompts per condition and the vanilla one; they show one image more than there are conditions."""
         return 2.0 * len(options.distortions) + 1.0
 
+    def _ahead(self, image: Image.Image, options: QDebiasOptions) -> list[Any]:
+        """The degraded copies too."""
+        (copies,) = degrade_all([image], options)
+        made = _copies[id(image)] = _Copies(image, _degradation(options), copies)
+        return [made, *self._shown_ahead([image, *copies], options)]
+
     def _assess(self, images: list[Image.Image], options: QDebiasOptions) -> list[Verdict]:
         return [verdict for chunk in _chunks(images) for verdict in self._assess_together(chunk, options)]
 
     def _assess_together(self, images: list[Image.Image], options: QDebiasOptions) -> list[Verdict]:
-        copies = degrade_all(images, options)
+        copies = copies_of(images, options)
         prompts = [
             prompt for image, degraded in zip(images, copies) for prompt in build_prompts(image, degraded, options)
         ]
@@ -137,14 +148,46 @@ def _chunks(images: list[Image.Image]) -> Iterator[list[Image.Image]]:
         yield chunk
 
 
+@dataclass(frozen=True, eq=False)
+class _Copies:
+    """The degraded copies of an image, made before its turn; the image is held, so that none takes its identity."""
+
+    image: Image.Image
+    degradation: tuple[object, ...]
+    copies: list[Image.Image]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(3 * copy.width * copy.height for copy in self.copies)
+
+
+_copies: WeakValueDictionary[int, _Copies] = WeakValueDictionary()
+"""By the identity of the image; what nobody holds any more is not in it."""
+
+
+def _degradation(options: QDebiasOptions) -> tuple[object, ...]:
+    """All that decides what the copies of an image look like."""
+    return options.distortions, options.setting, options.seed, options.consistent
+
+
+def copies_of(images: list[Image.Image], options: QDebiasOptions) -> list[list[Image.Image]]:
+    """As `degrade_all`; copies that were made ahead are taken."""
+    made = [one if one is not None and one.degradation == _degradation(options) else None
+            for one in (_copies.get(id(image)) for image in images)]
+    missing = [image for image, one in zip(images, made) if one is None]
+    fresh = iter(degrade_all(missing, options) if missing else ())
+    return [next(fresh) if one is None else one.copies for one in made]
+
+
 def degrade_all(images: list[Image.Image], options: QDebiasOptions) -> list[list[Image.Image]]:
     """The degraded copies of every image, in the order of `options.distortions`."""
     largest = max(image.width * image.height for image in images)
     workers = max(1, min(os.cpu_count() or 1, len(options.distortions) * len(images), PIXELS_IN_FLOAT // largest))
     jobs = [(image, name, options.setting, options.seed, options.consistent) for image in images
             for name in options.distortions]
-    # OpenCV and NumPy let go of the interpreter while they work, so threads suffice.
-    with ThreadPoolExecutor(workers) as pool:
+    # OpenCV and NumPy let go of the interpreter while they work, so threads suffice. Images that are prepared side by
+    # side wait for one another here: the floats of all of them together are bounded.
+    with _degrading, ThreadPoolExecutor(workers) as pool:
         copies = list(pool.map(lambda job: condition_image(*job), jobs))
     count = len(options.distortions)
     return [copies[start : start + count] for start in range(0, len(copies), count)]

@@ -134,6 +134,43 @@ def test_images_are_prepared_on_the_reading_threads():
     assert all(name.startswith("read-ahead") for name in where)
 
 
+class Made:
+    def __init__(self, nbytes):
+        self.nbytes = nbytes
+
+
+def test_what_is_made_ahead_counts_as_what_waits(monkeypatch):
+    monkeypatch.setattr(reading, "_CLAIM", 3 * 100 * 100)
+    read = []
+
+    def prepare(decoded):
+        read.append(decoded)
+        return Decoded(decoded.image, ahead=(Made(9 * 3 * 100 * 100),))
+
+    images = read_ahead(range(40), lambda number: blank(100), prepare, bytes_ahead=40 * 3 * 100 * 100)
+    first = next(images)
+    assert first.decoded.nbytes == 10 * 3 * 100 * 100
+    time.sleep(0.2)
+    # Four threads begin one each before any of them knows how much there is to hold; then four fit at a time.
+    assert len(read) <= 1 + 4 + 3
+    assert [one.item for one in images] == list(range(1, 40))
+
+
+@pytest.mark.parametrize("failure", [InputError("It is too slim."), ZeroDivisionError("a defect")])
+def test_an_image_that_cannot_be_prepared_is_a_row_and_the_others_go_on(failure, capsys):
+    def prepare(decoded):
+        if decoded.image.width == 3:
+            raise failure
+        return decoded
+
+    rows = list(score_rows(range(5), lambda number: blank(number + 1), lambda images: [0.5] * len(images), batch_size=2,
+                           prepare=prepare))
+    assert [row.assessment for row in rows] == [0.5, 0.5, None, 0.5, 0.5]
+    plain = isinstance(failure, InputError)
+    assert rows[2].error == ("It is too slim." if plain else "ZeroDivisionError: a defect")
+    assert ("Traceback" in capsys.readouterr().err) is not plain
+
+
 def test_batches_keep_their_bounds():
     sizes = []
 

@@ -130,6 +130,14 @@ def assess(
     return _finish(job, progress)
 
 
+def prepare(method: str, lmm: str | None, options: dict[str, object]) -> Callable[[Decoded], Decoded] | None:
+    """`Method.prepare` with these options, for images that `assess` will be given as it returns them; None on ZeroGPU,
+    where they are scored in another process."""
+    if models.ON_ZERO_GPU:
+        return None
+    return lambda image: _prepare(MethodOf(method, lmm), None).prepare(image, **options)
+
+
 @plain_errors
 def decoded(image: str | bytes | Decoded) -> Decoded:
     """An image that is ready to be scored, read in this process: one that cannot be read takes nobody's GPU time.

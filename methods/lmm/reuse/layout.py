@@ -15,7 +15,7 @@ import numpy as np
 
 from methods.lmm.base import LMMError
 from methods.lmm.rendering import Rendered, tokenize
-from methods.lmm.reuse.vision import Encoding, PictureKey, VisionEncoder, content_key
+from methods.lmm.reuse.vision import Encoding, PictureKey, VisionEncoder
 
 if TYPE_CHECKING:
     import torch
@@ -80,7 +80,7 @@ class Layout:
             keys = []
             for image in one.images:
                 if id(image) not in contents:
-                    contents[id(image)] = content_key(image)
+                    contents[id(image)] = self._vision.content(image)
                 key = PictureKey(contents[id(image)], alone=len(one.images) == 1 or not self._vision.context_matters)
                 pictures[key] = image
                 keys.append(key)

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from PIL import Image
@@ -83,6 +84,26 @@ class _Prepared:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Ahead:
+    """What was made of an image before its turn.
+
+    Attributes:
+        image: held, so that no other object takes its identity meanwhile.
+        key: its content, read once.
+        prepared: what the processor made of it; None where its encoding was in the cache already.
+    """
+
+    image: Image.Image
+    key: PictureKey
+    prepared: _Prepared | None
+
+    @property
+    def nbytes(self) -> int:
+        """Without the image's own pixels."""
+        return 0 if self.prepared is None else sum(value.nbytes for value in self.prepared.inputs.values())
+
+
 class VisionEncoder:
     """The vision tower of a model with a cache behind it.
 
@@ -114,10 +135,34 @@ class VisionEncoder:
         self._patch_bytes = memory.patch_bytes(model)
         self._budget = Budget(lambda: memory.tower_bytes(model) or 2**62)
         self.cached_bytes = 0
+        self._ahead: WeakValueDictionary[int, Ahead] = WeakValueDictionary()
         self._tokens: dict[tuple[int, int], int] = {}
         self.encoded = 0
         self.output_class: Callable[..., Any] | None = None
         self.as_list = False
+
+    def prepare(self, image: Image.Image, alone: bool = True) -> Ahead:
+        """What the processor makes of an image, on any thread; `encode` uses it for as long as the caller holds it.
+
+        Args:
+            image: RGB; not to be changed afterwards.
+            alone: whether its prompts show no other images.
+        """
+        key = PictureKey(content_key(image), alone or not self.context_matters)
+        ahead = Ahead(image, key, None if key in self._cache else self._prepare(key, image))
+        self._ahead[id(image)] = ahead
+        return ahead
+
+    def content(self, image: Image.Image) -> str:
+        """`content_key` of an image; of one that was prepared, as it was then."""
+        ahead = self._ahead.get(id(image))
+        return content_key(image) if ahead is None else ahead.key.content
+
+    def _prepared(self, key: PictureKey, image: Image.Image) -> _Prepared:
+        ahead = self._ahead.get(id(image))
+        if ahead is not None and ahead.prepared is not None and ahead.key == key:
+            return ahead.prepared
+        return self._prepare(key, image)
 
     def encode(self, pictures: dict[PictureKey, Image.Image]) -> dict[PictureKey, Encoding]:
         """Encodings of distinct pictures; from the cache where they are there.
@@ -135,7 +180,7 @@ class VisionEncoder:
                 encodings[key] = encoding
         else:
             for start in range(0, len(missing), TOWER_BATCH):
-                encodings.update(self._run([self._prepare(*one) for one in missing[start : start + TOWER_BATCH]]))
+                encodings.update(self._run([self._prepared(*one) for one in missing[start : start + TOWER_BATCH]]))
         self.encoded += len(missing)
         for key, encoding in encodings.items():
             self._keep(key, encoding)
@@ -198,7 +243,9 @@ class VisionEncoder:
         if not key.alone:
             inputs = {name: value[: len(value) // copies] if name != "batch_num_images" else value
                       for name, value in inputs.items()}
-        inputs = {name: value for name, value in inputs.items() if name in self._takes}
+        # In the model's precision at once: what waits for its turn then takes half the room on a GPU.
+        inputs = {name: value.to(self._model.dtype) if value.is_floating_point() else value
+                  for name, value in inputs.items() if name in self._takes}
         return _Prepared(key, inputs, placeholder)
 
     def _run(self, prepared: Sequence[_Prepared]) -> dict[PictureKey, Encoding]:
@@ -222,7 +269,7 @@ class VisionEncoder:
         return len(group) * memory.patches(self._model, group[0].inputs["pixel_values"]) * self._patch_bytes
 
     def _encode_one(self, picture: tuple[PictureKey, Image.Image]) -> Encoding:
-        (encoding,) = halving(self._forward, [self._prepare(*picture)], "one picture")
+        (encoding,) = halving(self._forward, [self._prepared(*picture)], "one picture")
         return encoding
 
     def _forward(self, group: list[_Prepared]) -> list[Encoding]:
@@ -231,8 +278,7 @@ class VisionEncoder:
         count = len(group)
         inputs = {}
         for name in group[0].inputs:
-            value = torch.cat([one.inputs[name] for one in group]).to(self._model.device)
-            inputs[name] = value.to(self._model.dtype) if value.is_floating_point() else value
+            value = inputs[name] = torch.cat([one.inputs[name] for one in group]).to(self._model.device)
             if self._channels_last and value.dim() == 4:
                 inputs[name] = inputs[name].contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), few_calls(self._base):

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from methods.base import load_method
+from methods.images import decode
 from methods.lmm.base import LMM
 from methods.lmm.prompt import Prompt
 from methods.q_debias import method as module
@@ -305,3 +306,22 @@ def test_inconsistent_conditions_are_degraded_versions_of_other_images():
 def test_other_images_have_no_likeness_to_measure():
     with pytest.raises(ValueError, match="compares a picture with copies of itself"):
         QDebias(PairLMM(), consistent=False, aggregation="quality-similarity")
+
+
+def test_copies_made_ahead_are_used_and_others_are_made_anew(monkeypatch):
+    method = QDebias(KnownLMM())
+    expected = [method.assess(photo(number)).score for number in range(2)]
+    prepared = method.prepare(decode(photo(0)))
+    assert prepared.nbytes == 5 * 3 * 40 * 30
+    degraded = []
+    original = module.condition_image
+    monkeypatch.setattr(module, "condition_image",
+                        lambda image, *rest: degraded.append(image.size) or original(image, *rest))
+    together = method.assess_batch([prepared, photo(1, (42, 30))])
+    assert together[0].score == expected[0]
+    assert degraded == [(42, 30)] * 4
+    # Copies of another seed, or under fewer distortions, are not those.
+    del degraded[:]
+    method.lmm.seed = 3
+    method.assess(prepared, seed=3)
+    assert len(degraded) == 4

@@ -32,7 +32,7 @@ COLUMNS = ("Photo", "Score", "Level", "Spread", "Native", "Seconds", "Problem")
 CSV_COLUMNS = ("path", "score", "native_score", "spread_low", "spread_high", "seconds", "method", "lmm", "seed",
                "error")
 BYTES_AHEAD = 72 * 2**20
-"""Pixels that are decoded ahead for one visitor."""
+"""What is decoded and prepared ahead for one visitor."""
 
 SECONDS_BETWEEN = 0.4
 """The page is told about progress at most this often."""
@@ -136,7 +136,7 @@ def score(members: list[Member], method: str, lmm: str | None, options: dict[str
 
     changes = {**options, **method_class(method).options.score_alone()}
     for row in score_rows(members, Member.read, assess, batch_size=1, bytes_ahead=BYTES_AHEAD,
-                          sentences=(UserError, gr.Error)):
+                          prepare=gpu.prepare(method, lmm, changes), sentences=(UserError, gr.Error)):
         yield Row(row.item.name, row.assessment, row.error)
 
 
