@@ -3,12 +3,14 @@
     python -m benchmarks.gpu                                  Qwen3-VL-8B's shape: ten minutes on a large GPU
     python -m benchmarks.gpu --shape qwen2.5-vl-7b --only visualquality-r1
     python -m benchmarks.gpu --tiny                           a tiny model, on a CPU too
+    python -m benchmarks.gpu --tiny --repeats 0               counts alone
 
-Per method and number of photos: milliseconds a photo, peak memory, the share of the time that the device works, padded
-over real tokens, the time of the naive loop (transformers as it comes, one prompt at a time, pixels each time) over
-ours in the same run, and operations over the least that answers the same prompts (`benchmarks.flops`). Tokens and
-images are counted by hooks on the model's passes. Results are kept after each method, and the same command goes on
-where it was killed; what does not fit into memory is a line with its reason.
+Per method and number of photos, of one size, of mixed sizes and of 12 megapixels: milliseconds a photo, peak memory,
+the share of the time that the device works, padded over real tokens, the time of the naive loop (transformers as is,
+one prompt at a time, pixels each time) over ours in the same run, and operations over the least that answers the same
+prompts (`benchmarks.flops`). Tokens and images are counted by hooks on the model's passes. Results are kept after each
+row, and the same command goes on where it was killed or out of time; what does not fit into memory is a line with its
+reason.
 """
 
 from __future__ import annotations
@@ -29,11 +31,14 @@ from PIL import Image
 from benchmarks.counting import counting, floor
 from benchmarks.flops import flops
 from benchmarks.shapes import SHAPES, config, random_lmm
+from leaderboard.runs.provenance import commit
 from methods import files
 
 RESULTS = Path(__file__).parent / "results"
 TWELVE = (4032, 3024)
 SAMPLES = 6
+MIXED = ((1.0, 1.0), (0.75, 1.33), (0.5, 0.5), (1.0, 0.75), (0.66, 1.0), (0.8, 0.8), (0.4, 0.6), (1.0, 0.67))
+"""Widths and heights of eight photos, as shares of the size that is measured."""
 
 
 def made(size: tuple[int, int], seed: int) -> Image.Image:
@@ -59,6 +64,7 @@ class Bands:
         return masks
 
 
+clock = time.monotonic
 Work = Callable[[list[Image.Image]], Any]
 
 
@@ -168,11 +174,12 @@ def measured(lmm: Any, device: Device, work: Work, photos: list[Image.Image],
             lmm.vision.cached_bytes -= lmm.vision._cache.pop(key).bytes
         work(photos)
 
-    cold()
-    with counting(lmm) as counter:
+    with counting(lmm) as counter:  # the first run: what is timed after it finds everything warm
         peak = device.peak(cold)
-    row: dict[str, Any] = {"ms": 1000 * statistics.median(device.seconds(cold) for _ in range(repeats)) / len(photos),
-                           "peak_gb": peak and peak / 1e9, "busy": device.busy(cold)}
+    row: dict[str, Any] = {"peak_gb": peak and peak / 1e9}
+    if repeats:
+        row |= {"ms": 1000 * statistics.median(device.seconds(cold) for _ in range(repeats)) / len(photos),
+                "busy": device.busy(cold)}
     if not counter.prompts:
         return row
     least, alone = floor(lmm, counter.prompts, kept)
@@ -180,7 +187,7 @@ def measured(lmm: Any, device: Device, work: Work, photos: list[Image.Image],
     row |= {"tokens": counter.done.tokens, "padding": counter.done.padding / real, "floor_tokens": least.tokens,
             "naive_tokens": alone, "patches": counter.done.patches, "floor_patches": least.patches,
             "floor": flops(shape, counter.done) / flops(shape, least), "tflop": flops(shape, counter.done) / 1e12}
-    if compared:
+    if compared and repeats:
         slow = device.seconds(lambda: naive(lmm, counter.prompts))
         row["naive"] = 1000 * slow / len(photos) / row["ms"]
     return row
@@ -224,10 +231,10 @@ def survives(lmm: Any, work: Work, size: tuple[int, int]) -> list[dict[str, Any]
 
 def table(results: dict[str, Any]) -> str:
     """The results as Markdown."""
-    lines = [f"{results['card']}, random weights of {results['shape']}, {results['settings']['photo']} photos; "
-             f"operations counted for {results['operations_of']}.", "",
-             "| method | photos | ms a photo | naive loop / ours | operations / floor | padding | peak GB | busy |",
-             "|---|---|---|---|---|---|---|---|"]
+    lines = [f"{results['card']}, random weights of {results['shape']}, {results['settings']['photo']} photos, commit "
+             f"{results['commit'][:12]}; operations counted for {results['operations_of']}.", "",
+             "| method | photos | ms a photo | naive loop / ours | tokens | least tokens | Tflop | operations / floor "
+             "| padding | peak GB | busy |", "|---|---|---|---|---|---|---|---|---|---|---|"]
 
     def cell(value: float | None, form: str) -> str:
         return "" if value is None else format(value, form)
@@ -235,14 +242,26 @@ def table(results: dict[str, Any]) -> str:
     for name, rows in results["methods"].items():
         for row in rows:
             if "error" in row:
-                lines.append(f"| {name} | {row['photos']} | {row['error']} | | | | | |")
+                lines.append(f"| {name} | {row['photos']} | {row['error']} | | | | | | | | |")
                 continue
-            lines.append(f"| {name} | {row['photos']} | {row['ms']:.1f} | {cell(row.get('naive'), '.2f')} | "
+            lines.append(f"| {name} | {row['photos']} | {cell(row.get('ms'), '.1f')} | "
+                         f"{cell(row.get('naive'), '.2f')} | {cell(row.get('tokens'), ',')} | "
+                         f"{cell(row.get('floor_tokens'), ',')} | {cell(row.get('tflop'), '.3g')} | "
                          f"{cell(row.get('floor'), '.2f')} | {cell(row.get('padding'), '.1%')} | "
-                         f"{cell(row['peak_gb'], '.1f')} | {cell(row['busy'], '.2f')} |")
+                         f"{cell(row.get('peak_gb'), '.1f')} | {cell(row.get('busy'), '.2f')} |")
     for samples, value in results.get("step_ms", {}).items():
         lines.append(f"\nA decoding step of {samples} answers side by side: {value:.1f} ms.")
     return "\n".join(lines) + "\n"
+
+
+def sizes_of(count: str, size: tuple[int, int]) -> tuple[str, list[tuple[int, int]]]:
+    """A row's name and the sizes of its photos, by an entry of --counts."""
+    if count == "mixed":
+        return f"{len(MIXED)} mixed, up to {size[0]}x{size[1]}", [
+            (max(32, round(size[0] * width)), max(32, round(size[1] * height))) for width, height in MIXED]
+    if count == "12mp":
+        return f"1 of {TWELVE[0]}x{TWELVE[1]}", [TWELVE]
+    return f"{int(count)} of {size[0]}x{size[1]}", [size] * int(count)
 
 
 def parsed() -> argparse.Namespace:
@@ -250,10 +269,11 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--shape", choices=[name for name in SHAPES if name != "tiny"], default="qwen3-vl-8b")
     parser.add_argument("--tiny", action="store_true", help="a tiny model and small photos; operations of --shape")
     parser.add_argument("--photo", help="WIDTHxHEIGHT (default: 1024x768, with --tiny 256x192)")
-    parser.add_argument("--counts", help="numbers of photos (default: 1,8,32 and one of 12 MP, with --tiny 1,8)")
+    parser.add_argument("--counts", default="1,8,32,mixed,12mp",
+                        help="numbers of photos, mixed (eight of several sizes) and 12mp (one) (1,8,32,mixed,12mp)")
     parser.add_argument("--only", help="methods, joined by commas")
     parser.add_argument("--budget-seconds", type=float, help="begin no measurement after so long")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3, help="timed runs; 0 counts alone (3)")
     parser.add_argument("--again", action="store_true", help="measure what is in the results as well")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR")
     return parser.parse_args()
@@ -261,7 +281,7 @@ def parsed() -> argparse.Namespace:
 
 def main() -> None:
     arguments = parsed()
-    began = time.monotonic()
+    began = clock()
     from methods.torchvision_compat import ensure_torchvision
 
     ensure_torchvision()
@@ -276,18 +296,18 @@ def main() -> None:
     name = "tiny" if arguments.tiny else arguments.shape
     photo = arguments.photo or ("256x192" if arguments.tiny else "1024x768")
     size = (int(photo.split("x")[0]), int(photo.split("x")[1]))
-    counts = [int(count) for count in (arguments.counts or ("1,8" if arguments.tiny else "1,8,32")).split(",")]
-    jobs = [(count, size) for count in counts] + ([] if arguments.tiny else [(1, TWELVE)])
+    jobs = dict(sizes_of(count, size) for count in arguments.counts.split(","))
     tokens, references = (8, 12) if arguments.tiny else (128, 60)
-    settings = {"photo": photo, "counts": counts, "tokens": tokens, "repeats": arguments.repeats}
+    settings = {"photo": photo, "tokens": tokens, "repeats": arguments.repeats}
 
     card = device.card.lower().replace(" ", "-")
     path = arguments.out / f"gpu-{card}-{name}.json"
     results: dict[str, Any] = {"card": device.card, "shape": name, "operations_of": arguments.shape,
-                               "torch": torch.__version__, "settings": settings, "methods": {}}
+                               "torch": torch.__version__, "commit": commit(), "settings": settings,
+                               "methods": {}}
     if path.exists() and not arguments.again:
         before = json.loads(path.read_text())
-        if all(before[key] == results[key] for key in ("operations_of", "torch", "settings")):
+        if all(before.get(key) == results[key] for key in ("operations_of", "torch", "commit", "settings")):
             results = before
 
     def keep() -> None:
@@ -295,29 +315,30 @@ def main() -> None:
         files.replace(path, json.dumps(results, indent=1) + "\n")
 
     def late() -> bool:
-        return arguments.budget_seconds is not None and time.monotonic() - began > arguments.budget_seconds
+        return arguments.budget_seconds is not None and clock() - began > arguments.budget_seconds
 
     lmm = random_lmm(name, where)
     shape = config(arguments.shape)
-    makers = works(lmm, tokens, references, 64 if arguments.tiny else 512)
+    makers = works(lmm, tokens, references, max(64, size[0] // 2))
     asked = arguments.only.split(",") if arguments.only else list(makers)
     if unknown := set(asked) - set(makers):
         raise SystemExit(f"There is no method {min(unknown)}; choose among {', '.join(makers)}.")
     for method in asked:
-        if method in results["methods"]:
+        rows = results["methods"].get(method, [])
+        left = {name: sizes for name, sizes in jobs.items() if name not in [row["photos"] for row in rows]}
+        if not left or late():
             continue
-        rows: list[dict[str, Any]] = []
         lmm.vision.clear()
         work = makers[method]()
         kept = {key.content for key in lmm.vision._cache}
-        for count, (width, height) in jobs:
+        for label, sizes in left.items():
             if late():
                 break
-            row: dict[str, Any] = {"photos": f"{count} of {width}x{height}"}
+            row: dict[str, Any] = {"photos": label}
             try:
-                photos = [made((width, height), seed) for seed in range(count)]
+                photos = [made(one, seed) for seed, one in enumerate(sizes)]
                 # The naive loop of many photos takes as long as that of a few, for each.
-                row |= measured(lmm, device, work, photos, arguments.repeats, count <= 8, shape, kept)
+                row |= measured(lmm, device, work, photos, arguments.repeats, len(sizes) <= 8, shape, kept)
             except (LMMError, torch.OutOfMemoryError) as error:
                 row["error"] = str(error).splitlines()[0]
             device.clean()
@@ -325,11 +346,10 @@ def main() -> None:
                 work([made((256, 192), 78)])
                 row["works_after"] = True
             rows.append(row)
-            print(json.dumps({"method": method, **row}), flush=True)
-        else:
             results["methods"][method] = rows
             keep()
-    if "visualquality-r1" in asked and "step_ms" not in results and not late():
+            print(json.dumps({"method": method, **row}), flush=True)
+    if arguments.repeats and "visualquality-r1" in asked and "step_ms" not in results and not late():
         results["step_ms"] = {samples: step_ms(lmm, device, made(size, 0), samples, tokens) for samples in (1, SAMPLES)}
         keep()
     if where == "cuda" and "q-debias" in asked and "out_of_memory" not in results and not late():

@@ -9,8 +9,9 @@ from benchmarks import gpu
 
 
 def run(monkeypatch, out, *more):
-    monkeypatch.setattr(sys, "argv", ["gpu", "--tiny", "--photo", "128x96", "--counts", "2", "--repeats", "1",
+    monkeypatch.setattr(sys, "argv", ["gpu", "--tiny", "--photo", "128x96", "--counts", "2,mixed", "--repeats", "1",
                                       "--out", str(out), *more])
+    monkeypatch.setattr(gpu, "commit", lambda: "0123456789abcdef")
     gpu.main()
     (path,) = out.glob("gpu-cpu-tiny.json")
     return json.loads(path.read_text())
@@ -19,8 +20,9 @@ def run(monkeypatch, out, *more):
 @pytest.mark.slow
 def test_it_measures_each_method_and_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     first = run(monkeypatch, tmp_path, "--only", "q-bench,iqarag,visualquality-r1")
-    for rows in first["methods"].values():
-        (row,) = rows
+    rows = [row for rows in first["methods"].values() for row in rows]
+    assert [row["photos"] for row in rows] == ["2 of 128x96", "8 mixed, up to 128x96"] * 3
+    for row in rows:
         assert row["ms"] > 0
         assert row["naive"] > 0
         # Nothing is encoded twice, and hardly a token computed that another pass had.
@@ -37,3 +39,18 @@ def test_it_measures_each_method_and_goes_on_where_it_stopped(tmp_path, monkeypa
     assert "| leaf | 2 of 128x96 |" in text
     none = run(monkeypatch, tmp_path, "--only", "q-debias", "--budget-seconds", "0")
     assert "q-debias" not in none["methods"]
+
+
+@pytest.mark.slow
+def test_a_method_that_runs_out_of_time_keeps_its_rows_and_is_gone_on_with(tmp_path, monkeypatch):
+    times = iter([0.0, 0.0, 0.0])
+    monkeypatch.setattr(gpu, "clock", lambda: next(times, 9.0))
+    first = run(monkeypatch, tmp_path, "--only", "q-bench", "--repeats", "0", "--budget-seconds", "5")
+    assert [row["photos"] for row in first["methods"]["q-bench"]] == ["2 of 128x96"]
+    assert "| q-bench | 2 of 128x96 |" in (tmp_path / "gpu-cpu-tiny.md").read_text()
+    monkeypatch.undo()
+    both = run(monkeypatch, tmp_path, "--only", "q-bench", "--repeats", "0", "--budget-seconds", "5000")
+    assert [row["photos"] for row in both["methods"]["q-bench"]] == ["2 of 128x96", "8 mixed, up to 128x96"]
+    # What was counted before is not counted again, and counts alone have no times.
+    assert both["methods"]["q-bench"][0] == first["methods"]["q-bench"][0]
+    assert "ms" not in both["methods"]["q-bench"][1]
