@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 from scipy.special import expit
 
 from methods.agreement.resampling import Floats
@@ -107,6 +106,8 @@ def _polish(x: Floats, y: Floats, start: Floats) -> Floats:
         return np.stack([np.ones_like(x), shape, -slope * np.exp(-theta[3]), -slope * z], axis=1)
 
     inside = np.clip(start, low + 1e-9, high - 1e-9)
+    from scipy.optimize import least_squares  # not needed by whoever only applies a fit
+
     solution = least_squares(residuals, inside, jacobian, bounds=(low, high), x_scale="jac", max_nfev=200).x
     # A solver that wandered off is never allowed to be worse than its start.
     return solution if np.sum(residuals(solution) ** 2) <= np.sum(residuals(inside) ** 2) else inside

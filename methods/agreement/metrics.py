@@ -21,7 +21,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats as scipy_stats
 
 from methods.agreement import logistic, resampling
 from methods.agreement.resampling import Floats
@@ -123,14 +122,18 @@ def srcc(scores: ArrayLike, mos: ArrayLike) -> float:
         InputError: lengths differ, fewer than 2 values, a value that is not finite, or a constant input.
     """
     x, y = _checked(scores, mos)
-    return float(scipy_stats.spearmanr(x, y).statistic)
+    from scipy import stats  # takes longer than all else that scoring an image imports beside torch
+
+    return float(stats.spearmanr(x, y).statistic)
 
 
 def plcc(scores: ArrayLike, mos: ArrayLike) -> float:
     """Pearson's correlation of the raw scores, in [-1, 1]. Arguments and errors as `srcc`."""
     x, y = _checked(scores, mos)
     # Standardised first: scores such as 1e-300 would underflow in the products.
-    return float(scipy_stats.pearsonr(_unit(x), _unit(y)).statistic)
+    from scipy import stats
+
+    return float(stats.pearsonr(_unit(x), _unit(y)).statistic)
 
 
 def mean_srcc_plcc(scores: ArrayLike, mos: ArrayLike) -> float:
@@ -141,7 +144,9 @@ def mean_srcc_plcc(scores: ArrayLike, mos: ArrayLike) -> float:
 def krcc(scores: ArrayLike, mos: ArrayLike) -> float:
     """Kendall's tau-b, in [-1, 1]. Arguments and errors as `srcc`."""
     x, y = _checked(scores, mos)
-    return float(scipy_stats.kendalltau(x, y).statistic)
+    from scipy import stats
+
+    return float(stats.kendalltau(x, y).statistic)
 
 
 def rmse(scores: ArrayLike, mos: ArrayLike) -> float:

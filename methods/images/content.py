@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.fft import dctn
 
 from methods import files
 
@@ -42,6 +41,8 @@ def perceptual_hash(image: Image.Image) -> str:
     luminance = np.asarray(small, dtype=np.float64)
     if luminance.std() < _FLAT:
         return ""
+    from scipy.fft import dctn
+
     frequencies = dctn(luminance, norm="ortho")[:_KEPT, :_KEPT].reshape(-1)
     # The first is the mean luminance, which says nothing of content.
     return np.packbits(frequencies > np.median(frequencies[1:])).tobytes().hex()
