@@ -17,6 +17,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -140,6 +141,7 @@ class Method(ABC):
         native_range: lowest and highest native score under the default options.
         needs_lmm: False for a method that brings its own network (the LEAF student).
         min_images: images in one prompt that the LMM must be able to take.
+        networks: by option, those of its choices that load a network of their own when they are first asked for.
 
     Attributes:
         lmms: the loaded models; one, several in an ensemble, none for a method that brings its own network.
@@ -162,6 +164,7 @@ class Method(ABC):
     native_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     needs_lmm: ClassVar[bool] = True
     min_images: ClassVar[int] = 1
+    networks: ClassVar[Mapping[str, Sequence[str]]] = MappingProxyType({})
     options: Options = Options()
     lmms: tuple[LMM, ...] = ()
 
@@ -233,6 +236,10 @@ class Method(ABC):
         """
         prompts = cls.passes(options)
         return Work(prompts, prompts * cls.images_per_prompt(options) * min(pixels, limit))
+
+    def first_work(self, options: Any) -> Work:
+        """What the next call under these options does once, before its first image."""
+        return Work()
 
     @classmethod
     def images_per_prompt(cls, options: Any) -> int:

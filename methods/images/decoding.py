@@ -75,7 +75,7 @@ class Decoded:
     @property
     def nbytes(self) -> int:
         """Bytes of the pixels and of what was made ahead."""
-        return 3 * self.image.width * self.image.height + sum(one.nbytes for one in self.ahead)
+        return 3 * self.image.width * self.image.height + sum(int(one.nbytes) for one in self.ahead)
 
 
 def decode(source: object, *, max_pixels: int = MAX_PIXELS) -> Decoded:

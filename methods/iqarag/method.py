@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,17 +19,22 @@ from methods.base import Options as BaseOptions
 from methods.errors import InputError
 from methods.images import content_hash, perceptual_hash
 from methods.iqarag import opened_sets, prompts
-from methods.iqarag.encoders import ENCODERS, OWN, Encoder, load_encoder
+from methods.iqarag.encoders import CATALOGUE, ENCODERS, OWN, Encoder, load_encoder
 from methods.iqarag.evidence import EmptyBin, IQARAGEvidence, ShownReference, explain
 from methods.iqarag.reference_set import Neighbours, ReferenceSet
 from methods.iqarag.retrieval import bin_edges, bins_of, empty_bins, select_references
+from methods.lmm.pixels import DEFAULT_PIXELS
 from methods.lmm.prompt import Prompt
+from methods.work import Work
 
 if TYPE_CHECKING:
     from methods.lmm.base import LMM
 
 
 LEVELS = prompts.QUESTION.levels
+
+SECONDS_AN_IMAGE = 0.2
+"""Of an encoder that runs beside the LMM, generously."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,7 @@ class IQARAG(Method):
 }"""
     options = IQARAGOptions()
     min_images = 6
+    networks = MappingProxyType({"encoder": tuple(CATALOGUE)})
 
     def __init__(self, lmm: LMM | str | None = None, references: ReferenceSet | None = None, *,
                  leave_out_copies: bool = True, options: Mapping[str, object] | None = None, **more: object) -> None:
@@ -112,6 +119,18 @@ class IQARAG(Method):
     def images_per_prompt(cls, options: IQARAGOptions) -> int:
         """The references and the image itself."""
         return options.P + 1
+
+    def first_work(self, options: IQARAGOptions) -> Work:
+        """The reference set, where this encoder has not seen it: about as many pixels as all have if all are like the
+        first."""
+        references, encoder = self._chosen_set(options), self.encoder(options.encoder)
+        if opened_sets.is_fitted(references, encoder):
+            return Work()
+        first = references.image(0)
+        pixels = min(first.width * first.height, self.lmm.max_pixels or DEFAULT_PIXELS)
+        if options.encoder == OWN:
+            return Work(pixels=len(references) * pixels)
+        return Work(seconds=len(references) * SECONDS_AN_IMAGE)
 
     def encoder(self, name: str | None = None) -> Encoder:
         """The vision encoder of that name (by default the chosen option), loaded once."""

@@ -54,8 +54,19 @@ def fitted(references: ReferenceSet, encoder: Encoder, progress: Progress | None
     """`references` with features by `encoder`: as they are, from memory, from the cache folder, or encoded now."""
     if (references.encoder, references.revision) == (encoder.name, encoder.revision):
         return references
-    key = (references.digest, encoder.name, encoder.revision)
+    key = _key(references, encoder)
     return _kept(key, lambda: _from_cache(references, key) or _encoded(references, encoder, key, progress))
+
+
+def is_fitted(references: ReferenceSet, encoder: Encoder) -> bool:
+    """Whether `fitted` has features at hand."""
+    key = _key(references, encoder)
+    return ((references.encoder, references.revision) == (encoder.name, encoder.revision) or key in _sets
+            or (_cache_folder(key) / MANIFEST).is_file())
+
+
+def _key(references: ReferenceSet, encoder: Encoder) -> tuple[str, str, str]:
+    return references.digest, encoder.name, encoder.revision
 
 
 def forget(folder: str | Path) -> None:

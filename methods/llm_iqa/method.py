@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import cv2
@@ -14,7 +15,14 @@ from methods.base import Assessment, ImageSource, Method, Options, Verdict, opti
 from methods.errors import InputError
 from methods.llm_iqa import aggregation, segmentation
 from methods.llm_iqa.evidence import DigitScore, LLMIQAEvidence, LMMScores, RegionEvidence, Total
-from methods.llm_iqa.segmenters import AUTOMATIC, MASK_SETTINGS, SEGMENTERS, Segmenter, load_segmenter
+from methods.llm_iqa.segmenters import (
+    AUTOMATIC,
+    MASK_SETTINGS,
+    SAM2_CHECKPOINTS,
+    SEGMENTERS,
+    Segmenter,
+    load_segmenter,
+)
 from methods.llm_iqa.standard import (
     HIGHEST_WITHOUT,
     KINDS,
@@ -101,6 +109,7 @@ class LLMIQA(Method):
   year={2024}
 }"""
     native_range = aggregation.native_range(7, uses_global=True, uses_local=True, lam=1.0)
+    networks = MappingProxyType({"segmenter": SAM2_CHECKPOINTS})
     options = LLMIQAOptions()
 
     def __init__(self, lmm: LMM | str | Sequence[LMM | str] | None = None, *, own_segmenter: Segmenter | None = None,

@@ -177,7 +177,7 @@ class Sam2Segmenter:
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
         try:
-            from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES, build_sam2_hf
+            from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES
         except ModuleNotFoundError as error:
             if error.name != "sam2":
                 raise
@@ -188,7 +188,7 @@ class Sam2Segmenter:
             raise SegmenterError(f"There is no SAM 2 checkpoint {checkpoint!r}; choose from {', '.join(SEGMENTERS)}.")
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
-            model = build_sam2_hf(checkpoint, device=device)
+            model = _sam2_model(checkpoint, device)
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
             raise SegmenterError(
                 f"The weights of {checkpoint} could not be downloaded; check the connection to the Hub, or choose the "
@@ -239,6 +239,14 @@ class Sam2Segmenter:
 
 
 @functools.lru_cache(maxsize=2)
+def _sam2_model(checkpoint: str, device: str) -> Any:
+    """The weights, once for all settings: ZeroGPU takes none after the app's start."""
+    from sam2.build_sam import build_sam2_hf
+
+    return build_sam2_hf(checkpoint, device=device)
+
+
+@functools.lru_cache(maxsize=4)
 def load_segmenter(name: str = AUTOMATIC, masks: str = "paper") -> Segmenter:
     """The segmenter behind a name, loaded once.
 

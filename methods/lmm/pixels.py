@@ -38,11 +38,13 @@ class PixelLimit:
             scaled to one size anyway and nobody asked for less.
         beforehand: larger images are scaled down before the processor sees them, since it has no limit of its own.
         slimmest: how many times longer than wide an image may be; None for any.
+        varies: whether the processor alone holds the limit, so that one model can serve several.
     """
 
     pixels: int | None = None
     beforehand: bool = False
     slimmest: int | None = None
+    varies: bool = False
 
     def shown(self, image: Image.Image) -> Image.Image:
         """The image as the processor is handed it. Errors as `size`."""
@@ -95,11 +97,11 @@ def limited(model: Any, processor: Any, request: int | None, default: bool = Tru
         if pixels < most:
             least = min(_edge(size, "shortest_edge") or pixels, pixels)
             images.size = {"shortest_edge": least, "longest_edge": pixels}
-        return PixelLimit(pixels, slimmest=_QWENS_SLIMMEST)
+        return PixelLimit(pixels, slimmest=_QWENS_SLIMMEST, varies=True)
     if tile and getattr(images, "crop_to_patches", None) is not None:  # InternVL: a number of tiles
         pixels = chosen(images.max_patches * tile, DEFAULT_TILES * tile)
         images.max_patches = max(images.min_patches, pixels // tile)
-        return PixelLimit(pixels)
+        return PixelLimit(pixels, varies=True)
     if shapes := getattr(images, "image_grid_pinpoints", None):  # LLaVA-OneVision: shapes that tiles are laid in
         areas = [height * width for height, width in shapes]
         pixels = chosen(max(areas), DEFAULT_TILES * min(areas))
@@ -113,7 +115,7 @@ def limited(model: Any, processor: Any, request: int | None, default: bool = Tru
         pixels = chosen(most**2, most**2)
         if pixels < most**2:
             images.size = {"longest_edge": max(math.isqrt(pixels) // split, 1) * split}
-        return PixelLimit(pixels)
+        return PixelLimit(pixels, varies=True)
     return PixelLimit(request, beforehand=True)
 
 

@@ -91,6 +91,29 @@ class TransformersLMM(LMM):
         self._hold(Checkpoint.of(model, processor, name), name, 0, limit, frozen=False)
         return self
 
+    def limited_to(self, max_pixels: int) -> TransformersLMM:
+        """The same model as one that is shown fewer pixels of an image: weights and lock are shared.
+
+        Args:
+            max_pixels: as for `TransformersLMM`; itself is returned where its own limit is no higher.
+
+        Raises:
+            LMMError: the model's limit is not its processor's alone, or every image is scaled to one size anyway.
+        """
+        if not self.limit.varies or self.limit.pixels is None:
+            raise LMMError(f"{self.name} has no pixel limit that can be changed after it is loaded; leave max_pixels "
+                           "out.")
+        if max_pixels >= self.limit.pixels:
+            return self
+        lower = copy.copy(self)
+        lower.processor = copy.copy(self.processor)
+        lower.processor.image_processor = copy.deepcopy(self.processor.image_processor)
+        lower.limit = limited(self.model, lower.processor, max_pixels)
+        lower.max_pixels = lower.limit.pixels
+        lower.vision = self.vision.limited_to(lower.processor, lower.limit)
+        lower._runner = lower._make_runner()
+        return lower
+
     def _hold(self, checkpoint: Checkpoint, name: str, vision_cache_bytes: int | None, limit: PixelLimit, frozen: bool
               ) -> None:
         self.name = name

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from methods.base import method_class
 from methods.images import Decoded
 from tests.ui.fakes import Mute
-from ui.components import EXAMPLES
+from ui.components import EXAMPLES, options_form
 from ui.errors import UNEXPECTED
 from ui.serving import gpu, models
 
@@ -164,4 +165,33 @@ def test_older_models_make_room(monkeypatch):
         models.method("q-bench", name)
     assert loaded == ["one", "two", "three", "one"]
     assert list(models._lmms) == ["steady", "one"]
-    assert set(models._methods) == {("q-bench", "one")}
+    assert set(models._methods) == {("q-bench", "one", None)}
+
+
+def test_what_a_call_does_once_is_asked_for(monkeypatch):
+    jobs = []
+    monkeypatch.setattr(gpu, "_finish", lambda job, progress: jobs.append(job))
+    method = models.method("iqarag")
+    gpu.assess("iqarag", [photo()])
+    monkeypatch.setattr("methods.iqarag.opened_sets.is_fitted", lambda *given: True)
+    gpu.assess("iqarag", [photo()])
+    references = method._chosen_set(method.options)
+    pixels = references.image(0).width * references.image(0).height
+    assert jobs[0].seconds - jobs[1].seconds == pytest.approx(
+        len(references) * pixels / 1e6 * gpu.SECONDS_PER_MEGAPIXEL)
+
+
+def test_zero_gpu_takes_no_network_that_an_option_would_load(monkeypatch):
+    assert models.too_late("iqarag") == {}
+    assert gpu.seconds("iqarag", [photo()], {"encoder": "CLIP"}) > 0
+    monkeypatch.setattr(models, "ON_ZERO_GPU", True)
+    with pytest.raises(gr.Error, match="The encoder CLIP was not loaded when this page started"):
+        gpu.seconds("iqarag", [photo()], {"encoder": "CLIP"})
+    with pytest.raises(gr.Error, match=r"The segmenter facebook/sam2-hiera-tiny was not loaded"):
+        gpu.seconds("llm-iqa", [photo()], {"segmenter": "facebook/sam2-hiera-tiny"})
+    for name, options in (("iqarag", {"encoder": "LEAF"}), ("llm-iqa", {"segmenter": "felzenszwalb"})):
+        assert gpu.seconds(name, [photo()], options) > 0
+    with gr.Blocks():
+        form = options_form(method_class("iqarag").options, too_late=models.too_late("iqarag"))
+    (encoder,) = [component for name, component in zip(form.names, form.components) if name == "encoder"]
+    assert [value for _, value in encoder.choices] == ["VE", "LEAF"]

@@ -6,7 +6,7 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from methods.base import method_names
+from methods.base import method_class, method_names
 from tests.app_server import fake_lmm, running_app
 from tests.fake_server import MODEL
 from tests.zerogpu.scheduler import Scheduler
@@ -65,8 +65,8 @@ def test_the_time_asked_for_follows_the_options(client, scheduler, photo):
 
 def test_an_error_in_a_worker_arrives_as_its_sentence(client, scheduler, photo):
     failed = scheduler.failures
-    with pytest.raises(AppError, match=r"weights of facebook/sam2\.1-hiera-tiny could not be downloaded"):
-        client.predict(photo, "llm-iqa", None, {"segmenter": "facebook/sam2.1-hiera-tiny"}, api_name="/score")
+    with pytest.raises(AppError, match="stated no score between 1 and 5 in any of its answers"):
+        client.predict(photo, "visualquality-r1", None, {"samples": 1, "max_new_tokens": 16}, api_name="/score")
     assert scheduler.failures == failed + 1
     # The next visitor is served all the same.
     assert client.predict(photo, "q-bench", None, {}, api_name="/score")["score"] > 0
@@ -88,6 +88,23 @@ def test_a_model_that_was_not_loaded_at_the_start_is_neither_offered_nor_taken(c
     (picker,) = [component["props"] for component in client.config["components"]
                  if component["props"].get("elem_id") == "score-model"]
     assert [name for _, name in picker["choices"]] == ["embedded", SERVED]
+
+
+@pytest.mark.parametrize(("method", "option", "value"), [
+    ("iqarag", "encoder", "CLIP"), ("llm-iqa", "segmenter", "facebook/sam2.1-hiera-tiny"),
+])
+def test_networks_that_were_not_loaded_at_the_start_are_neither_offered_nor_taken(client, scheduler, photo, method,
+                                                                                   option, value):
+    before = len(scheduler.durations)
+    with pytest.raises(AppError, match=f"The {option} {value} was not loaded when this page started"):
+        client.predict(photo, method, None, {option: value}, api_name="/score")
+    assert len(scheduler.durations) == before
+    label = option.capitalize()
+    pickers = [component["props"]["choices"] for component in client.config["components"]
+               if component["props"].get("label") == label and "choices" in component["props"]]
+    assert pickers
+    for choices in pickers:
+        assert set(method_class(method).networks[option]).isdisjoint(name for _, name in choices)
 
 
 def test_a_server_answers_a_worker(client, photo):

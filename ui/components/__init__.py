@@ -4,14 +4,14 @@ from ui.components.figures import ACCENT, INK, LEVEL_COLOURS, MUTED, SECOND, SER
 from ui.components.options import OptionsForm, options_form
 from ui.components.page import Page
 from ui.components.panel import ResultPanel, result_panel
-from ui.components.pickers import lmm_picker, method_picker
+from ui.components.pickers import follow, lmm_picker, method_picker, pixel_picker
 from ui.components.results import cost_line, dial, image_notes, mos, short_model
 from ui.components.uploads import EXAMPLES, PictureInput, picture_input, pictures_input, required, uploaded
 from ui.errors import plain_errors
 
 __all__ = [
     "ACCENT", "EXAMPLES", "INK", "LEVEL_COLOURS", "MUTED", "SECOND", "SERIES", "OptionsForm", "Page", "PictureInput",
-    "ResultPanel", "cost_line", "dial", "image_notes", "lmm_picker", "method_picker", "mos",
-    "options_form", "picture_input", "pictures_input", "plain_errors", "required", "result_panel", "short_model",
-    "themed", "uploaded", "word_probabilities",
+    "ResultPanel", "cost_line", "dial", "follow", "image_notes", "lmm_picker", "method_picker", "mos",
+    "options_form", "picture_input", "pictures_input", "pixel_picker", "plain_errors", "required", "result_panel",
+    "short_model", "themed", "uploaded", "word_probabilities",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import gradio as gr
@@ -37,28 +38,34 @@ class OptionsForm:
 
 
 def options_form(
-    options: Options, *, leave_out: Sequence[str] = (), advanced_label: str = "More options"
+    options: Options, *, leave_out: Sequence[str] = (), advanced_label: str = "More options",
+    too_late: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> OptionsForm:
     """Draws one component an option, at the place where it is called; advanced ones are folded away.
 
     Args:
         options: a method's defaults, `Method.options`.
         leave_out: options that the tab shows in its own way.
+        too_late: by option, choices that are left out, `models.too_late`.
     """
     specs = [spec for spec in dataclasses.fields(options) if spec.name not in leave_out]
     simple = [spec for spec in specs if not spec.metadata.get("advanced")]
     advanced = [spec for spec in specs if spec.metadata.get("advanced")]
-    controls = {spec.name: _component(spec, getattr(options, spec.name)) for spec in simple}
+    def component(spec: dataclasses.Field) -> gr.components.Component:
+        return _component(spec, getattr(options, spec.name), too_late.get(spec.name, ()))
+
+    controls = {spec.name: component(spec) for spec in simple}
     if advanced:
         with gr.Accordion(advanced_label, open=False, elem_classes="options-more"):
             for spec in advanced:
-                controls[spec.name] = _component(spec, getattr(options, spec.name))
+                controls[spec.name] = component(spec)
     return OptionsForm(tuple(controls), tuple(controls.values()), options)
 
 
-def _component(spec: dataclasses.Field, default: Any) -> gr.components.Component:
+def _component(spec: dataclasses.Field, default: Any, too_late: Sequence[str] = ()) -> gr.components.Component:
     meta = spec.metadata
     choices, low, high, step = (meta.get(key) for key in ("choices", "low", "high", "step"))
+    choices = choices and tuple(choice for choice in choices if choice not in too_late)
     common = {"label": spec.name.replace("_", " ").capitalize(), "info": meta.get("help"), "value": default}
     if choices is not None and isinstance(default, tuple):
         return gr.CheckboxGroup(choices=_named(choices), **{**common, "value": list(default)})

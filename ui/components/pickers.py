@@ -1,13 +1,19 @@
-"""Choosing a method and a model; only what this installation has, and only by name."""
+"""Choosing a method, a model and what the model is shown; only what this installation has, and only by name."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
 from methods.base import method_class
+from methods.errors import UserError
+from methods.images import ImageError, decode
+from ui.components.uploads import uploaded
 from ui.serving import models
+
+PIXELS_INFO = "A lower limit costs less time and hides fine detail from the model."
 
 
 def method_picker(label: str = "Method", value: str | None = None, **settings: Any) -> gr.Dropdown:
@@ -21,3 +27,48 @@ def lmm_picker(label: str = "Model", method: str | None = None, **settings: Any)
     """The handler gets a name for `ui.serving.gpu`; it starts at the method's default on this machine."""
     value = models.default_for(method or models.available_methods()[0])
     return gr.Dropdown(models.offered(), value=value, label=label, **settings)
+
+
+def pixel_picker(method: str, **settings: Any) -> gr.Dropdown:
+    """The handler gets one of `models.PIXEL_CHOICES`, or 0 for the model's own limit; hidden where the chosen model has
+    no limit that can be lowered. `follow` keeps it true."""
+    choices = [("as many as the model takes", 0), *((f"{count:,}", count) for count in models.PIXEL_CHOICES)]
+    visible = method_class(method).needs_lmm and models.pixel_limit(models.default_for(method)) is not None
+    return gr.Dropdown(choices, value=0, label="Pixels shown to the model", info=PIXELS_INFO, visible=visible,
+                       elem_classes="pixels", **settings)
+
+
+def follow(pixels: gr.Dropdown, lmm: gr.Dropdown, picture: gr.Image, *scored: Any) -> None:
+    """Keeps a `pixel_picker` in step with the model and the photo.
+
+    Args:
+        lmm: the tab's model picker; of several models the first is spoken of.
+        picture: the tab's photo.
+        scored: events after whose success the model is loaded.
+    """
+    wired = {"fn": pixels_for, "inputs": [lmm, picture, pixels], "outputs": pixels, "show_progress": "hidden",
+             "api_visibility": "private"}
+    gr.on([lmm.change, picture.change, pixels.input], queue=False, **wired)
+    for event in scored:
+        event.success(queue=False, **wired)
+
+
+def pixels_for(lmm: str | Sequence[str] | None, picture: str | None, chosen: int) -> gr.Dropdown:
+    """A `pixel_picker` for loaded models and a photo: hidden, or with the tokens that the photo takes."""
+    names = [lmm] if isinstance(lmm, str) else list(lmm or ())
+    if not names or any(models.pixel_limit(name) is None for name in names):
+        return gr.Dropdown(value=0, visible=False)
+    return gr.Dropdown(info=f"{PIXELS_INFO}{_tokens(names[0], picture, chosen)}", visible=True)
+
+
+def _tokens(name: str, picture: str | None, chosen: int) -> str:
+    if not picture:
+        return ""
+    try:
+        size = decode(uploaded(picture)).image.size
+        tokens = models.limited(name, chosen or None).picture_tokens(*size)  # type: ignore[attr-defined]
+    except ImageError:  # said when it is scored
+        return ""
+    except UserError as refused:  # of a photo that this model cannot be shown
+        return f" {refused}"
+    return f" This photo, {size[0]} x {size[1]}, takes {tokens:,} tokens each time it is shown."

@@ -90,6 +90,8 @@ def cost_line(assessment: Assessment, passes: float | None = None) -> str:
     if native_differs(assessment):
         low, high = assessment.native_range
         parts.append(f"native score {assessment.native_score:.3f} on {low:g} to {high:g}")
+    if assessment.max_pixels is not None:
+        parts.append(f"at most {assessment.max_pixels:,} pixels shown")
     parts.append(f"seed {assessment.seed}")
     return " · ".join(parts)
 

@@ -30,7 +30,7 @@ from ui.serving import models
 from ui.serving.fair_queue import FairQueue
 
 if TYPE_CHECKING:
-    from methods.base import Assessment
+    from methods.base import Assessment, Method
 
 log = logging.getLogger(__name__)
 
@@ -60,9 +60,11 @@ _queue = FairQueue(slots=4 if models.ON_ZERO_GPU else 1)
 
 @dataclass(frozen=True)
 class Model:
-    """Stands for a loaded LMM among the arguments of `call` and `stream`; the name is one that the page offers."""
+    """Stands for a loaded LMM among the arguments of `call` and `stream`; the name is one that the page offers, the
+    limit one of `models.PIXEL_CHOICES`."""
 
     lmm: str
+    max_pixels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class MethodOf:
 
     method: str
     lmm: str | None = None
+    max_pixels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ def assess(
     lmm: str | None = None,
     options: dict[str, object] | None = None,
     *,
+    max_pixels: int | None = None,
     progress: gr.Progress | None = None,
     one_of_many: bool = False,
 ) -> list[Assessment]:
@@ -115,18 +119,20 @@ def assess(
         images: paths that came through the page's upload check, a file's bytes, or images that are decoded already.
         lmm: a name from `models.offered`, None for the default.
         options: changes to the method's defaults.
+        max_pixels: a lower pixel limit for the model, one of `models.PIXEL_CHOICES`.
         progress: the handler's `gr.Progress()`, told about loading and waiting.
         one_of_many: lets visitors go first who wait for a single result.
 
     Raises:
         gr.Error: one plain sentence.
     """
-    ready = MethodOf(method, lmm)
-    limits = _prepare(ready, progress).lmm_limits
+    ready = MethodOf(method, lmm, max_pixels)
+    loaded = _prepare(ready, progress)
     photos = [decoded(image) for image in images]
     arguments = {"method": ready, "images": photos, "options": dict(options or {})}
-    limit = max((limit for limit in limits if limit is not None), default=DEFAULT_PIXELS)
-    job = _Job(_assess, arguments, seconds=seconds(method, photos, options, limit=limit), yields=one_of_many)
+    limit = max((limit for limit in loaded.lmm_limits if limit is not None), default=DEFAULT_PIXELS)
+    asked = seconds(method, photos, options, limit=limit) + _first_seconds(loaded, options)
+    job = _Job(_assess, arguments, seconds=asked, yields=one_of_many)
     return _finish(job, progress)
 
 
@@ -162,10 +168,21 @@ def seconds(method: str, photos: Sequence[Decoded], options: dict[str, object] |
     """
     kind = method_class(method)
     chosen = kind.options.updated(**(options or {}))
+    models.refuse_too_late(method, chosen)
     work = sum((kind.work(chosen, photo.image.width * photo.image.height, limit) for photo in photos), Work())
-    spent = (SECONDS_PER_PROMPT * work.prompts + SECONDS_PER_MEGAPIXEL * work.pixels / 1e6
-             + SECONDS_PER_TOKEN * work.tokens)
-    return SECONDS_TO_START + lmms * spent + work.seconds
+    return SECONDS_TO_START + lmms * _on_lmm(work) + work.seconds
+
+
+def _on_lmm(work: Work) -> float:
+    return (SECONDS_PER_PROMPT * work.prompts + SECONDS_PER_MEGAPIXEL * work.pixels / 1e6
+            + SECONDS_PER_TOKEN * work.tokens)
+
+
+@plain_errors
+def _first_seconds(method: Method, options: dict[str, object] | None) -> float:
+    """For what a call does once, such as encoding a reference set."""
+    work = method.first_work(method.options.updated(**(options or {})))
+    return _on_lmm(work) + work.seconds
 
 
 def call(target: str, *, seconds: float = 60.0, progress: gr.Progress | None = None, **arguments: Any) -> Any:
@@ -256,9 +273,9 @@ def _function(target: str | Callable[..., Any]) -> Callable[..., Any]:
 
 def _loaded(value: Any) -> Any:
     if isinstance(value, Model):
-        return models.lmm(value.lmm)
+        return models.limited(value.lmm, value.max_pixels)
     if isinstance(value, MethodOf):
-        return models.method(value.method, value.lmm)
+        return models.method(value.method, value.lmm, value.max_pixels)
     if isinstance(value, (list, tuple)):
         return type(value)(_loaded(item) for item in value)
     return value

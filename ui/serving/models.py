@@ -17,14 +17,15 @@ import functools
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from methods.base import Method, method_class, method_names
+from methods.base import Method, Options, method_class, method_names
 from methods.errors import InputError, UserError
 from methods.lmm.base import LMMError
 from methods.lmm.defaults import EMBEDDED, Defaults
 from methods.lmm.loading import lmm_by_environment
+from methods.lmm.pixels import DEFAULT_PIXELS
 from methods.locks import ForkSafeLock
 
 if TYPE_CHECKING:
@@ -36,12 +37,16 @@ ON_SPACE = bool(os.environ.get("SPACE_ID"))
 ROOM_TO_WORK = 1.25
 """A model needs this many times the memory of its weights: images and the KV cache come on top."""
 
+PIXEL_CHOICES = (2**19, 2**18, 2**17, 2**16)
+"""What a visitor may lower a model's pixel limit to; it is never raised."""
+
 LLM_IQA = "llm-iqa"
 
 log = logging.getLogger(__name__)
 
 _lmms: OrderedDict[str, LMM] = OrderedDict()
-_methods: dict[tuple[str, str], Method] = {}
+_methods: dict[tuple[str, str, int | None], Method] = {}
+_limited: dict[tuple[str, int], LMM] = {}
 _lock = ForkSafeLock()
 _failed: dict[str, str] = {}
 """Defaults that could not be loaded when the app started -> the sentence that says why."""
@@ -123,6 +128,22 @@ def _comes_too_late(name: str) -> bool:
     return ON_ZERO_GPU and _started and name not in _lmms
 
 
+def too_late(method: str) -> Mapping[str, Sequence[str]]:
+    """By option of a method, choices that are not offered: on ZeroGPU, what loads a network when it is asked for."""
+    return method_class(method).networks if ON_ZERO_GPU else {}
+
+
+def refuse_too_late(method: str, options: Options) -> None:
+    """
+    Raises:
+        InputError: an option has a value of `too_late`.
+    """
+    for name, values in too_late(method).items():
+        if (value := getattr(options, name)) in values:
+            raise InputError(f"The {name} {value} was not loaded when this page started, and ZeroGPU takes none "
+                             f"afterwards; leave the option {name} as it is.")
+
+
 def default_for(method_name: str) -> str:
     """The name of the model that a method takes on this machine unless the visitor chooses another."""
     return _public_name(_default_of(method_name))
@@ -164,7 +185,7 @@ def is_loaded(method_name: str | None, lmm_name: str | None) -> bool:
     if method_name is None:
         return lmm_name in _lmms
     needs_lmm = method_class(method_name).needs_lmm
-    return (method_name, (lmm_name or default_for(method_name)) if needs_lmm else "") in _methods
+    return (method_name, (lmm_name or default_for(method_name)) if needs_lmm else "", None) in _methods
 
 
 def lmm(name: str) -> LMM:
@@ -190,18 +211,55 @@ def lmm(name: str) -> LMM:
         return _lmms[name]
 
 
-def method(name: str, lmm_name: str | None = None) -> Method:
-    """A ready method on a model, the method's default if none is named; both are kept. Errors as `lmm`."""
+def limited(name: str, max_pixels: int | None) -> LMM:
+    """The model of `lmm` as one that is shown no more than so many pixels of a photo; as it is for None.
+
+    Raises:
+        InputError: the number is not among `PIXEL_CHOICES`, or as `lmm`.
+        methods.lmm.LMMError: the model's limit cannot be changed, or as `lmm`.
+    """
+    if max_pixels is None:
+        return lmm(name)
+    if type(max_pixels) is not int or max_pixels not in PIXEL_CHOICES:
+        choices = ", ".join(map(str, PIXEL_CHOICES))
+        raise InputError(f"This page shows a model {choices} pixels of a photo or as many as it takes by itself; got "
+                         f"{max_pixels}.")
+    with _lock:
+        model = lmm(name)
+        if (name, max_pixels) not in _limited:
+            if not hasattr(model, "limited_to"):
+                raise LMMError(f"{name} has no pixel limit that could be changed here; leave max_pixels out.")
+            _limited[name, max_pixels] = model.limited_to(max_pixels)
+        return _limited[name, max_pixels]
+
+
+def pixel_limit(name: str | None) -> int | None:
+    """The most pixels of a photo that a loaded model is shown, where the page can lower it; None for any other."""
+    model = _lmms.get(name or "")
+    limit = getattr(model, "limit", None)
+    return limit.pixels if limit is not None and limit.varies else None
+
+
+def shown_at_most(name: str, max_pixels: int | None = None) -> int:
+    """Pixels of a photo that a model is shown at most, for an estimate: of one that is not loaded, the usual limit."""
+    own = getattr(_lmms.get(name), "max_pixels", None) or DEFAULT_PIXELS
+    return min(own, max_pixels or own)
+
+
+def method(name: str, lmm_name: str | None = None, max_pixels: int | None = None) -> Method:
+    """A ready method on a model, the method's default if none is named; both are kept. Errors as `limited`."""
     kind = method_class(name)
     if not kind.needs_lmm:
-        return _kept((kind.name, ""), kind)
+        if max_pixels is not None:
+            raise InputError(f"{kind.title} brings its own network; leave max_pixels out.")
+        return _kept((kind.name, "", None), kind)
     chosen = lmm_name or default_for(kind.name)
     with _lock:
-        model = lmm(chosen)
-        return _kept((kind.name, chosen), lambda: kind(lmm=model))
+        model = limited(chosen, max_pixels)
+        return _kept((kind.name, chosen, max_pixels), lambda: kind(lmm=model))
 
 
-def _kept(key: tuple[str, str], make: Callable[[], Method]) -> Method:
+def _kept(key: tuple[str, str, int | None], make: Callable[[], Method]) -> Method:
     with _lock:
         if key not in _methods:
             _methods[key] = make()
@@ -220,6 +278,8 @@ def _make_room(coming: str) -> None:
         unload(_catalogue()[gone][1])
         for key in [key for key in _methods if key[1] == gone]:
             del _methods[key]
+        for pair in [pair for pair in _limited if pair[0] == gone]:
+            del _limited[pair]
 
 
 def preload() -> None:

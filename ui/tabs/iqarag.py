@@ -12,9 +12,11 @@ from methods.iqarag.evidence import IQARAGEvidence
 from methods.iqarag.method import IQARAG
 from methods.levels import FIVE_LEVELS
 from ui.components import (
+    follow,
     lmm_picker,
     options_form,
     picture_input,
+    pixel_picker,
     plain_errors,
     required,
     result_panel,
@@ -23,7 +25,7 @@ from ui.components import (
 )
 from ui.components.inline_images import data_url
 from ui.components.opinion_scale import lower_is_better, scale_inputs, scale_of
-from ui.serving import gpu, visitors
+from ui.serving import gpu, models, visitors
 from ui.serving.zips import Limits
 
 if TYPE_CHECKING:
@@ -52,7 +54,8 @@ def build(page: gr.Blocks) -> None:
             which = gr.Radio([SHIPS, OWN], value=SHIPS, label="Reference set")
             with gr.Column(visible=False) as bring:
                 archive, scores, scale, direction, make, status = _own_set_inputs()
-            form = options_form(IQARAG.options, leave_out=("reference_set",))
+            form = options_form(IQARAG.options, leave_out=("reference_set",), too_late=models.too_late(IQARAG.name))
+            pixels = pixel_picker(IQARAG.name)
             button = gr.Button("Score", variant="primary", elem_id="iqarag-run")
         with gr.Column(scale=3, min_width=300):
             panel = result_panel()
@@ -70,10 +73,11 @@ def build(page: gr.Blocks) -> None:
     def score(photo: str | None, model: str | None, references: str, folder: str | None, *values: object,
               progress: gr.Progress = gr.Progress()) -> list[object]:
         required(photo)
-        options = form.kwargs(values)
+        *chosen, limit = values
+        options = form.kwargs(chosen)
         if references == OWN:
             options["reference_set"] = _alive(folder)
-        (result,) = gpu.assess(IQARAG.name, [photo], model, options, progress=progress)
+        (result,) = gpu.assess(IQARAG.name, [photo], model, options, max_pixels=limit or None, progress=progress)
         evidence = result.evidence
         passes = 2 if evidence.references else 1
         missing = empty_markdown(evidence)
@@ -109,8 +113,9 @@ def build(page: gr.Blocks) -> None:
                  show_progress="hidden")
     make.click(receive, [archive, scores, scale, direction, lmm, own], [own, status, which],
                api_visibility="private", **gpu.LANE)
-    button.click(score, [picture, lmm, which, own, *form.components], outputs, api_name="iqarag",
-                 show_progress_on=panel.dial, **gpu.LANE)
+    scored = button.click(score, [picture, lmm, which, own, *form.components, pixels], outputs, api_name="iqarag",
+                          show_progress_on=panel.dial, **gpu.LANE)
+    follow(pixels, lmm, picture, scored)
     picture.change(clear, None, outputs, show_progress="hidden", api_visibility="private")
 
 

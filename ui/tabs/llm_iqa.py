@@ -11,9 +11,11 @@ from methods.llm_iqa.method import LLMIQA, explain
 from ui.components import (
     cost_line,
     dial,
+    follow,
     image_notes,
     options_form,
     picture_input,
+    pixel_picker,
     plain_errors,
     required,
     word_probabilities,
@@ -41,7 +43,8 @@ def build(page: gr.Blocks) -> None:
             chosen = gr.Dropdown(models.offered(), value=[models.default_for(LLMIQA.name)], multiselect=True,
                                  max_choices=MOST_MODELS, label="Models",
                                  info="Several models form an ensemble: their scores are averaged.")
-            form = options_form(LLMIQA.options, leave_out=("lam", "reading"))
+            form = options_form(LLMIQA.options, leave_out=("lam", "reading"), too_late=models.too_late(LLMIQA.name))
+            pixels = pixel_picker(LLMIQA.name)
             button = gr.Button("Score", variant="primary", elem_id="llm-iqa-run")
         with gr.Column(scale=3, min_width=300, elem_classes="result-column"):
             gauge = gr.HTML(dial(None), elem_classes="result-dial")
@@ -65,12 +68,15 @@ def build(page: gr.Blocks) -> None:
         required(path)
         if not names:
             raise gr.Error("Choose at least one model.", print_exception=False)
-        options = {**form.kwargs(values), "lam": lam, "reading": reading}
+        *held, chosen_limit = values
+        limit = chosen_limit or None
+        options = {**form.kwargs(held), "lam": lam, "reading": reading}
         photo = gpu.decoded(path)
         result = gpu.call(
             "methods.llm_iqa.method:assess_with", progress=progress,
-            seconds=gpu.seconds(LLMIQA.name, [photo], options, lmms=len(names)),
-            lmms=[gpu.Model(name) for name in names], image=photo, options=options,
+            seconds=gpu.seconds(LLMIQA.name, [photo], options, lmms=len(names),
+                                limit=max(models.shown_at_most(name, limit) for name in names)),
+            lmms=[gpu.Model(name, limit) for name in names], image=photo, options=options,
         )
         members = result.evidence.lmms
         sliders = [gr.Slider(value=1, visible=len(members) > 1 and index < len(members),
@@ -92,10 +98,11 @@ def build(page: gr.Blocks) -> None:
         total = verdict.rescored(lam=lam, reading=reading, lmm_weights=chosen_weights)
         return _show(verdict, total, reading)
 
-    button.click(
-        score, [picture, chosen, lam, reading, *form.components],
+    scored = button.click(
+        score, [picture, chosen, lam, reading, *form.components, pixels],
         [evidence, *outputs, controls, weighting, *weights, notes, cost], api_name="llm_iqa", **gpu.LANE,
     )
+    follow(pixels, chosen, picture, scored)
     for control in (lam, reading, *weights):
         event = control.change if control is reading else control.release
         event(rescore, [evidence, lam, reading, *weights], outputs, show_progress="hidden", api_visibility="private")

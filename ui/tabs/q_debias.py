@@ -10,9 +10,11 @@ from methods.q_debias.evidence import DebiasEvidence
 from methods.q_debias.explanation import NAMES
 from methods.q_debias.method import QDebias
 from ui.components import (
+    follow,
     lmm_picker,
     options_form,
     picture_input,
+    pixel_picker,
     plain_errors,
     required,
     result_panel,
@@ -42,6 +44,7 @@ def build(page: gr.Blocks) -> None:
             picture = picture_input(elem_id="q-debias-picture")
             lmm = lmm_picker(method=QDebias.name)
             form = options_form(QDebias.options)
+            pixels = pixel_picker(QDebias.name)
             button = gr.Button("Score", variant="primary", elem_id="q-debias-run")
         with gr.Column(scale=3, min_width=300, elem_classes="result-column"):
             panel = result_panel()
@@ -58,8 +61,10 @@ def build(page: gr.Blocks) -> None:
     @plain_errors
     def score(path: str | None, name: str | None, *values: object,
               progress: gr.Progress = gr.Progress()) -> list[object]:
-        options = form.kwargs(values)
-        (result,) = gpu.assess(QDebias.name, [required(path)], name, options, progress=progress)
+        *chosen, limit = values
+        options = form.kwargs(chosen)
+        (result,) = gpu.assess(QDebias.name, [required(path)], name, options, max_pixels=limit or None,
+                               progress=progress)
         verdict = result.evidence
         record = {name: value for name, value in result.to_dict().items() if name != "explanation"}
         passes = 2 * len(verdict.conditions) + 1
@@ -78,7 +83,9 @@ def build(page: gr.Blocks) -> None:
         hidden = gr.Accordion(visible=False)
         return [None, *panel.empty(), "", hidden, "", hidden, None, *show_pictures(None)]
 
-    scored = button.click(score, [picture, lmm, *form.components], outputs, api_name="q_debias", **gpu.LANE)
+    scored = button.click(score, [picture, lmm, *form.components, pixels], outputs, api_name="q_debias",
+                          **gpu.LANE)
+    follow(pixels, lmm, picture, scored)
     scored.success(show_pictures, evidence, pictures, show_progress="hidden", api_visibility="private")
     picture.change(clear, None, [*outputs, *pictures], show_progress="hidden", api_visibility="private")
 

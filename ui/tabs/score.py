@@ -10,10 +10,12 @@ from methods.base import method_class
 from methods.errors import InputError
 from ui.components import (
     EXAMPLES,
+    follow,
     lmm_picker,
     method_picker,
     options_form,
     picture_input,
+    pixel_picker,
     plain_errors,
     required,
     result_panel,
@@ -21,6 +23,7 @@ from ui.components import (
 from ui.components.evidence import render_evidence
 from ui.components.options import Forms, as_options, components_of, free_text, options_of
 from ui.components.page import typed
+from ui.components.pickers import pixels_for
 from ui.serving import gpu, models
 
 if TYPE_CHECKING:
@@ -56,6 +59,7 @@ def build(page: gr.Blocks) -> None:
             summary = gr.Markdown(method_class(names[0]).summary, elem_classes="summary")
             run = gr.Button("Score this photo", variant="primary", size="lg", elem_id="score-run")
             groups, forms = _forms(names)
+            pixels = pixel_picker(names[0], elem_id="score-pixels")
         with gr.Column(scale=6, min_width=320, elem_classes="result-column"):
             panel = result_panel()
             plot = gr.Plot(visible=False, show_label=False, container=False, elem_classes="evidence")
@@ -69,19 +73,23 @@ def build(page: gr.Blocks) -> None:
     @plain_errors
     def score_photo(path: str | None, name: str, model: str, progress=gr.Progress(), *values: object) -> list[object]:
         required(path)
-        assessment, passes = _score(path, name, model, options_of(forms, values)[name], progress)
+        *held, limit = values
+        needs_lmm = method_class(name).needs_lmm
+        assessment, passes = _score(path, name, model, options_of(forms, held)[name], progress,
+                                    limit or None if needs_lmm else None)
         figure = render_evidence(assessment)
         return [*panel.show(assessment, passes), gr.Plot(figure, visible=figure is not None),
                 gr.Accordion(visible=True), _record(assessment)]
 
     event = {"show_progress_on": panel.dial, "api_visibility": "private", **gpu.LANE}
-    run.click(score_photo, [picture, method, lmm, *options], outputs, **event)
+    scored = run.click(score_photo, [picture, method, lmm, *options, pixels], outputs, **event)
     gr.on([run.click, example.click], None, None, None, js=TO_RESULT, api_visibility="private")
     example.click(lambda index: str(EXAMPLES / EXAMPLE_PICTURES[index][0]), example, picture, api_visibility="private",
-                  show_progress="hidden").then(score_photo, [picture, method, lmm, *options], outputs, **event)
+                  show_progress="hidden").then(score_photo, [picture, method, lmm, *options, pixels], outputs, **event)
+    follow(pixels, lmm, picture, scored)
     gr.on([picture.input, picture.clear], nothing_yet, None, outputs, queue=False, api_visibility="private",
           show_progress="hidden")
-    method.change(_switch(names), method, [summary, lmm, *groups], queue=False, api_visibility="private",
+    method.change(_switch(names), method, [summary, lmm, pixels, *groups], queue=False, api_visibility="private",
                   show_progress="hidden")
     _endpoint(picture, method, lmm)
 
@@ -92,7 +100,7 @@ def _forms(names: tuple[str, ...]) -> tuple[list[gr.Group], Forms]:
     for name in names:
         with gr.Column(visible=name == names[0], elem_classes="options") as group:
             options = method_class(name).options
-            forms[name] = options_form(options, leave_out=free_text(options))
+            forms[name] = options_form(options, leave_out=free_text(options), too_late=models.too_late(name))
         groups.append(group)
     return groups, forms
 
@@ -101,7 +109,8 @@ def _switch(names: tuple[str, ...]):
     def switch(name: str) -> list[object]:
         kind = method_class(name)
         model = gr.Dropdown(value=models.default_for(name), visible=kind.needs_lmm)
-        return [kind.summary, model, *(gr.Column(visible=name == other) for other in names)]
+        pixels = pixels_for(models.default_for(name) if kind.needs_lmm else None, None, 0)
+        return [kind.summary, model, pixels, *(gr.Column(visible=name == other) for other in names)]
 
     return switch
 
@@ -119,9 +128,10 @@ def _record(assessment: Assessment) -> dict[str, Any]:
 
 
 def _score(
-    path: str, name: str, model: str | None, options: dict[str, Any], progress: gr.Progress | None
+    path: str, name: str, model: str | None, options: dict[str, Any], progress: gr.Progress | None,
+    max_pixels: int | None = None,
 ) -> tuple[Assessment, float]:
-    assessment = gpu.assess(name, [path], model, options, progress=progress)[0]
+    assessment = gpu.assess(name, [path], model, options, max_pixels=max_pixels, progress=progress)[0]
     return assessment, method_class(name).cost(options)
 
 
@@ -141,12 +151,15 @@ def _endpoint(picture: gr.Image, method: gr.Dropdown, lmm: gr.Dropdown) -> None:
             picture: the photo.
             method: name of the method, for example "q-bench".
             lmm: name of the model; the method's default if left out.
-            options: changes to the method's default options, by name.
+            options: changes to the method's default options, by name; max_pixels among them lowers the model's pixel
+                limit.
         """
         if not method:
             raise InputError(f"Name a method: {', '.join(models.available_methods())}.")
-        changes = as_options(method, options or {})
-        return _score(required(picture), method, lmm or None, changes, None)[0].to_dict()
+        # No option of a method has this name.
+        limit = options.get("max_pixels") if options else None
+        changes = as_options(method, {key: value for key, value in (options or {}).items() if key != "max_pixels"})
+        return _score(required(picture), method, lmm or None, changes, None, limit)[0].to_dict()
 
     trigger.click(score, [picture, method, lmm, options], answer, api_name="score", **gpu.LANE)
 

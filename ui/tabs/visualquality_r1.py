@@ -21,17 +21,19 @@ from ui.components import (
     SECOND,
     SERIES,
     dial,
+    follow,
     lmm_picker,
     options_form,
     picture_input,
     pictures_input,
+    pixel_picker,
     plain_errors,
     required,
     result_panel,
     themed,
 )
 from ui.components.texts import distinct_names
-from ui.serving import gpu
+from ui.serving import gpu, models
 from ui.serving.stopping import StoppableProgress, Stopped, Stops
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ def _one_photo() -> None:
             picture = picture_input(elem_id="visualquality-r1-picture")
             lmm = lmm_picker(method=VisualQualityR1.name)
             form = options_form(VisualQualityR1.options)
+            pixels = pixel_picker(VisualQualityR1.name)
             with gr.Row():
                 button = gr.Button("Score", variant="primary", elem_id="visualquality-r1-run")
                 stop = gr.Button("Stop", variant="stop", elem_id="visualquality-r1-stop")
@@ -78,16 +81,19 @@ def _one_photo() -> None:
     def score(request: gr.Request, path: str | None, name: str, *values: object, progress: gr.Progress = gr.Progress()
               ) -> Iterator[list[object]]:
         required(path)
-        options = form.kwargs(values)
+        *chosen, limit = values
+        options = form.kwargs(chosen)
         hidden = [gr.Plot(visible=False), gr.Accordion(visible=False), ""]
         waiting = [dial(None, empty="No score yet"), *panel.empty()[1:]]
         text = ""
         with stops.run(request.session_hash) as flag:
             photo = gpu.decoded(path)
-            seconds = gpu.seconds(VisualQualityR1.name, [photo], options)
+            seconds = gpu.seconds(VisualQualityR1.name, [photo], options,
+                                  limit=models.shown_at_most(name, limit or None))
             parts = gpu.stream("methods.visualquality_r1.method:stream_with", seconds=seconds,
                                progress=StoppableProgress(progress, flag),
-                               method=gpu.MethodOf(VisualQualityR1.name, name), image=photo, options=options)
+                               method=gpu.MethodOf(VisualQualityR1.name, name, limit or None), image=photo,
+                               options=options)
             try:
                 for part in parts:
                     if flag.is_set():
@@ -109,8 +115,9 @@ def _one_photo() -> None:
         stops.stop(request.session_hash)
         return stopped(answer)
 
-    button.click(score, [picture, lmm, *form.components], outputs, api_name="visualquality_r1",
-                 show_progress="minimal", **gpu.LANE)
+    scored = button.click(score, [picture, lmm, *form.components, pixels], outputs, api_name="visualquality_r1",
+                          show_progress="minimal", **gpu.LANE)
+    follow(pixels, lmm, picture, scored)
     stop.click(stop_run, stream, stream, queue=False, show_progress="hidden", api_visibility="private")
     picture.change(lambda: [*panel.empty(), "", gr.Plot(visible=False), gr.Accordion(visible=False), ""], None, outputs,
                    show_progress="hidden", api_visibility="private")

@@ -119,7 +119,7 @@ class VisionEncoder:
                  limit: PixelLimit = UNLIMITED) -> None:
         from methods.lmm.reuse.towers import with_fast_tower
 
-        self._model = model
+        self._model, self._frozen = model, frozen
         self._processor = processor
         self._limit = limit
         self._takes = set(inspect.signature(model.model.get_image_features).parameters)
@@ -131,7 +131,8 @@ class VisionEncoder:
         self.context_matters = "batch_num_images" in self._takes
         self._cache: OrderedDict[PictureKey, Encoding] = OrderedDict()
         # Planned on first use: a model may be loaded in a process that has no device yet.
-        self._cache_bytes = cache_bytes
+        self._cache_bytes = self._given_bytes = cache_bytes
+        self._share = 1.0
         self._patch_bytes = memory.patch_bytes(model)
         self._budget = Budget(lambda: memory.tower_bytes(model) or 2**62)
         self.cached_bytes = 0
@@ -140,6 +141,13 @@ class VisionEncoder:
         self.encoded = 0
         self.output_class: Callable[..., Any] | None = None
         self.as_list = False
+
+    def limited_to(self, processor: Any, limit: PixelLimit) -> VisionEncoder:
+        """The same tower behind another processor; its cache begins empty, and is a quarter as large where the memory
+        decides."""
+        lower = VisionEncoder(self._model, processor, self._given_bytes, self._frozen, limit)
+        lower._share = self._share / 4
+        return lower
 
     def prepare(self, image: Image.Image, alone: bool = True) -> Ahead:
         """What the processor makes of an image, on any thread; `encode` uses it for as long as the caller holds it.
@@ -200,7 +208,7 @@ class VisionEncoder:
 
     def _most_cached(self) -> int:
         if self._cache_bytes is None:
-            self._cache_bytes = memory.cache_bytes(self._model)
+            self._cache_bytes = int(self._share * memory.cache_bytes(self._model))
         return self._cache_bytes
 
     def tokens(self, size: tuple[int, int]) -> int:

@@ -131,3 +131,19 @@ def test_sam2s_own_settings_are_an_option(segmenter, monkeypatch):
     assert papers.name == "facebook/sam2-hiera-tiny"
     assert [len(one._generator.point_grids[0]) for one in (own, papers)] == [1024, 64]
     assert (own._generator.min_mask_region_area, papers._generator.min_mask_region_area) == (0, 1000)
+
+
+def test_the_weights_are_loaded_once_for_all_settings(segmenter, monkeypatch):
+    from methods.llm_iqa import segmenters
+
+    built = []
+    monkeypatch.setattr("sam2.build_sam.build_sam2_hf",
+                        lambda name, device: built.append(name) or segmenter._generator.predictor.model)
+    caches = (segmenters.load_segmenter, segmenters._sam2_model)
+    for cache in caches:
+        cache.cache_clear()
+    own, papers = (segmenters.load_segmenter("facebook/sam2-hiera-tiny", masks) for masks in ("default", "paper"))
+    assert own.name != papers.name
+    assert built == ["facebook/sam2-hiera-tiny"]
+    for cache in caches:
+        cache.cache_clear()

@@ -149,3 +149,26 @@ def test_a_wrapped_model_leaves_its_processor_to_its_owner(pictures):
     assert TransformersLMM.wrap(model.eval(), processor, "own").max_pixels == 4096
     assert TransformersLMM.wrap(model, processor, "own", max_pixels=1000).picture_tokens(120, 130) <= 3
     assert dict(processor.image_processor.size) == before
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl", "internvl", "smolvlm", "idefics3"])
+def test_one_model_serves_several_limits(family, checkpoint, pictures):
+    whole = TransformersLMM(checkpoint(family), device="cpu")
+    asked = [Prompt.ask(one, "Rate it.", answer_prefix="The quality is") for one in pictures]
+    before = whole.word_logits(asked, WORDS)
+    lower = whole.limited_to(1100)
+    assert lower.model is whole.model
+    loaded = TransformersLMM(checkpoint(family), device="cpu", max_pixels=1100)
+    assert (whole.max_pixels, lower.max_pixels) == (OWN[family], loaded.max_pixels)
+    for size in ((120, 130), (80, 48)):
+        assert lower.picture_tokens(*size) == loaded.picture_tokens(*size)
+    np.testing.assert_array_equal(lower.word_logits(asked, WORDS), loaded.word_logits(asked, WORDS))
+    whole.vision.clear()
+    np.testing.assert_array_equal(whole.word_logits(asked, WORDS), before)
+    assert whole.limited_to(10**9) is whole
+
+
+@pytest.mark.parametrize("family", ["llava", "llava_onevision", "gemma3"])
+def test_a_limit_that_is_not_the_processor_s_alone_stays(family, checkpoint):
+    with pytest.raises(LMMError, match="no pixel limit that can be changed"):
+        TransformersLMM(checkpoint(family), device="cpu").limited_to(1100)

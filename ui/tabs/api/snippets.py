@@ -31,7 +31,8 @@ ENDPOINTS = (
     Endpoint("score", "score", "One photo, one method: the score and everything that led to it.", (
         ("picture", *PICTURE), ("method", "str", "name of the method"),
         ("lmm", "str or null", "name of the model; null takes the method's default"),
-        ("options", "object", "changes to the method's defaults, such as `{\"seed\": 1}`"),
+        ("options", "object", "changes to the method's defaults, such as `{\"seed\": 1}`; `max_pixels` among them "
+                              "shows the model fewer pixels of the photo"),
     )),
     Endpoint("compare", "compare", "Photos by methods and models: every score with its spread and time, preferences, "
              "agreement, and a sentence on where they differ.", (

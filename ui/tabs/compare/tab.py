@@ -78,7 +78,8 @@ def _options() -> Forms:
         for name in models.available_methods():
             kind = method_class(name)
             with gr.Tab(kind.title):
-                forms[name] = options_form(kind.options, leave_out=free_text(kind.options))
+                forms[name] = options_form(kind.options, leave_out=free_text(kind.options),
+                                           too_late=models.too_late(name))
     return forms
 
 
