@@ -8,6 +8,7 @@ completely is refused, and the memory that a file can claim is decided from its 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
 import os
@@ -18,6 +19,7 @@ from typing import IO, Any
 
 from PIL import Image, ImageFile
 
+from methods.budget import Budget
 from methods.errors import InputError
 from methods.images.bitmaps import decode_indexed_bmp, decode_scaled_pnm, is_indexed
 from methods.images.containers import Samples, check_complete, content_of, largest_value
@@ -55,6 +57,10 @@ _TRANSPOSE = {
     6: (Image.Transpose.ROTATE_270, "Rotated by 90 degrees"), 7: (Image.Transpose.TRANSVERSE, "Rotated and mirrored"),
     8: (Image.Transpose.ROTATE_90, "Rotated by 90 degrees"),
 }  # fmt: skip
+
+
+_together: Budget | None = None
+"""Bytes that all threads together may claim for decoding; None for no limit."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +112,30 @@ def decode(source: object, *, max_pixels: int = MAX_PIXELS) -> Decoded:
             deep = any(";16" in str(tile.args) for tile in getattr(source, "tile", ()))
             return _finish(source, max_pixels, Samples(16 if deep else 8))
     with open_stream(source) as stream, bounded(), opened(stream) as picture, content_of(stream) as content:
-        _check_size(picture, max_pixels)
+        claim = _checked_claim(picture, max_pixels)
         notes = _frame_notes(picture, stream)
-        return _finish(picture, max_pixels, check_complete(picture, content), notes, content)
+        with _together.taken(claim) if _together is not None else contextlib.nullcontext():
+            return _finish(picture, max_pixels, check_complete(picture, content), notes, content)
+
+
+def size_of(source: object) -> tuple[int, int]:
+    """An image's (width, height) as its file's header says them; no pixel is read.
+
+    Raises:
+        ImageError: the source is not an image.
+    """
+    if isinstance(source, Decoded):
+        return source.image.size
+    with open_stream(source) as stream, bounded(), opened(stream) as picture:
+        width, height = picture.size
+        return width, height
+
+
+def limit_decoding(most: int | None) -> None:
+    """Has images that are decoded at the same time wait for each other where they would claim more than `most` bytes
+    together; None for no such limit. It holds for the whole process."""
+    global _together
+    _together = None if most is None else Budget(most)
 
 
 def resolve_inside(path: str | os.PathLike[str], roots: Sequence[str | os.PathLike[str]]) -> Path:
@@ -129,15 +156,17 @@ def resolve_inside(path: str | os.PathLike[str], roots: Sequence[str | os.PathLi
     return resolved
 
 
-def _check_size(picture: Image.Image, max_pixels: int) -> None:
-    """Refuses from the header what would claim too much memory."""
+def _checked_claim(picture: Image.Image, max_pixels: int) -> int:
+    """The bytes that decoding claims, from the header; refuses what would claim too much."""
     width, height = picture.size
     if width < 1 or height < 1:
         raise ImageError("The picture has no pixels; choose another file.")
     format_name = "JPEG" if picture.format == "MPO" else str(picture.format)
     if format_name == "TIFF":
         width, height = _checked_tiff(picture)
-    limit = max(_BUDGET * max_pixels, _LEAST_BUDGET) // _BYTES_PER_PIXEL.get(format_name, _OTHER_BYTES_PER_PIXEL)
+    bytes_per_pixel = _BYTES_PER_PIXEL.get(format_name, _OTHER_BYTES_PER_PIXEL)
+    most = max(_BUDGET * max_pixels, _LEAST_BUDGET)
+    limit = most // bytes_per_pixel
     # A progressive JPEG keeps all coefficients whatever the scale, so that scaling while decoding saves nothing.
     if format_name == "JPEG" and not picture.info.get("progressive"):
         limit *= _BASELINE_JPEG
@@ -146,6 +175,7 @@ def _check_size(picture: Image.Image, max_pixels: int) -> None:
             f"The picture has {width} x {height} pixels, more than the {limit / 1e6:.0f} megapixels that this format "
             "may have here; scale it down first."
         )
+    return min(width * height * bytes_per_pixel, most)
 
 
 def _checked_tiff(picture: Any) -> tuple[int, int]:

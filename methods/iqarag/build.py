@@ -26,6 +26,7 @@ from methods.images import ImageError, content_hash, decode, perceptual_hash
 from methods.iqarag import index as indices
 from methods.iqarag.encoders import Encoder
 from methods.iqarag.reference_set import Progress, ReferenceSet
+from methods.patience import steps
 
 PROBLEMS = "problems.csv"
 
@@ -88,7 +89,7 @@ def build(
     known = {row["content"]: pictures[row["number"]].name for row in journal.rows if not row["problem"]}
     if progress:
         progress(len(journal.rows), len(pictures))
-    for start in range(len(journal.rows), len(pictures), batch):
+    for start in steps(range(len(journal.rows), len(pictures), batch)):
         rows, images = [], []
         for number in range(start, min(start + batch, len(pictures))):
             row, image = _examined(number, pictures, known)

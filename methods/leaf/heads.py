@@ -20,6 +20,7 @@ import numpy as np
 
 from methods.agreement import logistic
 from methods.errors import InputError
+from methods.patience import steps
 
 PENALTIES = tuple(float(10**power) for power in np.arange(-3.0, 6.01, 0.25))
 """Ridge penalties to choose from, in units of the features' mean squared length."""
@@ -162,7 +163,7 @@ def fit_ridge(features: np.ndarray, mos: np.ndarray, *, prior: Head | None = Non
     values, vectors = np.linalg.eigh(_centred(gram, free))
     values = np.maximum(values, 0)
     tried = [(penalty, _left_out(values, vectors, targets, penalty, groups, free)[:count] + centre)
-             for penalty in sorted(penalties)]
+             for penalty in steps(sorted(penalties))]
     few = len(np.unique(groups[:count])) < LABELS_FOR_A_LINK
     penalty, left_out = _chosen(tried, mos - start, cautious=prior is not None and few)
     dual = vectors @ ((vectors.T @ targets) / (values + penalty))

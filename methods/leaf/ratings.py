@@ -15,6 +15,7 @@ from typing import Any
 from methods.data import RatedPictures, TableError, find_images, read_table
 from methods.errors import InputError
 from methods.images import ImageError, decode
+from methods.patience import steps
 
 FEWEST_LABELS = 5
 """Fewest ratings that a fit is made from: a line through five points has two unknowns, and three points to test it."""
@@ -35,7 +36,7 @@ def read_ratings(table: str | Path, images: str | Path | Iterable[str | Path], *
     readable, notes = [], list(pictures.notes)
     if pictures.lower_is_better:
         notes.append("A student scores the other way round than your table: higher is better.")
-    for row, path in enumerate(pictures.paths):
+    for row, path in steps(enumerate(pictures.paths)):
         try:
             decode(path)
             readable.append(row)

@@ -26,6 +26,7 @@ from methods.images import content_hash, decode
 from methods.leaf.backbones import Backbone, Progress, digest, load_backbone
 from methods.leaf.heads import Head, fit_ridge
 from methods.leaf.ratings import FEWEST_LABELS
+from methods.patience import steps
 
 if TYPE_CHECKING:
     import torch
@@ -350,7 +351,7 @@ def _cross_validated(features: np.ndarray, target: np.ndarray, prior: Head | Non
         return Calibration(count, int(known.sum()))
     fold = deal_folds(count, min(folds, count), seed)
     predicted = np.empty(count)
-    for index in range(fold.max() + 1):
+    for index in steps(range(fold.max() + 1)):
         train, test = fold != index, fold == index
         head, _ = fit_views(features[:, train], target[train], prior)
         predicted[test] = head(features[0, test])

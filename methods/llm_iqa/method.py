@@ -34,6 +34,7 @@ from methods.llm_iqa.standard import (
     without_standard,
 )
 from methods.lmm.base import LMM, LMMError
+from methods.patience import steps
 from methods.work import Work
 
 PICTURES_PER_CALL = 8
@@ -161,7 +162,7 @@ class LLMIQA(Method):
         standard = Standard(options.standard, options.k, options.wording)
         whole = "whole" in options.scored
         segmenter = self._segmenter_of(options)
-        cuts = [self._regions(image, segmenter, options) for image in images]
+        cuts = [self._regions(image, segmenter, options) for image in steps(images)]
         crops = [[region.cut(image, padded="mask" in options.scored) for region in regions]
                  for image, regions in zip(images, cuts)]
         views = [([image] if whole else []) + cut for image, cut in zip(images, crops)]

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from methods import patience
+
 if TYPE_CHECKING:
     import torch
 
@@ -121,10 +123,10 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> Itera
     if workers > 1 and together > 1:
         # The pool's threads end with it, and PyTorch's own count holds for every thread that the process starts.
         with ThreadPoolExecutor(workers, thread_name_prefix="side-by-side", initializer=_one_core) as pool:
-            yield from pool.map(work, items[:together])
+            yield from patience.steps(pool.map(work, items[:together]))
     else:
         together = 0
-    for item in items[together:]:
+    for item in patience.steps(items[together:]):
         yield work(item)
 
 

@@ -32,6 +32,7 @@ PIXELS_ENVIRONMENT = "MEAN_OPINION_MAX_PIXELS"
 """Environment variable with the pixel limit of every model that is loaded without one."""
 
 _loaded: dict[tuple, LMM] = {}
+_locks: dict[tuple, ForkSafeLock] = {}
 _lock = ForkSafeLock()
 
 
@@ -67,7 +68,7 @@ def load_lmm(name: str, device: str | None = None, dtype: str | torch.dtype | No
         raise InputError(f"{twice[0]} is given twice, in the model's name and beside it; leave one of them out.")
     settings |= carried
     if "max_pixels" not in settings and not (name.startswith("server:") and "max_pixels=" in name):
-        settings |= _pixels_by_environment()
+        settings |= pixels_by_environment()
     if not name.startswith("server:") and (entry := find(name)) is not None:
         if entry.route:
             raise LMMError(entry.route)
@@ -77,12 +78,20 @@ def load_lmm(name: str, device: str | None = None, dtype: str | torch.dtype | No
         settings["dtype"] = str(settings["dtype"]).removeprefix("torch.")
     key = (name, tuple(sorted((key, repr(value)) for key, value in settings.items())))
     with _lock:
+        own = _locks.setdefault(key, ForkSafeLock())
+    # A model that takes minutes to come keeps nobody from one that is here.
+    with own:
         if key not in _loaded:
             _loaded[key] = _load(name, settings)
         return _loaded[key]
 
 
-def _pixels_by_environment() -> dict[str, int]:
+def pixels_by_environment() -> dict[str, int]:
+    """The pixel limit that the environment names, as a setting of `load_lmm`; empty where it names none.
+
+    Raises:
+        InputError: it is no whole number of at least 1.
+    """
     text = os.environ.get(PIXELS_ENVIRONMENT, "").strip()
     if not text:
         return {}

@@ -16,6 +16,7 @@ from methods.lmm.head import reading
 from methods.lmm.pixels import UNLIMITED, PixelLimit
 from methods.lmm.rendering import Rendered
 from methods.lmm.sampling import Sampling
+from methods.patience import step
 
 if TYPE_CHECKING:
     import torch
@@ -64,6 +65,7 @@ class PlainRunner:
         """[vocabulary]: what the model's own head says of the token after one prompt, in the model's precision."""
         import torch
 
+        step()
         with torch.inference_mode():
             logits: torch.Tensor = self.model(**self.inputs(rendered), use_cache=False, **self._last).logits[0, -1]
         return logits
@@ -82,7 +84,12 @@ class PlainRunner:
 
     def _continuation(self, rendered: Rendered, sampling: Sampling, sample: int) -> str:
         import torch
-        from transformers import GenerationConfig
+        from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+
+        class Asks(StoppingCriteria):  # transformers asks its criteria after every token
+            def __call__(self, input_ids: torch.Tensor, scores: Any, **settings: Any) -> torch.Tensor:
+                step()
+                return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
         inputs = self.inputs(rendered)
         # A fresh config: the checkpoint's own may add a repetition penalty that the caller did not ask for.
@@ -93,6 +100,7 @@ class PlainRunner:
         devices = [self.model.device] if self.model.device.type == "cuda" else []
         with torch.inference_mode(), torch.random.fork_rng(devices=devices):
             torch.manual_seed(sampling.seed + sample)
-            output = self.model.generate(**inputs, generation_config=config)
+            output = self.model.generate(**inputs, generation_config=config,
+                                         stopping_criteria=StoppingCriteriaList([Asks()]))
         answer = output[0, inputs["input_ids"].shape[1] :]
         return str(self.processor.tokenizer.decode(answer, skip_special_tokens=True))

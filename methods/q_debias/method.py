@@ -23,6 +23,7 @@ from methods.errors import InputError
 from methods.levels import GOOD_POOR, LevelScheme
 from methods.lmm.prompt import Prompt
 from methods.locks import ForkSafeLock
+from methods.patience import steps
 from methods.q_debias.aggregation import SCHEMES, aggregate, weights
 from methods.q_debias.distortions import DISTORTIONS, SETTINGS
 from methods.q_debias.evidence import Condition, DebiasEvidence, condition_image
@@ -188,7 +189,7 @@ def degrade_all(images: list[Image.Image], options: QDebiasOptions) -> list[list
     # OpenCV and NumPy let go of the interpreter while they work, so threads suffice. Images that are prepared side by
     # side wait for one another here: the floats of all of them together are bounded.
     with _degrading, ThreadPoolExecutor(workers) as pool:
-        copies = list(pool.map(lambda job: condition_image(*job), jobs))
+        copies = list(steps(pool.map(lambda job: condition_image(*job), jobs)))
     count = len(options.distortions)
     return [copies[start : start + count] for start in range(0, len(copies), count)]
 

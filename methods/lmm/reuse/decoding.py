@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from methods import patience
 from methods.lmm.sampling import Draw, Sampling
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def decode(model: Any, state: Prefilled, draw: Draw, stops: set[int], sampling: 
             chosen, mask, following = chosen[places], mask[places], following[places]
         mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
         positions = following[:, None].expand(3, -1, -1) if three_axes else following[:, None]
+        patience.step()
         with torch.inference_mode():
             output = model(
                 input_ids=chosen[:, None], attention_mask=mask, position_ids=positions,

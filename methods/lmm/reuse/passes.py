@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from methods.lmm.reuse.decoding import Prefilled, selected
 from methods.lmm.reuse.layout import Row
 from methods.lmm.reuse.vision import Encoding, VisionEncoder
+from methods.patience import step
 
 if TYPE_CHECKING:
     import torch
@@ -126,6 +127,7 @@ class Passes:
             arguments["token_type_ids"] = (whole == self.image_token).long().to(device)
         if encodings:
             arguments["mm_encoder_outputs"] = {"image": self._encoder_output(encodings)}
+        step()
         with torch.inference_mode():
             return self.model(
                 input_ids=ids.to(device), attention_mask=mask.to(device), position_ids=positions.to(device), **arguments

@@ -23,6 +23,7 @@ from methods.lmm.pixels import UNLIMITED, PixelLimit
 from methods.lmm.reuse import memory
 from methods.lmm.reuse.batching import Budget, halving
 from methods.lmm.reuse.windows import few_calls
+from methods.patience import steps
 
 if TYPE_CHECKING:
     import torch
@@ -187,7 +188,7 @@ class VisionEncoder:
             for (key, _), encoding in zip(missing, side_by_side(self._encode_one, missing), strict=True):
                 encodings[key] = encoding
         else:
-            for start in range(0, len(missing), TOWER_BATCH):
+            for start in steps(range(0, len(missing), TOWER_BATCH)):
                 encodings.update(self._run([self._prepared(*one) for one in missing[start : start + TOWER_BATCH]]))
         self.encoded += len(missing)
         for key, encoding in encodings.items():

@@ -16,7 +16,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -36,6 +36,7 @@ from methods.lmm.server.candidates import HOW_TO_START, TOP, Candidates, logprob
 from methods.lmm.server.http import Connection, Refused
 from methods.lmm.server.messages import data_url, to_messages
 from methods.locks import ForkSafeLock
+from methods.patience import step
 
 CHAT = "/v1/chat/completions"
 _TEMPLATE = re.compile(r"alternat|template|system role|roles? must", re.IGNORECASE)
@@ -44,6 +45,9 @@ _NEUTRAL = {"top_k": -1, "repetition_penalty": 1.0}
 what is left out from the model's generation_config.json."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+SECONDS_BETWEEN_STEPS = 0.5
+"""While answers are on their way: how often it is asked whether anybody still waits."""
 
 
 class ServerLMM(LMM):
@@ -321,16 +325,19 @@ class ServerLMM(LMM):
 
     def _all(self, ask: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
         """`ask` of every item, several at a time, in order. The first error ends the rest."""
-        if len(items) < 2:
-            return [ask(item) for item in items]
-        with ThreadPoolExecutor(min(self._concurrency, len(items))) as pool:
-            futures = [pool.submit(ask, item) for item in items]
-            try:
-                return [future.result() for future in futures]
-            except BaseException:
-                for future in futures:
-                    future.cancel()
-                raise
+        if not items:
+            return []
+        pool = ThreadPoolExecutor(min(self._concurrency, len(items)))
+        futures = [pool.submit(ask, item) for item in items]
+        try:
+            while wait(futures, SECONDS_BETWEEN_STEPS, FIRST_EXCEPTION).not_done:
+                step()
+                if any(future.done() and future.exception() for future in futures):
+                    break
+            return [future.result() for future in futures]
+        finally:
+            # Whoever no longer waits for the answers does not wait for those that are still on their way either.
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _settings(url: str) -> tuple[str, dict[str, float]]:
