@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,9 +48,11 @@ def from_environment() -> Settings:
     """The settings of this process.
 
     Raises:
-        InputError: a number that is none; the sentence names the variable.
+        InputError: a number or a name that is none, or no folder; the sentence names the variable.
     """
     repo = os.environ.get("MEAN_OPINION_SHARE_REPO", "").strip()
+    if repo and not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
+        raise InputError(f'MEAN_OPINION_SHARE_REPO is a Hub dataset as "owner/name"; it says {repo!r}.')
     return Settings(_folder(), _whole("MEAN_OPINION_SHARE_DAYS", 365),
                     _whole("MEAN_OPINION_SHARE_MB", 2000) * 10**6, repo)
 
@@ -59,8 +62,12 @@ def _folder() -> Path:
         return Path(named)
     if os.environ.get("SPACE_ID") and os.access(PERSISTENT, os.W_OK):
         return PERSISTENT / "mean-opinion-shares"
-    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(home) / "mean-opinion" / "shares"
+    try:
+        home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    except RuntimeError:  # a user without a home, as in some containers
+        raise InputError("There is no home folder for shared comparisons; name a folder by MEAN_OPINION_SHARE_DIR.") \
+            from None
+    return home / "mean-opinion" / "shares"
 
 
 def _whole(name: str, default: int) -> int:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
+import stat
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from methods import files
 from ui.share.entry import (
@@ -39,6 +41,9 @@ log = logging.getLogger(__name__)
 
 PARTIAL = f"??/.*{SUFFIX}.*.partial"
 """What a write that was killed leaves behind, see `methods.files.replacing`."""
+
+DAMAGED = "damaged"
+"""Folder of the store with what was found in an entry's place; swept with the entries."""
 
 HOUR, DAY = 3_600.0, 86_400.0
 
@@ -69,6 +74,9 @@ class Store:
         max_age: seconds.
         mirror: a Hub dataset that holds the same entries, or None.
     """
+
+    damaged: ClassVar[int] = 0
+    """What was set aside since the process began, by all stores."""
 
     def __init__(self, folder: Path, *, max_bytes: int, max_age: float, mirror: HubMirror | None = None) -> None:
         self.folder, self.max_bytes, self.max_age, self.mirror = Path(folder), max_bytes, max_age, mirror
@@ -176,9 +184,23 @@ class Store:
             return unpack(path.read_bytes(), name)
         except FileNotFoundError:
             return None
-        except DamagedError as error:
-            log.error("The stored comparison %s is damaged.", name, exc_info=error)
-            return None
+        except (DamagedError, IsADirectoryError) as error:
+            self._set_aside(path, error)
+        except OSError as error:
+            log.error("The stored comparison %s cannot be read (%s).", name, error.strerror)
+        return None
+
+    def _set_aside(self, path: Path, error: Exception) -> None:
+        """Moves what is not an entry out of the way, so that it is found and said once."""
+        Store.damaged += 1
+        log.error("%s is not a stored comparison (%s); it is moved to the folder %s.", path.name, error, DAMAGED)
+        try:
+            (self.folder / DAMAGED).mkdir(mode=0o700, exist_ok=True)
+            path.rename(self.folder / DAMAGED / f"{path.name}.{time.time_ns()}")
+        except FileNotFoundError:
+            pass  # another process was faster
+        except OSError as refusal:
+            log.error("%s cannot be moved (%s).", path.name, refusal.strerror)
 
     def _fetch(self, name: str, now: float) -> Entry | None:
         content = self.mirror.get(name) if self.mirror is not None else None
@@ -190,9 +212,12 @@ class Store:
             log.error("The comparison %s is damaged on the Hub.", name, exc_info=error)
             return None
         if now - entry.created <= self.max_age:
-            with self._locked():
-                self._make_room(len(content), keep=name)
-                self._write(name, content, entry.created)
+            try:
+                with self._locked():
+                    self._make_room(len(content), keep=name)
+                    self._write(name, content, entry.created)
+            except (OSError, ShareError) as error:  # it is shown all the same
+                log.error("The comparison %s could not be kept here (%s).", name, error)
         return entry
 
     def _write(self, name: str, content: bytes, created: float) -> None:
@@ -219,14 +244,18 @@ class Store:
         for created, path, _ in self._entries():
             if now - created > self.max_age:
                 path.unlink(missing_ok=True)
+        for path in (self.folder / DAMAGED).glob("*"):
+            if now - path.lstat().st_mtime > self.max_age:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
     def _entries(self) -> list[tuple[float, Path, int]]:
         """(time of storing, path, bytes) of every entry."""
         entries = []
         for path in self.folder.glob(f"??/*{SUFFIX}"):
             with contextlib.suppress(FileNotFoundError):  # another process was faster
-                status = path.stat()
-                entries.append((status.st_mtime, path, status.st_size))
+                status = path.lstat()
+                if stat.S_ISREG(status.st_mode):  # anything else is set aside by whoever asks for it
+                    entries.append((status.st_mtime, path, status.st_size))
         return entries
 
     @contextlib.contextmanager

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.sharing.made import entry
-from ui.share.entry import SUFFIX, GoneError, ShareError, new_token, unpack
-from ui.share.store import DAY, PARTIAL, Store
+from ui.share.entry import SUFFIX, GoneError, ShareError, new_token, pack, unpack
+from ui.share.store import DAMAGED, DAY, PARTIAL, Store
 
 NOW = 1_000_000.0
 
@@ -144,9 +144,71 @@ def test_a_damaged_file_is_gone_and_can_be_shared_anew(store, caplog):
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(GoneError):
         store.get(made.id, now=NOW)
-    assert "damaged" in caplog.text
+    assert "is not a stored comparison" in caplog.text
     assert put(store, 1).id == made.id
     assert store.get(made.id, now=NOW).record == entry(1).record
+
+
+def test_what_is_damaged_is_set_aside_once_and_counted(store, caplog):
+    made = put(store, 1)
+    path = next(store.folder.rglob(f"*{SUFFIX}"))
+    path.write_bytes(b"PK nothing")
+    before = Store.damaged
+    for _ in range(3):
+        with pytest.raises(GoneError):
+            store.get(made.id, now=NOW)
+    assert Store.damaged == before + 1
+    assert not path.exists()
+    assert [one.read_bytes() for one in (store.folder / DAMAGED).iterdir()] == [b"PK nothing"]
+    assert [record.exc_info for record in caplog.records] == [None]
+    store.sweep(now=time.time() + 31 * DAY)
+    assert not list((store.folder / DAMAGED).iterdir())
+
+
+def test_a_folder_in_an_entrys_place_is_a_miss_and_gives_way(store):
+    name = entry(1).id
+    folder = store.folder / name[:2] / f"{name}{SUFFIX}"
+    (folder / "inside").mkdir(parents=True)
+    store.sweep(now=NOW + 99 * DAY)
+    with pytest.raises(GoneError):
+        store.get(name, now=NOW)
+    (folder / "inside").mkdir(parents=True)
+    assert put(store, 1).id == name
+    assert store.get(name, now=NOW).record == entry(1).record
+
+
+def test_what_cannot_be_read_just_now_is_a_miss_with_a_line_and_stays(store, monkeypatch, caplog):
+    made = put(store, 1)
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", refuse)
+        with pytest.raises(GoneError):
+            store.get(made.id, now=NOW)
+    assert "cannot be read (Permission denied)" in caplog.text
+    assert store.get(made.id, now=NOW).record == entry(1).record
+
+
+def test_a_disk_that_cannot_be_written_shows_what_comes_from_the_hub(store, monkeypatch):
+    class Mirror:
+        def get(self, name):
+            return pack(entry(1, created=NOW))
+
+    store.mirror = Mirror()
+    monkeypatch.setattr(os, "replace", lambda *paths: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    assert store.get(entry(1).id, now=NOW).record == entry(1).record
+
+
+def test_a_clock_that_steps_keeps_and_forgets_as_it_says(store):
+    made = put(store, 1)
+    assert store.get(made.id, now=NOW - 400 * DAY).record == entry(1).record
+    with pytest.raises(GoneError):
+        store.get(made.id, now=NOW + 31 * DAY)
+    assert store.get(made.id, now=NOW).record == entry(1).record
+    put(store, 2, now=NOW - 400 * DAY)
+    assert len(store.ids()) == 2
 
 
 def test_a_renamed_file_is_not_served_as_something_else(store):
