@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+# Gradio makes a table of all of them at the end of every call.
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "50")
+
+from ui.serving.start import checked  # isort: skip  (before anything reads what it checks)
+
+if __name__ == "__main__":
+    checked()
 
 from ui.serving import gpu, models  # isort: skip  (first: on ZeroGPU, spaces has to be imported before torch)
 
@@ -12,16 +20,25 @@ import importlib
 import warnings
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from methods.errors import UserError
 from ui.components import EXAMPLES, Page
 from ui.errors import API_ERRORS
 from ui.header import header
+from ui.serving.bodies import BodyLimits
+from ui.serving.headers import Headers
+from ui.serving.health import routes
+from ui.serving.presence import Lines
+from ui.serving.sessions import launched
+from ui.serving.settings import port, settings
 from ui.tabs.api.tab import keep_tools
 from ui.theme import STYLE, theme
 
 TABS = ("score", "iqarag", "llm_iqa", "visualquality_r1", "leaf", "q_debias", "compare", "leaderboard", "api", "about")
 """Modules of ui/tabs in the order of their tabs."""
+
+MIDDLEWARE = [Middleware(Headers), Middleware(Lines), Middleware(BodyLimits)]
 
 KEEP_UPLOADS = 3600  # seconds after which uploaded and generated files are deleted
 
@@ -35,29 +52,30 @@ def build() -> gr.Blocks:
                 tab = importlib.import_module(f"ui.tabs.{name}")
                 with gr.Tab(tab.TITLE, id=name):
                     tab.build(page)
-    return page.queue(max_size=64, default_concurrency_limit=8)
+    return page.queue(default_concurrency_limit=8)
 
 
 def launch_settings() -> dict:
-    """What `launch` is given, here and in the tests. MEAN_OPINION_MCP=0 leaves the MCP server out."""
+    """What `launch` is given, here and in the tests."""
     # Tools with a state get a fresh one at every call, which is what the page's tools are made for.
     warnings.filterwarnings("ignore", message="This MCP server includes a tool that has a gr.State input")
-    return {"theme": theme(), "css_paths": [STYLE], "allowed_paths": [str(EXAMPLES)], "max_file_size": "256mb",
-            "footer_links": ["api"], "ssr_mode": False, "show_error": False,
-            "app_kwargs": {"exception_handlers": API_ERRORS},
-            "mcp_server": os.environ.get("MEAN_OPINION_MCP", "1") != "0"}
+    return {"theme": theme(), "css_paths": [STYLE], "allowed_paths": [str(EXAMPLES)], "ssr_mode": False,
+            "max_file_size": f"{settings().upload_mb}mb", "footer_links": ["api"], "show_error": False,
+            "app_kwargs": {"exception_handlers": API_ERRORS, "middleware": MIDDLEWARE, "routes": routes()},
+            "mcp_server": settings().mcp}
 
 
 if __name__ == "__main__":
     gpu.preload()
     host = os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if models.ON_SPACE else "127.0.0.1")
-    port = int(os.environ.get("GRADIO_SERVER_PORT", os.environ.get("PORT", 7860)))
     try:
         page = build()
-        page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch_settings())
+        page.launch(server_name=host, server_port=port(), prevent_thread_lock=True, **launch_settings())
     except (OSError, UserError) as error:  # the port is taken, say; the sentence says what to do
-        raise SystemExit(str(error)) from None
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
     keep_tools(page)
+    launched(page)
     if not models.ON_ZERO_GPU:  # there it would warm a worker, which is gone before the first visitor
         gpu.warm_up()
     page.block_thread()

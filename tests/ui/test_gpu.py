@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import pickle
 import threading
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from methods.base import method_class
 from methods.images import Decoded
+from methods.patience import step
 from tests.ui.fakes import Mute
 from ui.components import EXAMPLES, options_form
 from ui.errors import UNEXPECTED
@@ -117,6 +119,53 @@ def test_a_stream_past_its_time_is_stopped(monkeypatch):
     assert next(values) == 3
     with pytest.raises(gr.Error, match="was stopped"):
         next(values)
+
+
+def endless(done):
+    for number in itertools.count():
+        step()
+        done.add(number)
+
+
+def test_a_plain_call_past_its_time_is_stopped_between_its_steps(monkeypatch):
+    monkeypatch.setattr(gpu, "LONGEST_RUN", 0.2)
+    done = set()
+    with pytest.raises(gr.Error, match="was stopped"):
+        gpu.call(f"{HERE}:endless", done=done)
+    assert done
+
+
+def test_a_call_that_nobody_waits_for_is_stopped(monkeypatch):
+    asked = iter([True] * 5)
+    monkeypatch.setattr(gpu, "is_waited_for", lambda: next(asked, False))
+    done = set()
+    with pytest.raises(gr.Error, match="nobody waited"):
+        gpu.call(f"{HERE}:endless", done=done)
+    assert 0 < len(done) <= 5
+    with pytest.raises(gr.Error, match="nobody waited"):
+        gpu.assess("q-bench", [PHOTO])
+    # The lane is free again.
+    monkeypatch.undo()
+    assert gpu.call(f"{HERE}:double", value=1, model=None) == (2, None)
+
+
+def test_options_that_would_take_too_long_are_refused_before_they_start(monkeypatch):
+    monkeypatch.setattr(gpu, "LONGEST_RUN", 60)
+    with pytest.raises(gr.Error, match=r"would take about .* choose fewer"):
+        gpu.seconds("visualquality-r1", [photo()], {"max_new_tokens": 2048})
+    with pytest.raises(gr.Error, match="this page gives a call 60 s"):
+        gpu.assess("iqarag", [photo()] * 60)
+
+
+def test_decoded_images_wait_for_room_and_give_it_back(monkeypatch):
+    monkeypatch.setattr(gpu, "_held", gpu.Budget(1))
+    with gpu.held([PHOTO]) as photos:
+        assert photos[0].image.size[0] > 0
+        assert 0 < gpu._held.held <= 1
+    assert gpu._held.held == 0
+    with pytest.raises(gr.Error), gpu.held([b"not an image"]):
+        pass
+    assert gpu._held.held == 0
 
 
 def photo(width: int = 1000, height: int = 1000) -> Decoded:

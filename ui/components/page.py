@@ -20,6 +20,7 @@ import pydantic
 from methods.errors import InputError
 from ui.components.uploads import PictureInput, uploaded
 from ui.errors import as_gradio_error
+from ui.serving.waiting import FairEvents
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,14 @@ Block = TypeVar("Block", bound=gr.blocks.BlockContext)
 class Page(gr.Blocks):
     """`gr.Blocks` that answers an unusable payload in one sentence, and hands no path to a component unless it is an
     upload or an example of ours."""
+
+    def queue(self, **settings: Any) -> Page:
+        """As Gradio's, with the places of `ui.serving.waiting`."""
+        super().queue(**settings)
+        self._queue = FairEvents(live_updates=True, concurrency_count=self.max_threads, update_intervals=1,
+                                 max_size=None, blocks=self,
+                                 default_concurrency_limit=settings.get("default_concurrency_limit", "not_set"))
+        return self
 
     async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
         if explicit_call:

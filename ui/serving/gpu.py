@@ -9,42 +9,50 @@ from __future__ import annotations
 
 import spaces  # isort: skip  (first: on ZeroGPU it has to be imported before torch)
 
+import contextlib
 import importlib
 import logging
-import os
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from assets import FOLDER
 from methods.base import method_class
-from methods.images import Decoded, decode
+from methods.budget import Budget
+from methods.errors import InputError, UserError
+from methods.images import MAX_PIXELS, Decoded, decode, size_of
 from methods.lmm.pixels import DEFAULT_PIXELS
+from methods.patience import streamed, waiting
 from methods.work import Work
 from ui.errors import as_gradio_error, plain_errors
 from ui.serving import models
 from ui.serving.fair_queue import FairQueue
+from ui.serving.health import REQUESTS
+from ui.serving.presence import LeftError, is_waited_for
+from ui.serving.settings import settings
+from ui.serving.waiting import MANY_PHOTOS, MODELS
 
 if TYPE_CHECKING:
     from methods.base import Assessment, Method
 
 log = logging.getLogger(__name__)
 
-LANE = {"concurrency_id": "models", "concurrency_limit": 16}
+LANE = {"concurrency_id": MODELS, "concurrency_limit": 16}
 """Pass to every event that uses a model: `button.click(..., **gpu.LANE)`. The limit bounds how many visitors wait in
 this process; which one runs is decided by `FairQueue`, image by image, so that a folder never blocks a photo."""
 
-LONG_LANE = {"concurrency_id": "many photos", "concurrency_limit": 8}
+LONG_LANE = {"concurrency_id": MANY_PHOTOS, "concurrency_limit": 4}
 """For events that score many photos one by one, each with `assess(..., one_of_many=True)`: with places of their own
 in this process, any number of them leaves the places of `LANE` free."""
 
-LONGEST_WAIT = float(os.environ.get("MEAN_OPINION_LONGEST_WAIT", 300))
-LONGEST_RUN = float(os.environ.get("MEAN_OPINION_LONGEST_RUN", 600))
-"""Seconds that a visitor may wait for a turn, and that one streamed call may take."""
+LONGEST_WAIT = settings().longest_wait
+LONGEST_RUN = settings().longest_run
+"""Seconds that a visitor may wait for a turn, and that one call may take or be estimated at."""
 
 ZERO_GPU_SECONDS = 120
 """ZeroGPU refuses longer calls from visitors who are not signed in."""
@@ -56,6 +64,8 @@ SECONDS_PER_PROMPT, SECONDS_PER_MEGAPIXEL, SECONDS_PER_TOKEN = 0.1, 0.25, 0.03
 """What an 8B model takes on ZeroGPU's H200 slice, generously; they only size the time that is asked for."""
 
 _queue = FairQueue(slots=4 if models.ON_ZERO_GPU else 1)
+_held = Budget(settings().held_megapixels)
+"""Megapixels of decoded images that wait for their turn or have it."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,7 @@ class _Job:
     seconds: float = 60.0
     streams: bool = False
     yields: bool = False
+    deadline: float = math.inf
 
 
 def preload() -> None:
@@ -127,13 +138,36 @@ def assess(
         gr.Error: one plain sentence.
     """
     ready = MethodOf(method, lmm, max_pixels)
-    loaded = _prepare(ready, progress)
-    photos = [decoded(image) for image in images]
-    arguments = {"method": ready, "images": photos, "options": dict(options or {})}
-    limit = max((limit for limit in loaded.lmm_limits if limit is not None), default=DEFAULT_PIXELS)
-    asked = seconds(method, photos, options, limit=limit) + _first_seconds(loaded, options)
-    job = _Job(_assess, arguments, seconds=asked, yields=one_of_many)
-    return _finish(job, progress)
+    prepared = _prepare(ready, progress)  # held until the end, so that no other model pushes it out before its turn
+    limit = max((limit for limit in prepared.lmm_limits if limit is not None), default=DEFAULT_PIXELS)
+    with held(images) as photos:
+        arguments = {"method": ready, "images": photos, "options": dict(options or {})}
+        asked = seconds(method, photos, options, limit=limit) + _first_seconds(prepared, options)
+        return _finish(_Job(_assess, arguments, seconds=asked, yields=one_of_many), progress)
+
+
+@contextlib.contextmanager
+def held(images: Sequence[str | bytes | Decoded]) -> Iterator[list[Decoded]]:
+    """Images that are ready to be scored, while the body runs; where the page holds many already, it waits.
+
+    Raises:
+        gr.Error: one cannot be read, or nobody waits for the result any more; one plain sentence.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            with waiting(_is_wanted):
+                stack.enter_context(_held.taken(_megapixels(images)))
+                photos = [decode(image) for image in images]
+        except UserError as error:
+            raise as_gradio_error(error) from error
+        REQUESTS.note(megapixels=sum(photo.image.width * photo.image.height for photo in photos) / 1e6)
+        yield photos
+
+
+def _megapixels(images: Sequence[str | bytes | Decoded]) -> float:
+    """That the images will hold once they are decoded; those that are, are counted where they were."""
+    sizes = [size_of(image) for image in images if not isinstance(image, Decoded)]
+    return sum(min(width * height, MAX_PIXELS) for width, height in sizes) / 1e6
 
 
 def prepare(method: str, lmm: str | None, options: dict[str, object]) -> Callable[[Decoded], Decoded] | None:
@@ -170,7 +204,11 @@ def seconds(method: str, photos: Sequence[Decoded], options: dict[str, object] |
     chosen = kind.options.updated(**(options or {}))
     models.refuse_too_late(method, chosen)
     work = sum((kind.work(chosen, photo.image.width * photo.image.height, limit) for photo in photos), Work())
-    return SECONDS_TO_START + lmms * _on_lmm(work) + work.seconds
+    total = SECONDS_TO_START + lmms * _on_lmm(work) + work.seconds
+    if total > LONGEST_RUN > 0:
+        raise InputError(f"These options would take about {total:.0f} s on a GPU, and this page gives a call "
+                         f"{LONGEST_RUN:.0f} s; choose fewer samples, tokens, references, models or photos.")
+    return total
 
 
 def _on_lmm(work: Work) -> float:
@@ -197,16 +235,22 @@ def call(target: str, *, seconds: float = 60.0, progress: gr.Progress | None = N
     Raises:
         gr.Error: one plain sentence.
     """
-    _prepare_all(arguments, progress)
-    return _finish(_Job(target, arguments, seconds), progress)
+    prepared = _prepare_all(arguments, progress)
+    try:
+        return _finish(_Job(target, arguments, seconds), progress)
+    finally:
+        del prepared  # held until here, so that no other model pushed it out before its turn
 
 
 def stream(
     target: str, *, seconds: float = 90.0, progress: gr.Progress | None = None, **arguments: Any
 ) -> Iterator[Any]:
     """As `call`, for a generator function: yields what it yields, as it comes."""
-    _prepare_all(arguments, progress)
-    yield from _run(_Job(target, arguments, seconds, streams=True), progress)
+    prepared = _prepare_all(arguments, progress)
+    try:
+        yield from _run(_Job(target, arguments, seconds, streams=True), progress)
+    finally:
+        del prepared
 
 
 def _assess(method: Any, images: list[Decoded], options: dict[str, object]) -> list[Assessment]:
@@ -223,16 +267,33 @@ def _finish(job: _Job, progress: gr.Progress | None) -> Any:
 @plain_errors
 def _run(job: _Job, progress: gr.Progress | None) -> Iterator[Any]:
     def on_wait(ahead: int) -> None:
+        _is_wanted()
         _tell(progress, f"Waiting for {ahead} before you")
 
     with _queue.turn(LONGEST_WAIT, on_wait=on_wait, yields=job.yields):
         _tell(progress, _granted(job))
-        deadline = time.monotonic() + LONGEST_RUN
-        for value in _on_gpu(job):
-            yield value
-            if time.monotonic() > deadline:
-                raise gr.Error(f"This took longer than {LONGEST_RUN:.0f} seconds and was stopped; try a smaller model.",
-                               print_exception=False)
+        job = replace(job, deadline=time.monotonic() + LONGEST_RUN)
+        values = _on_gpu(job)
+        try:
+            for value in values:
+                yield value
+                _go_on(job.deadline)
+        finally:
+            if (close := getattr(values, "close", None)) is not None:
+                close()
+
+
+def _go_on(deadline: float) -> None:
+    """Between two steps of a call. ZeroGPU's workers see the deadline alone: who is there is known in this process."""
+    _is_wanted()
+    if time.monotonic() > deadline:
+        raise UserError(f"This took longer than {LONGEST_RUN:.0f} seconds and was stopped; try a smaller model, a "
+                        "smaller photo, or fewer samples and tokens.")
+
+
+def _is_wanted() -> None:
+    if not is_waited_for():
+        raise LeftError("This call was stopped, because nobody waited for its answer.")
 
 
 def _granted(job: _Job) -> str:
@@ -254,10 +315,15 @@ def _on_gpu(job: _Job) -> Iterator[Any]:
     try:
         arguments = {name: _loaded(value) for name, value in job.arguments.items()}
         function = _function(job.target)
+        def ask() -> None:
+            _go_on(job.deadline)
+
         if job.streams:
-            yield from function(**arguments)
+            yield from streamed(function(**arguments), ask)
         else:
-            yield function(**arguments)
+            with waiting(ask):
+                value = function(**arguments)
+            yield value
     except gr.Error:
         raise
     except Exception as error:
@@ -281,19 +347,22 @@ def _loaded(value: Any) -> Any:
     return value
 
 
-def _prepare_all(arguments: dict[str, Any], progress: gr.Progress | None) -> None:
-    for value in arguments.values():
-        for wanted in value if isinstance(value, (list, tuple)) else (value,):
-            if isinstance(wanted, (Model, MethodOf)):
-                _prepare(wanted, progress)
+def _prepare_all(arguments: dict[str, Any], progress: gr.Progress | None) -> list[Any]:
+    return [_prepare(wanted, progress) for value in arguments.values()
+            for wanted in (value if isinstance(value, (list, tuple)) else (value,))
+            if isinstance(wanted, (Model, MethodOf))]
 
 
 @plain_errors
 def _prepare(wanted: Model | MethodOf, progress: gr.Progress | None) -> Any:
     # In the main process, so that ZeroGPU's workers inherit the weights; a model loaded inside one is lost with it.
     method = wanted.method if isinstance(wanted, MethodOf) else None
-    if not models.is_loaded(method, wanted.lmm):
-        _tell(progress, "Loading the model; the first time takes a while")
+
+    def on_wait(seconds: float) -> None:
+        _is_wanted()
+        _tell(progress, f"Loading the model; the first time takes a while ({seconds:.0f} s)")
+
+    models.wait_for(method, wanted.lmm, settings().longest_load, on_wait)
     return _loaded(wanted)
 
 

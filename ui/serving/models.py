@@ -3,21 +3,26 @@
 Visitors choose by name from a list that this module makes, and nothing outside that list is ever loaded for them;
 whoever runs the app decides what is on it. The defaults are the largest models that the GPU's free memory holds
 (`methods.lmm.defaults`). On CUDA they are loaded before the first visitor comes, elsewhere on first use. ZeroGPU takes
-models from the main thread alone, while the app starts; what was not loaded then is not offered.
+models from the main thread alone, while the app starts; what was not loaded then is not offered. How many are kept is
+one of `ui.serving.settings`.
 
     MEAN_OPINION_LMM, MEAN_OPINION_LMM_<METHOD>  the defaults, instead of what fits
     MEAN_OPINION_OFFER    comma-separated names to offer instead of the catalogue entries that fit this machine
-    MEAN_OPINION_PRELOAD  "0" loads nothing before the first visitor
-    MEAN_OPINION_KEEP     how many models besides the defaults stay in memory (1)
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
+import math
 import os
+import threading
+import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from methods.base import Method, Options, method_class, method_names
@@ -27,6 +32,7 @@ from methods.lmm.defaults import EMBEDDED, Defaults
 from methods.lmm.loading import lmm_by_environment
 from methods.lmm.pixels import DEFAULT_PIXELS
 from methods.locks import ForkSafeLock
+from ui.serving.settings import settings
 
 if TYPE_CHECKING:
     from methods.lmm.base import LMM
@@ -47,6 +53,8 @@ log = logging.getLogger(__name__)
 _lmms: OrderedDict[str, LMM] = OrderedDict()
 _methods: dict[tuple[str, str, int | None], Method] = {}
 _limited: dict[tuple[str, int], LMM] = {}
+_alive: weakref.WeakValueDictionary[str, LMM] = weakref.WeakValueDictionary()
+_loading: dict[str, _Loading] = {}
 _lock = ForkSafeLock()
 _failed: dict[str, str] = {}
 """Defaults that could not be loaded when the app started -> the sentence that says why."""
@@ -180,14 +188,6 @@ def _choice() -> Defaults:
     return defaults.choose_defaults(free, wanted if hub else obtainable, hub=hub, failed=_failed)
 
 
-def is_loaded(method_name: str | None, lmm_name: str | None) -> bool:
-    """True if `lmm(lmm_name)`, or `method(method_name, lmm_name)` where a method is named, would return at once."""
-    if method_name is None:
-        return lmm_name in _lmms
-    needs_lmm = method_class(method_name).needs_lmm
-    return (method_name, (lmm_name or default_for(method_name)) if needs_lmm else "", None) in _methods
-
-
 def lmm(name: str) -> LMM:
     """A loaded model by its name in `offered`; kept until newer ones push it out.
 
@@ -203,12 +203,95 @@ def lmm(name: str) -> LMM:
         raise InputError(f"The model {name} was not loaded when this page started, and ZeroGPU takes none afterwards; "
                          f"choose {' or '.join(_lmms)}.")
     with _lock:
-        if name not in _lmms:
-            if not ON_ZERO_GPU:  # what is let go of could not be loaded again
-                _make_room(name)
+        if model := _kept_lmm(name):
+            return model
+    if ON_ZERO_GPU:  # which takes models from the main thread alone; what it lets go of could not be loaded again
+        with _lock:
             _lmms[name] = load_lmm(_catalogue()[name][1])
+            return _lmms[name]
+    wait_for(None, name)
+    with _lock:
+        return _kept_lmm(name) or _alive[name]
+
+
+def _kept_lmm(name: str) -> LMM | None:
+    if name in _lmms:
         _lmms.move_to_end(name)
         return _lmms[name]
+    # One that was pushed out lives as long as somebody has it ready.
+    return _alive.get(name)
+
+
+def wait_for(method_name: str | None, lmm_name: str | None, most: float = math.inf,
+             on_wait: Callable[[float], None] | None = None) -> None:
+    """Returns once `lmm(lmm_name)`, or `method(method_name, lmm_name)` where a method is named, would return at once.
+
+    The model is loaded on a thread of its own, so that neither a slow download nor a Hub that hangs holds anything
+    that another visitor needs; whoever waits for it may leave, and it goes on for those who come after.
+
+    Args:
+        most: seconds since the loading began, of whoever asked first.
+        on_wait: told about once a second how long that is; what it raises ends the waiting.
+
+    Raises:
+        UserError: it takes longer than `most`.
+        InputError, methods.lmm.LMMError: as `lmm`.
+    """
+    if method_name is not None:
+        kind = method_class(method_name)
+        if not kind.needs_lmm:
+            return
+        lmm_name = lmm_name or default_for(kind.name)
+    assert lmm_name is not None
+    if lmm_name in _lmms or lmm_name not in _catalogue() or ON_ZERO_GPU:
+        return
+    with _lock:
+        if _kept_lmm(lmm_name):
+            return
+        if lmm_name not in _loading:
+            _loading[lmm_name] = _Loading(lmm_name)
+        loading = _loading[lmm_name]
+    while True:
+        spent = time.monotonic() - loading.begun
+        with contextlib.suppress(TimeoutError):
+            loading.done.result(0 if spent > most else 1.0)
+            return
+        if spent > most:
+            raise UserError(f"The model {lmm_name} is still being loaded after {spent:.0f} s; try again later, or "
+                            "choose another one.")
+        if on_wait is not None:
+            on_wait(spent)
+
+
+class _Loading:
+    """A model on its way; `done` gives it, or raises why not."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.begun = name, time.monotonic()
+        self.done: Future[LMM] = Future()
+        threading.Thread(target=self._load, name=f"loading {name}", daemon=True).start()
+
+    def _load(self) -> None:
+        from methods.lmm.loading import load_lmm
+
+        try:
+            with _lock:
+                _make_room(self.name)
+            model = load_lmm(_catalogue()[self.name][1])
+        except BaseException as error:  # whoever waits raises it
+            with _lock:
+                _loading.pop(self.name, None)
+            self.done.set_exception(error)
+            return
+        with _lock:
+            _lmms[self.name] = _alive[self.name] = model
+            _loading.pop(self.name, None)
+        self.done.set_result(model)
+
+
+def loaded() -> list[str]:
+    """Names of the models in memory."""
+    return list(_lmms)
 
 
 def limited(name: str, max_pixels: int | None) -> LMM:
@@ -224,8 +307,8 @@ def limited(name: str, max_pixels: int | None) -> LMM:
         choices = ", ".join(map(str, PIXEL_CHOICES))
         raise InputError(f"This page shows a model {choices} pixels of a photo or as many as it takes by itself; got "
                          f"{max_pixels}.")
+    model = lmm(name)
     with _lock:
-        model = lmm(name)
         if (name, max_pixels) not in _limited:
             if not hasattr(model, "limited_to"):
                 raise LMMError(f"{name} has no pixel limit that could be changed here; leave max_pixels out.")
@@ -254,9 +337,8 @@ def method(name: str, lmm_name: str | None = None, max_pixels: int | None = None
             raise InputError(f"{kind.title} brings its own network; leave max_pixels out.")
         return _kept((kind.name, "", None), kind)
     chosen = lmm_name or default_for(kind.name)
-    with _lock:
-        model = limited(chosen, max_pixels)
-        return _kept((kind.name, chosen, max_pixels), lambda: kind(lmm=model))
+    model = limited(chosen, max_pixels)
+    return _kept((kind.name, chosen, max_pixels), lambda: kind(lmm=model))
 
 
 def _kept(key: tuple[str, str, int | None], make: Callable[[], Method]) -> Method:
@@ -269,7 +351,7 @@ def _kept(key: tuple[str, str, int | None], make: Callable[[], Method]) -> Metho
 def _make_room(coming: str) -> None:
     from methods.lmm.loading import unload
 
-    keep = max(int(os.environ.get("MEAN_OPINION_KEEP", 1)), 1)
+    keep = settings().keep
     defaults = {default_for(name) for name in available_methods()}
     extra = [name for name in _lmms if name not in defaults]
     while coming not in defaults and len(extra) >= keep:
@@ -288,7 +370,7 @@ def preload() -> None:
     global _started
     import torch
 
-    if torch.cuda.is_available() and (ON_ZERO_GPU or os.environ.get("MEAN_OPINION_PRELOAD", "1") != "0"):
+    if torch.cuda.is_available() and (ON_ZERO_GPU or settings().preload):
         for name in available_methods():
             _load_default(name)
         if ON_ZERO_GPU:

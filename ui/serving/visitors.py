@@ -20,12 +20,14 @@ import numpy as np
 from methods.base import Assessment
 from methods.data import direction_question, read_table
 from methods.errors import InputError
+from methods.images import Decoded
 from methods.iqarag import opened_sets
 from methods.iqarag.build import build, unrated
 from methods.iqarag.encoders import OwnEncoder
 from methods.iqarag.retrieval import bins_of
 from methods.leaf.ratings import read_ratings
 from methods.lmm.base import LMM
+from ui.serving.settings import settings
 from ui.serving.zips import Limits, unpack
 
 MOST_PICTURES = 300
@@ -72,6 +74,19 @@ def sweep() -> None:
         with contextlib.suppress(FileNotFoundError):  # another visitor's session was faster
             if time.time() - folder.stat().st_mtime > LIFETIME_SECONDS:
                 discard(str(folder / "set"))
+
+
+def small_table(path: str | Path) -> str | Path:
+    """A table's path, where the file is small enough to be read here: 300 ratings take some kilobytes.
+
+    Raises:
+        InputError: it is not.
+    """
+    most = settings().table_mb
+    if Path(path).stat().st_size > most * 10**6:
+        raise InputError(f"A table of ratings may have {most} MB here; leave out other columns and rows, or use the "
+                         "command line on a machine of your own.")
+    return path
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -143,7 +158,7 @@ def build_reference_set(
             raise InputError("Add a CSV with the columns image and mos, beside the zip or inside it.")
         # A visitor has no command line to allow it with, and sees every image that is left out.
         with _page_words():
-            read = read_table(scores or table, pictures, scale=scale, lower_is_better=lower_is_better,
+            read = read_table(small_table(scores or table), pictures, scale=scale, lower_is_better=lower_is_better,
                               allow_missing=True, allow_constant=True)
         result = build(read, folder / "set", OwnEncoder(lmm), title="your reference set",
                        problems=unrated(pictures, read), about={opened_sets.TEMPORARY: True})
@@ -211,7 +226,8 @@ def calibrate_student(pictures: Sequence[str], table: str, *, scale: tuple[float
         raise InputError(f"At most {MOST_PICTURES} photos are taken here, got {len(pictures)}; calibrate larger sets "
                          "on your own machine with `mean-opinion leaf calibrate`.")
     with _page_words():
-        opinions = read_ratings(table, pictures, scale=scale, lower_is_better=lower_is_better, allow_missing=True)
+        opinions = read_ratings(small_table(table), pictures, scale=scale, lower_is_better=lower_is_better,
+                                allow_missing=True)
     student = Student.load(UNSEEN)
     views = student.views(opinions.paths)
     question = direction_question(opinions.mos01, student.predict(features=views[0]),
@@ -235,7 +251,7 @@ def calibrate_student(pictures: Sequence[str], table: str, *, scale: tuple[float
     )
 
 
-def assess_with_student(image: str, student: str | None = None, **options) -> Assessment:
+def assess_with_student(image: str | Decoded, student: str | None = None, **options) -> Assessment:
     """Scores an image with a visitor's student, or with the embedded one.
 
     Raises:

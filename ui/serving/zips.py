@@ -7,13 +7,12 @@ folder, images and tables alone.
 
 from __future__ import annotations
 
-import contextlib
 import lzma
 import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import charset_normalizer
@@ -62,11 +61,13 @@ class Member:
         name: for display; inside a zip with its folders.
         path: of the file or zip.
         inside: the member's index in the zip, None for a file.
+        archive: the opened zip; it is read once, however many members are, and closed with the last of them.
     """
 
     name: str
     path: str
     inside: int | None = None
+    archive: zipfile.ZipFile | None = field(default=None, repr=False, compare=False)
 
     def read(self) -> str | bytes:
         """What `Method.assess` takes: a file's path, or a member's bytes.
@@ -76,18 +77,18 @@ class Member:
         """
         if self.inside is None:
             return self.path
-        with _opened(self.path) as archive:
-            return b"".join(_chunks(archive, archive.infolist()[self.inside], MOST_BYTES_PER_MEMBER, "This file"))
+        archive = self.archive or _archive(self.path)
+        return b"".join(_chunks(archive, archive.infolist()[self.inside], MOST_BYTES_PER_MEMBER, "This file"))
 
 
 def contents(paths: Sequence[str]) -> list[Member]:
-    """The images of files and zips, in the order given and inside a zip by name.
+    """The images of files and zips, in the order given and inside a zip by name; what is named twice counts once.
 
     Raises:
         InputError: no image, too many, or a zip that cannot be read.
     """
     members: list[Member] = []
-    for path in paths:
+    for path in dict.fromkeys(paths):
         members += _pictures(path) if Path(path).suffix.lower() == ".zip" else [Member(_clean(Path(path).name), path)]
         if len(members) > MOST_FILES:
             raise InputError(f"There are more than {MOST_FILES} photos; score them in parts, or with "
@@ -110,7 +111,7 @@ def unpack(path: str | Path, folder: Path, limits: Limits | None = None) -> Path
     folder.mkdir(parents=True, exist_ok=True)
     tables: list[Path] = []
     total = pictures = 0
-    with _opened(path) as archive:
+    with _archive(path) as archive:
         for info, name in _members(archive, limits.pictures):
             suffix = PurePosixPath(name).suffix.lower()
             if suffix not in PICTURE_SUFFIXES | TABLE_SUFFIXES:
@@ -138,17 +139,14 @@ def unpack(path: str | Path, folder: Path, limits: Limits | None = None) -> Path
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def _opened(path: str | Path) -> Iterator[zipfile.ZipFile]:
+def _archive(path: str | Path) -> zipfile.ZipFile:
     name = _clean(Path(path).name)
     try:
-        archive = zipfile.ZipFile(path)
+        return zipfile.ZipFile(path)
     except UnicodeDecodeError:  # a name that claims to be UTF-8
         raise InputError(f"The names of the files in {name} are damaged; pack them again.") from None
     except (zipfile.BadZipFile, NotImplementedError, OSError) as error:
         raise InputError(f"{name} is not a zip file, or it is damaged; pack the photos again.") from error
-    with archive:
-        yield archive
 
 
 def _chunks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, name: str) -> Iterator[bytes]:
@@ -170,10 +168,10 @@ def _chunks(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, name: st
 
 
 def _pictures(path: str) -> list[Member]:
-    with _opened(path) as archive:
-        order = {id(info): index for index, info in enumerate(archive.infolist())}
-        members = [Member(_clean(name), path, order[id(info)]) for info, name in _members(archive, MOST_FILES)
-                   if PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES]
+    archive = _archive(path)
+    order = {id(info): index for index, info in enumerate(archive.infolist())}
+    members = [Member(_clean(name), path, order[id(info)], archive) for info, name in _members(archive, MOST_FILES)
+               if PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES]
     return sorted(members, key=lambda member: member.name)
 
 

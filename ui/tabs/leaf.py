@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from methods.images import decode
+from methods.images import Decoded, decode
 from methods.leaf import maps
 from methods.leaf.method import LEAF, LEAFEvidence
 from methods.leaf.ratings import FEWEST_LABELS
@@ -80,9 +80,10 @@ def build(page: gr.Blocks) -> None:
         path = required(photo)
         if student == OWN and not folder:
             raise gr.Error("Calibrate your student first.", print_exception=False)
-        result = gpu.call("ui.serving.visitors:assess_with_student", seconds=20, progress=progress, image=path,
-                          student=folder if student == OWN else None, **form.kwargs(values))
-        return [*panel.show(result, 0), standing_html(result.evidence), map_html(path, result.evidence)]
+        with gpu.held([path]) as photos:
+            result = gpu.call("ui.serving.visitors:assess_with_student", seconds=20, progress=progress,
+                              image=photos[0], student=folder if student == OWN else None, **form.kwargs(values))
+            return [*panel.show(result, 0), standing_html(result.evidence), map_html(photos[0], result.evidence)]
 
     def score_again(photo: str | None, *chosen: object, progress: gr.Progress = gr.Progress()) -> list[object]:
         # What stands on the page was said by another student.
@@ -125,12 +126,12 @@ def standing_html(evidence: LEAFEvidence) -> str:
             '<figcaption><span>worst of them</span><span>median</span><span>best of them</span></figcaption></figure>')
 
 
-def map_html(path: str, evidence: LEAFEvidence) -> str:
+def map_html(photo: str | Decoded, evidence: LEAFEvidence) -> str:
     """The photo in grey, its worse parts tinted orange and its better parts blue, its worst and best part marked, and
     a legend in the units of the student's opinion scores; HTML, empty where no map was asked."""
     if evidence.local is None:
         return ""
-    tinted = maps.overlay(decode(path).image, evidence.local)
+    tinted = maps.overlay(decode(photo).image, evidence.local)
     width, height = tinted.size
     low, high = evidence.mos_scale
     mos = low + (high - low) * evidence.local

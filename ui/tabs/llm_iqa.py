@@ -71,13 +71,13 @@ def build(page: gr.Blocks) -> None:
         *held, chosen_limit = values
         limit = chosen_limit or None
         options = {**form.kwargs(held), "lam": lam, "reading": reading}
-        photo = gpu.decoded(path)
-        result = gpu.call(
-            "methods.llm_iqa.method:assess_with", progress=progress,
-            seconds=gpu.seconds(LLMIQA.name, [photo], options, lmms=len(names),
-                                limit=max(models.shown_at_most(name, limit) for name in names)),
-            lmms=[gpu.Model(name, limit) for name in names], image=photo, options=options,
-        )
+        with gpu.held([path]) as photos:
+            result = gpu.call(
+                "methods.llm_iqa.method:assess_with", progress=progress,
+                seconds=gpu.seconds(LLMIQA.name, photos, options, lmms=len(names),
+                                    limit=max(models.shown_at_most(name, limit) for name in names)),
+                lmms=[gpu.Model(name, limit) for name in names], image=photos[0], options=options,
+            )
         members = result.evidence.lmms
         sliders = [gr.Slider(value=1, visible=len(members) > 1 and index < len(members),
                              label=f"Weight of {members[index].lmm.split('@')[0]}" if index < len(members) else None)

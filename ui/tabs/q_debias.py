@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 TITLE = QDebias.title
+
+LONGEST_SIDE = 2400
+"""Of the pictures on the page: five of them in full would be 250 MB of PNG for a photo of 24 megapixels."""
 
 INTRO = (
     "A model that looks at what a photo shows misjudges how good it looks. Q-Debias ruins the photo in four ways that "
@@ -74,7 +78,7 @@ def build(page: gr.Blocks) -> None:
 
     def show_pictures(verdict: DebiasEvidence | None) -> list[object]:
         # After the result: writing five photos as PNG takes longer than scoring some of them.
-        cells = [] if verdict is None else gallery(verdict)
+        cells = [] if verdict is None else [(reduced(image), caption) for image, caption in gallery(verdict)]
         filled = [part for image, caption in cells for part in (gr.Image(image, visible=True), caption)]
         empty = [gr.Image(None, visible=False), ""] * (len(slots) - len(cells))
         return [gr.Row(visible=bool(cells)), *filled, *empty]
@@ -86,7 +90,9 @@ def build(page: gr.Blocks) -> None:
     scored = button.click(score, [picture, lmm, *form.components, pixels], outputs, api_name="q_debias",
                           **gpu.LANE)
     follow(pixels, lmm, picture, scored)
-    scored.success(show_pictures, evidence, pictures, show_progress="hidden", api_visibility="private")
+    # One at a time: a degraded copy of a large photo takes a gigabyte for a moment.
+    scored.success(show_pictures, evidence, pictures, show_progress="hidden", api_visibility="private",
+                   concurrency_limit=1)
     picture.change(clear, None, [*outputs, *pictures], show_progress="hidden", api_visibility="private")
 
 
@@ -97,13 +103,19 @@ def _slot() -> tuple[gr.Image, gr.HTML]:
         return image, gr.HTML()
 
 
-def gallery(evidence: DebiasEvidence) -> list[tuple[Image.Image, str]]:
+def gallery(evidence: DebiasEvidence) -> Iterator[tuple[Image.Image, str]]:
     """The query and its degraded copies at full size, each with a caption in HTML."""
-    cells = [(evidence.query, _caption("your photo", f"{evidence.score:.3f} debiased, {evidence.vanilla:.3f} alone"))]
+    yield evidence.query, _caption("your photo", f"{evidence.score:.3f} debiased, {evidence.vanilla:.3f} alone")
     for condition in evidence.conditions:
         text = f"your photo beside it: {condition.quality:.3f}"
-        cells.append((evidence.degraded(condition.distortion), _caption(NAMES[condition.distortion], text)))
-    return cells
+        yield evidence.degraded(condition.distortion), _caption(NAMES[condition.distortion], text)
+
+
+def reduced(image: Image.Image) -> Image.Image:
+    """The image as the page shows it, at most `LONGEST_SIDE` pixels per side."""
+    small = image.copy()
+    small.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    return small
 
 
 def _caption(name: str, text: str) -> str:

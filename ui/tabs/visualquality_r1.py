@@ -86,13 +86,12 @@ def _one_photo() -> None:
         hidden = [gr.Plot(visible=False), gr.Accordion(visible=False), ""]
         waiting = [dial(None, empty="No score yet"), *panel.empty()[1:]]
         text = ""
-        with stops.run(request.session_hash) as flag:
-            photo = gpu.decoded(path)
-            seconds = gpu.seconds(VisualQualityR1.name, [photo], options,
+        with stops.run(request.session_hash) as flag, gpu.held([path]) as photos:
+            seconds = gpu.seconds(VisualQualityR1.name, photos, options,
                                   limit=models.shown_at_most(name, limit or None))
             parts = gpu.stream("methods.visualquality_r1.method:stream_with", seconds=seconds,
                                progress=StoppableProgress(progress, flag),
-                               method=gpu.MethodOf(VisualQualityR1.name, name, limit or None), image=photo,
+                               method=gpu.MethodOf(VisualQualityR1.name, name, limit or None), image=photos[0],
                                options=options)
             try:
                 for part in parts:

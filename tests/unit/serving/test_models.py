@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import threading
+
 import gradio as gr
 import pytest
 import torch
 
-from methods.errors import InputError
+from methods.errors import InputError, UserError
 from methods.lmm import defaults
 from methods.lmm.base import LMMError
 from methods.lmm.defaults import GENERAL, OWN
@@ -56,7 +59,9 @@ def machine(monkeypatch):
         monkeypatch.setattr("methods.llm_iqa.segmenters.load_segmenter", lambda *given: loaded.append("segmenter"))
         monkeypatch.setattr(models, "ON_ZERO_GPU", zero_gpu)
         monkeypatch.setattr(models, "_lmms", models.OrderedDict())
-        for name in ("_methods", "_failed"):
+        monkeypatch.setattr(models, "_alive", models.weakref.WeakValueDictionary())
+        models.settings.cache_clear()
+        for name in ("_methods", "_failed", "_loading"):
             monkeypatch.setattr(models, name, {})
         monkeypatch.setattr(models, "_started", False)
         models._choice.cache_clear()
@@ -67,6 +72,7 @@ def machine(monkeypatch):
     yield of
     models._choice.cache_clear()
     models._catalogue.cache_clear()
+    models.settings.cache_clear()
 
 
 @pytest.mark.parametrize(("gigabytes", "general", "r1"), [
@@ -126,3 +132,77 @@ def test_zero_gpu_offers_what_was_loaded_in_the_main_thread_and_no_more(machine,
         gpu.assess("q-bench", [b""], lmm=FOUR)
     with pytest.raises(InputError, match="does not offer"):
         models.lmm("someone/else")
+
+
+# --- a model that is slow to come -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slow(machine, monkeypatch):
+    """A page that offers a quick model and one whose loading can be held back."""
+    machine(None)
+    go_on, begun = threading.Event(), threading.Event()
+
+    def load(name, *given, **settings):
+        if name != "quick":
+            begun.set()
+            go_on.wait(60)
+        if name == "broken":
+            raise LMMError("The model is not on the Hub.")
+        return Loaded(name)
+
+    monkeypatch.setattr("methods.lmm.loading.load_lmm", load)
+    offers = {name: (name, name) for name in ("quick", "slow", "broken")}
+    monkeypatch.setattr(models, "_catalogue", functools.cache(lambda: offers))
+    yield begun, go_on
+    go_on.set()
+
+
+def test_a_model_that_is_loading_keeps_nobody_from_another(slow):
+    begun, go_on = slow
+    waiting = threading.Thread(target=lambda: models.wait_for(None, "slow"))
+    waiting.start()
+    assert begun.wait(30)
+    assert models.lmm("quick").name == "quick"
+    assert models.loaded() == ["quick"]
+    go_on.set()
+    waiting.join(30)
+    assert models.lmm("slow").name == "slow"
+
+
+def test_who_waits_for_a_model_may_leave_and_is_told_how_long_it_takes(slow):
+    _begun, go_on = slow
+    told = []
+
+    def leave(seconds):
+        told.append(seconds)
+        raise InputError("I leave.")
+
+    with pytest.raises(InputError, match="I leave"):
+        models.wait_for(None, "slow", on_wait=leave)
+    assert told
+    with pytest.raises(UserError, match="still being loaded"):
+        models.wait_for(None, "slow", most=0.01)
+    go_on.set()
+    models.wait_for(None, "slow")
+    assert models.lmm("slow").name == "slow"
+
+
+def test_a_model_that_cannot_be_loaded_says_why_and_may_be_tried_again(slow):
+    _begun, go_on = slow
+    go_on.set()
+    for _ in range(2):
+        with pytest.raises(LMMError, match="not on the Hub"):
+            models.wait_for(None, "broken")
+    with pytest.raises(InputError, match="does not offer"):
+        models.lmm("another")
+
+
+def test_a_model_that_somebody_has_ready_outlives_those_that_push_it_out(slow, monkeypatch):
+    _begun, go_on = slow
+    go_on.set()
+    monkeypatch.setattr(models, "_make_room", lambda coming: models._lmms.clear())
+    ready = models.lmm("quick")
+    models.lmm("slow")
+    assert models.loaded() == ["slow"]
+    assert models.lmm("quick") is ready

@@ -142,6 +142,21 @@ def test_an_encrypted_member_is_one_sentence(tmp_path):
     assert zipfile.ZipFile(path).infolist()[0].flag_bits & 1
 
 
+def test_a_zip_is_opened_once_however_often_it_is_named_and_read(tmp_path, monkeypatch):
+    path, opened = zipped(tmp_path / "a.zip", {f"{n}.png": png(n) for n in range(3)}), []
+    original = zipfile.ZipFile
+
+    class Counted(original):
+        def __init__(self, *given, **settings):
+            opened.append(given[0])
+            super().__init__(*given, **settings)
+
+    monkeypatch.setattr(zips.zipfile, "ZipFile", Counted)
+    members = contents([path] * 200)
+    assert [member.read() for member in members] == [png(n) for n in range(3)]
+    assert opened == [path]
+
+
 def test_a_folder_s_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(zips, "MOST_FILES", 2)
     with pytest.raises(InputError, match="more than 2 photos"):
