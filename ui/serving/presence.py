@@ -34,9 +34,14 @@ class LeftError(UserError):
 
 
 class Presence:
-    """The sessions that hold lines open, and when those that do not were last seen."""
+    """The sessions that hold lines open, and when those that do not were last seen.
+
+    Attributes:
+        watched: whether `Lines` tells of them; until then everybody counts as there, listening.
+    """
 
     def __init__(self) -> None:
+        self.watched = False
         self._lock = threading.Lock()
         self._open: dict[str, int] = {}
         self._last: OrderedDict[str, float] = OrderedDict()
@@ -63,12 +68,13 @@ class Presence:
         """Whether somebody waits for this session's answers; one that was never seen counts as there."""
         with self._lock:
             last = self._last.get(session)
-            return session in self._open or last is None or time.monotonic() - last < SECONDS_TO_RETURN
+            return (not self.watched or session in self._open or last is None
+                    or time.monotonic() - last < SECONDS_TO_RETURN)
 
     def listens(self, session: str) -> bool:
         """Whether a line of this session is open now."""
         with self._lock:
-            return session in self._open
+            return not self.watched or session in self._open
 
     def away(self, session: str) -> float:
         """Seconds since this session had a line open; infinity for one that was never seen."""
@@ -97,6 +103,7 @@ class Lines:
 
     def __init__(self, app: ASGIApp, presence: Presence = PRESENCE) -> None:
         self.app, self.presence = app, presence
+        presence.watched = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         session = _session(scope) if scope["type"] == "http" and scope["method"] == "GET" else None

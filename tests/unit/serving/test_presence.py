@@ -26,8 +26,23 @@ def clock(monkeypatch):
     return now
 
 
-def test_a_caller_has_a_while_to_ask_for_the_answer_and_less_to_come_back(clock):
+def watched() -> Presence:
+    """As on a page that is launched with the middleware."""
     here = Presence()
+    here.watched = True
+    return here
+
+
+def test_without_the_middleware_everybody_is_there(clock):
+    here = Presence()
+    here.begin("one")
+    clock.seconds += 10_000
+    assert here.is_there("one")
+    assert here.listens("one")
+
+
+def test_a_caller_has_a_while_to_ask_for_the_answer_and_less_to_come_back(clock):
+    here = watched()
     assert here.is_there("unknown")
     here.begin("one")
     clock.seconds += presence.SECONDS_TO_LISTEN - 1
@@ -53,7 +68,7 @@ def test_a_caller_has_a_while_to_ask_for_the_answer_and_less_to_come_back(clock)
     ("/gradio_api/file=/tmp/call/score/abc.png", b"", None),
 ])
 def test_lines_are_told_by_their_addresses(path, query, session):
-    here, inside = Presence(), []
+    here, inside = watched(), []
 
     async def app(scope, receive, send):
         inside.append(session is not None and here.listens(session))
@@ -107,7 +122,7 @@ def test_a_session_and_an_address_have_a_few_places_and_all_together_more(page):
 
 
 def test_a_job_begins_once_somebody_listens_for_it(page, monkeypatch):
-    here = Presence()
+    here = watched()
     monkeypatch.setattr(presence, "PRESENCE", here)
     queue, lane = page._queue, EventQueue(waiting.MODELS, 2)
     queue.event_queue_per_concurrency_id[waiting.MODELS] = lane
@@ -164,7 +179,7 @@ def test_what_is_kept_goes_with_time(monkeypatch):
 
 
 def test_sessions_that_nobody_holds_are_forgotten(page, monkeypatch):
-    deleted, here = [], Presence()
+    deleted, here = [], watched()
     monkeypatch.setattr(sessions, "PRESENCE", here)
     with page:
         state = gr.State(None, delete_callback=deleted.append)

@@ -6,6 +6,7 @@ All decisions are the `leaderboard` package's; here they are wired to components
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,11 @@ def leaderboard(link: str = "", format: str = "csv") -> str:
     """
     if format not in FORMATS:
         raise InputError(f"The format is one of {', '.join(FORMATS)}.")
+    return _table_text(link, format)
+
+
+@functools.lru_cache(maxsize=256)  # the board is the same as long as the process lives
+def _table_text(link: str, format: str) -> str:
     board = schema.load_board()
     return as_text(board, table(board, decode(link, board=board).view), format)
 
