@@ -48,6 +48,8 @@ HOURS = "trains for hours, or needs what such a training leaves"
 CLUSTER = "needs several machines, or GPUs"
 NOT_RUN = {
     "make demo": SERVES,
+    "python -m tests.soak": "starts pages of its own for minutes; tests/soak/test_soak.py runs a short one",
+    "make soak": "takes ten minutes; tests/soak/test_soak.py runs a short one",
     "make test": "runs this test",
     "pip install": INDEX,
     "from gradio_client import": "needs the page; tests/ui/test_api_page.py runs it against one",
@@ -71,6 +73,7 @@ NOT_RUN = {
 TEXTS = {
     '[project.entry-points."mean_opinion.methods"]': "a package's own settings; tests/package/test_other_packages.py",
     "photo": "a drawing",
+    "mean_opinion.calls:": "a line of the page's log",
     "app.py    mean_opinion/": "a drawing",
     "scores.csv: comma-separated, UTF-8; 399 images": "what a command prints",
 }

@@ -23,6 +23,7 @@ from tests.soak import visitors
 from tests.soak.running import App, Client
 from tests.soak.visitors import DEFECT, DOWN, OK, READS, REFUSED, SENTENCE, Record, Visitor, opens
 
+SECONDS_TO_END = 30.0
 FLAT = 0.05
 """How far the mean memory of the last quarter may lie above that of the one before."""
 
@@ -98,9 +99,7 @@ def soak(folder: Path, seconds: float, count: int, kills: int) -> Report:
             time.sleep(0.5)
             if app.process.poll() is not None:
                 crashes += 1
-                up.clear()
-                app.start()
-                up.set()
+                begun += _restarted(app, up)
                 continue
             memory.append([round(now, 1), round(app.memory(), 3)])
             if killing and now > killing[0]:
@@ -109,8 +108,7 @@ def soak(folder: Path, seconds: float, count: int, kills: int) -> Report:
                     before = [name for when, name in record.shares if when < time.monotonic() - 1]
                 up.clear()
                 app.kill()
-                app.start()
-                up.set()
+                begun += _restarted(app, up)
                 checks = [opens(Client(app, headers={"X-Forwarded-For": "198.51.100.1"}), name)
                           for name in before[-20:]]
                 opened, lost = opened + sum(checks), lost + len(checks) - sum(checks)
@@ -118,14 +116,25 @@ def soak(folder: Path, seconds: float, count: int, kills: int) -> Report:
     finally:
         ended.set()
         up.set()
+        patience = time.monotonic() + SECONDS_TO_END
         for visitor in crowd:
-            visitor.join(1)
+            visitor.join(max(patience - time.monotonic(), 0))
+        record.closed = True  # who still waits then was cut off by the end
         log = app.log
         app.kill()
     actions = {name: [len(values), *_percentiles(values)] for name, values in sorted(record.seconds.items())}
     return Report(record.requests, {name: record.total(name) for name in (OK, SENTENCE, REFUSED, DOWN, DEFECT)},
                   actions, memory, _growth([size for when, size in memory if when > last_kill]), lost, opened, crashes,
                   log.count("Traceback"), list(record.defects))
+
+
+def _restarted(app: App, up: threading.Event) -> float:
+    """Starts the app again; the seconds that it took, which do not count as time of the soak."""
+    begun = time.monotonic()
+    up.clear()
+    app.start()
+    up.set()
+    return time.monotonic() - begun
 
 
 def _percentiles(values: Sequence[float]) -> list[float]:

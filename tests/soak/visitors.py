@@ -33,6 +33,7 @@ class Record:
         defects: what no visitor should ever see, with the action.
         shares: ids that were given to a visitor, in order, and when.
         requests: HTTP calls.
+        closed: whether it takes no more.
     """
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: collections.defaultdict(list))
@@ -41,9 +42,12 @@ class Record:
     shares: list[tuple[float, str]] = field(default_factory=list)
     requests: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
+    closed: bool = False
 
     def add(self, action: str, outcome: str, seconds: float, why: str = "") -> None:
         with self.lock:
+            if self.closed:
+                return
             self.outcomes[action, outcome] += 1
             if outcome == OK:
                 self.seconds[action].append(seconds)
