@@ -179,16 +179,6 @@ def prepare(method: str, lmm: str | None, options: dict[str, object]) -> Callabl
 
 
 @plain_errors
-def decoded(image: str | bytes | Decoded) -> Decoded:
-    """An image that is ready to be scored, read in this process: one that cannot be read takes nobody's GPU time.
-
-    Raises:
-        gr.Error: one plain sentence.
-    """
-    return decode(image)
-
-
-@plain_errors
 def seconds(method: str, photos: Sequence[Decoded], options: dict[str, object] | None = None, *, lmms: int = 1,
             limit: int = DEFAULT_PIXELS) -> float:
     """The time to ask ZeroGPU for: counted prompts, pixels that the LMM is shown, and tokens that are written.
