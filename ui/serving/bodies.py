@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui.serving.settings import settings
 
-MEGABYTE = 10**6
+MEGABYTE = 2**20
 MOST_WITH_PHOTOS = 16 * MEGABYTE
 """Of JSON together with the data: URLs in it: some photos of a phone."""
 

@@ -199,7 +199,11 @@ def leaderboard(link: str = "", format: str = "csv") -> str:
     """
     if format not in FORMATS:
         raise InputError(f"The format is one of {', '.join(FORMATS)}.")
-    return _table_text(link, format)
+    # A link of the page is short; what is not could fill the memory with copies of itself.
+    return _table_text(link, format) if len(link) <= LONGEST_LINK else _table_text.__wrapped__(link, format)
+
+
+LONGEST_LINK = 2000
 
 
 @functools.lru_cache(maxsize=256)  # the board is the same as long as the process lives
