@@ -38,24 +38,30 @@ def pixel_picker(method: str, **settings: Any) -> gr.Dropdown:
                        elem_classes="pixels", **settings)
 
 
-def follow(pixels: gr.Dropdown, lmm: gr.Dropdown, picture: gr.Image, *scored: Any) -> None:
+def follow(pixels: gr.Dropdown, lmm: gr.Dropdown, picture: gr.Image, *scored: Any, method: gr.Dropdown | None = None
+           ) -> None:
     """Keeps a `pixel_picker` in step with the model and the photo.
 
     Args:
         lmm: the tab's model picker; of several models the first is spoken of.
         picture: the tab's photo.
         scored: events after whose success the model is loaded.
+        method: the tab's method picker, where it has one.
     """
-    wired = {"fn": pixels_for, "inputs": [lmm, picture, pixels], "outputs": pixels, "show_progress": "hidden",
+    inputs = [lmm, picture, pixels, *([] if method is None else [method])]
+    wired = {"fn": pixels_for, "inputs": inputs, "outputs": pixels, "show_progress": "hidden",
              "api_visibility": "private"}
     gr.on([lmm.change, picture.change, pixels.input], queue=False, **wired)
     for event in scored:
         event.success(queue=False, **wired)
 
 
-def pixels_for(lmm: str | Sequence[str] | None, picture: str | None, chosen: int) -> gr.Dropdown:
+def pixels_for(lmm: str | Sequence[str] | None, picture: str | None, chosen: int, method: str | None = None
+               ) -> gr.Dropdown:
     """A `pixel_picker` for loaded models and a photo: hidden, or with the tokens that the photo takes."""
     names = [lmm] if isinstance(lmm, str) else list(lmm or ())
+    if method is not None and not method_class(method).needs_lmm:
+        names = []
     if not names or any(models.pixel_limit(name) is None for name in names):
         return gr.Dropdown(value=0, visible=False)
     return gr.Dropdown(info=f"{PIXELS_INFO}{_tokens(names[0], picture, chosen)}", visible=True)

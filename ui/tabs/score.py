@@ -86,7 +86,7 @@ def build(page: gr.Blocks) -> None:
     gr.on([run.click, example.click], None, None, None, js=TO_RESULT, api_visibility="private")
     example.click(lambda index: str(EXAMPLES / EXAMPLE_PICTURES[index][0]), example, picture, api_visibility="private",
                   show_progress="hidden").then(score_photo, [picture, method, lmm, *options, pixels], outputs, **event)
-    follow(pixels, lmm, picture, scored)
+    follow(pixels, lmm, picture, scored, method=method)
     gr.on([picture.input, picture.clear], nothing_yet, None, outputs, queue=False, api_visibility="private",
           show_progress="hidden")
     method.change(_switch(names), method, [summary, lmm, pixels, *groups], queue=False, api_visibility="private",
@@ -109,7 +109,7 @@ def _switch(names: tuple[str, ...]):
     def switch(name: str) -> list[object]:
         kind = method_class(name)
         model = gr.Dropdown(value=models.default_for(name), visible=kind.needs_lmm)
-        pixels = pixels_for(models.default_for(name) if kind.needs_lmm else None, None, 0)
+        pixels = pixels_for(models.default_for(name), None, 0, name)
         return [kind.summary, model, pixels, *(gr.Column(visible=name == other) for other in names)]
 
     return switch

@@ -89,5 +89,7 @@ def test_the_control_says_what_the_photo_takes(tmp_path, monkeypatch):
     hidden = pickers.pixels_for("embedded", str(path), 2**16)
     assert (hidden.visible, hidden.value) == (False, 0)
     assert pickers.pixels_for(["tiny", "embedded"], None, 0).visible is False
+    assert pickers.pixels_for("tiny", None, 0, "leaf").visible is False
+    assert pickers.pixels_for("tiny", None, 0, "q-bench").visible
     path.write_bytes(b"no photo")
     assert pickers.pixels_for("tiny", str(path), 0).info == pickers.PIXELS_INFO
