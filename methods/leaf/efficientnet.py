@@ -20,13 +20,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.errors import InputError
-from methods.lmm.cpu import in_strips
 
 # The seven stages of EfficientNet-B0: kernel, stride of the first block, expansion, channels, blocks.
 _STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3),
            (5, 2, 6, 192, 4), (3, 1, 6, 320, 1))
 _STEM = 32
-_LARGE = 4_000_000  # activations beyond which a map no longer fits a core's share of the cache
 _BATCH_NORM_EPSILON = 1e-3
 
 VARIANTS: dict[str, tuple[float, float]] = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
@@ -112,14 +110,6 @@ class InvertedBottleneck(nn.Module):
         inner = maps if self.expand is None else F.relu6(_pointwise(self.expand, maps), inplace=True)
         return F.relu6(self.depthwise(inner), inplace=True)
 
-    def in_strips(self, maps: Tensor, rows: int = 16) -> Tensor:
-        """`squeeze(maps, wide(maps))`, a few output rows at a time."""
-        pad, _ = self.depthwise.padding
-        out = in_strips(
-            maps, rows, lambda part: part if self.expand is None else F.relu6(_pointwise(self.expand, part), True),
-            self.depthwise, lambda wide: _pointwise(self.project, F.relu6(wide, True)), (pad, pad, pad, pad))
-        return maps + out if self.skips else out
-
     def squeeze(self, maps: Tensor, wide: Tensor) -> Tensor:
         """The block's output from its input and `wide` of it."""
         out = _pointwise(self.project, wide)
@@ -161,15 +151,12 @@ class EfficientNetLite(nn.Module):
         maps, stages, outputs = F.relu6(self.stem(images), inplace=True), [], []
         last = max((*taps, *narrow))
         for index, block in enumerate(self.blocks[: last + 1]):
-            if index not in taps and maps.shape[2] * maps.shape[3] * self.widths[index] > _LARGE and block.expand:
-                maps = block.in_strips(maps)
-            else:
-                wide = block.wide(maps)
-                if index in taps:
-                    stages.append(wide)
-                if index == last and index not in narrow:
-                    break
-                maps = block.squeeze(maps, wide)
+            wide = block.wide(maps)
+            if index in taps:
+                stages.append(wide)
+            if index == last and index not in narrow:
+                break
+            maps = block.squeeze(maps, wide)
             if index in narrow:
                 outputs.append(maps)
         return stages, outputs

@@ -245,16 +245,6 @@ def test_the_tower_gives_the_maps_asked_for(taps: tuple[int, ...], narrow: tuple
             assert torch.allclose(maps, every[number], atol=1e-5)
 
 
-@pytest.mark.parametrize("rows", [1, 5, 64])
-def test_strips_change_nothing(rows: int) -> None:
-    torch.manual_seed(0)
-    for block in EfficientNetLite("lite0", 4).blocks[1:]:
-        maps = torch.randn(1, block.expand.in_channels, 33, 20)
-        with torch.inference_mode():
-            whole = block.squeeze(maps, block.wide(maps))
-            assert torch.allclose(block.in_strips(maps, rows), whole, atol=1e-5)
-
-
 def test_pictures_are_scaled_down_and_never_vanish() -> None:
     assert fitted(Image.new("RGB", (2000, 1000)), 500).size == (500, 250)
     assert fitted(Image.new("RGB", (300, 200)), 500).size == (300, 200)
