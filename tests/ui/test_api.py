@@ -99,3 +99,12 @@ def test_private_events_are_not_named(client):
     names = set(client.view_api(return_format="dict", print_info=False)["named_endpoints"])
     assert "/score" in names
     assert not any("lambda" in name or "nothing" in name or "switch" in name for name in names)
+
+
+@pytest.mark.parametrize(("method", "limit", "said"), [
+    ("q-bench", 2**16, "embedded has no pixel limit that can be changed"), ("q-bench", 5, "65536 pixels of a photo"),
+    ("q-bench", "65536", "65536 pixels of a photo"), ("leaf", 2**16, "LEAF brings its own network"),
+])
+def test_a_pixel_limit_that_cannot_be_set_is_a_sentence(client, photo, method, limit, said):
+    with pytest.raises(AppError, match=said):
+        client.predict(photo, method, None, {"max_pixels": limit}, api_name="/score")

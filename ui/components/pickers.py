@@ -72,7 +72,7 @@ def _tokens(name: str, picture: str | None, chosen: int) -> str:
         return ""
     try:
         size = decode(uploaded(picture)).image.size
-        tokens = models.limited(name, chosen or None).picture_tokens(*size)  # type: ignore[attr-defined]
+        tokens = models.limited(name, chosen or None).picture_tokens(*size)
     except ImageError:  # said when it is scored
         return ""
     except UserError as refused:  # of a photo that this model cannot be shown
