@@ -32,9 +32,8 @@ def lmm_picker(label: str = "Model", method: str | None = None, **settings: Any)
 def pixel_picker(method: str, **settings: Any) -> gr.Dropdown:
     """The handler gets one of `models.PIXEL_CHOICES`, or 0 for the model's own limit; hidden where the chosen model has
     no limit that can be lowered. `follow` keeps it true."""
-    choices = [("as many as the model takes", 0), *((f"{count:,}", count) for count in models.PIXEL_CHOICES)]
     visible = method_class(method).needs_lmm and models.pixel_limit(models.default_for(method)) is not None
-    return gr.Dropdown(choices, value=0, label="Pixels shown to the model", info=PIXELS_INFO, visible=visible,
+    return gr.Dropdown(_pixel_choices(), value=0, label="Pixels shown to the model", info=PIXELS_INFO, visible=visible,
                        elem_classes="pixels", **settings)
 
 
@@ -63,8 +62,12 @@ def pixels_for(lmm: str | Sequence[str] | None, picture: str | None, chosen: int
     if method is not None and not method_class(method).needs_lmm:
         names = []
     if not names or any(models.pixel_limit(name) is None for name in names):
-        return gr.Dropdown(value=0, visible=False)
+        return gr.Dropdown(_pixel_choices(), value=0, visible=False)
     return gr.Dropdown(info=f"{PIXELS_INFO}{_tokens(names[0], picture, chosen)}", visible=True)
+
+
+def _pixel_choices() -> list[tuple[str, int]]:
+    return [("as many as the model takes", 0), *((f"{count:,}", count) for count in models.PIXEL_CHOICES)]
 
 
 def _tokens(name: str, picture: str | None, chosen: int) -> str:
