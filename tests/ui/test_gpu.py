@@ -152,7 +152,10 @@ def test_a_call_that_nobody_waits_for_is_stopped(monkeypatch):
 def test_options_that_would_take_too_long_are_refused_before_they_start(monkeypatch):
     monkeypatch.setattr(gpu, "LONGEST_RUN", 60)
     with pytest.raises(gr.Error, match=r"would take about .* choose fewer"):
-        gpu.seconds("visualquality-r1", [photo()], {"max_new_tokens": 2048})
+        gpu.seconds("visualquality-r1", [photo()], {"max_new_tokens": 4000})
+    monkeypatch.setattr(gpu, "LONGEST_RUN", 0.01)
+    assert gpu.seconds("visualquality-r1", [photo()]) > gpu.SECONDS_TO_START
+    monkeypatch.setattr(gpu, "LONGEST_RUN", 60)
     with pytest.raises(gr.Error, match="this page gives a call 60 s"):
         gpu.assess("iqarag", [photo()] * 60)
 
