@@ -24,6 +24,7 @@ from starlette.middleware import Middleware
 
 from methods.errors import UserError
 from ui.components import EXAMPLES, Page
+from ui.components.photo import follow, inputs_of
 from ui.errors import API_ERRORS
 from ui.header import header
 from ui.serving.bodies import BodyLimits
@@ -47,11 +48,14 @@ def build() -> gr.Blocks:
     """The page, ready to be launched."""
     with Page(title="Mean Opinion", analytics_enabled=False, delete_cache=(600, KEEP_UPLOADS)) as page:
         gr.HTML(header(), elem_classes="masthead-block")
+        page.photo, places = gr.State(None), []
         with gr.Tabs(elem_classes="rooms"):
             for name in TABS:
                 tab = importlib.import_module(f"ui.tabs.{name}")
-                with gr.Tab(tab.TITLE, id=name):
+                with gr.Tab(tab.TITLE, id=name) as room:
                     tab.build(page)
+                places += [(room, picture) for picture in inputs_of(room)]
+        follow(page.photo, places)
     return page.queue(default_concurrency_limit=8)
 
 

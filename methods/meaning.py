@@ -323,7 +323,7 @@ class Consensus:
         low, high: as of `Meaning`, from the residuals of that very mean on the images that all of them have scored.
         methods: how many.
         n: images that all of them have scored.
-        population: as of `Meaning`.
+        population, dataset: as of `Meaning`.
     """
 
     mos: float
@@ -332,6 +332,7 @@ class Consensus:
     methods: int
     n: int
     population: str
+    dataset: str
 
 
 def consensus(tables: Sequence[Table], scores: Sequence[float]) -> Consensus | None:
@@ -355,7 +356,7 @@ def consensus(tables: Sequence[Table], scores: Sequence[float]) -> Consensus | N
     expected = float(np.mean([table.calibration.interval(score)[0] for table, score in zip(tables, scores)]))
     half = _quantile(np.abs(np.array([opinions[name] for name in names]) - means))
     return Consensus(expected, max(expected - half, 0.0), min(expected + half, 100.0), len(tables), len(names),
-                     smallest.population)
+                     smallest.population, smallest.dataset)
 
 
 def key(method: str, options: Mapping[str, Any], weights: str, basis: Mapping[str, str], max_pixels: int | None) -> str:

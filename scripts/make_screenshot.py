@@ -22,10 +22,11 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 860})
         page.goto(f"{running_app()}/?__theme=light")
-        page.locator(".options:visible").get_by_label("five-level").check()
-        page.locator(".examples .gallery-item").first.click()
-        page.wait_for_selector(".score-room .evidence .js-plotly-plot")
-        page.wait_for_timeout(1500)  # the plot fades in
+        page.locator(".examples:visible .gallery-item").first.click()
+        page.wait_for_selector(".score-room .dial-known")
+        page.click("#score-all")
+        page.wait_for_function("!document.querySelector('.together')?.innerText.includes('…')"
+                               " && document.querySelector('.together') !== null", timeout=300_000)
         page.evaluate("window.scrollTo(0, 0)")
         page.screenshot(path=TARGET)
         browser.close()

@@ -255,6 +255,13 @@ def _region_evidence(regions: list[segmentation.Region], crops: list[Image.Image
     )
 
 
+def in_words(segmenter: str) -> str:
+    """A segmenter as a person reads it: what it is, and its name."""
+    if segmenter == "felzenszwalb":
+        return "colour and contrast, by Felzenszwalb's graph method"
+    return f"SAM 2, {segmenter}" if "sam2" in segmenter else segmenter
+
+
 def _reduced(image: Image.Image, longest_side: int) -> Image.Image:
     scale = longest_side / max(image.size)
     if scale >= 1:
@@ -280,7 +287,7 @@ def explain(evidence: LLMIQAEvidence, total: Total | None = None, reading: str |
     if total.local is not None:
         count = len(evidence.regions)
         noun = "region" if count == 1 else "regions"
-        sentences.append(f"Its {count} {noun} (cut by {evidence.segmenter}) score **{total.local:.2f}**, "
+        sentences.append(f"Its {count} {noun} (cut by {in_words(evidence.segmenter)}) score **{total.local:.2f}**, "
                          f"weighted by {evidence.weighting}.")
         if count > 1:
             means = [float(np.mean([lmm.regions[index].read(reading) for lmm in evidence.lmms]))
@@ -293,7 +300,8 @@ def explain(evidence: LLMIQAEvidence, total: Total | None = None, reading: str |
                 )
     if total.global_ is not None and total.local is not None and not evidence.code_aggregation:
         sentences.append(f"Together, with lambda {total.lam:g}: **{total.final:.2f}** on a scale from "
-                         f"{total.bounds[0]:g} to {total.bounds[1]:g}.")
+                         f"{total.bounds[0]:g} to {total.bounds[1]:g}: the whole's 1 to {evidence.k}, plus lambda "
+                         f"times the regions' 1 to {evidence.k}.")
     if len(evidence.lmms) > 1:
         listed = ", ".join(f"{lmm.lmm.split('@')[0]} {score:.2f}" for lmm, score in zip(evidence.lmms, total.per_lmm))
         kind = "weighted mean" if total.weighted else "mean"

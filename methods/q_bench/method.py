@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from methods.base import Evidence, Method, Options, Spread, Verdict, option
-from methods.evidence import deviation
+from methods.base import Evidence, Method, Options, Verdict, option
 from methods.q_bench.prompts import QUESTIONS
 
 
@@ -42,11 +41,6 @@ class WordEvidence(Evidence):
     logits: tuple[float, ...]
     probabilities: tuple[float, ...]
     transcript: str
-
-    def spread(self, score: float) -> Spread:
-        """How much the words that it could have said disagree."""
-        return Spread.about(score, deviation(self.weights, self.probabilities, score),
-                            f"standard deviation over its {len(self.weights)} words")
 
     def reason(self, score: float) -> str:
         """The likeliest word."""

@@ -43,9 +43,9 @@ def score(page, scale: str = "0 to 100") -> float:
 
 def shown_score(page, scale: str) -> float:
     expect(page.locator(".block.result-explanation:visible")).to_contain_text(f"scale from {scale}")
-    dial = page.locator(".dial-score strong:visible")
+    dial = page.locator(".dial[data-score]:visible")
     expect(dial).to_be_visible()
-    return float(dial.inner_text())
+    return float(dial.get_attribute("data-score"))
 
 
 def open_calibration(page, pictures):

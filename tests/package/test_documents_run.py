@@ -57,6 +57,7 @@ NOT_RUN = {
     "mean-opinion evaluate --method iqarag --lmm 'server:": SERVES,
     "mean-opinion evaluate ... --ray": "is half a command; tests/unit/leaderboard/test_evaluate_ray.py runs whole ones",
     "ray ": CLUSTER,
+    "mean-opinion calibrate runs/": "needs 50 rated images; tests/unit/leaderboard/test_calibrate.py runs it",
     "mean-opinion reproduce --all": "takes minutes; tests/unit/leaderboard/test_miniature.py runs it",
     "mean-opinion refset experiment encoders": HUB,
     "mean-opinion refset experiment references --data live-challenge-dev": HOURS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import threading
 import time
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from methods import meaning
 from methods.images import ImageError
 from tests.ui.fakes import Mute
 from ui.comparison import running
@@ -128,16 +130,20 @@ def test_models_in_folders_and_on_servers_keep_their_place_to_themselves():
 
 
 def test_the_shipped_methods_give_spread_and_reason():
-    """On the shipped weights: every bar lies in [0, 1], says what it is, and the reason is no empty phrase."""
+    """On the shipped weights: every bar lies in [0, 1], says what it is, and the reason is no empty phrase.
+
+    Q-Bench asks once, and how its words disagree is no spread of answers, so it has no bar."""
     from methods import load_method
 
     for name in models.available_methods():
         found = load_method(name).assess(COFFEE)
         spread = found.evidence.spread(found.score)
-        assert spread is not None, name
+        assert len(found.evidence.reason(found.score)) > 10, name
+        assert (spread is None) == (name == "q-bench"), name
+        if spread is None:
+            continue
         assert 0 <= spread.low <= spread.high <= 1, name
         assert len(spread.meaning) > 10, name
-        assert len(found.evidence.reason(found.score)) > 10, name
 
 
 def test_only_changed_options_are_passed_on():
@@ -248,6 +254,17 @@ def test_the_table_and_the_csv_hold_every_row(tmp_path, monkeypatch):
     assert [line["path"] for line in lines] == ["coffee.jpg", "coffee-dark-and-noisy.jpg", "'=1+1.png"]
     assert float(lines[0]["score"]) == pytest.approx(rows[0].assessment.score, abs=1e-6)
     assert (lines[2]["score"], lines[2]["error"]) == ("", "No picture.")
+
+
+def test_a_folder_says_opinions_where_they_were_measured_and_that_they_were_not_elsewhere():
+    (leaf,) = compare_folder.score(contents([COFFEE]), "leaf", None, {})
+    known = meaning.explain(leaf.assessment)
+    assert leaf.cells()[1:3] == [round(known.mos), f"{known.low:.0f} to {known.high:.0f}"]
+    record = dict(zip(compare_folder.CSV_COLUMNS, leaf.record()))
+    assert float(record["mos"]) == pytest.approx(known.mos, abs=0.01)
+    raw = compare_folder.Row("a.png", dataclasses.replace(leaf.assessment, lmm="another@1"))
+    assert raw.cells()[1:3] == [None, "not calibrated yet"]
+    assert dict(zip(compare_folder.CSV_COLUMNS, raw.record()))["mos"] == ""
 
 
 # --- fairness ---------------------------------------------------------------------------------------------------------

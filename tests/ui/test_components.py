@@ -14,7 +14,19 @@ import pytest
 from methods.base import METHODS, Assessment, Evidence, Options, option
 from methods.images import ImageError
 from methods.lmm.base import LMMError
-from ui.components import cost_line, dial, image_notes, options_form, plain_errors, short_model, word_probabilities
+from methods.meaning import Estimate, Meaning, RatedImage
+from ui.components import (
+    cost_line,
+    dial,
+    image_notes,
+    options_form,
+    plain_errors,
+    short_model,
+    verdict_html,
+    word_probabilities,
+)
+from ui.components.together import Line, consensus_html, lines_html
+from ui.components.verdict import neighbours_html
 from ui.errors import UNEXPECTED
 from ui.serving import models
 from ui.serving.fair_queue import BusyError, FairQueue
@@ -70,20 +82,67 @@ def test_every_method_s_options_survive_the_form(name):
     assert defaults.updated(**form.kwargs([component.value for component in form.components])) == defaults
 
 
-@pytest.mark.parametrize(("score", "word", "opinion"), [(0.0, "bad", "1.00"), (0.5, "fair", "3.00"),
-                                                         (0.79, "good", "4.16"), (1.0, "excellent", "5.00")])
-def test_the_dial_says_the_score_in_words_and_on_both_scales(score, word, opinion):
-    drawn = dial(score)
-    assert f"{score:.3f}" in drawn
+def known(mos=50.0, low=30.0, high=70.0):
+    return Meaning(mos, low, high, 40.0, RatedImage("a.webp", mos - 1), RatedImage("b.webp", mos + 1), 399,
+                   "399 photos", "some-set", Estimate(0.8, 0.7, 0.9), 0.9)
+
+
+@pytest.mark.parametrize(("mos", "word"), [(3.0, "bad"), (50.0, "fair"), (72.0, "good"), (96.0, "excellent")])
+def test_the_dial_says_the_opinion_with_its_interval_and_in_a_word(mos, word):
+    drawn = dial(0.25, known=known(mos, max(mos - 20, 0), min(mos + 20, 100)))
+    assert f"<strong>{mos:.0f}</strong><span>of 100" in drawn
     assert f'level-{word}">{word}<' in drawn
-    assert f"<strong>{opinion}</strong>" in drawn
-    assert re.search(rf'role="img" aria-label="Quality [^"]*{word}"', drawn)
+    assert f"<strong>{max(mos - 20, 0):.0f}</strong> and <strong>{min(mos + 20, 100):.0f}</strong>" in drawn
+    assert re.search(rf'role="img" aria-label="People would rate it {mos:.0f} of 100, {word};', drawn)
+    assert 'data-score="0.250000"' in drawn
 
 
-def test_the_dial_s_hand_stands_where_the_score_is():
-    ends = [re.search(r'class="hand" d="M\S+ \S+ L(\S+) (\S+)"', dial(score)).groups() for score in (0.0, 0.5, 1.0)]
+def test_a_score_that_nobody_has_measured_has_no_word_and_no_interval():
+    drawn = dial(0.658)
+    assert "not calibrated yet" in drawn
+    assert "0.66" in drawn
+    assert "raw score" in drawn
+    assert 'class="interval"' not in drawn
+    assert "level-" not in drawn
+
+
+def test_the_dial_s_hand_stands_where_the_opinion_is_and_the_arc_from_end_to_end():
+    ends = [re.search(r'class="hand" d="M\S+ \S+ L(\S+) (\S+)"', dial(0.9, known=known(mos))).groups()
+            for mos in (0.0, 50.0, 100.0)]
     assert [float(x) for x, _ in ends] == [12.0, 120.0, 228.0]
     assert float(ends[1][1]) == 4.0
+    arc = re.search(r'class="interval" d="M(\S+) \S+ A80 80 0 0 1 (\S+) (\S+)"', dial(0.9, known=known(50, 0, 50)))
+    assert [float(value) for value in arc.groups()] == pytest.approx([40.0, 120.0, 32.0])
+
+
+def test_the_verdict_names_the_model_its_accuracy_and_what_is_templated():
+    raw = verdict_html(_assessment(method="visualquality-r1", lmm="embedded@0", native_range=(0.0, 1.0)))
+    assert "demonstration model" in raw
+    assert re.search(r"\d M weights", raw)
+    assert "filled in from measured evidence" in raw
+    assert "mean-opinion evaluate --method visualquality-r1 --lmm embedded" in raw
+    assert "demonstration model" not in verdict_html(_assessment(method="q-bench", lmm="Qwen/Qwen3-VL-8B-Instruct@1"))
+
+
+def test_neighbours_are_photos_that_ship_and_none_where_the_licence_does_not_let_them():
+    shown = neighbours_html(dataclasses.replace(known(43.0), dataset="live-challenge-dev"))
+    rated = [int(number) for number in re.findall(r"people: <strong>(\d+)</strong>", shown)]
+    assert len(rated) == 2
+    assert rated[0] <= 43 <= rated[1]
+    assert shown.count("data:image/webp") == 2
+    assert neighbours_html(known()) == ""
+
+
+def test_several_methods_have_a_line_each_and_the_ones_to_come_are_waited_for():
+    raw = _assessment(method="q-bench", lmm="tiny@1")
+    lines = [Line("leaf"), Line("q-bench", raw), Line("iqarag", error="The model is <gone>.")]
+    drawn = lines_html(lines)
+    assert re.findall(r'data-method="([^"]+)"', drawn) == ["leaf", "q-bench", "iqarag"]
+    assert "raw 0.50" in drawn
+    assert "&lt;gone&gt;" in drawn
+    assert "none of these methods is calibrated yet" in consensus_html(lines)
+    assert "1 more to come" in consensus_html(lines)
+    assert "on its way" in consensus_html([Line("leaf")])
 
 
 def test_the_caption_cannot_bring_markup_in():
@@ -97,7 +156,7 @@ def _assessment(**changes):
 
 def test_the_cost_line_names_time_passes_model_and_seed_but_no_folder():
     line = cost_line(_assessment(), passes=8)
-    assert line == "1.23 s · 8 LMM passes · `tiny@abcdef01` · native score 3.000 on 1 to 5 · seed 4"
+    assert line == "1.23 s · raw score 0.500 · 8 LMM passes · `tiny@abcdef01` · native score 3.000 on 1 to 5 · seed 4"
 
 
 @pytest.mark.parametrize(("lmm", "shown"), [

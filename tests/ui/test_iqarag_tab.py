@@ -49,7 +49,8 @@ def test_the_gallery_says_mos_level_and_distance(evidence):
     text = tab.gallery_html(evidence)
     assert text.count("<img src=\"data:image/png;base64,") == len(evidence.references)
     for one in evidence.references:
-        for part in (f">{one.level}</strong>", f"MOS {one.mos:.2f}", f"distance {one.distance:.3g}", f"no. {one.rank}"):
+        for part in (f">{one.level}</strong>", f"people: {100 * one.mos:.0f} of 100",
+                     f"distance {one.distance:.3g}", f"no. {one.rank}"):
             assert part in text
     hostile = dataclasses.replace(evidence.references[0], name='"><script>')
     assert "<script>" not in tab.gallery_html(dataclasses.replace(evidence, references=(hostile,)))

@@ -1,4 +1,5 @@
-"""The result panel that every scoring tab shows: dial, explanation, what was changed in the image, and cost."""
+"""The result panel that every scoring tab shows: dial, neighbours and model, explanation, what was changed in the
+image, and cost."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from ui.components.results import cost_line, dial, image_notes
+from ui.components.verdict import verdict_html
 
 if TYPE_CHECKING:
     from methods.base import Assessment
@@ -34,11 +36,16 @@ class ResultPanel:
         """
         notes = image_notes(assessment.image_notes)
         return [
-            dial(assessment.score),
+            verdict_html(assessment),
             gr.Markdown(notes, visible=bool(notes)),
             assessment.explanation,
             cost_line(assessment, passes),
         ]
+
+    def notes_alone(self, notes: tuple[str, ...]) -> list[object]:
+        """Values for `outputs` after the dial where several methods have their say: what was changed in the image."""
+        text = image_notes(notes)
+        return [gr.Markdown(text, visible=bool(text)), "", ""]
 
     def empty(self) -> list[object]:
         """Values for `outputs` before there is a result, or when the image has changed since."""

@@ -98,15 +98,15 @@ def _rgb(colour: str) -> str:
 def _shape(index: int, region: DrawnRegion, unit: float) -> str:
     path = " ".join("M" + " L".join(f"{x:g} {y:g}" for x, y in polygon) + " Z" for polygon in region.outline)
     x, y = region.anchor
-    radius = max(2.6, 1.1 * len(region.label) + 1.2) * unit
+    radius = max(1.8, 0.75 * len(region.label) + 0.9) * unit
     label = html.escape(region.label)
     return (
         f'<g class="region region-{index} {_level(region)}" tabindex="0" role="img" '
         f'aria-label="{html.escape(region.caption)}, {label}">'
         f'<path d="{path}" stroke-width="{0.45 * unit:.2f}"/>'
-        f'<rect x="{x - radius:.1f}" y="{y - 2.6 * unit:.1f}" width="{2 * radius:.1f}" height="{5.2 * unit:.1f}" '
-        f'rx="{2.6 * unit:.1f}"/>'
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{3.4 * unit:.1f}">{label}</text></g>'
+        f'<rect x="{x - radius:.1f}" y="{y - 1.8 * unit:.1f}" width="{2 * radius:.1f}" height="{3.6 * unit:.1f}" '
+        f'rx="{1.8 * unit:.1f}"/>'
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{2.4 * unit:.1f}">{label}</text></g>'
     )
 
 

@@ -25,6 +25,7 @@ from ui.components import (
 )
 from ui.components.inline_images import data_url
 from ui.components.opinion_scale import lower_is_better, scale_inputs, scale_of
+from ui.components.photo import QUIET, examples
 from ui.serving import gpu, models, visitors
 from ui.serving.zips import Limits
 
@@ -50,13 +51,14 @@ def build(page: gr.Blocks) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             picture = picture_input(elem_id="iqarag-picture")
+            example = examples(page, picture)
+            button = gr.Button("Score", variant="primary", elem_id="iqarag-run")
             lmm = lmm_picker(method=IQARAG.name)
             which = gr.Radio([SHIPS, OWN], value=SHIPS, label="Reference set")
             with gr.Column(visible=False) as bring:
                 archive, scores, scale, direction, make, status = _own_set_inputs()
             form = options_form(IQARAG.options, leave_out=("reference_set",), too_late=models.too_late(IQARAG.name))
             pixels = pixel_picker(IQARAG.name)
-            button = gr.Button("Score", variant="primary", elem_id="iqarag-run")
         with gr.Column(scale=3, min_width=300):
             panel = result_panel()
             both = gr.HTML(elem_classes="iqarag-scores", padding=False)
@@ -113,10 +115,11 @@ def build(page: gr.Blocks) -> None:
                  show_progress="hidden")
     make.click(receive, [archive, scores, scale, direction, lmm, own], [own, status, which],
                api_visibility="private", **gpu.LANE)
-    scored = button.click(score, [picture, lmm, which, own, *form.components, pixels], outputs, api_name="iqarag",
-                          show_progress_on=panel.dial, **gpu.LANE)
-    follow(pixels, lmm, picture, scored)
-    picture.change(clear, None, outputs, show_progress="hidden", api_visibility="private")
+    asked = [picture, lmm, which, own, *form.components, pixels]
+    scored = button.click(score, asked, outputs, api_name="iqarag", show_progress_on=panel.dial, **gpu.LANE)
+    tried = example.then(score, asked, outputs, api_visibility="private", show_progress_on=panel.dial, **gpu.LANE)
+    follow(pixels, lmm, picture, scored, tried)
+    picture.change(clear, None, outputs, **QUIET)
 
 
 def _own_set_inputs() -> tuple[object, ...]:
@@ -171,7 +174,8 @@ def gallery_html(evidence: IQARAGEvidence) -> str:
         f'<img src="{data_url(one.thumbnail, lossless=True)}" alt="{html.escape(one.name)}" loading="lazy" '
         f'style="width:100%;height:auto;border-radius:8px">'
         f'<figcaption><strong class="level-{one.level.lower()}">{html.escape(one.level)}</strong> · '
-        f'MOS {one.mos:.2f} of 1{_spread(one.std)}<br>distance {one.distance:.3g}, nearest no. {one.rank}<br>'
+        f'people: {100 * one.mos:.0f} of 100{_spread(one.std)}<br>'
+        f'distance {one.distance:.3g}, nearest no. {one.rank}<br>'
         f'<small>{html.escape(one.name)}</small></figcaption></figure>'
         for one in evidence.references
     )
@@ -180,7 +184,7 @@ def gallery_html(evidence: IQARAGEvidence) -> str:
 
 
 def _spread(std: float | None) -> str:
-    return "" if std is None else f", its raters' standard deviation {std:.2f}"
+    return "" if std is None else f", its raters' standard deviation {100 * std:.0f}"
 
 
 def empty_markdown(evidence: IQARAGEvidence) -> str:

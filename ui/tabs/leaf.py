@@ -25,6 +25,7 @@ from ui.components import (
 )
 from ui.components.inline_images import data_url
 from ui.components.opinion_scale import lower_is_better, scale_inputs, scale_of
+from ui.components.photo import QUIET, examples
 from ui.serving import gpu, visitors
 
 if TYPE_CHECKING:
@@ -48,9 +49,10 @@ def build(page: gr.Blocks) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             picture = picture_input(elem_id="leaf-picture")
+            example = examples(page, picture)
+            button = gr.Button("Score", variant="primary", elem_id="leaf-run")
             which = gr.Radio([SHIPS, OWN], value=SHIPS, label="Student", elem_id="leaf-student")
             form = options_form(LEAF.options)
-            button = gr.Button("Score", variant="primary", elem_id="leaf-run")
         with gr.Column(scale=3, min_width=300, elem_classes="result-column"):
             panel = result_panel()
             standing = gr.HTML(elem_id="leaf-standing", padding=False)
@@ -109,9 +111,10 @@ def build(page: gr.Blocks) -> None:
                        show_progress_on=working, api_visibility="private", **gpu.LANE)
     event.success(score_again, [picture, which, own, *form.components], outputs, show_progress_on=panel.dial,
                   api_visibility="private", **gpu.LANE)
-    button.click(score, [picture, which, own, *form.components], outputs, api_name="leaf", show_progress_on=panel.dial,
-                 **gpu.LANE)
-    picture.change(lambda: [*panel.empty(), "", ""], None, outputs, show_progress="hidden", api_visibility="private")
+    asked = [picture, which, own, *form.components]
+    button.click(score, asked, outputs, api_name="leaf", show_progress_on=panel.dial, **gpu.LANE)
+    example.then(score, asked, outputs, api_visibility="private", show_progress_on=panel.dial, **gpu.LANE)
+    picture.change(lambda: [*panel.empty(), "", ""], None, outputs, **QUIET)
 
 
 def standing_html(evidence: LEAFEvidence) -> str:

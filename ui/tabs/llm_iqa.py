@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from methods.base import Assessment, Evidence
 from methods.llm_iqa.evidence import LLMIQAEvidence, Total
-from methods.llm_iqa.method import LLMIQA, explain
+from methods.llm_iqa.method import LLMIQA, explain, in_words
 from ui.components import (
     cost_line,
     dial,
@@ -18,8 +20,10 @@ from ui.components import (
     pixel_picker,
     plain_errors,
     required,
+    verdict_html,
     word_probabilities,
 )
+from ui.components.photo import QUIET, examples
 from ui.components.regions import DrawnRegion, region_figure, region_plot
 from ui.serving import gpu, models
 
@@ -36,16 +40,17 @@ def build(page: gr.Blocks) -> None:
     gr.Markdown("The model reads a written standard, gives one digit to the whole photo and one to each segment; "
                 "segments count by area. [Paper](https://openreview.net/forum?id=raBRIPsdVb)",
                 elem_classes="tab-intro")
-    evidence = gr.State(None)
+    evidence, record = gr.State(None), gr.State(None)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             picture = picture_input(elem_id="llm-iqa-picture")
+            example = examples(page, picture)
+            button = gr.Button("Score", variant="primary", elem_id="llm-iqa-run")
             chosen = gr.Dropdown(models.offered(), value=[models.default_for(LLMIQA.name)], multiselect=True,
                                  max_choices=MOST_MODELS, label="Models",
                                  info="Several models form an ensemble: their scores are averaged.")
             form = options_form(LLMIQA.options, leave_out=("lam", "reading"), too_late=models.too_late(LLMIQA.name))
             pixels = pixel_picker(LLMIQA.name)
-            button = gr.Button("Score", variant="primary", elem_id="llm-iqa-run")
         with gr.Column(scale=3, min_width=300, elem_classes="result-column"):
             gauge = gr.HTML(dial(None), elem_classes="result-dial")
             regions = gr.HTML(elem_classes="result-regions")
@@ -84,36 +89,43 @@ def build(page: gr.Blocks) -> None:
                    for index in range(MOST_MODELS)]
         passes = len(members) * (len(result.evidence.regions) + (members[0].whole is not None))
         changed = image_notes(result.image_notes)
+        bare = replace(result, evidence=Evidence())
         return [
-            result.evidence, *_show(result.evidence, result.evidence.total, reading),
+            bare, result.evidence, *_show(result.evidence, result.evidence.total, reading, bare),
             gr.Row(visible=True), gr.Row(visible=len(members) > 1), *sliders,
             gr.Markdown(changed, visible=bool(changed)), cost_line(result, passes),
         ]
 
     @plain_errors
-    def rescore(verdict: LLMIQAEvidence | None, lam: float, reading: str, *values: float) -> list[object]:
-        if verdict is None:
+    def rescore(result: Assessment | None, verdict: LLMIQAEvidence | None, lam: float, reading: str,
+                *values: float) -> list[object]:
+        if verdict is None or result is None:
             return [gr.skip()] * len(outputs)
         chosen_weights = tuple(values[: len(verdict.lmms)])
         total = verdict.rescored(lam=lam, reading=reading, lmm_weights=chosen_weights)
-        return _show(verdict, total, reading)
+        # Weights of one's own make an ensemble that nobody has measured.
+        own = "" if len(set(chosen_weights)) == 1 else " weighted"
+        now = replace(result, score=total.score, lmm=result.lmm + own,
+                      options={**result.options, "lam": lam, "reading": reading})
+        return _show(verdict, total, reading, now)
 
-    scored = button.click(
-        score, [picture, chosen, lam, reading, *form.components, pixels],
-        [evidence, *outputs, controls, weighting, *weights, notes, cost], api_name="llm_iqa", **gpu.LANE,
-    )
-    follow(pixels, chosen, picture, scored)
+    asked = [picture, chosen, lam, reading, *form.components, pixels]
+    answer = [record, evidence, *outputs, controls, weighting, *weights, notes, cost]
+    scored = button.click(score, asked, answer, api_name="llm_iqa", **gpu.LANE)
+    tried = example.then(score, asked, answer, api_visibility="private", **gpu.LANE)
+    follow(pixels, chosen, picture, scored, tried)
     for control in (lam, reading, *weights):
         event = control.change if control is reading else control.release
-        event(rescore, [evidence, lam, reading, *weights], outputs, show_progress="hidden", api_visibility="private")
-    picture.change(lambda: [None, dial(None), "", gr.Plot(visible=False), ""], None, [evidence, *outputs],
-                   show_progress="hidden", api_visibility="private")
+        event(rescore, [record, evidence, lam, reading, *weights], outputs, show_progress="hidden",
+              api_visibility="private")
+    picture.change(lambda: [None, None, dial(None), "", gr.Plot(visible=False), ""], None, [record, evidence, *outputs],
+                   **QUIET)
 
 
-def _show(evidence: LLMIQAEvidence, total: Total, reading: str) -> list[object]:
+def _show(evidence: LLMIQAEvidence, total: Total, reading: str, result: Assessment) -> list[object]:
     figure = digit_figure(evidence)
     return [
-        dial(total.score, summary(evidence, total)),
+        verdict_html(result) + f'<p class="sums">{summary(evidence, total)}</p>',
         regions_html(evidence, reading),
         gr.Plot(figure, visible=figure is not None),
         explain(evidence, total, reading),
@@ -137,7 +149,7 @@ def regions_html(evidence: LLMIQAEvidence, reading: str | None = None) -> str:
         return ""
     areas = drawn_regions(evidence, reading or evidence.reading)
     return region_figure(evidence.picture, evidence.size, areas,
-                         f"The photo with {len(areas)} scored regions, cut by {evidence.segmenter}")
+                         f"The photo with {len(areas)} scored regions, cut by {in_words(evidence.segmenter)}")
 
 
 def drawn_regions(evidence: LLMIQAEvidence, reading: str) -> list[DrawnRegion]:

@@ -21,6 +21,7 @@ from ui.components import (
     result_panel,
 )
 from ui.components.conditions import conditions_figure, conditions_plot
+from ui.components.photo import QUIET, examples
 from ui.serving import gpu
 
 if TYPE_CHECKING:
@@ -46,10 +47,11 @@ def build(page: gr.Blocks) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             picture = picture_input(elem_id="q-debias-picture")
+            example = examples(page, picture)
+            button = gr.Button("Score", variant="primary", elem_id="q-debias-run")
             lmm = lmm_picker(method=QDebias.name)
             form = options_form(QDebias.options)
             pixels = pixel_picker(QDebias.name)
-            button = gr.Button("Score", variant="primary", elem_id="q-debias-run")
         with gr.Column(scale=3, min_width=300, elem_classes="result-column"):
             panel = result_panel()
             figure = gr.HTML(elem_classes="result-conditions")
@@ -87,13 +89,15 @@ def build(page: gr.Blocks) -> None:
         hidden = gr.Accordion(visible=False)
         return [None, *panel.empty(), "", hidden, "", hidden, None, *show_pictures(None)]
 
-    scored = button.click(score, [picture, lmm, *form.components, pixels], outputs, api_name="q_debias",
-                          **gpu.LANE)
-    follow(pixels, lmm, picture, scored)
-    # One at a time: a degraded copy of a large photo takes a gigabyte for a moment.
-    scored.success(show_pictures, evidence, pictures, show_progress="hidden", api_visibility="private",
-                   concurrency_limit=1)
-    picture.change(clear, None, [*outputs, *pictures], show_progress="hidden", api_visibility="private")
+    asked = [picture, lmm, *form.components, pixels]
+    scored = (button.click(score, asked, outputs, api_name="q_debias", **gpu.LANE),
+              example.then(score, asked, outputs, api_visibility="private", **gpu.LANE))
+    follow(pixels, lmm, picture, *scored)
+    for event in scored:
+        # One at a time: a degraded copy of a large photo takes a gigabyte for a moment.
+        event.success(show_pictures, evidence, pictures, show_progress="hidden", api_visibility="private",
+                      concurrency_limit=1, concurrency_id="degraded copies")
+    picture.change(clear, None, [*outputs, *pictures], **QUIET)
 
 
 def _slot() -> tuple[gr.Image, gr.HTML]:

@@ -1,15 +1,19 @@
-"""The Score tab: one photo, one method, one model; the score, why, and what it cost."""
+"""The Score tab: one photo, and what all methods say of it together, or one of them with one model."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from methods import meaning
 from methods.base import method_class
 from methods.errors import InputError
+from methods.leaf import maps
+from methods.leaf.method import LEAF
+from methods.q_bench.where import PASSES
 from ui.components import (
-    EXAMPLES,
     follow,
     lmm_picker,
     method_picker,
@@ -23,11 +27,16 @@ from ui.components import (
 from ui.components.evidence import render_evidence
 from ui.components.options import Forms, as_options, components_of, free_text, options_of
 from ui.components.page import typed
-from ui.components.pickers import pixels_for
+from ui.components.photo import QUIET, examples
+from ui.components.pickers import default_method, pixels_for
+from ui.components.together import Line, consensus_html, lines_html
 from ui.serving import gpu, models
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from methods.base import Assessment
+    from methods.images import Decoded
 
 TITLE = "Score"
 
@@ -36,39 +45,40 @@ TO_RESULT = """() => {
 }"""
 """On a phone the result lies below the options; bring it into view."""
 
-EXAMPLE_PICTURES = (
-    ("coffee.jpg", "as taken"), ("coffee-dark-and-noisy.jpg", "dark, noisy"), ("rocket.jpg", "as taken"),
-    ("cat-blurred.jpg", "blurred"), ("astronaut.jpg", "as taken"), ("astronaut-compressed.jpg", "compressed"),
-)  # fmt: skip
-
-
 def build(page: gr.Blocks) -> None:
     """Draws the tab and wires it."""
-    names = models.available_methods()
+    names, first = models.available_methods(), default_method()
     with gr.Row(elem_classes="score-room", equal_height=False):
         with gr.Column(scale=5, min_width=320):
             picture = picture_input(elem_id="score-picture")
-            example = gr.Dataset(
-                components=[gr.Image(visible=False, type="filepath", format="png")], label="Or try one of these",
-                samples=[[str(EXAMPLES / name)] for name, _ in EXAMPLE_PICTURES],
-                sample_labels=None, elem_classes="examples", type="index",
-            )
-            with gr.Row():
-                method = method_picker(elem_id="score-method")
-                lmm = lmm_picker(elem_id="score-model", visible=method_class(names[0]).needs_lmm)
-            summary = gr.Markdown(method_class(names[0]).summary, elem_classes="summary")
-            run = gr.Button("Score this photo", variant="primary", size="lg", elem_id="score-run")
-            groups, forms = _forms(names)
-            pixels = pixel_picker(names[0], elem_id="score-pixels")
+            example = examples(page, picture)
+            everything = gr.Button("Score with all methods", variant="primary", size="lg", elem_id="score-all")
+            with gr.Row(equal_height=True):
+                method = method_picker(elem_id="score-method", value=first)
+                lmm = lmm_picker(elem_id="score-model", method=first, visible=method_class(first).needs_lmm)
+            run = gr.Button("Score with this method alone", elem_id="score-run")
+            summary = gr.Markdown(method_class(first).summary, elem_classes="summary")
+            groups, forms = _forms(names, first)
+            pixels = pixel_picker(first, elem_id="score-pixels")
         with gr.Column(scale=6, min_width=320, elem_classes="result-column"):
             panel = result_panel()
+            together = gr.HTML(elem_id="score-together", padding=False)
             plot = gr.Plot(visible=False, show_label=False, container=False, elem_classes="evidence")
+            ask_where = gr.Button("Where does it lose quality?", size="sm", visible=False, elem_id="score-where")
+            where = gr.Image(format="png", visible=False, interactive=False, elem_id="score-map", show_label=False,
+                             buttons=["download", "fullscreen"])
+            legend = gr.Markdown(visible=False, elem_classes="result-cost")
             details = _details()
-    outputs = [*panel.outputs, plot, *details]
+    on_request = [ask_where, where, legend]
+    scored_photo = gr.State(None)
+    outputs = [*panel.outputs, together, *on_request, plot, *details, scored_photo]
     options = components_of(forms)
 
-    def nothing_yet() -> list[object]:
-        return [*panel.empty(), gr.Plot(visible=False), gr.Accordion(visible=False), None]
+    def nothing_yet(path: str | None, shown: str | None) -> list[object]:
+        # On a busy machine this may run after an example's score; what stands there is then of this very photo.
+        if path is not None and path == shown:
+            return [gr.skip()] * len(outputs)
+        return [*panel.empty(), "", *_where(False), gr.Plot(visible=False), gr.Accordion(visible=False), None, None]
 
     @plain_errors
     def score_photo(path: str | None, name: str, model: str, progress=gr.Progress(), *values: object) -> list[object]:
@@ -78,27 +88,81 @@ def build(page: gr.Blocks) -> None:
         assessment, passes = _score(path, name, model, options_of(forms, held)[name], progress,
                                     limit or None if needs_lmm else None)
         figure = render_evidence(assessment)
-        return [*panel.show(assessment, passes), gr.Plot(figure, visible=figure is not None),
-                gr.Accordion(visible=True), _record(assessment)]
+        return [*panel.show(assessment, passes), "", *_where(True), gr.Plot(figure, visible=figure is not None),
+                gr.Accordion(visible=True), _record(assessment), path]
+
+    @plain_errors
+    def score_with_all(path: str | None) -> Iterator[list[object]]:
+        photo = gpu.decoded(required(path))
+        for lines in in_turn(photo, names):
+            yield [consensus_html(lines), *panel.notes_alone(photo.notes), lines_html(lines), *_where(True),
+                   gr.Plot(visible=False), gr.Accordion(visible=False), None, path]
+
+    @plain_errors
+    def show_where(path: str | None, name: str, model: str | None, progress=gr.Progress()) -> list[object]:
+        picture, sentence = map_of(gpu.decoded(required(path)), name, model, progress)
+        return [gr.Image(picture, visible=True), gr.Markdown(sentence, visible=True)]
 
     event = {"show_progress_on": panel.dial, "api_visibility": "private", **gpu.LANE}
-    scored = run.click(score_photo, [picture, method, lmm, *options, pixels], outputs, **event)
-    gr.on([run.click, example.click], None, None, None, js=TO_RESULT, api_visibility="private")
-    example.click(lambda index: str(EXAMPLES / EXAMPLE_PICTURES[index][0]), example, picture, api_visibility="private",
-                  show_progress="hidden").then(score_photo, [picture, method, lmm, *options, pixels], outputs, **event)
-    follow(pixels, lmm, picture, scored, method=method)
-    gr.on([picture.input, picture.clear], nothing_yet, None, outputs, queue=False, api_visibility="private",
-          show_progress="hidden")
+    chosen = [picture, method, lmm, *options, pixels]
+    scored = run.click(score_photo, chosen, outputs, **event)
+    everything.click(score_with_all, picture, outputs, api_visibility="private", show_progress="hidden",
+                     **gpu.LONG_LANE)
+    gr.on([run.click, everything.click], None, None, None, js=TO_RESULT, api_visibility="private")
+    ask_where.click(show_where, [picture, method, lmm], [where, legend], show_progress_on=where,
+                    api_visibility="private", **gpu.LANE)
+    example.then(None, None, None, js=TO_RESULT, api_visibility="private")
+    tried = example.then(score_photo, chosen, outputs, **event)
+    follow(pixels, lmm, picture, scored, tried, method=method)
+    picture.change(nothing_yet, [picture, scored_photo], outputs, **QUIET)
     method.change(_switch(names), method, [summary, lmm, pixels, *groups], queue=False, api_visibility="private",
                   show_progress="hidden")
     _endpoint(picture, method, lmm)
 
 
-def _forms(names: tuple[str, ...]) -> tuple[list[gr.Group], Forms]:
+def in_turn(photo: Decoded, names: Sequence[str]) -> Iterator[list[Line]]:
+    """One photo by several methods with their defaults, the cheapest first: the lines so far, after each of them."""
+    lines = {name: Line(name) for name in sorted(names, key=lambda name: method_class(name).cost())}
+    yield list(lines.values())
+    for name in lines:
+        try:
+            lines[name] = Line(name, gpu.assess(name, [photo], one_of_many=True)[0])
+        except gr.Error as error:
+            lines[name] = Line(name, error=str(error.message))
+        yield list(lines.values())
+
+
+def _where(ready: bool) -> list[object]:
+    """The button, the map and its legend after a new result, or before there is one."""
+    return [gr.Button(visible=ready), gr.Image(None, visible=False), gr.Markdown(visible=False)]
+
+
+def map_of(photo: Decoded, name: str, model: str | None, progress: gr.Progress | None) -> tuple[Image.Image, str]:
+    """The photo with the parts marked that cost it quality, by the student itself or by the method's model, and what
+    it shows in a sentence.
+
+    Raises:
+        gr.Error: one plain sentence.
+    """
+    if name == LEAF.name:
+        (result,) = gpu.assess(name, [photo], progress=progress)
+        return (maps.overlay(photo.image, result.evidence.local),
+                "Orange: neighbourhoods that the student scores below the photo's mean; blue: above it.")
+    chosen = model or models.default_for(name)
+    result = gpu.call("methods.q_bench.where:where", seconds=gpu.seconds("q-bench", [photo] * PASSES),
+                      progress=progress, lmm=gpu.Model(chosen), image=photo)
+    if result.loss < 0.01:
+        return result.picture, "No part changes the model's plain answer by more than a hundredth: it sees the whole."
+    return result.picture, (f"The {result.worst} costs most: {result.loss:.2f} of the model's plain score. Orange: "
+                            "without this part the score would be higher; blue: lower. Measured by covering one of "
+                            f"{PASSES - 1} parts at a time, compared with the median part.")
+
+
+def _forms(names: tuple[str, ...], first: str) -> tuple[list[gr.Group], Forms]:
     """One options form a method; only the chosen method's is visible."""
     groups, forms = [], {}
     for name in names:
-        with gr.Column(visible=name == names[0], elem_classes="options") as group:
+        with gr.Column(visible=name == first, elem_classes="options") as group:
             options = method_class(name).options
             forms[name] = options_form(options, leave_out=free_text(options), too_late=models.too_late(name))
         groups.append(group)
@@ -124,7 +188,8 @@ def _details() -> list[object]:
 def _record(assessment: Assessment) -> dict[str, Any]:
     record = assessment.to_dict()
     record.pop("explanation")
-    return record
+    known = meaning.explain(assessment)
+    return {"meaning": None if known is None else known.to_dict(), **record}
 
 
 def _score(
@@ -145,7 +210,9 @@ def _endpoint(picture: gr.Image, method: gr.Dropdown, lmm: gr.Dropdown) -> None:
     @typed
     def score(picture: str | None, method: str | None, lmm: str | None = None,
               options: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Scores the quality of one photo, from 0 (bad) to 1 (excellent), and says why.
+        """Scores the quality of one photo, from 0 (bad) to 1 (excellent), and says why. Its "meaning" is the opinion
+        that people would have on 0 to 100, with its interval, percentile and rated neighbours; null where nobody has
+        measured that.
 
         Args:
             picture: the photo.
@@ -159,7 +226,9 @@ def _endpoint(picture: gr.Image, method: gr.Dropdown, lmm: gr.Dropdown) -> None:
         # No option of a method has this name.
         limit = options.get("max_pixels") if options else None
         changes = as_options(method, {key: value for key, value in (options or {}).items() if key != "max_pixels"})
-        return _score(required(picture), method, lmm or None, changes, None, limit)[0].to_dict()
+        assessment = _score(required(picture), method, lmm or None, changes, None, limit)[0]
+        known = meaning.explain(assessment)
+        return {**assessment.to_dict(), "meaning": None if known is None else known.to_dict()}
 
     trigger.click(score, [picture, method, lmm, options], answer, api_name="score", **gpu.LANE)
 

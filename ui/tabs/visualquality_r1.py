@@ -11,6 +11,7 @@ import gradio as gr
 import numpy as np
 
 from methods.base import Assessment
+from methods.lmm.defaults import EMBEDDED
 from methods.visualquality_r1.answer import HIGHEST, LOWEST, reasoning
 from methods.visualquality_r1.comparison import Ranking, describe, percent, rank
 from methods.visualquality_r1.method import ReasoningEvidence, VisualQualityR1
@@ -32,6 +33,7 @@ from ui.components import (
     result_panel,
     themed,
 )
+from ui.components.photo import QUIET, examples
 from ui.components.texts import distinct_names
 from ui.serving import gpu, models
 from ui.serving.stopping import StoppableProgress, Stopped, Stops
@@ -53,21 +55,22 @@ def build(page: gr.Blocks) -> None:
     gr.Markdown(INTRO, elem_classes="tab-intro")
     with gr.Tabs():
         with gr.Tab("One photo"):
-            _one_photo()
+            _one_photo(page)
         with gr.Tab("Compare photos"):
             _compare()
 
 
-def _one_photo() -> None:
+def _one_photo(page: gr.Blocks) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             picture = picture_input(elem_id="visualquality-r1-picture")
-            lmm = lmm_picker(method=VisualQualityR1.name)
-            form = options_form(VisualQualityR1.options)
-            pixels = pixel_picker(VisualQualityR1.name)
+            example = examples(page, picture)
             with gr.Row():
                 button = gr.Button("Score", variant="primary", elem_id="visualquality-r1-run")
                 stop = gr.Button("Stop", variant="stop", elem_id="visualquality-r1-stop")
+            lmm = lmm_picker(method=VisualQualityR1.name)
+            form = options_form(VisualQualityR1.options)
+            pixels = pixel_picker(VisualQualityR1.name)
         with gr.Column(scale=3, min_width=300, elem_classes="result-column"):
             panel = result_panel()
             stream = gr.HTML(elem_classes="reasoning-stream", elem_id="visualquality-r1-stream")
@@ -105,7 +108,7 @@ def _one_photo() -> None:
                                gr.Accordion(visible=True), answers_markdown(evidence)]
                     else:
                         text += part
-                        yield [*waiting, writing(text), *hidden]
+                        yield [*waiting, writing(text) + filled_in(name), *hidden]
             except Stopped:
                 yield [*waiting, stopped(writing(text)), *hidden]
 
@@ -114,12 +117,13 @@ def _one_photo() -> None:
         stops.stop(request.session_hash)
         return stopped(answer)
 
-    scored = button.click(score, [picture, lmm, *form.components, pixels], outputs, api_name="visualquality_r1",
-                          show_progress="minimal", **gpu.LANE)
-    follow(pixels, lmm, picture, scored)
+    asked = [picture, lmm, *form.components, pixels]
+    scored = button.click(score, asked, outputs, api_name="visualquality_r1", show_progress="minimal", **gpu.LANE)
+    tried = example.then(score, asked, outputs, api_visibility="private", show_progress="minimal", **gpu.LANE)
+    follow(pixels, lmm, picture, scored, tried)
     stop.click(stop_run, stream, stream, queue=False, show_progress="hidden", api_visibility="private")
     picture.change(lambda: [*panel.empty(), "", gr.Plot(visible=False), gr.Accordion(visible=False), ""], None, outputs,
-                   show_progress="hidden", api_visibility="private")
+                   **QUIET)
 
 
 def _compare() -> None:
@@ -171,6 +175,13 @@ def writing(text: str) -> str:
     # A tag of which a part is there would show as text.
     thought = reasoning(re.sub(r"</?[a-z]*$", "", text)) or "…"
     return f'<blockquote class="writing" aria-live="off">{html.escape(thought)}{CARET}</blockquote>'
+
+
+def filled_in(model: str) -> str:
+    """Where a model's sentences are no thought, a line that says so; HTML."""
+    if model != EMBEDDED:
+        return ""
+    return '<p class="sums">The embedded model fills sentences in from measured evidence; it does not think.</p>'
 
 
 def stopped(answer: str | None) -> str:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from methods import meaning
 from methods.base import method_class
 from methods.errors import UserError
-from methods.levels import FIVE_LEVELS
 from methods.scoring import score_rows
 from ui.comparison.tables import csv_text
 from ui.components import lmm_picker, method_picker, plain_errors, required, uploaded
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from methods.base import Assessment
     from methods.images import Decoded
 
-COLUMNS = ("Photo", "Score", "Level", "Spread", "Native", "Seconds", "Problem")
-CSV_COLUMNS = ("path", "score", "native_score", "spread_low", "spread_high", "seconds", "method", "lmm", "seed",
-               "error")
+COLUMNS = ("Photo", "Opinion", "Nine of ten", "Score", "Native", "Seconds", "Problem")
+CSV_COLUMNS = ("path", "score", "native_score", "mos", "mos_low", "mos_high", "percentile", "seconds", "method", "lmm",
+               "seed", "error")
 BYTES_AHEAD = 72 * 2**20
 """What is decoded and prepared ahead for one visitor."""
 
@@ -51,19 +51,21 @@ class Row:
         assessment = self.assessment
         if assessment is None:
             return [self.name, None, "", None, None, None, self.error]
-        spread = assessment.evidence.spread(assessment.score)
-        return [self.name, round(assessment.score, 3), FIVE_LEVELS.word_for(assessment.score),
-                None if spread is None else round((spread.high - spread.low) / 2, 3), round(assessment.native_score, 3),
+        known = meaning.explain(assessment)
+        opinion = [None, "not calibrated yet"] if known is None else [
+            round(known.mos), f"{known.low:.0f} to {known.high:.0f}"]
+        return [self.name, *opinion, round(assessment.score, 3), round(assessment.native_score, 3),
                 round(assessment.seconds, 2), ""]
 
     def record(self) -> list[object]:
         """As in `CSV_COLUMNS`."""
         assessment = self.assessment
         if assessment is None:
-            return [self.name, *[""] * 8, self.error]
-        spread = assessment.evidence.spread(assessment.score)
-        ends = ["", ""] if spread is None else [f"{spread.low:.6f}", f"{spread.high:.6f}"]
-        return [self.name, f"{assessment.score:.6f}", f"{assessment.native_score:.6f}", *ends,
+            return [self.name, *[""] * 10, self.error]
+        known = meaning.explain(assessment)
+        opinion = [""] * 4 if known is None else [
+            f"{value:.2f}" for value in (known.mos, known.low, known.high, known.percentile)]
+        return [self.name, f"{assessment.score:.6f}", f"{assessment.native_score:.6f}", *opinion,
                 f"{assessment.seconds:.3f}", assessment.method, short_model(assessment.lmm), assessment.seed, ""]
 
 
