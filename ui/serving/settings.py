@@ -23,7 +23,7 @@ from ui.share import settings as sharing
 log = logging.getLogger(__name__)
 
 PREFIX = "MEAN_OPINION_"
-BESIDES = ("LMM", "MAX_PIXELS", "OFFER", "COMMIT", "CACHE", "SHARED", "SHARE_DIR", "SHARE_DAYS", "SHARE_MB",
+BESIDES = ("LMM", "MAX_PIXELS", "OFFER", "COMMIT", "CACHE", "SHARED", "MEASURED", "SHARE_DIR", "SHARE_DAYS", "SHARE_MB",
            "SHARE_REPO", "SERVER_KEY")
 """Variables of ours that other parts of the project read."""
 
