@@ -8,6 +8,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from methods.errors import InputError
+
+if TYPE_CHECKING:
+    from methods.data import RatedPictures
 
 STEPS = 3600
 
@@ -18,8 +24,10 @@ def parser(add_help: bool = True) -> argparse.ArgumentParser:
         prog="python -m methods.embedded.lmm",
         description="Trains the embedded LMM on rated photos and on damaged pristine ones. Everything is kept in the "
                     "cache folder, so the same command goes on where it was stopped.")
-    arguments.add_argument("--mos", type=Path, nargs="+", required=True, metavar="CSV",
-                           help="tables of rated photos (image,mos); the pictures lie beside them or in images/")
+    arguments.add_argument("--population", type=Path, metavar="DIR",
+                           help="folder of BIQ2021: the training split's subsets ss01 and ss03 are learned from")
+    arguments.add_argument("--mos", type=Path, nargs="+", default=[], metavar="CSV",
+                           help="tables of more rated photos (image,mos); the pictures lie beside them or in images/")
     arguments.add_argument("--photos", type=Path, nargs="+", required=True, metavar="DIR",
                            help="folders of photos without visible flaws, to be damaged in known ways")
     arguments.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
@@ -38,10 +46,19 @@ def parser(add_help: bool = True) -> argparse.ArgumentParser:
     return arguments
 
 
-def tables_of(tables: list[Path]) -> list[tuple[Path, Path]]:
-    """Each table with the folder of its pictures: images/ beside it, or its own."""
-    return [(table, table.parent / "images" if (table.parent / "images").is_dir() else table.parent)
-            for table in tables]
+def rated_of(population: Path | None, tables: list[Path]) -> list[RatedPictures]:
+    """The rated photos that the arguments name; a table's pictures lie in images/ beside it, or in its own folder.
+
+    Raises:
+        InputError: nothing is named, or it cannot be used.
+    """
+    from methods.data import read_table
+    from methods.embedded.student import population_of
+
+    if population is None and not tables:
+        raise InputError("Name rated photos to learn from, with --population or --mos.")
+    return [*([population_of(population)] if population else []), *(read_table(table, (
+        table.parent / "images" if (table.parent / "images").is_dir() else table.parent)) for table in tables)]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -60,7 +77,8 @@ def main(argv: list[str] | None = None) -> int:
         minutes = (time.monotonic() - started) / 60
         print(f"[{minutes:6.1f} min] {text}", file=sys.stderr, flush=True)
 
-    material = pipeline.prepare(tables_of(options.mos), options.photos, options.cache, options.folds, say)
+    rated = rated_of(options.population, options.mos)
+    material = pipeline.prepare(rated, options.photos, options.cache, options.folds, say)
     # The decoder's matrices are small: two threads would wait for each other longer than they work.
     torch.set_num_threads(1)
     words = pipeline.words_for(material)

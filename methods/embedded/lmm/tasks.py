@@ -10,6 +10,7 @@ target on the same scale, and the same-object question is asked about look-alike
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -18,7 +19,7 @@ from PIL import Image
 from scipy.special import ndtr
 
 from methods.embedded.lmm import thinking
-from methods.embedded.lmm.readout import CONTENT, DAMAGE, FLAW_NAMES, OPINION
+from methods.embedded.lmm.readout import CONTENT, CONTENT_SCALE, DAMAGE, FLAW_NAMES, OPINION
 from methods.embedded.lmm.recipe import Shot
 from methods.iqarag import prompts as iqarag
 from methods.leaf.teacher import PAIR_WORDS, pair_prompt
@@ -47,9 +48,34 @@ AS_IT_IS = 0.3
 REFERENCE_SPREAD = 0.14
 """Standard deviation of a reference's label around what the teacher thinks of it; MOS and teacher differ by as much."""
 
-SCALES = ((0.6, 1.0, 0.025), (0.2, 1.0, 0.2), (0.2, -1.0, 0.1))
-"""Scales on which references are labelled: how often, which way round, and the standard deviation of the shift. The
-first is what references from one's own data look like; it sets how far the answer follows their labels."""
+@dataclass(frozen=True)
+class Scale:
+    """A way in which references may be labelled.
+
+    Attributes:
+        share: how often.
+        direction: 1, or -1 for labels that are the wrong way round.
+        spread: standard deviation of a shift that all labels have in common.
+        depth: standard deviation of what the teacher misses in a picture, which pictures of like content share.
+    """
+
+    share: float
+    direction: float
+    spread: float
+    depth: float
+
+
+SCALES = (Scale(0.5, 1.0, 0.06, 0.08), Scale(0.2, 1.0, 0.2, 0.08), Scale(0.2, 1.0, 0.1, 0.3),
+          Scale(0.1, -1.0, 0.1, 0.08))
+"""The first is what references of camera photos look like: it sets how far the answer follows their labels. The third
+is a kind of picture that the teacher knows nothing of."""
+
+LIKENESS_WIDTH = 0.35
+"""Width of the bell over the distance of two contents, in units of two unrelated pictures' distance. Of 0.35, 0.5, 0.7
+and 1 it is the one with which five references cost the ranking of left-out photos of BIQ2021 least."""
+
+LOOK_ALIKE = 0.6
+"""Share of the references that look like the query."""
 
 PREFERENCE_SPREAD = 0.12
 """Thurstone's standard deviation of the difference of two pictures."""
@@ -118,6 +144,20 @@ class Pool:
         damaged = {group: members[hurt[members]] for group, members in by_group.items() if hurt[members].any()}
         return cls(shots, tokens, judge, rows, by_group, damaged, _neighbours(by_group, tokens))
 
+    @functools.cached_property
+    def groups(self) -> list[int]:
+        """The photos that may be drawn."""
+        return list(self.by_group)
+
+    def like(self, group: int, rng: np.random.Generator) -> int:
+        """A row of another photo, mostly one that looks like this one."""
+        near = self.near.get(group)
+        if near is not None and len(near) and rng.random() < LOOK_ALIKE:
+            other = int(near[rng.integers(len(near))])
+        else:
+            other = self.groups[rng.integers(len(self.groups))]
+        return int(rng.choice(self.by_group[other]))
+
     def draw(self, rng: np.random.Generator, content: int | None = None) -> Seen:
         """A token, mostly put together from three pictures: one's quality by opinion, one's damage, one's content.
 
@@ -138,9 +178,14 @@ def _neighbours(by_group: dict[int, np.ndarray], tokens: np.ndarray, count: int 
     names = np.array(list(by_group))
     first = tokens[[members[0] for members in by_group.values()], CONTENT:]
     first = first / np.linalg.norm(first, axis=1, keepdims=True)
-    order = np.argsort(-(first @ first.T), axis=1, kind="stable")
-    return {int(name): names[[other for other in line if names[other] != name][:count]]
-            for name, line in zip(names, order)}
+    near: dict[int, np.ndarray] = {}
+    for start in range(0, len(names), 256):
+        own = np.arange(start, min(start + 256, len(names)))
+        like = first[own] @ first.T
+        like[np.arange(len(own)), own] = -np.inf
+        for name, line in zip(names[own], np.argsort(-like, axis=1, kind="stable")[:, :min(count, len(names) - 1)]):
+            near[int(name)] = names[line]
+    return near
 
 
 def soft(scheme: LevelScheme, quality: float, spread: float = SPREAD) -> np.ndarray:
@@ -196,16 +241,23 @@ def standard_scale(standard: Standard) -> LevelScheme:
 
 
 def with_references(pool: Pool, rng: np.random.Generator) -> Example:
-    """IQARAG: up to five references, one from each fifth of a scale that may not be the usual one."""
-    query = pool.draw(rng)
-    _, direction, spread = SCALES[rng.choice(len(SCALES), p=[share for share, _, _ in SCALES])]
-    shift = spread * rng.standard_normal()
-    by_level: dict[int, tuple[Seen, float]] = {}
-    for _ in range(14):
-        image = pool.draw(rng)
-        label = 0.5 + direction * (image.quality - 0.5) + shift + REFERENCE_SPREAD * rng.standard_normal()
-        label = float(np.clip(label, 0, 1))
-        by_level.setdefault(min(int(label * 5), 4), (image, label))
+    """IQARAG: up to five references, one from each fifth of a scale that may not be the usual one.
+
+    What the teacher misses is drawn as a smooth function of the content (a Gaussian process), so that a reference tells
+    the more of the query the more it looks like it.
+    """
+    group = pool.groups[rng.integers(len(pool.groups))]
+    query = pool.draw(rng, int(rng.choice(pool.by_group[group])))
+    scale = SCALES[rng.choice(len(SCALES), p=[scale.share for scale in SCALES])]
+    candidates = [pool.draw(rng, pool.like(group, rng)) for _ in range(14)]
+    alike = likeness(np.stack([image.token for image in (*candidates, query)]))
+    missed = scale.depth * np.linalg.cholesky(alike + 1e-6 * np.eye(len(alike))) @ rng.standard_normal(len(alike))
+    shift = scale.spread * rng.standard_normal()
+    by_level: dict[int, tuple[int, float]] = {}
+    for number, image in enumerate(candidates):
+        label = 0.5 + scale.direction * (image.quality + missed[number] - 0.5) + shift
+        label = float(np.clip(label + REFERENCE_SPREAD * rng.standard_normal(), 0, 1))
+        by_level.setdefault(min(int(label * 5), 4), (number, label))
     keep = int(rng.integers(1, 6)) if rng.random() < 0.3 else 5
     places = list(by_level)
     references = [by_level[places[place]] for place in sorted(rng.permutation(len(places))[:keep])]
@@ -218,26 +270,39 @@ def with_references(pool: Pool, rng: np.random.Generator) -> Example:
         BLANK, [(BLANK, iqarag.written(word, case)) for word in words],
         wording=str(rng.choice(iqarag.COUNT_WORDINGS, p=[0.8, 0.2])), turns=str(rng.choice(iqarag.TURNS, p=[0.8, 0.2])))
     labels = np.array([FIVE_LEVELS.weights[FIVE_LEVELS.words.index(word)] for word in words])
-    chances = expected_level(query.quality, np.array([image.quality for image, _ in references]), labels)
-    return Example(prompt, np.stack([*(image.token for image, _ in references), query.token]),
+    rows = [number for number, _ in references]
+    chances = expected_level(query.quality, np.array([candidates[row].quality for row in rows]), labels,
+                             alike[np.ix_([*rows, -1], [*rows, -1])])
+    return Example(prompt, np.stack([*(candidates[row].token for row in rows), query.token]),
                    _both_cases(FIVE_LEVELS.words, chances))
 
 
-def expected_level(quality: float, references: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def likeness(tokens: np.ndarray) -> np.ndarray:
+    """How alike the contents of pictures are: float [n, READOUT] to float64 [n, n], 1 for the same."""
+    content = tokens[:, CONTENT:].astype(np.float64)
+    square = ((content[:, None] - content[None]) ** 2).sum(-1)
+    unrelated = 2 * content.shape[1] * CONTENT_SCALE**2
+    return np.exp(-square / (2 * LIKENESS_WIDTH**2 * unrelated))
+
+
+def expected_level(quality: float, references: np.ndarray, labels: np.ndarray, alike: np.ndarray) -> np.ndarray:
     """Bayes' answer to an IQARAG prompt: probabilities of the five levels, over the scales that may be in use.
 
     Args:
         quality: the teacher's of the query.
         references: the teacher's of the references, float [n].
         labels: their levels as a reader of the prompt knows them, float [n] in [0, 1].
+        alike: `likeness` of the references and, last, the query, float [n + 1, n + 1].
     """
     answers, evidence = [], []
-    count, noise = len(labels), REFERENCE_SPREAD**2
-    for share, direction, spread in SCALES:
-        residuals = labels - 0.5 - direction * (references - 0.5)
-        mean, wide = residuals.mean(), spread**2 + noise / count
-        evidence.append(np.log(share) - 0.5 * (np.sum((residuals - mean) ** 2) / noise + mean**2 / wide + np.log(wide)))
-        answer = 0.5 + direction * (quality - 0.5) + mean * spread**2 / wide
+    count = len(labels)
+    for scale in SCALES:
+        residuals = labels - 0.5 - scale.direction * (references - 0.5)
+        shared = scale.spread**2 + scale.depth**2 * alike
+        spread = shared[:count, :count] + REFERENCE_SPREAD**2 * np.eye(count)
+        weighted = np.linalg.solve(spread, residuals)
+        evidence.append(np.log(scale.share) - 0.5 * (residuals @ weighted + np.linalg.slogdet(spread)[1]))
+        answer = 0.5 + scale.direction * (quality - 0.5) + shared[count, :count] @ weighted
         answers.append(soft(FIVE_LEVELS, float(np.clip(answer, 0.02, 0.98))))
     weights = np.exp(np.array(evidence) - max(evidence))
     return weights / weights.sum() @ np.array(answers)

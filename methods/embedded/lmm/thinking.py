@@ -1,6 +1,6 @@
 """Reasoning text: what it may say about a picture, and how a reader (or a test) finds out what it said.
 
-KADID's 25 types are named by what a person sees, and types that look alike share a name. The text names a flaw and
+Damages are named by what a person sees, and those that look alike share a name. The text names a flaw and
 its strength only where there is one to see; how strong it is follows from what KADID's raters thought of it.
 """
 
@@ -15,27 +15,32 @@ from methods.levels import FIVE_LEVELS
 CLEAN = "none"
 
 FAMILIES: dict[str, tuple[str, ...]] = {
-    "blur": ("GBLUR", "Lens_Blur", "Motion_Blur", "zoom_blur"),
-    "smeared detail": ("Denoising", "JP2K"),
+    "blur": ("GBLUR", "Lens_Blur", "Motion_Blur", "zoom_blur", "bicubic enlargement", "bilinear enlargement"),
+    "smeared detail": ("Denoising", "JP2K", "over-smoothed denoising"),
     "blocky compression": ("JPEG",),
     "noise": ("AWGN", "AWGN_YCbCr", "Impulse_Noise", "Multiplicative_Noise"),
     "colour bleeding": ("Color_Diffusion",),
     "colour fringes": ("Color_Shift",),
-    "banding": ("Color_Quantization", "Quantization"),
+    "banding": ("Color_Quantization", "Quantization", "banding of smooth areas"),
     "washed-out colours": ("Saturation_Dist._HSV",),
     "oversaturated colours": ("Saturation_Dist._Lab", "saturate"),
     "overexposure": ("Brighten",),
     "underexposure": ("Darken",),
     "haze": ("fog",),
     "wrong contrast": ("Contrast Dist.", "Mean_Shift"),
-    "jagged edges": ("Jitter",),
+    "jagged edges": ("Jitter", "torn edges", "shaking contours"),
     "displaced patches": ("Non-eccentricity_patch",),
     "pixelation": ("Pixelate",),
     "coloured blocks": ("Color_Block",),
-    "oversharpening": ("High_Sharpen",),
+    "oversharpening": ("High_Sharpen", "sharpened enlargement"),
+    "ringing": ("ringing enlargement",),
+    "missing parts": ("holes",),
+    "doubled edges": ("doubled edges", "ghosting"),
+    "bent shapes": ("warped contours", "rolling shutter"),
+    "harsh tones": ("heavy tone mapping",),
     "water spots": ("spatter",),
 }
-"""What the text calls a flaw -> the damages that look so."""
+"""What the text calls a flaw -> the damages that look so. Two damages at once have no name."""
 
 FAMILY_OF = {damage: family for family, damages in FAMILIES.items() for damage in damages}
 
@@ -60,6 +65,11 @@ EFFECTS = {
     "pixelation": "Coarse squares replace the detail.",
     "coloured blocks": "Flat squares hide parts of the scene.",
     "oversharpening": "Edges have bright halos.",
+    "ringing": "Edges have echoes.",
+    "missing parts": "Holes gape in the scene.",
+    "doubled edges": "Contours show twice.",
+    "bent shapes": "Straight lines are bent.",
+    "harsh tones": "Light halos lie round dark things.",
     "water spots": "Drops blur parts of the scene.",
 }
 

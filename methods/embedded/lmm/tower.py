@@ -38,7 +38,7 @@ STATE = 192
 READOUT = 192
 """Directions that reach the decoder."""
 
-EARLY = 24
+EARLY = 32
 """The first so many of them may read the early sources as well as the late ones; the others only the late ones."""
 
 EXPANDED = 1152

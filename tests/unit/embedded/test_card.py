@@ -11,18 +11,24 @@ from PIL import Image
 
 from methods.embedded.lmm import card, other_kinds
 
+WORTH = {"gain": 0.0123, "interval": [0.004, 0.021], "by references": {"1": 0.003, "5": 0.0123}, "error": [0.12, 0.09],
+         "deals": 10, "references": 200, "tests": 199}
 REPORT = {
-    "five-level": {"srcc": 0.7812, "interval": [0.73, 0.82], "plcc": 0.8, "mean over folds": 0.779, "n": 399},
-    "iqarag minus five-level": "+0.001 (-0.004 to +0.006)",
+    "five-level": {"srcc": 0.7812, "interval": [0.73, 0.82], "plcc": 0.8, "n": 399},
+    "references": WORTH,
     "conditioned minus q-bench": "-0.002 (-0.006 to +0.002)",
     "correlation of flipped with straight": -0.71,
     "same object, AUC against strangers": 0.961,
     "same object, AUC against look-alikes": 0.93,
     "calibration of five-level": {"score and MOS by fifth": [[0.3, 0.31]], "expected calibration error": 0.01},
     "calibration of q-bench": {"score and MOS by fifth": [[0.3, 0.33]], "expected calibration error": 0.02},
+    "over photos": {"500": 0.71, "8344": 0.8},
     "held-out damage": {"srcc": 0.77, "interval": [0.74, 0.8], "n": 621, "by type": {"JPEG": [0.9, 23]}},
+    "parts": {"inside": 0.4, "outside": 0.8, "ranked rightly": 0.87, "n": 48},
     "reasoning": {"named right": 0.73, "pictures": 621, "strength right where the name is": 0.7,
                   "by flaw": {"blur": [0.9, 60]}},
+    "other damage": {"by damage": {"holes": 0.834}, "photos": 24, "by family": {"rendering faults": 0.81},
+                     "unknown faults": {"srcc": 0.456, **WORTH}},
     "limits": {"screen": {"intact": 0.4, "falls with": {"GBLUR": 0.8}}},
 }
 
@@ -36,7 +42,8 @@ def test_a_card_keeps_its_text_and_gets_its_numbers(tmp_path):
     assert text.startswith("# Model\nBy hand.\n")
     assert text.endswith("- Here.\n")
     assert "0.123" not in text
-    for number in ("| five levels | 0.781 | 0.730 to 0.820 |", "0.961", "| JPEG | 0.90 | 23 |",
+    for number in ("| five levels | 0.781 | 0.730 to 0.820 |", "+0.012 (+0.004 to +0.021); +0.003 with 1", "0.961",
+                   "8,344 photos 0.800", "0.87 of 48 pairs", "| holes | 0.83 |", "SRCC 0.456", "| JPEG | 0.90 | 23 |",
                    "| screen | 0.40 | 0.80 |"):
         assert number in text
     assert card.written(text, REPORT) == text

@@ -98,7 +98,7 @@ def test_installed_directions_come_out_at_the_end(model, pixels, activations):
 
 def test_later_directions_cannot_read_early_blocks(model, pixels):
     directions = np.ones((tower.READOUT, tower.WIDTH), np.float32)
-    with pytest.raises(ValueError, match="Only the first 24 directions"):
+    with pytest.raises(ValueError, match=f"Only the first {tower.EARLY} directions"):
         tower.install(model, directions, np.zeros(tower.READOUT), pixels)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from methods.embedded.lmm import curve, decoder, pipeline, readout, recipe, tasks, thinking
+from methods.embedded import damages
+from methods.embedded.lmm import decoder, readout, recipe, tasks, thinking
 from methods.embedded.lmm.readout import CONTENT, FLAW_NAMES, FLAWS, ridge
 from methods.embedded.lmm.tower import EARLY, EARLY_WIDTH, READOUT, WIDTH
 from methods.kadid.distortions import DISTORTIONS
@@ -28,7 +29,8 @@ def photos(tmp_path_factory):
 @pytest.fixture(scope="module")
 def shots(photos):
     takes = recipe.opinion_shots(photos[:6], np.linspace(0.1, 0.9, 6))
-    return [shot for take in takes for shot in take] + recipe.pristine_shots(photos[6:], 6, damages=14)
+    pristine = recipe.pristine_shots(photos[6:], 6)
+    return [*(shot for take in takes for shot in take), *pristine, *recipe.part_shots(pristine)]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def means(shots):
         if shot.role == "opinion":
             row += 3 * camera + (0 if np.isnan(shot.mos) else 8 * shot.mos) * opinion
         else:
-            row += 8 * shot.mos * damage + 4 * kinds[readout.true_flaw(shot)]
+            row += 8 * shot.mos * damage + 4 * kinds.get(readout.true_flaw(shot), 0)
         rows.append(row)
     return np.array(rows, np.float32)
 
@@ -81,7 +83,8 @@ def test_a_shot_is_the_same_picture_every_time(shots):
 
 def test_held_out_photos_are_damaged_in_every_way_and_never_drawn(shots, pool):
     held = [shot for shot in shots if shot.held_out]
-    assert {shot.damage for shot in held} - {""} == set(DISTORTIONS)
+    assert {shot.damage for shot in held} - {""} == {*DISTORTIONS, *damages.NAMES}
+    assert not {shot.damage for shot in shots if not shot.held_out} & set(damages.RENDERED_HELD_OUT)
     assert not any(pool.shots[row].held_out for rows in pool.by_group.values() for row in rows)
     assert not {shot.group for shot in held} & set(pool.by_group)
 
@@ -97,7 +100,8 @@ def test_the_teacher_finds_quality_and_flaw_in_the_token(shots, means, usable, f
     mos = np.array([shot.mos for shot in shots])
     known = usable & ~np.isnan(mos)
     assert np.corrcoef(quality[known], mos[known])[0, 1] > 0.9
-    pristine = [row for row, shot in enumerate(shots) if usable[row] and shot.role == "pristine"]
+    pristine = [row for row, shot in enumerate(shots)
+                if usable[row] and shot.role == "pristine" and readout.true_flaw(shot)]
     assert np.mean([FLAW_NAMES[flaw[row]] == readout.true_flaw(shots[row]) for row in pristine]) > 0.9
 
 
@@ -172,14 +176,19 @@ def test_the_expected_level_follows_the_labels_as_far_as_they_can_be_trusted():
     weights = np.asarray(FIVE_LEVELS.weights)
     references = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
 
-    def answer(labels, quality=0.8):
-        return float(tasks.expected_level(quality, references, np.asarray(labels)) @ weights)
+    strangers, twins = np.eye(6), np.eye(6)
+    twins[5, 2] = twins[2, 5] = 0.95
+
+    def answer(labels, quality=0.8, alike=strangers):
+        return float(tasks.expected_level(quality, references, np.asarray(labels), alike) @ weights)
 
     straight = answer(references)
     assert straight == pytest.approx(0.8, abs=0.04)
     assert answer(references + 0.08) > straight + 0.01
     assert answer(1 - references) < 0.35
-    chances = tasks.expected_level(0.4, references[:1], references[:1])
+    praised = references + np.array([0, 0, 0.3, 0, 0])
+    assert answer(praised, 0.5, twins) > answer(praised, 0.5) + 0.05, "the look-alike's label counts most"
+    chances = tasks.expected_level(0.4, references[:1], references[:1], np.eye(2))
     assert chances.sum() == pytest.approx(1)
 
 
@@ -217,8 +226,31 @@ def test_reasoning_has_the_format_and_says_what_the_teacher_sees(pool, fitted):
         assert lesson.key in lesson.text
 
 
+def test_likeness_is_of_contents_and_nothing_else(pool):
+    tokens = pool.tokens[:3].copy()
+    tokens[1] = tokens[0]
+    tokens[1, :CONTENT] += 3
+    alike = tasks.likeness(tokens)
+    np.testing.assert_allclose(alike, alike.T)
+    np.testing.assert_allclose(np.diag(alike), 1)
+    assert alike[0, 1] == pytest.approx(1)
+    assert alike[0, 2] < 0.9
+
+
+def test_only_a_part_of_a_photo_is_damaged(photos):
+    pristine = recipe.pristine_shots(photos[6:], 6)
+    corners = recipe.part_shots(pristine)
+    for inside, outside in zip(corners[::2], corners[1::2], strict=True):
+        assert (inside.part, outside.part) == ("inside", "outside")
+        assert (inside.photo, inside.seed) == (outside.photo, outside.seed)
+        assert outside.mos == recipe.INTACT > inside.mos
+    inside, outside = (np.asarray(corners[place].make(), float) for place in (0, 1))
+    assert inside.shape == outside.shape == (500, 500, 3)
+    assert np.abs(inside - outside).mean() > 1
+
+
 def test_every_damage_has_one_name():
-    assert set(thinking.FAMILY_OF) == {*DISTORTIONS, *recipe.CONDITIONS}
+    assert set(thinking.FAMILY_OF) == {*DISTORTIONS, *recipe.CONDITIONS, *damages.NAMES} - {"two at once"}
     assert set(thinking.EFFECTS) == set(thinking.FAMILIES)
 
 
@@ -264,17 +296,3 @@ def test_the_learning_rate_has_one_arc_for_each_part():
     assert rates[2999] == pytest.approx(0.01, abs=1e-3)
     assert max(rates[3000:]) == decoder.SECOND_RATE
     assert rates[-1] == pytest.approx(0.01 * decoder.SECOND_RATE, abs=1e-3)
-
-
-@pytest.mark.slow
-def test_the_curve_over_photos_uses_only_other_folds_and_rises(shots, means, tmp_path):
-    fold = np.array([shot.group % 2 if shot.role == "opinion" else -1 for shot in shots])
-    material = pipeline.Material(shots, means[:, None].astype(np.float16), means, None, fold, None)
-    points = list(curve.over_photos(material, [0, 1], shares=(0.67, 1.0), draws=2))
-    assert [(point.over, point.x, point.measure) for point in points] == [
-        ("photos", 2, "regressions"), ("photos", 3, "regressions")]
-    assert all(-1 <= point.value <= 1 for point in points)
-    path = tmp_path / "curve.png"
-    curve.draw([*points, curve.Point("steps", 300, "iqarag", 0.5)], path)
-    with Image.open(path) as picture:
-        assert picture.size[0] > 2 * picture.size[1]
