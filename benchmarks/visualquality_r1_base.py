@@ -53,15 +53,15 @@ def main() -> int:
 
     from methods.data import deal_folds
     from methods.embedded.lmm import pipeline, readout, tower
-    from methods.embedded.lmm.__main__ import tables_of
+    from methods.embedded.lmm.__main__ import rated_of
     from methods.embedded.lmm.readout import OPINION
-    from methods.visualquality_r1.training.data import read_sets, write_split
+    from methods.visualquality_r1.training.data import write_split
 
-    ((table, folder),) = tables_of([chosen.mos])
-    material = pipeline.prepare([(table, folder)], chosen.photos, chosen.cache, FOLDS)
-    names = [picture.name for picture in read_sets([table], [folder])]
+    rated = rated_of(None, [chosen.mos])
+    material = pipeline.prepare(rated, chosen.photos, chosen.cache, FOLDS)
+    names = rated[0].names
     part, known = deal(names, deal_folds(len(names), FOLDS), chosen.known, chosen.seed)
-    write_split({(table.stem, name): part[name] for name in names}, chosen.out / "split.csv")
+    write_split({(chosen.mos.stem, name): part[name] for name in names}, chosen.out / "split.csv")
 
     hidden = [shot if shot.role != "opinion" or names[shot.group] in known else dataclasses.replace(shot, mos=np.nan)
               for shot in material.shots]

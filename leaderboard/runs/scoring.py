@@ -25,7 +25,7 @@ from methods.lmm.base import LMM
 from methods.lmm.catalogue import find
 from methods.scoring import Row, score_batches
 
-EMBEDDED_TRAINED_ON = {"embedded": "live-challenge-dev+kadid-10k", "embedded-biq2021": "biq2021+kadid-10k"}
+EMBEDDED_TRAINED_ON = dict.fromkeys(("embedded", "embedded-biq2021"), "biq2021+kadid-10k")
 """Sets whose opinions the weights in assets/ have seen, as their cards say; KADID-10k's only as means of its levels."""
 
 

@@ -76,7 +76,7 @@ def test_each_picture_is_scored_by_the_model_of_its_fold(data, cache, tmp_path):
     assert (source["lmm"], source["folds"]) == ("embedded", 2)
     assert source["lmm_revision"].startswith("2 folds ")
     assert len(set(source["lmm_revision"].split()[2:])) == 2
-    assert source["training_set"] == "live-challenge-dev+kadid-10k"
+    assert source["training_set"] == "biq2021+kadid-10k"
     assert source["training_free"] is False
     read = measured.read(out)
     assert {name: (found.low, found.high) for name, found in read.estimates.items()} == {
