@@ -42,6 +42,8 @@ def parser(add_help: bool = True) -> argparse.ArgumentParser:
     arguments.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: %(default)s)")
     arguments.add_argument("--keep", type=int, default=0, metavar="STEPS",
                            help="also keep the weights so often, for `python -m methods.embedded.lmm.curve`")
+    arguments.add_argument("--decoder", type=Path, metavar="CHECKPOINT",
+                           help="keep this checkpoint's decoder, trained in the same cache, and only fit the read-outs")
     arguments.add_argument("--restart", action="store_true", help="forget decoder checkpoints of an earlier run")
     return arguments
 
@@ -94,6 +96,9 @@ def main(argv: list[str] | None = None) -> int:
         training = ~held_out if what == "shipped" else ~held_out & (material.fold_of != int(what))
         out = options.out if what == "shipped" else cache / "model"
         say(f"{what}: {int(training.sum())} pictures")
+        if options.decoder:
+            pipeline.refit(material, training, options.decoder, out, cache)
+            return
         pipeline.make(material, words, training, out, steps=options.steps, seed=options.seed, cache=cache,
                       keep=options.keep, say=say)
         say(f"{what}: written to {out}")

@@ -167,6 +167,29 @@ def make(material: Material, words: PreTrainedTokenizerFast, training: np.ndarra
     return model
 
 
+def refit(material: Material, training: np.ndarray, checkpoint: Path, out: Path, cache: Path) -> None:
+    """Fits the read-out again and keeps a decoder: that one is a function of the token, whatever reads it.
+
+    Args:
+        training: bool [shots].
+        checkpoint: the decoder's.
+        out: where the new checkpoint goes.
+        cache: holds fitted.npz, the read-out that the decoder was trained with; it is replaced.
+    """
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32).eval()
+    fitted = readout.fit(material.shots, material.means, training)
+    fitted = fitted.on_the_scale_of(readout.Directions.load(cache / "fitted.npz"))
+    vision = tower.build(imagenet_weights())
+    vision.load_state_dict(material.vision.state_dict())
+    tower.install(vision, fitted.matrix, fitted.offset, material.sample)
+    model.model.vision_tower.load_state_dict(vision.state_dict())
+    fitted.save(cache / "fitted.npz")
+    save(model, AutoProcessor.from_pretrained(checkpoint), out)
+
+
 def save(model: LlavaForConditionalGeneration, processor: LlavaProcessor, out: Path) -> None:
     """Writes the checkpoint in half precision, as transformers' own classes read it."""
     import copy

@@ -113,6 +113,29 @@ def test_tokens_are_the_activations_along_the_directions(means, fitted):
     assert not fitted.matrix[EARLY:, :EARLY_WIDTH].any()
 
 
+def test_a_refitted_read_out_speaks_the_units_that_a_decoder_knows(means, fitted):
+    former = readout.Directions(fitted.matrix, fitted.offset, fitted.calibration * [0.5, 1] + [0, 0.1],
+                                fitted.correction)
+    again = fitted.on_the_scale_of(former)
+    grids = means[:, None].astype(np.float16)
+    for channel in range(3):
+        (own, other), tokens = (fitted.calibration[channel], former.calibration[channel]), fitted.tokens(grids)
+        wanted = (tokens[..., channel] * own[0] + own[1] - other[1]) / other[0]
+        inside = np.abs(wanted) < 6
+        np.testing.assert_allclose(again.tokens(grids)[..., channel][inside], wanted[inside], atol=2e-3)
+    np.testing.assert_array_equal(again.calibration, former.calibration)
+
+
+def test_damaged_rated_photos_are_neither_camera_photos_nor_pristine_ones(shots, usable):
+    best = recipe.Shot(shots[0].photo, "pristine", shots[0].group, 0.4, damage="JPEG", level=3)
+    rows = readout._of_one_kind([*shots, best], np.append(usable, True))
+    kinds = [(shot.role, shot.damage, shot.crop) for shot, chosen in zip([*shots, best], rows) if chosen]
+    assert not rows[-1]
+    assert {crop for role, damage, crop in kinds if role == "opinion"} == {1.0}
+    assert not any(damage for role, damage, _ in kinds if role == "opinion")
+    assert any(role == "pristine" and damage for role, damage, _ in kinds)
+
+
 def test_directions_survive_the_disk(tmp_path, fitted):
     fitted.save(tmp_path / "fitted.npz")
     again = readout.Directions.load(tmp_path / "fitted.npz")
