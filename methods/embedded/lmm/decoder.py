@@ -35,7 +35,7 @@ PROJECTOR_RATE = 0.05
 the full rate the channels of quality soon grow so large that normalising the token leaves nothing of the others."""
 
 SECOND_RATE = 0.5
-"""The share of the rate with which the second part of training starts."""
+"""The share of the rate with which the later parts of training start."""
 
 WARM_UP = 60
 KEY_WEIGHT, DIGIT_WEIGHT, TEXT_WEIGHT = 1.5, 0.6, 0.3
@@ -248,7 +248,8 @@ def train(
     began = time.monotonic()
     model.train()
     model.model.vision_tower.eval()
-    for step in range(start, steps):
+    last = tasks.all_steps(steps)
+    for step in range(start, last):
         # A step's lessons follow from the seed and the step alone, so that a resumed run draws the same.
         rng = np.random.default_rng([seed, step])
         for group in (group for optimiser in optimisers for group in optimiser.param_groups):
@@ -267,13 +268,13 @@ def train(
         losses.append(total)
         done = step + 1
         if done % 100 == 0:
-            left = (time.monotonic() - began) / (done - start) * (steps - done)
-            say(f"decoder: step {done} of {steps}, loss {np.mean(losses[-100:]):.4f}, about {left / 60:.1f} min to go")
-        if checkpoint is not None and (done % 200 == 0 or done == steps):
+            left = (time.monotonic() - began) / (done - start) * (last - done)
+            say(f"decoder: step {done} of {last}, loss {np.mean(losses[-100:]):.4f}, about {left / 60:.1f} min to go")
+        if checkpoint is not None and (done % 200 == 0 or done == last):
             with files.replacing(checkpoint) as partial:
                 torch.save({"step": done, "losses": losses, "weights": [parameter.data for parameter in learnt],
                             "optimisers": [optimiser.state_dict() for optimiser in optimisers]}, partial)
-        if checkpoint is not None and keep and (done % keep == 0 or done == steps):
+        if checkpoint is not None and keep and (done % keep == 0 or done == last):
             torch.save([parameter.data.half() for parameter in learnt], checkpoint.with_name(f"step-{done}.pt"))
     model.model.language_model.set_attn_implementation("sdpa")
     model.eval()
@@ -281,9 +282,13 @@ def train(
 
 
 def _schedule(step: int, steps: int) -> float:
-    """Share of the learning rate: one arc over the mixed lessons, a lower one over those that compare pictures."""
+    """Share of the learning rate: one arc over the mixed lessons, a lower one over those that compare pictures, and
+    again over those that write."""
     mixed = tasks.mixed_steps(steps)
-    return _arc(step, mixed) if step < mixed else SECOND_RATE * _arc(step - mixed, steps - mixed)
+    if step < mixed:
+        return _arc(step, mixed)
+    start, stop = (mixed, steps) if step < steps else (steps, tasks.all_steps(steps))
+    return SECOND_RATE * _arc(step - start, stop - start)
 
 
 def _arc(step: int, steps: int) -> float:

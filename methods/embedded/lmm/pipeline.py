@@ -150,6 +150,9 @@ def make(material: Material, words: PreTrainedTokenizerFast, training: np.ndarra
 
     cache.mkdir(parents=True, exist_ok=True)
     fitted = readout.fit(material.shots, material.means, training)
+    if (cache / "decoder.pt").exists() and (cache / "fitted.npz").exists():
+        # A decoder that is trained on knows the channels in the units of its first read-out.
+        fitted = fitted.on_the_scale_of(readout.Directions.load(cache / "fitted.npz"))
     tokens = fitted.training_tokens(material.grids).mean(axis=1)
     pool = tasks.Pool.of(material.shots, np.flatnonzero(training), tokens, fitted.judge)
     torch.manual_seed(seed)

@@ -49,6 +49,10 @@ of a source that was not trained on have to count as camera photos: fitted witho
 
 FLAW_SCALE = 4.0
 
+CLEAN_FROM = 0.8
+"""Rated photos whose opinion in [0, 1] is at least this high show no flaw. Pristine photos alone are too few to tell an
+intact camera photo from one of 22 flaws."""
+
 CONTENT_SCALE = 0.5
 """Spread of each principal component beside the fitted directions, which have 1. All alike: as few as a hundred equal
 components tell a photo's damaged version from other photos with an AUC of 0.996, unequal ones with 0.985."""
@@ -182,6 +186,8 @@ def fit(shots: Sequence[Shot], means: np.ndarray, training: np.ndarray) -> Direc
     for row in np.flatnonzero(pristine):
         if flaw := true_flaw(shots[row]):
             flaws[row, FLAW_NAMES.index(flaw)] = 1
+    good = training & opinion & (mos >= CLEAN_FROM)
+    flaws[good, FLAW_NAMES.index(thinking.CLEAN)] = 1
     named = flaws.any(axis=1)
 
     early, late, everything = slice(0, EARLY_WIDTH), slice(EARLY_WIDTH, None), slice(None)

@@ -409,9 +409,26 @@ To compare two contents is learned late. Mixed lessons alone leave the AUC at 0.
 bring it to 0.98 and cost the other answers nothing."""
 
 
+REST: tuple[tuple[tuple[Task, ...], int], ...] = (
+    ((two_word, five_level, flaw), 24),
+    ((with_references,), 20),
+    ((same_object,), 48),
+    ((conditioned, preferred), 20),
+    ((digit,), 12),
+)
+WRITING: tuple[tuple[Task, ...], int] = ((reasoned,), 24)
+"""What is asked after that: to think and answer, and beside it, in turn, the rest. One answer in twenty could not be
+read without it."""
+
+
 def mixed_steps(steps: int) -> int:
     """How many of the steps come before the last quarter."""
     return steps - steps // 4
+
+
+def all_steps(steps: int) -> int:
+    """The steps with those of `WRITING`, a sixth more."""
+    return steps + steps // 6
 
 
 def lessons(step: int, steps: int) -> tuple[tuple[tuple[Task, ...], int], ...]:
@@ -419,6 +436,8 @@ def lessons(step: int, steps: int) -> tuple[tuple[tuple[Task, ...], int], ...]:
 
     Before the last quarter every group's turn comes as often, and it meets another partner each round.
     """
+    if step >= steps:
+        return WRITING, REST[step % len(REST)]
     if step >= mixed_steps(steps):
         return COMPARING, COMPANIONS[step % len(COMPANIONS)]
     round_of = step // (len(MIX) // 2)

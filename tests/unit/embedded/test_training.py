@@ -311,11 +311,16 @@ def test_the_last_quarter_of_the_steps_compares_pictures():
     assert {kind for kinds in first for kind in kinds} == everything
     assert {kind for kinds in last for kind in kinds} == everything, "what was learned first is kept up"
     assert last.count((tasks.same_object,)) == len(last) // 2
+    writing = [kinds for step in range(steps, tasks.all_steps(steps)) for kinds, _ in tasks.lessons(step, steps)]
+    assert writing.count((tasks.reasoned,)) == len(writing) // 2 == steps // 6
+    assert {kind for kinds in writing for kind in kinds} == everything
 
 
 def test_the_learning_rate_has_one_arc_for_each_part():
-    rates = [decoder._schedule(step, 4000) for step in range(4000)]
+    rates = [decoder._schedule(step, 4000) for step in range(4000 + 4000 // 6)]
+    assert max(rates[4000:]) == decoder.SECOND_RATE
     assert max(rates) == 1
     assert rates[2999] == pytest.approx(0.01, abs=1e-3)
-    assert max(rates[3000:]) == decoder.SECOND_RATE
+    assert max(rates[3000:4000]) == decoder.SECOND_RATE
+    assert rates[3999] == pytest.approx(rates[-1], abs=1e-4)
     assert rates[-1] == pytest.approx(0.01 * decoder.SECOND_RATE, abs=1e-3)
