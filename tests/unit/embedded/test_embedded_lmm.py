@@ -92,7 +92,7 @@ def test_kodak_photos_are_ranked_by_strength(lmm, shared_data):
     files = sorted((shared_data / "kodak24").glob("*.png"))[4::7]
     found = {flaw: np.mean([ranks(lmm, np.asarray(Image.open(file).convert("RGB")), flaw) for file in files])
              for flaw in STRENGTHS}
-    assert min(found.values()) >= 0.8, found
+    assert min(found.values()) >= 0.8 - 1e-9, found
 
 
 def test_every_prompt_tells_a_good_picture_from_a_bad_one(lmm, photo):
