@@ -14,5 +14,4 @@ project from human opinions and from synthetic distortions, on two CPU cores:
     pipeline.py     all of it in order
     evaluate.py     the numbers in the model card, written into it by card.py
     other_kinds.py  images that nobody rated: pages of text, screens, photos under water
-    curve.py        what limits the accuracy: the number of steps, and of rated photos
 """

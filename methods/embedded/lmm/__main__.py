@@ -41,7 +41,7 @@ def parser(add_help: bool = True) -> argparse.ArgumentParser:
                            help='what to train: "shipped" (all photos), or numbers of folds to be left out, or "all"')
     arguments.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: %(default)s)")
     arguments.add_argument("--keep", type=int, default=0, metavar="STEPS",
-                           help="also keep the weights so often, for `python -m methods.embedded.lmm.curve`")
+                           help="also keep the weights so often")
     arguments.add_argument("--decoder", type=Path, metavar="CHECKPOINT",
                            help="keep this checkpoint's decoder, trained in the same cache, and only fit the read-outs")
     arguments.add_argument("--restart", action="store_true", help="forget decoder checkpoints of an earlier run")
