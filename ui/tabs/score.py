@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from methods.base import Assessment
-    from methods.images import Decoded
 
 TITLE = "Score"
 
@@ -93,14 +92,14 @@ def build(page: gr.Blocks) -> None:
 
     @plain_errors
     def score_with_all(path: str | None) -> Iterator[list[object]]:
-        photo = gpu.decoded(required(path))
-        for lines in in_turn(photo, names):
-            yield [consensus_html(lines), *panel.notes_alone(photo.notes), lines_html(lines), *_where(True),
+        for lines in in_turn(required(path), names):
+            notes = next((line.assessment.image_notes for line in lines if line.assessment is not None), ())
+            yield [consensus_html(lines), *panel.notes_alone(notes), lines_html(lines), *_where(True),
                    gr.Plot(visible=False), gr.Accordion(visible=False), None, path]
 
     @plain_errors
     def show_where(path: str | None, name: str, model: str | None, progress=gr.Progress()) -> list[object]:
-        picture, sentence = map_of(gpu.decoded(required(path)), name, model, progress)
+        picture, sentence = map_of(required(path), name, model, progress)
         return [gr.Image(picture, visible=True), gr.Markdown(sentence, visible=True)]
 
     event = {"show_progress_on": panel.dial, "api_visibility": "private", **gpu.LANE}
@@ -120,13 +119,13 @@ def build(page: gr.Blocks) -> None:
     _endpoint(picture, method, lmm)
 
 
-def in_turn(photo: Decoded, names: Sequence[str]) -> Iterator[list[Line]]:
+def in_turn(path: str, names: Sequence[str]) -> Iterator[list[Line]]:
     """One photo by several methods with their defaults, the cheapest first: the lines so far, after each of them."""
     lines = {name: Line(name) for name in sorted(names, key=lambda name: method_class(name).cost())}
     yield list(lines.values())
     for name in lines:
         try:
-            lines[name] = Line(name, gpu.assess(name, [photo], one_of_many=True)[0])
+            lines[name] = Line(name, gpu.assess(name, [path], one_of_many=True)[0])
         except gr.Error as error:
             lines[name] = Line(name, error=str(error.message))
         yield list(lines.values())
@@ -137,7 +136,7 @@ def _where(ready: bool) -> list[object]:
     return [gr.Button(visible=ready), gr.Image(None, visible=False), gr.Markdown(visible=False)]
 
 
-def map_of(photo: Decoded, name: str, model: str | None, progress: gr.Progress | None) -> tuple[Image.Image, str]:
+def map_of(path: str, name: str, model: str | None, progress: gr.Progress | None) -> tuple[Image.Image, str]:
     """The photo with the parts marked that cost it quality, by the student itself or by the method's model, and what
     it shows in a sentence.
 
@@ -145,12 +144,14 @@ def map_of(photo: Decoded, name: str, model: str | None, progress: gr.Progress |
         gr.Error: one plain sentence.
     """
     if name == LEAF.name:
-        (result,) = gpu.assess(name, [photo], progress=progress)
-        return (maps.overlay(photo.image, result.evidence.local),
-                "Orange: neighbourhoods that the student scores below the photo's mean; blue: above it.")
+        (result,) = gpu.assess(name, [path], progress=progress)
+        with gpu.held([path]) as photos:
+            return (maps.overlay(photos[0].image, result.evidence.local),
+                    "Orange: neighbourhoods that the student scores below the photo's mean; blue: above it.")
     chosen = model or models.default_for(name)
-    result = gpu.call("methods.q_bench.where:where", seconds=gpu.seconds("q-bench", [photo] * PASSES),
-                      progress=progress, lmm=gpu.Model(chosen), image=photo)
+    with gpu.held([path]) as photos:
+        result = gpu.call("methods.q_bench.where:where", seconds=gpu.seconds("q-bench", photos * PASSES),
+                          progress=progress, lmm=gpu.Model(chosen), image=photos[0])
     if result.loss < 0.01:
         return result.picture, "No part changes the model's plain answer by more than a hundredth: it sees the whole."
     return result.picture, (f"The {result.worst} costs most: {result.loss:.2f} of the model's plain score. Orange: "

@@ -1,0 +1,34 @@
+"""The Score tab without a browser: all methods in turn, and the map of where a photo loses quality."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from ui.components import EXAMPLES
+from ui.serving import gpu
+from ui.tabs.score import in_turn, map_of
+
+COFFEE = str(EXAMPLES / "coffee.jpg")
+
+
+def test_methods_come_one_after_the_other_and_one_that_fails_is_a_line(monkeypatch):
+    assess = gpu.assess
+
+    def failing(name, images, *arguments, **settings):
+        if name == "iqarag":
+            raise gr.Error("No model.", print_exception=False)
+        return assess(name, images, *arguments, **settings)
+
+    monkeypatch.setattr(gpu, "assess", failing)
+    states = list(in_turn(COFFEE, ("iqarag", "q-bench", "leaf")))
+    assert [line.method for line in states[0]] == ["leaf", "q-bench", "iqarag"]
+    assert [sum(line.assessment is not None for line in lines) for lines in states] == [0, 1, 2, 2]
+    assert states[-1][2].error == "No model."
+
+
+def test_the_map_is_the_student_s_own_or_the_model_s():
+    student, said = map_of(COFFEE, "leaf", None, None)
+    assert "student" in said
+    model, said = map_of(COFFEE, "q-bench", None, None)
+    assert "part" in said
+    assert min(*student.size, *model.size) > 100
