@@ -52,8 +52,8 @@ def to_csv(table: Table) -> str:
     """One line per row; beside every dataset's value its interval, n, marks and note, empty where there is none."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    fixed = ["position", "mean_rank", "borda", "method", "backbone", "variant", "training_free", "training_set",
-             "source", "table", "origin", "coverage", "metric", "data_revision"]
+    fixed = ["position", "group", "mean_rank", "borda", "method", "backbone", "variant", "training_free",
+             "training_set", "source", "table", "origin", "coverage", "metric", "data_revision"]
     each = ["", "low", "high", "n", "trained_on", "sees_labels", "part", "note"]
     names = [dataset.slug for dataset in table.datasets]
     writer.writerow(fixed + [f"{name}{':' + part if part else ''}" for name in names for part in each])
@@ -61,7 +61,7 @@ def to_csv(table: Table) -> str:
         entry = row.entry
         training = "" if entry.training is None else "+".join(entry.training) or "none"
         cells = [item for name in names for item in _csv_cell(row.cells.get(name))]
-        writer.writerow([_number(row.position), _number(row.mean_rank), _number(row.borda), entry.method,
+        writer.writerow([_number(row.position), row.group, _number(row.mean_rank), _number(row.borda), entry.method,
                          entry.backbone, entry.variant, entry.training_free, training, entry.paper, entry.table,
                          entry.origin, f"{row.covered}/{len(names)}", table.view.metric, table.revision, *cells])
     return stream.getvalue()
@@ -120,7 +120,7 @@ def _md(text: str) -> str:
 
 
 def _position(row: Row) -> str:
-    return DASH if row.position is None else str(row.position)
+    return DASH if row.position is None else f"{row.position} {row.group}".strip()
 
 
 def _source(row: Row) -> str:

@@ -23,6 +23,7 @@ AXES = ("parameters", "passes")
 ORIGINS = ("all", "published", "measured")
 TRAINING = ("all", "free", "trained")
 HIDE = ("doubtful", "in-domain")
+ROWS = ("all", "comparable")
 MAX_SEARCH = 80
 MAX_LINK = 8000
 MAX_CELLS = 99
@@ -41,6 +42,8 @@ class View:
         backbones, training_sets, kinds: slugs; of the model, of sets trained on, of dataset kinds.
         training: "all", "free" or "trained", by the source's own label.
         origin: "all", "published" or "measured".
+        rows: "all", or "comparable": of what the filters leave only rows of one protocol, on the same images of each
+            set, by models that saw nothing of them.
         hide: "doubtful" cells, "in-domain" cells (trained on the tested set, or with labels of it at hand).
         search: words that a row must contain, in any order and case.
         cells: see `MAX_CELLS`.
@@ -58,6 +61,7 @@ class View:
     kinds: tuple[str, ...] = ()
     training: str = "all"
     origin: str = "all"
+    rows: str = "all"
     hide: tuple[str, ...] = ()
     search: str = ""
     cells: int = 1
@@ -78,6 +82,10 @@ class View:
         object.__setattr__(self, "cells", min(max(int(self.cells), 1), MAX_CELLS))
 
 
+OPENING = View(rows="comparable")
+"""What the page opens with. A link says so in words, so that one without them is the whole table as it always was."""
+
+
 class Restored(NamedTuple):
     """A decoded address: its view, one sentence for everything that could not be restored, and its revision ("")."""
 
@@ -88,7 +96,8 @@ class Restored(NamedTuple):
 
 # Address name of every field; the order is that of the address.
 _NAMES = {"metric": "metric", "datasets": "d", "methods": "m", "papers": "from", "backbones": "lmm",
-          "training_sets": "trained-on", "kinds": "kind", "training": "training", "origin": "origin", "hide": "hide",
+          "training_sets": "trained-on", "kinds": "kind", "training": "training", "origin": "origin", "rows": "show",
+          "hide": "hide",
           "search": "q", "cells": "cells", "rank_on": "rank", "sort": "sort", "reverse": "reverse", "figure": "fig",
           "axis": "axis", "ablation": "ablation"}
 _FIELDS = {short: name for name, short in _NAMES.items()}
@@ -178,7 +187,7 @@ def _pairs(link: str | Mapping[str, str], notes: list[str]) -> list[tuple[str, s
 def _known(board: Board) -> dict[str, tuple[str, ...]]:
     vocabulary = catalogue(board).vocabulary
     return {
-        **vocabulary, "metric": tuple(METRICS), "training": TRAINING, "origin": ORIGINS, "hide": HIDE,
+        **vocabulary, "metric": tuple(METRICS), "training": TRAINING, "origin": ORIGINS, "rows": ROWS, "hide": HIDE,
         "figure": FIGURES, "axis": AXES, "rank_on": vocabulary["datasets"], "ablation": ablations(board),
         "sort": ("rank", "method", "coverage", *vocabulary["datasets"]),
     }

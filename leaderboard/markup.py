@@ -39,7 +39,7 @@ def to_html(table: Table, *, sources: dict[str, str] | None = None) -> str:
             f'◇ sees labels of the tested set · § on other images of the set, or on a part that is not stated: not '
             f'ranked with it · '
             f'<span class="lb-q">?</span> doubtful as printed · <span class="lb-here">here</span> measured here · '
-            f"● ranks are over this set</p>")
+            f"● ranks are over this set · a, b … groups that cannot be told apart</p>")
 
 
 def _columns(table: Table) -> list[tuple[str, str, str]]:
@@ -70,7 +70,8 @@ def _row(table: Table, row: Row, sources: dict[str, str]) -> str:
     name = (f'<th scope="row" class="lb-name"><button type="button" data-about="{about}">'
             f"<span>{escape(entry.method)}</span>{here}</button>"
             f'<small>{escape(entry.details)}</small><small class="lb-source">{escape(source)}</small></th>')
-    place = f"{row.position}<small>{row.mean_rank:.1f}</small>" if row.position is not None else DASH
+    group = f'<span class="lb-group">{escape(row.group)}</span>' if row.group else ""
+    place = f"{row.position}{group}<small>{row.mean_rank:.1f}</small>" if row.position is not None else DASH
     cells = "".join(_cell(table, row, dataset.slug) for dataset in table.datasets)
     return (f'<tr>{name}<td class="lb-rank">{place}</td>'
             f'<td class="lb-cover">{row.covered}/{len(table.datasets)}</td>{cells}</tr>')
@@ -125,6 +126,8 @@ def _about_row(table: Table, row: Row, sources: dict[str, str]) -> str:
              *([title] if title else []), f"Training-free: {free}; trained on: {trained}"]
     if row.mean_rank is not None:
         lines.append(f"Mean rank {row.mean_rank:.2f}, Borda {row.borda:g} of {table.most_points:g} points")
+    if row.group:
+        lines.append(f"Group {', '.join(row.group)}: not told apart from the other rows of it")
     lines += [f"{key.replace('_', ' ')}: {value}" for key, value in entry.provenance.items() if value]
     for name, cell in row.cells.items():
         parts = [f"{table.short(name)} {text_of(cell, measured=entry.origin == MEASURED)}{marks_of(row, name)}"]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from leaderboard.entries import MEASURED, Catalogue, Cell, Dataset, Entry, catalogue, slug
+from leaderboard.groups import Groups, group
 from leaderboard.links import View
 from leaderboard.ranking import marks, rank, shared_datasets
 from leaderboard.schema import LOWER_IS_BETTER, METRICS, WHOLE, Board
@@ -26,6 +27,7 @@ class Row:
             ranked nor marked there.
         marks: dataset slug -> 1 (best of the shown rows) or 2 (second best).
         position, mean_rank, borda: over the table's shared datasets; None where the row lacks one of them.
+        group: letters of the groups of measured rows that it cannot be told apart from; "" where that is not known.
     """
 
     entry: Entry
@@ -35,6 +37,7 @@ class Row:
     mean_rank: float | None
     borda: float | None
     apart: frozenset[str] = frozenset()
+    group: str = ""
 
     @property
     def covered(self) -> int:
@@ -53,6 +56,9 @@ class Table:
         of: entries that the board has, before any filter.
         most_points: the Borda points of a row that wins everywhere.
         revision, revision_date: of the data.
+        protocol: what all rows have in common where only comparable ones are shown, for a sentence; "" otherwise.
+        shared_places: whether positions are those of groups: rows that cannot be told apart from any better one share
+            the first place.
     """
 
     view: View
@@ -65,6 +71,8 @@ class Table:
     revision: str
     revision_date: str
     parts: Mapping[str, str] = field(default_factory=dict)
+    protocol: str = ""
+    shared_places: bool = False
 
     @property
     def metric_name(self) -> str:
@@ -86,6 +94,8 @@ class Table:
     def sentence(self) -> str:
         """What is shown and what ranks are over, for a caption."""
         rows = f"{len(self.rows)} of {self.of} rows, {self.metric_name}"
+        if self.protocol:
+            rows += f". Comparable only: {self.protocol}, without models that saw the tested set"
         if not self.shared:
             return f"{rows}. No two rows share a dataset here, so nothing is ranked."
         names = ", ".join(self.short(name) + (f" ({self.parts[name]})" if self.parts[name] != WHOLE else "")
@@ -96,7 +106,21 @@ class Table:
         have = "1 row has a result" if apart == 1 else f"{apart} rows have results"
         others = (f" {have} on other images of a set, or on a part that is not stated (§); these are never ranked "
                   "with it." if apart else "")
-        return f"{rows}. Ranks are over {names}, which {self.ranked} rows have{missing}.{others}"
+        return f"{rows}. Ranks are over {names}, which {self.ranked} rows have{missing}.{others} {self.certainty}"
+
+    @property
+    def certainty(self) -> str:
+        """Which ranks are more than chance, for a caption."""
+        if self.shared_places:
+            return ("Rows that share a letter cannot be told apart by a paired bootstrap of their predictions "
+                    "(95 %, all pairs at once); a row's place counts only the rows that are surely better.")
+        if any(row.group for row in self.rows):
+            return ("Letters group the measured rows that a paired bootstrap cannot tell apart; published rows come "
+                    "without predictions, so places go by value alone.")
+        if any(row.position is not None and row.entry.origin != MEASURED for row in self.rows):
+            return ("Published rows come without predictions: which of these differences are more than chance is not "
+                    "known, and places go by value alone.")
+        return "Predictions on the same images are not at hand, so places go by value alone."
 
 
 def table(board: Board, view: View | None = None) -> Table:
@@ -113,6 +137,9 @@ def table(board: Board, view: View | None = None) -> Table:
     cells = [_visible(entry, view, columns) for entry in chosen]
     covered = [index for index, row in enumerate(cells) if len(row) >= view.cells]
     chosen, cells = [chosen[index] for index in covered], [cells[index] for index in covered]
+    protocol = ""
+    if view.rows == "comparable":
+        chosen, cells, protocol = _comparable(chosen, cells, [dataset.slug for dataset in columns])
     if not view.datasets:
         present = {name for row in cells for name in row}
         columns = tuple(dataset for dataset in columns if dataset.slug in present)
@@ -125,17 +152,57 @@ def table(board: Board, view: View | None = None) -> Table:
         shared = shared_datasets([frozenset(row) for row in values], names)
     lower = view.metric in LOWER_IS_BETTER
     ranks = rank(values, shared, lower_is_better=lower)
+    groups = _groups(board, chosen, values, ranks.position, shared, view.metric)
     column_marks = {name: marks({i: row[name] for i, row in enumerate(values) if name in row}, lower_is_better=lower)
                     for name in names}
     rows = [
         Row(entry=entry, cells=row, marks={name: column_marks[name][i] for name in row if i in column_marks[name]},
             position=ranks.position.get(i), mean_rank=ranks.mean_rank.get(i), borda=ranks.borda.get(i),
-            apart=frozenset(row) - frozenset(values[i]))
+            apart=frozenset(row) - frozenset(values[i]), group=groups.letters.get(i, "") if groups else "")
         for i, (entry, row) in enumerate(zip(chosen, cells))
     ]
+    together = groups is not None and set(groups.place) == set(ranks.position)
+    if groups is not None and together:
+        rows = [replace(row, position=groups.place.get(i)) for i, row in enumerate(rows)]
     return Table(view=view, datasets=columns, rows=tuple(_sorted(rows, view, lower)), shared=shared,
                  ranked=len(ranks.position), of=len(known.entries), most_points=ranks.most_points,
-                 revision=board.revision, revision_date=board.revision_date, parts=parts)
+                 revision=board.revision, revision_date=board.revision_date, parts=parts,
+                 protocol=protocol, shared_places=together)
+
+
+def _comparable(entries: list[Entry], cells: list[dict[str, Cell]],
+                names: Sequence[str]) -> tuple[list[Entry], list[dict[str, Cell]], str]:
+    """The rows of one protocol, and the cells on the images that most of them are on; with the protocol's name.
+
+    A protocol is that of one table of one source, or of `evaluate`. What is measured here goes first if two rows can be
+    ranked; else the table with the most results that are ranked against each other.
+    """
+    tables: dict[tuple[str, str], list[int]] = {}
+    for index, entry in enumerate(entries):
+        key = (MEASURED, "") if entry.origin == MEASURED else (entry.paper, entry.table)
+        tables.setdefault(key, []).append(index)
+    best, kept = (False, -1, -1), {}
+    protocol = ""
+    for (source, name), indices in tables.items():
+        parts = {column: _common_part([cells[i][column] for i in indices if column in cells[i]]) for column in names}
+        own = {i: {column: cell for column, cell in cells[i].items() if cell.part == parts[column]} for i in indices}
+        own = {i: row for i, row in own.items() if row}
+        shared = shared_datasets([frozenset(row) for row in own.values()], names)
+        block = sum(set(shared) <= set(row) for row in own.values()) * len(shared)
+        size = (source == MEASURED and block > 0, block, len(own))
+        if size > best:
+            best, kept = size, own
+            protocol = "measured here" if source == MEASURED else f"{source}, {name}"
+    return [entries[i] for i in kept], list(kept.values()), protocol
+
+
+def _groups(board: Board, entries: Sequence[Entry], values: Sequence[Mapping[str, float]],
+            ranked: Mapping[int, int], shared: Sequence[str], metric: str) -> Groups | None:
+    """Groups of the ranked rows that were measured here; a run is on one set, so ranks over several have none."""
+    if len(shared) != 1:
+        return None
+    runs = {i: (entries[i].provenance["run"], values[i][shared[0]]) for i in ranked if entries[i].origin == MEASURED}
+    return group(runs, metric, board.folder.parent / "submissions")
 
 
 def _common_part(cells: Sequence[Cell]) -> str:
@@ -182,11 +249,12 @@ def _trained_on(entry: Entry, wanted: tuple[str, ...]) -> bool:
 
 def _visible(entry: Entry, view: View, columns: tuple[Dataset, ...]) -> dict[str, Cell]:
     cells = entry.cells.get(view.metric, {})
+    unseen = "in-domain" in view.hide or view.rows == "comparable"
     return {
         dataset.slug: cells[dataset.slug] for dataset in columns
         if dataset.slug in cells
         and not ("doubtful" in view.hide and cells[dataset.slug].doubtful)
-        and not ("in-domain" in view.hide and (cells[dataset.slug].overlap or cells[dataset.slug].labels))
+        and not (unseen and (cells[dataset.slug].overlap or cells[dataset.slug].labels))
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from leaderboard.entries import catalogue, slug
-from leaderboard.links import AXES, FIGURES, ORIGINS, TRAINING, View, decode
+from leaderboard.links import AXES, FIGURES, ORIGINS, ROWS, TRAINING, View, decode
 from leaderboard.schema import DATA, METRICS, Board, load_board
 from methods.errors import InputError
 
@@ -24,6 +24,8 @@ def add_view_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--search", help="words that a row contains")
     parser.add_argument("--training", choices=TRAINING, help="training-free methods or trained ones")
     parser.add_argument("--origin", choices=ORIGINS, help="published results or those measured here")
+    parser.add_argument("--rows", choices=ROWS, help="all rows, or only those of one protocol on the same images by "
+                                                     "models that saw none of them")
     parser.add_argument("--sort", help="rank, method, coverage or a dataset")
     parser.add_argument("--figure", choices=FIGURES, help="the figure of the view")
     parser.add_argument("--axis", choices=AXES, help="horizontal axis of the cost figure")
@@ -41,8 +43,8 @@ def view_of(args: argparse.Namespace) -> tuple[Board, View]:
     view, notes, _ = decode(args.link, board=board) if args.link else (View(), (), "")
     for note in notes:
         print(note, file=sys.stderr)
-    changes = {name: getattr(args, name) for name in ("metric", "search", "training", "origin", "figure", "axis")
-               if getattr(args, name) is not None}
+    single = ("metric", "search", "training", "origin", "rows", "figure", "axis")
+    changes = {name: getattr(args, name) for name in single if getattr(args, name) is not None}
     lists = {"methods": args.methods, "datasets": args.datasets, "papers": args.sources}
     vocabulary = catalogue(board).vocabulary
     for name, items in lists.items():

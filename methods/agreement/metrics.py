@@ -256,6 +256,18 @@ def summary(scores: ArrayLike, mos: ArrayLike, *, metrics: Sequence[str] = METRI
     return estimates
 
 
+def resampled(scores: ArrayLike, mos: ArrayLike, metric: Metric = "srcc", *, samples: int = SAMPLES,
+              seed: int = 0) -> Floats:
+    """The metric on every resample, float [samples], NaN where undefined; equal n, samples and seed draw equally.
+
+    Raises:
+        InputError: as `bootstrap_ci`.
+    """
+    x, y = _checked(scores, mos, least=3)
+    draws: Floats = np.concatenate(list(_resampled([x], y, [metric], samples, seed)), axis=-1)[0, 0]
+    return draws
+
+
 def paired_difference(scores_a: ArrayLike, scores_b: ArrayLike, mos: ArrayLike,
                       metric: Metric = "srcc", *, samples: int = SAMPLES, confidence: float = CONFIDENCE,
                       seed: int = 0) -> Difference:

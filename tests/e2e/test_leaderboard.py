@@ -40,6 +40,9 @@ FETCHED = """() => performance.getEntriesByType('resource').some(
   (entry) => entry.name.includes('PlotlyPlot') && entry.responseEnd > 0)"""
 
 
+OPENS_WITH = "?tab=leaderboard&show=comparable"
+
+
 def count(query="") -> str:
     """How many rows the table of a link has, of all: what is measured here adds some now and then."""
     from leaderboard.links import View, decode
@@ -48,6 +51,26 @@ def count(query="") -> str:
 
     board = load_board()
     return f"{len(table(board, decode(query, board=board).view).rows)} of {len(table(board, View()).rows)} rows"
+
+
+def test_the_page_opens_with_comparable_rows_and_all_are_one_click_away(open_page):
+    page = open_page()
+    open_tab(page, "Leaderboard")
+    expect_caption(page, f"{count(OPENS_WITH)}, SRCC. Comparable only:")
+    assert page.get_by_label("Comparable only").is_checked()
+    page.locator("#leaderboard-rows").get_by_label("All", exact=True).click()
+    expect_caption(page, f"{count()}, SRCC. Ranks are over")
+    assert "show=" not in copied_link(page, "tab=leaderboard")
+    page.get_by_label("Comparable only").click()
+    expect_caption(page, f"{count(OPENS_WITH)}, SRCC. Comparable only:")
+    assert "show=comparable" in copied_link(page, "show=comparable")
+
+
+def test_measured_rows_that_cannot_be_told_apart_share_a_place(open_page):
+    page = opened(open_page, "?tab=leaderboard&d=live-challenge-dev&origin=measured")
+    expect_caption(page, "Rows that share a letter cannot be told apart")
+    places = page.locator("#leaderboard-table td.lb-rank").all_inner_texts()
+    assert len({place.split()[0] for place in places}) < len(places)
 
 
 def test_a_link_opens_the_same_table_again(open_page):
@@ -93,7 +116,7 @@ def test_without_a_link_the_first_tab_stays(open_page):
     page.wait_for_selector("#score-run")
     open_tab(page, "Leaderboard")
     page.wait_for_selector("#leaderboard-table table.lb")
-    assert count().startswith(f"{len(rows(page))} of")
+    assert count(OPENS_WITH).startswith(f"{len(rows(page))} of")
 
 
 @pytest.mark.parametrize("query", ["", "?tab=leaderboard"])
@@ -197,9 +220,9 @@ def test_reset_goes_back_to_the_default_view(open_page):
     expect_caption(page, f"{count('?tab=leaderboard&q=spatter&metric=plcc&d=siqad')}, PLCC")
     page.locator(".lb-notes").first.wait_for()
     page.get_by_role("button", name="Reset", exact=True).click()
-    expect_caption(page, f"{count()}, SRCC")
-    assert urlsplit(copied_link(page)).query.startswith("tab=leaderboard&rev=")
-    assert count().startswith(f"{len(rows(page))} of"), "emptying the search box is no change of its own"
+    expect_caption(page, f"{count(OPENS_WITH)}, SRCC")
+    assert urlsplit(copied_link(page)).query.startswith("tab=leaderboard&show=comparable&rev=")
+    assert count(OPENS_WITH).startswith(f"{len(rows(page))} of"), "emptying the search box is no change of its own"
     assert page.get_by_label("Search").first.input_value() == ""
     assert page.locator(".lb-notes").first.is_hidden()
 

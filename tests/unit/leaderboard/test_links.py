@@ -27,6 +27,7 @@ VIEWS = st.builds(
     View, metric=st.sampled_from(sorted(METRICS)), datasets=some(KNOWN["datasets"]), methods=some(KNOWN["methods"]),
     papers=some(KNOWN["papers"]), backbones=some(KNOWN["backbones"]), training_sets=some(KNOWN["training_sets"]),
     kinds=some(KNOWN["kinds"]), training=st.sampled_from(links.TRAINING), origin=st.sampled_from(links.ORIGINS),
+    rows=st.sampled_from(links.ROWS),
     hide=some(links.HIDE), search=st.text(max_size=120), cells=st.integers(1, links.MAX_CELLS),
     rank_on=some(KNOWN["datasets"]), sort=st.sampled_from(["rank", "method", "coverage", *KNOWN["datasets"]]),
     reverse=st.booleans(), figure=st.sampled_from(links.FIGURES), axis=st.sampled_from(links.AXES),
@@ -73,6 +74,11 @@ def test_any_text_gives_a_view_that_can_be_linked(link):
     again = decode(encode(restored.view, board=BOARD), board=BOARD)
     assert again.view == restored.view
     assert not again.notes
+
+
+def test_a_link_without_a_choice_of_rows_shows_all_as_it_always_did():
+    assert decode("?tab=leaderboard&d=spaq&rev=3", board=BOARD).view.rows == "all"
+    assert encode(links.OPENING, board=BOARD) == f"?tab=leaderboard&show=comparable&rev={BOARD.revision}"
 
 
 def test_the_default_link_is_short():

@@ -16,7 +16,7 @@ import gradio as gr
 from leaderboard import schema
 from leaderboard.citations import bibtex
 from leaderboard.export import FORMATS, as_text
-from leaderboard.links import TAB, View, decode, encode
+from leaderboard.links import OPENING, TAB, View, decode, encode
 from leaderboard.markup import to_html
 from leaderboard.tables import table
 from methods.errors import InputError
@@ -50,7 +50,7 @@ COPY = """(query) => {
 def build(page: gr.Blocks) -> None:
     """Draws the tab and restores the view that the page's address names."""
     board = schema.load_board()
-    first = table(board, View())
+    first = table(board, OPENING)
     # Not scoped to one component: the box with a cell's source floats over the page. Its names start with "lb-".
     style = (HERE / "leaderboard.css").read_text("utf-8")
     gr.HTML(f'<style>{style}</style><p class="lb-intro">{INTRO}</p>', padding=False)
@@ -74,8 +74,8 @@ def build(page: gr.Blocks) -> None:
     file = gr.File(visible=False, label="Exported file", interactive=False, elem_id="leaderboard-file")
     parts |= figure_controls(board)
     plot = gr.Plot(show_label=False, elem_id="leaderboard-figure")
-    query = gr.State(encode(View(), board=board))
-    controls = Controls(**parts, order=gr.State((View().sort, View().reverse)))
+    query = gr.State(encode(OPENING, board=board))
+    controls = Controls(**parts, order=gr.State((OPENING.sort, OPENING.reverse)))
     screen = gr.State(Screen())
     _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, export, link, citation, file, screen)
 
@@ -135,7 +135,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         parameters = dict(request.query_params)
         if parameters.get("tab") != TAB:
             # Nothing to restore, and a visitor may have chosen something already: only the figure is due.
-            return [screen, *[gr.skip()] * len(state), draw_figure(View(), screen)[0]]
+            return [screen, *[gr.skip()] * len(state), draw_figure(OPENING, screen)[0]]
         restored = decode(parameters, board=board())
         return [screen, gr.Tabs(selected=TAB), *everything(restored.view, screen, restored.notes)]
 
@@ -180,7 +180,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
           lambda *values: encode(view_of(values), board=board()), controls.inputs, query, **settings)
     ranking.select(sort, controls.inputs, [controls.order, *outputs], **settings).then(
         refresh_figure, [screen, *controls.inputs], figure, **settings)
-    reset.click(lambda screen: everything(View(), screen), screen, state, **settings)
+    reset.click(lambda screen: everything(OPENING, screen), screen, state, **settings)
     copy.click(lambda text: gr.update(value=text, visible=True), query, link, **settings).then(
         None, link, link, js=COPY, **settings)
     cite.click(references, [screen, *controls.inputs], citation, **settings)

@@ -9,7 +9,7 @@ import gradio as gr
 
 from leaderboard.citations import source_keys
 from leaderboard.entries import Catalogue, catalogue, slug
-from leaderboard.links import HIDE, MAX_CELLS, MAX_SEARCH, View, ablation_slug
+from leaderboard.links import HIDE, MAX_CELLS, MAX_SEARCH, OPENING, View, ablation_slug
 from leaderboard.schema import METRICS, Board
 
 FIGURE_NAMES = [("Dots", "dots"), ("Heat map", "heat"), ("Radar", "radar"), ("Against cost", "cost"),
@@ -27,6 +27,7 @@ class Controls:
     search: gr.Textbox
     training: gr.Radio
     origin: gr.Radio
+    rows: gr.Radio
     methods: gr.Dropdown
     datasets: gr.Dropdown
     kinds: gr.Dropdown
@@ -48,7 +49,7 @@ class Controls:
     @property
     def of_table(self) -> list[gr.components.Component]:
         """Those that change the table."""
-        return self.inputs[:13]
+        return self.inputs[:14]
 
     @property
     def of_figure(self) -> list[gr.components.Component]:
@@ -91,7 +92,10 @@ def values_of(view: View) -> list[object]:
 
 
 def top_controls(board: Board) -> dict[str, gr.components.Component]:
-    """Always in sight: search, metric, training, origin."""
+    """Always in sight: which rows, search, metric, training, origin."""
+    rows = gr.Radio([("Comparable only", "comparable"), ("All", "all")], value=OPENING.rows, label="Rows",
+                    info="Comparable: one protocol, the same photos, no model that saw the tested set",
+                    elem_id="leaderboard-rows")
     with gr.Row(equal_height=False):
         search = gr.Textbox(label="Search", placeholder="method or paper", max_length=MAX_SEARCH,
                             scale=3, min_width=170)
@@ -101,7 +105,7 @@ def top_controls(board: Board) -> dict[str, gr.components.Component]:
                             label="Training", scale=5, min_width=372)
         origin = gr.Radio([("All", "all"), ("Published", "published"), ("Measured", "measured")], value="all",
                           label="Results", scale=5, min_width=352)
-    return {"search": search, "metric": metric, "training": training, "origin": origin}
+    return {"search": search, "metric": metric, "training": training, "origin": origin, "rows": rows}
 
 
 def more_controls(board: Board) -> dict[str, gr.components.Component]:
