@@ -122,8 +122,9 @@ class IQARAG(Method):
 
     def first_work(self, options: IQARAGOptions) -> Work:
         """The reference set, where this encoder has not seen it: about as many pixels as all have if all are like the
-        first."""
-        references, encoder = self._chosen_set(options), self.encoder(options.encoder)
+        first. It is asked before a device is, while another thread may hold the sets: so it waits for nobody."""
+        references = self.references if self.references is not None else opened_sets.look_at(options.reference_set)
+        encoder = self.encoder(options.encoder)
         if opened_sets.is_fitted(references, encoder):
             return Work()
         first = references.image(0)

@@ -41,13 +41,30 @@ def open_set(name: str | Path | ReferenceSet) -> ReferenceSet:
     """
     if isinstance(name, ReferenceSet):
         return name
+    folder, key = _place(name)
+    return _kept(key, lambda: ReferenceSet.load(folder))
+
+
+def look_at(name: str | Path | ReferenceSet) -> ReferenceSet:
+    """As `open_set`, but waits for nobody: a set that is not open yet is read for the caller alone.
+
+    Raises:
+        InputError: there is no such set.
+    """
+    if isinstance(name, ReferenceSet):
+        return name
+    folder, key = _place(name)
+    return _sets.get(key) or ReferenceSet.load(folder)
+
+
+def _place(name: str | Path) -> tuple[Path, tuple[str, int]]:
+    """The set's folder, and by what an opened set is known."""
     folder = SHIPPED_FOLDER if name == SHIPPED else Path(name).expanduser()
     manifest = folder / MANIFEST
     if not manifest.is_file():
         raise InputError(f"{folder} holds no reference set; build one with `mean-opinion refset build`, "
                          f"or use {SHIPPED!r}.")
-    key = (str(folder.resolve()), manifest.stat().st_mtime_ns)
-    return _kept(key, lambda: ReferenceSet.load(folder))
+    return folder, (str(folder.resolve()), manifest.stat().st_mtime_ns)
 
 
 def fitted(references: ReferenceSet, encoder: Encoder, progress: Progress | None = None) -> ReferenceSet:

@@ -120,9 +120,9 @@ def test_a_new_photo_clears_the_old_one_s_score(open_page, photo):
     page.locator(".examples:visible .gallery-item").first.click()
     read_score(page)
     page.locator("#score-picture button[aria-label='Clear'], #score-picture button[aria-label='Remove Image']").click()
-    expect(page.locator(".score-room .dial-empty")).to_be_visible()
+    expect(page.locator(".score-room figure.dial-empty")).to_be_visible()
     upload(page, photo)
-    expect(page.locator(".score-room .dial-empty")).to_be_visible()
+    expect(page.locator(".score-room figure.dial-empty")).to_be_visible()
 
 
 def test_options_change_what_is_asked(open_page):

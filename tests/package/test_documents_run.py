@@ -60,12 +60,9 @@ NOT_RUN = {
     "mean-opinion calibrate runs/": "needs 50 rated images; tests/unit/leaderboard/test_calibrate.py runs it",
     "mean-opinion reproduce --all": "takes minutes; tests/unit/leaderboard/test_miniature.py runs it",
     "mean-opinion refset experiment encoders": HUB,
-    "mean-opinion refset experiment references --data live-challenge-dev": HOURS,
-    "mean-opinion refset measure RESULTS": HOURS,
     "mean-opinion leaf budget": HOURS,
     "mean-opinion train": HOURS,
     "python -m methods.embedded": HOURS,
-    "python benchmarks/llm_iqa_parts.py": HOURS,
     "python benchmarks/visualquality_r1_base.py": HOURS,
     "scripts/measure_embedded.sh": HOURS,
 }
@@ -195,7 +192,8 @@ def lay_out(root: Path) -> None:
     ratings = "image,mos\n" + "".join(f"{name},{10 + 3 * number}\n" for number, name in enumerate(NAMES))
     for name in ("scores.csv", "ratings.csv", "CSV", "koniq.csv"):
         (root / name).write_text(ratings)
-    for name in ("runs/q-debias-photos", "runs/embedded/q-debias", "runs/embedded/q-bench-two-words", "RUN"):
+    for name in ("runs/q-debias-photos", "runs/embedded/q-debias", "runs/embedded/llm-iqa",
+                 "runs/embedded/q-bench-two-words", "RUN"):
         make_run(root / name, n=COUNT, failed=0, dataset=DATASET, split="all")
     # `compare` takes runs on the same opinions.
     other = root / "runs" / "q-debias-photos" / "predictions.csv"

@@ -7,6 +7,17 @@ import pytest
 from tests.app_server import running_app
 
 
+@pytest.fixture(autouse=True)
+def models_as_the_settings_name_them():
+    """What is offered is read once a process; here every test has settings of its own."""
+    from ui.serving import models
+
+    offers = models._catalogue
+    offers.cache_clear()
+    yield
+    offers.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def app_url() -> str:
     return running_app()

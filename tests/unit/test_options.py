@@ -84,6 +84,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in METHODS:
         monkeypatch.setattr(method_class(name), "_assess",
                             lambda self, images, _: [Verdict(0.5, 0.5, "So.", Evidence()) for _ in images])
+        monkeypatch.setattr(method_class(name), "basis", lambda self, options: {})
 
 
 @pytest.fixture
