@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,6 +56,13 @@ class Predictions(NamedTuple):
 
     scored: pd.DataFrame
     images: tuple[str, ...]
+
+
+def without_machine(command: str) -> str:
+    """The command with the last two parts of each absolute path: where a file lay on one machine helps nobody."""
+    words = shlex.split(command)
+    return shlex.join(str(Path(*Path(word).parts[-2:])) if Path(word).is_absolute() and len(Path(word).parts) > 2
+                      else word for word in words)
 
 
 def read(folder: Path) -> Run:
@@ -131,7 +139,7 @@ def rows(run: Run) -> list[dict[str, str]]:
         "split": p.get("split") or "", "n": str(len(run.predictions)), "n_failed": str(run.n_failed),
         "protocol": _protocol(p), "note": p.get("note") or "", "options": json.dumps(p["options"], sort_keys=True),
         "lmm": p.get("lmm") or "", "lmm_revision": p.get("lmm_revision") or "", "seed": str(p["seed"]),
-        "commit": p.get("commit") or "", "date": p["date"], "command": p["command"],
+        "commit": p.get("commit") or "", "date": p["date"], "command": without_machine(p["command"]),
         "versions": json.dumps(p["versions"], sort_keys=True), "lmm_passes": _optional(p.get("lmm_passes")),
         "parameters_billion": _optional(p.get("parameters_billion")),
     }

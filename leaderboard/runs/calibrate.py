@@ -92,7 +92,7 @@ def table_of_run(folder: Path, *, stands_for: str | None = None, population: str
         images=tuple(rows["image"]), mos=tuple(np.round(mos, 4).tolist()),
         scores=tuple(np.round(rows["score"].to_numpy(float), 6).tolist()),
         srcc=Estimate(round(srcc.value, 4), round(srcc.low, 4), round(srcc.high, 4)), folds=folds,
-        parameters_billion=facts.get("parameters_billion"), command=facts["command"],
+        parameters_billion=facts.get("parameters_billion"), command=measured.without_machine(facts["command"]),
         commit=facts.get("commit") or "", date=str(facts["date"])[:10],
     )
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from leaderboard.__main__ import main
+from leaderboard.measured import without_machine
 from leaderboard.runs import shipped
 from leaderboard.runs.calibrate import table_of_run
 from methods import meaning
@@ -153,3 +154,15 @@ def test_the_embedded_lmm_is_not_measured_on_what_it_was_trained_on(tmp_path, mo
     monkeypatch.setitem(shipped.EMBEDDED_TRAINED_ON, "embedded", "live-challenge-dev+kadid-10k")
     with pytest.raises(UserError, match="was trained on live-challenge-dev"):
         shipped.measure(shipped.Measurement("q-bench", "q-bench"), tmp_path, tmp_path / "none.csv", tmp_path)
+
+
+def test_what_ships_names_no_place_of_the_machine_that_measured_it():
+    command = "mean-opinion evaluate --images /home/me/live/images --scores scores.csv --variant 'two words' --out /x"
+    assert without_machine(command) == (
+        "mean-opinion evaluate --images live/images --scores scores.csv --variant 'two words' --out /x")
+    shipped_tables = list(meaning.SHIPPED.glob("*.json"))
+    assert shipped_tables
+    for path in shipped_tables:
+        command = meaning.Table.from_json(path.read_text("utf-8")).command
+        assert command
+        assert without_machine(command) == command
