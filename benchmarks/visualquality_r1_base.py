@@ -52,7 +52,7 @@ def main() -> int:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     from methods.data import deal_folds
-    from methods.embedded.lmm import pipeline, readout, tower
+    from methods.embedded.lmm import pipeline, readout
     from methods.embedded.lmm.__main__ import rated_of
     from methods.embedded.lmm.readout import OPINION
     from methods.visualquality_r1.training.data import write_split
@@ -77,10 +77,7 @@ def main() -> int:
 
     source = chosen.cache / f"fold-{FOLD}" / "model"
     model = AutoModelForImageTextToText.from_pretrained(source, dtype=torch.float32)
-    vision = tower.build(pipeline.imagenet_weights())
-    vision.load_state_dict(material.vision.state_dict())
-    tower.install(vision, fitted.matrix, fitted.offset, material.sample)
-    model.model.vision_tower.load_state_dict(vision.state_dict())
+    model.model.vision_tower.load_state_dict(pipeline.tower_with(material, fitted).state_dict())
     pipeline.save(model, AutoProcessor.from_pretrained(source), chosen.out / "model")
     counts = {name: list(part.values()).count(name) for name in ("train", "validation", "test")}
     print(f"{chosen.out / 'model'}: knows the opinions of {len(known)} photos; {chosen.out / 'split.csv'}: {counts}")

@@ -261,6 +261,9 @@ NAMES = tuple(_EFFECTS)
 RENDERED_HELD_OUT = ("torn edges", "shaking contours", "ghosting")
 """Rendering faults that nothing is trained on."""
 
+TRAINED = tuple(name for name in NAMES if name not in RENDERED_HELD_OUT)
+"""What may be trained on."""
+
 FAMILIES = {
     "enlargement": ("bicubic enlargement", "bilinear enlargement", "sharpened enlargement", "ringing enlargement"),
     "rendering faults": ("holes", "doubled edges", "warped contours", *RENDERED_HELD_OUT),

@@ -58,9 +58,8 @@ has the best mean SRCC of `across_subsets` (0.3: 0.674, 1: 0.679, 3: 0.676; no c
 DAMAGES = ("GBLUR", "JPEG", "AWGN", "Darken")
 """Of KADID-10k's distortions: blur, compression, noise, too little light. Each contrasted photo gets each once."""
 
-OTHER_DAMAGES = tuple(name for name in damages.NAMES if name not in damages.RENDERED_HELD_OUT)
 OTHERS = 2
-"""How many of `OTHER_DAMAGES` each contrasted photo gets."""
+"""How many of `damages.TRAINED` each contrasted photo gets."""
 
 CONTRASTED = 600
 """Photos with contrasts, drawn from those rated above the population's middle."""
@@ -107,7 +106,7 @@ def pairs_of(mos: np.ndarray) -> list[Pair]:
         for name in DAMAGES:
             level = int(rng.choice(LEVELS))
             pairs.append(Pair(row, name, level, level_mos(name, level) / best))
-        for name in rng.permutation(OTHER_DAMAGES)[:OTHERS]:
+        for name in rng.permutation(damages.TRAINED)[:OTHERS]:
             level = int(rng.choice(damages.LEVELS))
             pairs.append(Pair(row, str(name), level, damages.LEVEL_QUALITY[level - 1] / best))
     return pairs

@@ -193,7 +193,7 @@ def _look_alikes(tokens: np.ndarray, shots: Sequence[Shot], damaged: dict[int, l
     return [(damaged[shots[rows[int(np.argmax(near[place]))]].group][0], row) for place, row in enumerate(rows)]
 
 
-def with_references(respondent: Respondent, rows: Sequence[int], mos: np.ndarray, others: Sequence[int],
+def with_references(respondent: Respondent, rows: Sequence[int], others: Sequence[int],
                     others_mos: np.ndarray, k: int = 50, most: int = 5, flip: bool = False) -> np.ndarray:
     """IQARAG's scores of the pictures in `rows`, with references among `others`.
 
@@ -237,7 +237,7 @@ def worth_of_references(respondent: Respondent, rows: np.ndarray, mos: np.ndarra
         rng = np.random.default_rng(deal)
         known = np.isin(groups, rng.permutation(names)[:references])
         test = np.flatnonzero(~known)
-        scores = {most: with_references(respondent, rows[test], mos[test], rows[known], mos[known], most=most)
+        scores = {most: with_references(respondent, rows[test], rows[known], mos[known], most=most)
                   for most in (1, 3, 5)}
         for most, answered in scores.items():
             gains.setdefault(most, []).append(mean(answered, mos[test]) - mean(alone[test], mos[test]))
@@ -397,7 +397,7 @@ def report(material: pipeline.Material, cache: Path, shipped: Path, benchmark: R
         result["conditioned minus q-bench"] = f"{gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})"
         result["references"] = worth_of_references(respondent, rows, mos, scores["five-level"], rows, REFERENCES)
         known, test = rows[:REFERENCES], rows[REFERENCES:]
-        straight, flipped = (with_references(respondent, test, mos[test], known, mos[known], flip=flip)
+        straight, flipped = (with_references(respondent, test, known, mos[known], flip=flip)
                              for flip in (False, True))
         result["correlation of flipped with straight"] = srcc(flipped, straight)
         for other in ("strangers", "look-alikes"):

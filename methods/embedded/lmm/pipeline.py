@@ -156,9 +156,7 @@ def make(material: Material, words: PreTrainedTokenizerFast, training: np.ndarra
     tokens = fitted.training_tokens(material.grids).mean(axis=1)
     pool = tasks.Pool.of(material.shots, np.flatnonzero(training), tokens, fitted.judge)
     torch.manual_seed(seed)
-    vision = tower.build(imagenet_weights())
-    vision.load_state_dict(material.vision.state_dict())
-    tower.install(vision, fitted.matrix, fitted.offset, material.sample)
+    vision = tower_with(material, fitted)
     model = decoder.build(words, vision)
     processor = tokenizer.processor(words)
     encoder = decoder.Encoder(processor)
@@ -168,6 +166,14 @@ def make(material: Material, words: PreTrainedTokenizerFast, training: np.ndarra
     np.save(cache / "losses.npy", np.array(losses))
     save(model, processor, out)
     return model
+
+
+def tower_with(material: Material, fitted: readout.Directions) -> EfficientNetModel:
+    """A tower of its own with this read-out installed."""
+    vision = tower.build(imagenet_weights())
+    vision.load_state_dict(material.vision.state_dict())
+    tower.install(vision, fitted.matrix, fitted.offset, material.sample)
+    return vision
 
 
 def refit(material: Material, training: np.ndarray, checkpoint: Path, out: Path, cache: Path) -> None:
@@ -185,9 +191,7 @@ def refit(material: Material, training: np.ndarray, checkpoint: Path, out: Path,
     model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32).eval()
     fitted = readout.fit(material.shots, material.means, training)
     fitted = fitted.on_the_scale_of(readout.Directions.load(cache / "fitted.npz"))
-    vision = tower.build(imagenet_weights())
-    vision.load_state_dict(material.vision.state_dict())
-    tower.install(vision, fitted.matrix, fitted.offset, material.sample)
+    vision = tower_with(material, fitted)
     model.model.vision_tower.load_state_dict(vision.state_dict())
     fitted.save(cache / "fitted.npz")
     save(model, AutoProcessor.from_pretrained(checkpoint), out)

@@ -17,16 +17,17 @@ from pathlib import Path
 
 import numpy as np
 
+from methods.embedded import damages
 from methods.embedded.lmm import thinking
-from methods.embedded.lmm.recipe import OTHER_DAMAGES, Shot
+from methods.embedded.lmm.recipe import Shot
 from methods.embedded.lmm.tower import EARLY, EARLY_WIDTH, READOUT
 from methods.kadid.distortions import DISTORTIONS
 
 OPINION, DAMAGE, ORIGIN, FLAWS = 0, 1, 2, 3
 """Channels: quality by opinion, quality by damage, damaged pristine photo against camera photo, the first flaw."""
 
-FLAW_NAMES = (thinking.CLEAN, *(name for name, damages in thinking.FAMILIES.items()
-                                if set(damages) & {*DISTORTIONS, *OTHER_DAMAGES}))
+FLAW_NAMES = (thinking.CLEAN, *(name for name, own in thinking.FAMILIES.items()
+                                if set(own) & {*DISTORTIONS, *damages.TRAINED}))
 """The flaws that have a channel, in order; the first one is that there is none."""
 
 CONTENT = FLAWS + len(FLAW_NAMES)
