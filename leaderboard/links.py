@@ -43,7 +43,7 @@ class View:
         training: "all", "free" or "trained", by the source's own label.
         origin: "all", "published" or "measured".
         rows: "all", or "comparable": of what the filters leave only rows of one protocol, on the same images of each
-            set, by models that saw nothing of them.
+            set, by models that are known to have seen nothing of them.
         hide: "doubtful" cells, "in-domain" cells (trained on the tested set, or with labels of it at hand).
         search: words that a row must contain, in any order and case.
         cells: see `MAX_CELLS`.

@@ -95,7 +95,8 @@ class Table:
         """What is shown and what ranks are over, for a caption."""
         rows = f"{len(self.rows)} of {self.of} rows, {self.metric_name}"
         if self.protocol:
-            rows += f". Comparable only: {self.protocol}, without models that saw the tested set"
+            rows += (f". Comparable only: {self.protocol}, without models that saw the tested set or whose training is "
+                     "not stated")
         if not self.shared:
             return f"{rows}. No two rows share a dataset here, so nothing is ranked."
         names = ", ".join(self.short(name) + (f" ({self.parts[name]})" if self.parts[name] != WHOLE else "")
@@ -139,6 +140,9 @@ def table(board: Board, view: View | None = None) -> Table:
     chosen, cells = [chosen[index] for index in covered], [cells[index] for index in covered]
     protocol = ""
     if view.rows == "comparable":
+        # A model that may have seen the tested set is no more comparable than one that has.
+        stated = [index for index, entry in enumerate(chosen) if entry.training is not None]
+        chosen, cells = [chosen[index] for index in stated], [cells[index] for index in stated]
         chosen, cells, protocol = _comparable(chosen, cells, [dataset.slug for dataset in columns])
     if not view.datasets:
         present = {name for row in cells for name in row}

@@ -106,7 +106,8 @@ def test_two_rows_are_told_apart_about_as_the_paired_difference_says():
 
 def test_the_opening_view_holds_one_protocol_on_the_same_images_without_models_that_saw_them(board):
     for view in (OPENING, View(rows="comparable", metric="plcc"), View(rows="comparable", training="trained"),
-                 View(rows="comparable", papers=("iqarag",)), View(rows="comparable", papers=("pyiqa", "leaf"))):
+                 View(rows="comparable", papers=("iqarag",)), View(rows="comparable", papers=("pyiqa", "leaf")),
+                 View(rows="comparable", papers=("q-realign",))):
         shown = table(board, view)
         entries = [row.entry for row in shown.rows]
         assert len({(entry.origin, entry.paper) + (() if entry.origin == MEASURED else (entry.table,))
@@ -115,6 +116,7 @@ def test_the_opening_view_holds_one_protocol_on_the_same_images_without_models_t
             assert row.apart == frozenset()
             assert row.cells
             assert not any(cell.overlap or cell.labels for cell in row.cells.values())
+            assert row.entry.training is not None, "what is not stated may be the tested set"
         assert "Comparable only" in shown.sentence
 
 
