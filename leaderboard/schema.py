@@ -22,15 +22,16 @@ metrics.json of a run:
                     "n_images": 400, "n_failed": 1,
                     "versions": {"python": "3.11.9", ...}}}
 
-Optional keys of provenance: `variant` (a short name for these options), `training_set` (dataset slugs joined with
-"+", or "none" where none is known), `label_sets` (slugs of sets whose opinions are read for a score, as references
-are, or were calibrated with), `training_free` (true or false), `lmm_passes` (passes per image), `parameters_billion`,
-`folds` (models that were trained each without a part of the set, so that every image was a new one to its model),
-`max_pixels` (an image was scaled down to so many before anything else), `lmm_max_pixels` (the model was shown so many
-of one image at most), `lmm_settings` (device, dtype, attention, quantisation, device map; of an ensemble a list where
-they differ), `basis` (what else a score rests on: the segmenter, the content of a reference set) and `note` (a sentence
-that the row needs to be understood). A metric that is undefined has null for value, low and high, and a `note` that
-says why.
+Optional keys of provenance: `variant` (a short name for these options), `training_set` (dataset slugs joined with "+",
+or "none" where none is known), `label_sets` (slugs of sets whose opinions are read for a score, as references are, or
+were calibrated with), `training_free` (true or false), `lmm_passes` (passes per image), `parameters_billion`, `folds`
+(models that were trained each without a part of the set, so that every image was a new one to its model), `max_pixels`
+(an image was scaled down to so many before anything else), `lmm_max_pixels` (the model was shown so many of one image
+at most), `lmm_settings` (device, dtype, attention, quantisation, device map; of an ensemble a list where they differ),
+`hardware` (the machine in words), `seconds_per_image`, `peak_memory_gib` and `device_memory_gib` (the most that the
+scoring process, and its GPUs, have held), `basis` (what else a score rests on: the segmenter, the content of a
+reference set) and `note` (a sentence that the row needs to be understood). A metric that is undefined has null for
+value, low and high, and a `note` that says why.
 
 predictions.csv of a run: at least `image,mos,score`; a row whose `error` is filled has no score and counts as failed.
 """

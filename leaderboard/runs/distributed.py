@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import assets
+from leaderboard.runs import provenance
 from leaderboard.runs.folder import Prediction, RunError
 from methods.data import RatedPicture
 from methods.errors import UserError
@@ -176,7 +177,9 @@ class _Actor:
             os._exit(1)
         except ModelUnavailable as error:
             return {"unavailable": str(error)}
-        return {"identity": self.scorer.identity(), "about": self.scorer.about(), "rows": [asdict(row) for row in rows]}
+        identity = self.scorer.identity()
+        about = {**self.scorer.about(), "footprint": provenance.footprint(identity["lmm"])}
+        return {"identity": identity, "about": about, "rows": [asdict(row) for row in rows]}
 
 
 def _survival() -> dict[str, int]:

@@ -8,6 +8,7 @@ method, options, model, pixel limit and opinions (run.json) and to the content o
 from __future__ import annotations
 
 import datetime
+import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 
 from leaderboard.runs import provenance
 from leaderboard.runs.contents import Contents
-from leaderboard.runs.folder import Prediction, RunError, RunFolder, read_predictions
+from leaderboard.runs.folder import METRICS, SETTINGS, Prediction, RunError, RunFolder, read_predictions
 from methods.cli.progress import progress
 from methods.data import RatedPicture, RatedPictures, direction_question
 
@@ -105,12 +106,14 @@ class Evaluation:
         bar = progress(len(self.wanted), done=done)
         failed = 0
         known: dict[str, Any] = {}
+        spent = self._spent_before()
         checked = None
         try:
             for identity, about, rows in results:
                 if identity != checked:
                     self._pin(identity)
                     checked = pinned = identity
+                spent = provenance.together(spent, about.pop("footprint", {}))
                 known = about
                 fresh = [row for row in rows if row.image not in self.rows]
                 self.contents.record({row.image: self.paths[row.image] for row in fresh if not row.error})
@@ -121,7 +124,7 @@ class Evaluation:
                 bar.update(len(fresh))
         finally:
             bar.close()
-        known = {**known, **{key: value for key, value in (facts or {}).items() if value is not None}}
+        known = {**known, **spent, **{key: value for key, value in (facts or {}).items() if value is not None}}
         metrics = self.metrics(pinned or {}, known)
         self.folder.write_metrics(metrics)
         return metrics
@@ -139,7 +142,20 @@ class Evaluation:
         settings = {**without_address(identity), "dataset": self.pictures.dataset, "split": self.pictures.split,
                     "opinions": self.pictures.digest}
         self.folder.pin(settings, {"command": self._command, "commit": provenance.commit(), "date": _now(),
-                                   "versions": provenance.versions(), "notes": list(self.pictures.notes)})
+                                   "versions": provenance.versions(), "notes": list(self.pictures.notes),
+                                   "hardware": provenance.footprint(identity["lmm"])["hardware"]})
+
+    def _spent_before(self) -> dict[str, Any]:
+        """The footprint of what was scored before: all of it where the run was finished, else its first machine."""
+        if not self.rows:
+            return {}
+        for name, place in ((METRICS, "provenance"), (SETTINGS, "started")):
+            try:
+                facts = json.loads((self.folder.path / name).read_text("utf-8"))[place]
+            except (FileNotFoundError, KeyError):
+                continue
+            return {key: facts[key] for key in ("hardware", "peak_memory_gib", "device_memory_gib") if key in facts}
+        return {}
 
     def calibration(self) -> Calibration | None:
         """From the scores so far to opinions on 0 to 100; None where too few images are scored, or all alike."""
@@ -195,7 +211,7 @@ def _in_this_process(scorer: Any, pending: Sequence[Sequence[RatedPicture]]) \
     identity, about = scorer.identity(), scorer.about()
     yield identity, about, []  # Pins the settings, and refuses others, before the first image is scored.
     for rows in scorer.score_all(pending):
-        yield identity, about, rows
+        yield identity, {**about, "footprint": provenance.footprint(identity["lmm"])}, rows
 
 
 def _now() -> str:

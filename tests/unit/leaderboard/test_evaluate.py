@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from leaderboard import schema
 from leaderboard.__main__ import main
+from leaderboard.runs import provenance
 from leaderboard.runs.evaluation import Evaluation, load_run
 from leaderboard.runs.folder import Prediction, RunError, RunFolder
 from methods import files
@@ -81,8 +83,37 @@ def test_a_run_writes_predictions_and_metrics_that_follow_from_them(data, tmp_pa
     assert source["lmm"] is None
     assert source["weights"] == "quick@1"
     assert (source["n_images"], source["n_failed"]) == (40, 0)
+    assert re.match(r"(.+, )?\d+ cores? of .+", source["hardware"])
+    assert 0.01 < source["peak_memory_gib"] < 1000
+    assert source["seconds_per_image"] == pytest.approx(sum(float(row["seconds"]) for row in rows) / 40, abs=1e-6)
     assert source["command"].startswith("mean-opinion evaluate --method quick --option gain=0.5 --seed 7")
     assert "srcc" in capsys.readouterr().out
+
+
+def test_what_a_run_took_outlives_a_resume_on_another_machine(data, tmp_path, monkeypatch):
+    """Machines are named in the order in which they took part, and the largest of the peaks is kept."""
+    def on(hardware, peak):
+        monkeypatch.setattr(provenance, "footprint", lambda lmm=None: {"hardware": hardware, "peak_memory_gib": peak})
+
+    out = tmp_path / "run"
+
+    def told():
+        source = json.loads((out / "metrics.json").read_text())["provenance"]
+        return source["hardware"], source.get("peak_memory_gib")
+
+    on("one", 3.0)
+    assert evaluate(data, out, "--limit", "16") == 0
+    on("two", 2.0)
+    assert evaluate(data, out, "--limit", "16") == 0
+    assert told() == ("one", 3.0), "nothing was scored on the second machine"
+    assert evaluate(data, out) == 0
+    assert told() == ("one; two", 3.0)
+    (out / "metrics.json").unlink()  # as after a kill
+    on("three", 1.0)
+    assert evaluate(data, out, "--retry-failed") == 0
+    assert told() == ("one", None), "of the others nothing is left"
+    two = {"hardware": "a; b", "device_memory_gib": 5.0}
+    assert provenance.together(two, {"hardware": "b", "peak_memory_gib": 1.0}) == {**two, "peak_memory_gib": 1.0}
 
 
 def test_bad_pictures_are_rows_with_an_error_and_do_not_spoil_their_batch(data, tmp_path, capsys):
