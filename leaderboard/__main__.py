@@ -12,6 +12,7 @@ COMMANDS = {
     "calibrate": Command("leaderboard.runs.calibrate", "make a finished run the measure of what a method's scores "
                                                        "mean"),
     "compare": Command("leaderboard.runs.compare", "the difference of two runs on the same images, with its interval"),
+    "inspect": Command("leaderboard.commands.inspect", "a measured run from the inside: images, calibration, errors"),
     "reproduce": Command("leaderboard.reproduce", "re-run a table of a paper and print ours beside the paper's"),
     "table": Command("leaderboard.commands.table", "print a table of methods and datasets"),
     "export": Command("leaderboard.commands.export", "write a view: table, figure and citations as files"),

@@ -18,7 +18,7 @@ import pandas as pd
 from leaderboard import measured, revisions, schema
 from leaderboard.citations import key_of
 from leaderboard.entries import catalogue
-from leaderboard.runs.add import SUBMISSIONS
+from leaderboard.measured import SUBMISSIONS
 from leaderboard.schema import DATA, Board, SchemaError, load_board
 from methods.errors import InputError
 

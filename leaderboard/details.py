@@ -28,6 +28,7 @@ NOT_RECORDED = "not recorded"
 CALIBRATION_BINS, QUALITY_BINS = 10, 5
 OUTLIERS = 8
 MOST_DECIDING = 12
+_CURVE = ("score", "expected", "low", "high")
 
 # What is told of a run, and under which key of its provenance it stands.
 _FACTS = (("Command", "command"), ("Commit", "commit"), ("Date", "date"), ("Model", "weights"),
@@ -37,8 +38,6 @@ _FACTS = (("Command", "command"), ("Commit", "commit"), ("Date", "date"), ("Mode
           ("Peak memory of the device, GiB", "device_memory_gib"),
           ("Passes per image", "lmm_passes"), ("Parameters, billions", "parameters_billion"),
           ("Trained on", "training_set"), ("Reads labels of", "label_sets"), ("Versions", "versions"))
-# A run without these is one that has none of it, not one that kept silent.
-_NONE = {"lmm_revision", "label_sets", "device_memory_gib"}
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,8 @@ class Details:
         images: a row per scored image: image, mos, score, expected, residual (expected - mos, in units of the opinions;
             positive is too kind) and seconds. Without a calibration (fewer than `methods.meaning.FEWEST` images)
             expected and residual are NaN; seconds are NaN where they were not recorded.
+        curve: score, expected, low and high on a grid of scores: the fit to all images with the interval that holds
+            nine of ten opinions; empty without a calibration.
         failed: names of images without a score.
         provenance: as metrics.json has it; {} where that is not kept.
     """
@@ -78,6 +79,7 @@ class Details:
     run: str
     scale: tuple[float, float]
     images: pd.DataFrame
+    curve: pd.DataFrame
     failed: tuple[str, ...]
     provenance: dict[str, Any]
 
@@ -88,7 +90,11 @@ class Details:
     @cached_property
     def facts(self) -> tuple[tuple[str, str], ...]:
         """(what, value) for people; `NOT_RECORDED` where the run did not say it."""
-        return tuple((what, _text(self.provenance.get(key), key)) for what, key in _FACTS)
+        # A run without a revision, or on a machine without a GPU, has none of it; others did not say.
+        none = {"label_sets", "lmm_revision"} if self.provenance else set()
+        none |= {"device_memory_gib"} if self.provenance.get("hardware") else set()
+        return tuple((what, _text(self.provenance.get(key), key, "none" if key in none else NOT_RECORDED))
+                     for what, key in _FACTS)
 
     @cached_property
     def outliers(self) -> pd.DataFrame:
@@ -198,10 +204,10 @@ def _details(file: Path, run: str, mos_range: str, changed: int) -> Details:
                          if "seconds" in text else np.nan)
     provenance = stored_provenance(file.parent)
     low, high = _scale(provenance, mos_range, scored["mos"].to_numpy(float))
-    scored["expected"] = _expected(scored, low, high)
+    scored["expected"], curve = _expected(scored, low, high)
     scored["residual"] = scored["expected"] - scored["mos"]
     kept = set(scored["image"])
-    return Details(run, (low, high), scored[["image", "mos", "score", "expected", "residual", "seconds"]],
+    return Details(run, (low, high), scored[["image", "mos", "score", "expected", "residual", "seconds"]], curve,
                    tuple(name for name in names if name not in kept), provenance)
 
 
@@ -259,13 +265,16 @@ def _scale(provenance: dict[str, Any], mos_range: str, mos: np.ndarray) -> tuple
     return float(mos.min()), float(mos.max())
 
 
-def _expected(scored: pd.DataFrame, low: float, high: float) -> np.ndarray:
-    """Expected opinion of each image by a fit that had not seen its fold, float [n]; NaN where images are too few."""
+def _expected(scored: pd.DataFrame, low: float, high: float) -> tuple[np.ndarray, pd.DataFrame]:
+    """Expected opinion of each image by a fit that had not seen its fold, float [n], NaN where images are too few; and
+    the curve of `Details`."""
     scores, mos = scored["score"].to_numpy(float), scored["mos"].to_numpy(float)
     if len(scored) < meaning.FEWEST or np.ptp(scores) == 0 or high <= low:
-        return np.full(len(scored), np.nan)
+        return np.full(len(scored), np.nan), pd.DataFrame(columns=list(_CURVE))
     calibration = meaning.Calibration(scores, 100 * (mos - low) / (high - low), meaning.folds_of(list(scored["image"])))
-    return low + (high - low) * calibration.left_out / 100
+    grid = np.linspace(scores.min(), scores.max(), 80)
+    ends = [low + (high - low) * values / 100 for values in calibration.intervals(grid)]
+    return (low + (high - low) * calibration.left_out / 100, pd.DataFrame(dict(zip(_CURVE, (grid, *ends)))))
 
 
 def _binned(images: pd.DataFrame, *, by: str, y: str, count: int) -> tuple[Bin, ...]:
@@ -282,9 +291,9 @@ def _binned(images: pd.DataFrame, *, by: str, y: str, count: int) -> tuple[Bin, 
     return tuple(bins)
 
 
-def _text(value: Any, key: str) -> str:
+def _text(value: Any, key: str, absent: str) -> str:
     if value is None or value == "":
-        return "none" if key in _NONE else NOT_RECORDED
+        return absent
     if key == "command":
         return without_machine(str(value))
     if isinstance(value, dict):

@@ -17,10 +17,13 @@ import numpy as np
 import pandas as pd
 
 from leaderboard.entries import slug
-from leaderboard.schema import RUN_METRICS, SchemaError, check_metrics, read_text
+from leaderboard.schema import DATA, RUN_METRICS, SchemaError, check_metrics, read_text
 from methods.agreement import metrics as stats
 from methods.base import METHODS, method_class
 from methods.errors import InputError
+
+SUBMISSIONS = DATA.parent / "submissions"
+"""Where the predictions of the results that ship are kept."""
 
 TOLERANCE = 1e-6
 """Between a claimed and a recomputed value; both come from the same numbers."""
@@ -56,6 +59,15 @@ class Predictions(NamedTuple):
 
     scored: pd.DataFrame
     images: tuple[str, ...]
+
+
+def folder_of(run: str | Path) -> Path:
+    """The folder of a run that is named by its folder, its predictions.csv, or by its name among the measured ones."""
+    path = Path(run)
+    stored = SUBMISSIONS / path
+    if not path.exists() and is_run_name(str(run)) and stored.is_dir():
+        return stored
+    return path.parent if path.is_file() else path
 
 
 def without_machine(command: str) -> str:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from leaderboard import measured, revisions
+from leaderboard.measured import SUBMISSIONS
 from leaderboard.runs.claims import check_claims
 from leaderboard.schema import DATA, MEASURED, SchemaError, load_board, read_text
 from methods import files
-
-SUBMISSIONS = DATA.parent / "submissions"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

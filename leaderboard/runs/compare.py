@@ -11,7 +11,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Comparison:
         differences: metric -> A minus B with its interval; or the sentence why there is none.
         n: images that both scored.
         only_a, only_b: images that only one of them scored.
+        deciding: metric -> (image, what it adds to the difference) of those that add most; as many as asked for.
     """
 
     a: str
@@ -43,29 +44,33 @@ class Comparison:
     n: int
     only_a: int
     only_b: int
+    deciding: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         differences = {name: {"note": gap} if isinstance(gap, str) else gap.to_dict()
                        for name, gap in self.differences.items()}
         return {"a": self.a, "b": self.b, "n": self.n, "only_a": self.only_a, "only_b": self.only_b,
-                "differences": differences}
+                "differences": differences, **({"deciding": self.deciding} if self.deciding else {})}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_a", metavar="RUN_A", help="folder of a run, or its predictions.csv")
+    parser.add_argument("run_a", metavar="RUN_A", help="folder of a run, its predictions.csv, or a measured run's name")
     parser.add_argument("run_b", metavar="RUN_B", help="folder of another one on the same images")
     parser.add_argument("--metric", action="append", metavar="NAME", help="srcc, plcc, plcc_logistic4, krcc or rmse; "
                                                                           "may be repeated; by default all")
     parser.add_argument("--samples", type=int, default=1000, metavar="N", help="resamples (default 1000)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the resamples (default 0)")
+    parser.add_argument("--deciding", type=int, default=0, metavar="N",
+                        help="name the N images that add most to each difference; all shares sum to it")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def run(args: argparse.Namespace) -> int:
-    same_images(args.run_a, args.run_b)
-    names = _name(args.run_a), _name(args.run_b)
-    comparison = compare(read_predictions(args.run_a), read_predictions(args.run_b), names=names, metrics=args.metric,
-                         samples=args.samples, seed=args.seed)
+    a, b = folder_or_file(args.run_a), folder_or_file(args.run_b)
+    same_images(a, b)
+    names = _name(a), _name(b)
+    comparison = compare(read_predictions(a), read_predictions(b), names=names, metrics=args.metric,
+                         samples=args.samples, seed=args.seed, deciding=args.deciding)
     print(json.dumps(comparison.to_dict(), indent=1) if args.json else table(comparison))
     if comparison.only_a or comparison.only_b:
         print(f"Left out: {comparison.only_a} images that only {names[0]} has scored, {comparison.only_b} that only "
@@ -74,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def compare(a: Sequence[Prediction], b: Sequence[Prediction], *, names: tuple[str, str] = ("A", "B"),
-            metrics: Sequence[str] | None = None, samples: int = 1000, seed: int = 0) -> Comparison:
+            metrics: Sequence[str] | None = None, samples: int = 1000, seed: int = 0,
+            deciding: int = 0) -> Comparison:
     """A minus B on the images that both scored.
 
     Args:
@@ -82,12 +88,14 @@ def compare(a: Sequence[Prediction], b: Sequence[Prediction], *, names: tuple[st
         names: what to call them.
         metrics: of `methods.agreement.metrics.METRICS`; None for all.
         samples, seed: of the paired bootstrap.
+        deciding: how many of the images to name that add most to a difference.
 
     Raises:
         InputError: an unknown metric, fewer than five shared images, or opinions that differ between the runs by more
             than rounding (`SAME_OPINION`).
     """
     from methods.agreement import metrics as stats
+    from methods.agreement.shares import shares
 
     metrics = list(metrics or stats.METRICS)
     unknown = [name for name in metrics if name not in stats.METRICS]
@@ -107,12 +115,23 @@ def compare(a: Sequence[Prediction], b: Sequence[Prediction], *, names: tuple[st
     scores_a, scores_b = ([score for name in shared if (score := rows[name].score) is not None]
                           for rows in (first, second))
     differences: dict[str, Any] = {}
+    largest: dict[str, list[tuple[str, float]]] = {}
     for name in metrics:
         try:
             differences[name] = stats.paired_difference(scores_a, scores_b, mos, name, samples=samples, seed=seed)
+            if deciding > 0:
+                every = zip(shared, shares(scores_a, scores_b, mos, name).tolist())
+                largest[name] = sorted(every, key=lambda one: -abs(one[1]))[:deciding]
         except InputError as error:  # undefined on these images
             differences[name] = str(error)
-    return Comparison(*names, differences, len(shared), len(first) - len(shared), len(second) - len(shared))
+    return Comparison(*names, differences, len(shared), len(first) - len(shared), len(second) - len(shared), largest)
+
+
+def folder_or_file(run: str) -> str:
+    """Where a run lies that is named by its path, or by its name among the measured ones."""
+    from leaderboard.measured import folder_of
+
+    return run if Path(run).exists() else str(folder_of(run))
 
 
 def same_images(a: str | Path, b: str | Path) -> None:
@@ -143,6 +162,9 @@ def table(comparison: Comparison) -> str:
         star = " *" if gap.low > 0 or gap.high < 0 else ""
         interval = f"{gap.low:+.4f} to {gap.high:+.4f}"
         lines.append(f"{name:<16}{gap.a:>9.4f}{gap.b:>9.4f}{gap.value:>+10.4f}   {interval:<20}  {gap.p:.3f}{star}")
+    for name, largest in comparison.deciding.items():
+        lines += ["", f"{f'images that decide {name}':<40}{'adds to A - B':>14}",
+                  *(f"{image:<40}{share:>+14.5f}" for image, share in largest)]
     return "\n".join(lines)
 
 

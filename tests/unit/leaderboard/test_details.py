@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import json
+
 import numpy as np
 import pytest
 
+from leaderboard.__main__ import main
 from leaderboard.details import NOT_RECORDED, contrast, details, read_details, same_images
+from leaderboard.figures import details as figures
 from leaderboard.runs.add import add
 from leaderboard.schema import load_board
 from methods.errors import InputError
@@ -85,3 +90,49 @@ def test_rows_that_cannot_be_compared_or_found_are_sentences(board, data, tmp_pa
     name, _ = add(make_run(tmp_path / "run"), data=data, submissions=tmp_path / "elsewhere")
     with pytest.raises(InputError, match="are not kept here"):
         details(load_board(data), name)
+
+
+def test_figures_hold_the_rows_numbers(shipped, board, tmp_path):
+    drawn = figures.draw(shipped, "scatter")
+    traces = {trace.name: trace for trace in drawn.data}
+    assert list(traces["images"].y) == list(shipped.images["mos"])
+    assert [point[0] for point in traces["largest errors"].customdata] == list(shipped.outliers["image"])
+    assert list(figures.draw(shipped, "calibration").data[1].y) == [part.y for part in shipped.calibration]
+    drawn = figures.draw(shipped, "residuals", narrow=True)
+    assert list(drawn.data[0].y) == list(shipped.images["residual"])
+    assert list(drawn.data[1].x) == [part.x for part in shipped.by_quality]
+    few = read_details(make_run(tmp_path / "few", n=30), "few")
+    assert "too few images" in figures.draw(few, "residuals").layout.annotations[0].text.replace("<br>", " ")
+    assert [trace.name for trace in figures.draw(few, "scatter").data] == ["images"]
+    both = contrast(details(board, "leaf_live-challenge-dev_all_2026-11-27"), shipped, "rmse")
+    drawn = figures.deciding(both)
+    assert sorted([*drawn.data[0].x, *drawn.data[1].x]) == sorted(both.deciding["share"])
+    assert all(share < 0 for share in drawn.data[0].x), "less error speaks for the first"
+
+
+def test_inspect_prints_and_writes_what_the_page_shows(shipped, tmp_path, capsys):
+    assert main(["inspect", shipped.run, "--images", str(tmp_path / "all.csv"), "--figures", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "399 images scored, 0 failed; opinions from 0 to 100" in printed
+    assert shipped.outliers["image"].iloc[0] in printed
+    rows = list(csv.DictReader((tmp_path / "all.csv").open(newline="")))
+    assert [float(row["expected"]) for row in rows] == pytest.approx(list(shipped.images["expected"]))
+    assert all((tmp_path / f"{kind}.svg").stat().st_size > 10_000 for kind in figures.KINDS)
+    run = make_run(tmp_path / "run, mine", n=60, failed=1)
+    assert main(["inspect", str(run), "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["n"], record["failed"], record["facts"]["Hardware"]) == (60, ["060.webp"], NOT_RECORDED)
+    assert sum(part["n"] for part in record["by_quality"]) == 60
+    assert main(["inspect", "nothing"]) == 2
+    assert "no measured run and no folder" in capsys.readouterr().err
+
+
+def test_compare_names_the_images_that_decide(shipped, capsys):
+    other = "leaf_live-challenge-dev_all_2026-11-27"
+    assert main(["compare", other, shipped.run, "--metric", "srcc", "--deciding", "3", "--samples", "20"]) == 0
+    printed = capsys.readouterr().out
+    assert "images that decide srcc" in printed
+    assert main(["compare", other, shipped.run, "--json", "--deciding", "399", "--samples", "20"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    for metric, shares in record["deciding"].items():
+        assert sum(share for _, share in shares) == pytest.approx(record["differences"][metric]["value"], abs=1e-9)
