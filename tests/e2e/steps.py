@@ -22,9 +22,10 @@ def open_tab(page: Page, name: str) -> None:
             else:
                 menu.click(timeout=3000)
                 page.locator(".overflow-dropdown button", has_text=name).click(timeout=3000)
-            return
+            break
         except TimeoutError:
             continue
+    expect(page.locator(".rooms [role=tab][aria-selected=true]").first).to_have_text(name)
 
 
 def sentence(page: Page) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gradio as gr
+import pytest
 
 from ui.components import EXAMPLES
+from ui.components.uploads import PictureInput
 from ui.serving import gpu
+from ui.tabs import iqarag, leaf, llm_iqa, q_debias, score, visualquality_r1
 from ui.tabs.score import in_turn, map_of
 
 COFFEE = str(EXAMPLES / "coffee.jpg")
@@ -32,3 +35,18 @@ def test_the_map_is_the_student_s_own_or_the_model_s():
     model, said = map_of(COFFEE, "q-bench", None, None)
     assert "part" in said
     assert min(*student.size, *model.size) > 100
+
+
+@pytest.mark.parametrize("tab", [score, iqarag, llm_iqa, visualquality_r1, leaf, q_debias])
+def test_no_result_goes_when_a_browser_has_drawn_its_photo(tab):
+    # A slow browser tells of the change after the score has come, so only what a visitor does may empty a result.
+    with gr.Blocks() as page:
+        tab.build(page)
+    (photo,) = [block for block in page.blocks.values() if isinstance(block, PictureInput)]
+    answers = {event: [function for function in page.fns.values() if (photo._id, event) in function.targets]
+               for event in ("change", "input", "clear")}
+    assert all(block.elem_classes == ["pixels"] for function in answers["change"] for block in function.outputs)
+    emptied = {block._id for block in photo.result[1]}
+    assert len(emptied) > 3
+    for event in ("input", "clear"):
+        assert any({block._id for block in function.outputs} == emptied for function in answers[event])

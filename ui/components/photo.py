@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -37,6 +37,24 @@ def inputs_of(block: gr.blocks.Block) -> list[PictureInput]:
     return [one for child in getattr(block, "children", ()) for one in inputs_of(child)]
 
 
+def result_of(picture: PictureInput, example: Any, empty: Callable[[], list[object]], outputs: list[Any]) -> Any:
+    """Empties a tab's result as soon as another photo lies in its input, however it came there.
+
+    Never by `picture.change`: a browser tells of a change when it has drawn the photo, which on a busy machine is after
+    the score of an example has come; the result of the very photo in sight would go.
+
+    Args:
+        example: the event that `examples` returned.
+        empty: the values of `outputs` without a result.
+
+    Returns:
+        the event after which an example lies there alone, for `.then(score, ...)`.
+    """
+    picture.result = (empty, outputs)
+    gr.on([picture.input, picture.clear], empty, None, outputs, **QUIET)
+    return example.then(empty, None, outputs, **QUIET)
+
+
 def follow(photo: gr.State, places: Sequence[tuple[gr.Tab, PictureInput]]) -> None:
     """Wires the inputs of all tabs to one photo: each tells of its own, and takes over another when its tab opens.
 
@@ -46,9 +64,12 @@ def follow(photo: gr.State, places: Sequence[tuple[gr.Tab, PictureInput]]) -> No
     """
     for tab, picture in places:
         gr.on([picture.input, picture.clear], lambda path: path, picture, photo, **QUIET)
-        tab.select(_taken_over, [photo, picture], picture, **QUIET)
+        tab.select(_take_over(*picture.result), [photo, picture], [picture, *picture.result[1]], **QUIET)
 
 
-def _taken_over(photo: str | None, own: str | None) -> Any:
-    # What lies there already stays, with its result.
-    return gr.skip() if photo == own else photo
+def _take_over(empty: Callable[[], list[object]], outputs: list[Any]) -> Callable[..., list[Any]]:
+    def take_over(photo: str | None, own: str | None) -> list[Any]:
+        # What lies there already stays, with its result.
+        return [gr.skip()] * (1 + len(outputs)) if photo == own else [photo, *empty()]
+
+    return take_over

@@ -3,6 +3,7 @@ their bytes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,9 @@ class PictureInput(gr.Image):
     """
 
     is_template = True  # drawn by gr.Image's own front end
+
+    result: tuple[Callable[[], list[object]], list[Any]] = (list, [])
+    """What empties the result of this photo, and where it stands; see `photo.result_of`."""
 
     @staticmethod
     def as_file(payload: object) -> Any:

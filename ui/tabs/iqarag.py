@@ -25,7 +25,7 @@ from ui.components import (
 )
 from ui.components.inline_images import data_url
 from ui.components.opinion_scale import lower_is_better, scale_inputs, scale_of
-from ui.components.photo import QUIET, examples
+from ui.components.photo import examples, result_of
 from ui.serving import gpu, models, visitors
 from ui.serving.zips import Limits
 
@@ -117,9 +117,9 @@ def build(page: gr.Blocks) -> None:
                api_visibility="private", **gpu.LANE)
     asked = [picture, lmm, which, own, *form.components, pixels]
     scored = button.click(score, asked, outputs, api_name="iqarag", show_progress_on=panel.dial, **gpu.LANE)
-    tried = example.then(score, asked, outputs, api_visibility="private", show_progress_on=panel.dial, **gpu.LANE)
+    tried = result_of(picture, example, clear, outputs).then(
+        score, asked, outputs, api_visibility="private", show_progress_on=panel.dial, **gpu.LANE)
     follow(pixels, lmm, picture, scored, tried)
-    picture.change(clear, None, outputs, **QUIET)
 
 
 def _own_set_inputs() -> tuple[object, ...]:

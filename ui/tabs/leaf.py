@@ -25,7 +25,7 @@ from ui.components import (
 )
 from ui.components.inline_images import data_url
 from ui.components.opinion_scale import lower_is_better, scale_inputs, scale_of
-from ui.components.photo import QUIET, examples
+from ui.components.photo import examples, result_of
 from ui.serving import gpu, visitors
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ def build(page: gr.Blocks) -> None:
                   api_visibility="private", **gpu.LANE)
     asked = [picture, which, own, *form.components]
     button.click(score, asked, outputs, api_name="leaf", show_progress_on=panel.dial, **gpu.LANE)
-    example.then(score, asked, outputs, api_visibility="private", show_progress_on=panel.dial, **gpu.LANE)
-    picture.change(lambda: [*panel.empty(), "", ""], None, outputs, **QUIET)
+    result_of(picture, example, lambda: [*panel.empty(), "", ""], outputs).then(
+        score, asked, outputs, api_visibility="private", show_progress_on=panel.dial, **gpu.LANE)
 
 
 def standing_html(evidence: LEAFEvidence) -> str:

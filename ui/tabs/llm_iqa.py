@@ -23,7 +23,7 @@ from ui.components import (
     verdict_html,
     word_probabilities,
 )
-from ui.components.photo import QUIET, examples
+from ui.components.photo import examples, result_of
 from ui.components.regions import DrawnRegion, region_figure, region_plot
 from ui.serving import gpu, models
 
@@ -112,14 +112,18 @@ def build(page: gr.Blocks) -> None:
     asked = [picture, chosen, lam, reading, *form.components, pixels]
     answer = [record, evidence, *outputs, controls, weighting, *weights, notes, cost]
     scored = button.click(score, asked, answer, api_name="llm_iqa", **gpu.LANE)
-    tried = example.then(score, asked, answer, api_visibility="private", **gpu.LANE)
+    hidden = gr.Row(visible=False)
+    emptied = result_of(
+        picture, example,
+        lambda: [None, None, dial(None), "", gr.Plot(visible=False), "", hidden, hidden, gr.Markdown(visible=False),
+                 ""],
+        [record, evidence, *outputs, controls, weighting, notes, cost])
+    tried = emptied.then(score, asked, answer, api_visibility="private", **gpu.LANE)
     follow(pixels, chosen, picture, scored, tried)
     for control in (lam, reading, *weights):
         event = control.change if control is reading else control.release
         event(rescore, [record, evidence, lam, reading, *weights], outputs, show_progress="hidden",
               api_visibility="private")
-    picture.change(lambda: [None, None, dial(None), "", gr.Plot(visible=False), ""], None, [record, evidence, *outputs],
-                   **QUIET)
 
 
 def _show(evidence: LLMIQAEvidence, total: Total, reading: str, result: Assessment) -> list[object]:

@@ -21,7 +21,7 @@ from ui.components import (
     result_panel,
 )
 from ui.components.conditions import conditions_figure, conditions_plot
-from ui.components.photo import QUIET, examples
+from ui.components.photo import examples, result_of
 from ui.serving import gpu
 
 if TYPE_CHECKING:
@@ -91,13 +91,13 @@ def build(page: gr.Blocks) -> None:
 
     asked = [picture, lmm, *form.components, pixels]
     scored = (button.click(score, asked, outputs, api_name="q_debias", **gpu.LANE),
-              example.then(score, asked, outputs, api_visibility="private", **gpu.LANE))
+              result_of(picture, example, clear, [*outputs, *pictures]).then(
+                  score, asked, outputs, api_visibility="private", **gpu.LANE))
     follow(pixels, lmm, picture, *scored)
     for event in scored:
         # One at a time: a degraded copy of a large photo takes a gigabyte for a moment.
         event.success(show_pictures, evidence, pictures, show_progress="hidden", api_visibility="private",
                       concurrency_limit=1, concurrency_id="degraded copies")
-    picture.change(clear, None, [*outputs, *pictures], **QUIET)
 
 
 def _slot() -> tuple[gr.Image, gr.HTML]:

@@ -27,7 +27,7 @@ from ui.components import (
 from ui.components.evidence import render_evidence
 from ui.components.options import Forms, as_options, components_of, free_text, options_of
 from ui.components.page import typed
-from ui.components.photo import QUIET, examples
+from ui.components.photo import examples, result_of
 from ui.components.pickers import default_method, pixels_for
 from ui.components.together import Line, consensus_html, lines_html
 from ui.serving import gpu, models
@@ -69,15 +69,11 @@ def build(page: gr.Blocks) -> None:
             legend = gr.Markdown(visible=False, elem_classes="result-cost")
             details = _details()
     on_request = [ask_where, where, legend]
-    scored_photo = gr.State(None)
-    outputs = [*panel.outputs, together, *on_request, plot, *details, scored_photo]
+    outputs = [*panel.outputs, together, *on_request, plot, *details]
     options = components_of(forms)
 
-    def nothing_yet(path: str | None, shown: str | None) -> list[object]:
-        # On a busy machine this may run after an example's score; what stands there is then of this very photo.
-        if path is not None and path == shown:
-            return [gr.skip()] * len(outputs)
-        return [*panel.empty(), "", *_where(False), gr.Plot(visible=False), gr.Accordion(visible=False), None, None]
+    def nothing_yet() -> list[object]:
+        return [*panel.empty(), "", *_where(False), gr.Plot(visible=False), gr.Accordion(visible=False), None]
 
     @plain_errors
     def score_photo(path: str | None, name: str, model: str, progress=gr.Progress(), *values: object) -> list[object]:
@@ -88,14 +84,14 @@ def build(page: gr.Blocks) -> None:
                                     limit or None if needs_lmm else None)
         figure = render_evidence(assessment)
         return [*panel.show(assessment, passes), "", *_where(True), gr.Plot(figure, visible=figure is not None),
-                gr.Accordion(visible=True), _record(assessment), path]
+                gr.Accordion(visible=True), _record(assessment)]
 
     @plain_errors
     def score_with_all(path: str | None) -> Iterator[list[object]]:
         for lines in in_turn(required(path), names):
             notes = next((line.assessment.image_notes for line in lines if line.assessment is not None), ())
             yield [consensus_html(lines), *panel.notes_alone(notes), lines_html(lines), *_where(True),
-                   gr.Plot(visible=False), gr.Accordion(visible=False), None, path]
+                   gr.Plot(visible=False), gr.Accordion(visible=False), None]
 
     @plain_errors
     def show_where(path: str | None, name: str, model: str | None, progress=gr.Progress()) -> list[object]:
@@ -111,9 +107,8 @@ def build(page: gr.Blocks) -> None:
     ask_where.click(show_where, [picture, method, lmm], [where, legend], show_progress_on=where,
                     api_visibility="private", **gpu.LANE)
     example.then(None, None, None, js=TO_RESULT, api_visibility="private")
-    tried = example.then(score_photo, chosen, outputs, **event)
+    tried = result_of(picture, example, nothing_yet, outputs).then(score_photo, chosen, outputs, **event)
     follow(pixels, lmm, picture, scored, tried, method=method)
-    picture.change(nothing_yet, [picture, scored_photo], outputs, **QUIET)
     method.change(_switch(names), method, [summary, lmm, pixels, *groups], queue=False, api_visibility="private",
                   show_progress="hidden")
     _endpoint(picture, method, lmm)

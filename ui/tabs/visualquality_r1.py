@@ -33,7 +33,7 @@ from ui.components import (
     result_panel,
     themed,
 )
-from ui.components.photo import QUIET, examples
+from ui.components.photo import examples, result_of
 from ui.components.texts import distinct_names
 from ui.serving import gpu, models
 from ui.serving.stopping import StoppableProgress, Stopped, Stops
@@ -119,11 +119,11 @@ def _one_photo(page: gr.Blocks) -> None:
 
     asked = [picture, lmm, *form.components, pixels]
     scored = button.click(score, asked, outputs, api_name="visualquality_r1", show_progress="minimal", **gpu.LANE)
-    tried = example.then(score, asked, outputs, api_visibility="private", show_progress="minimal", **gpu.LANE)
+    emptied = result_of(picture, example, lambda: [*panel.empty(), "", gr.Plot(visible=False),
+                                                   gr.Accordion(visible=False), ""], outputs)
+    tried = emptied.then(score, asked, outputs, api_visibility="private", show_progress="minimal", **gpu.LANE)
     follow(pixels, lmm, picture, scored, tried)
     stop.click(stop_run, stream, stream, queue=False, show_progress="hidden", api_visibility="private")
-    picture.change(lambda: [*panel.empty(), "", gr.Plot(visible=False), gr.Accordion(visible=False), ""], None, outputs,
-                   **QUIET)
 
 
 def _compare() -> None:
