@@ -16,7 +16,7 @@ from methods.errors import InputError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="name of a measured run, or a folder with predictions.csv")
-    parser.add_argument("--images", type=Path, metavar="CSV", help="write the table of all images")
+    parser.add_argument("--write", type=Path, metavar="CSV", help="write the table of all images")
     parser.add_argument("--figures", type=Path, metavar="DIR", help="write scatter, calibration and residuals as SVG")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     inside = inspected(args.run)
     print(json.dumps(record(inside), indent=1) if args.json else text(inside))
-    if args.images:
-        files.replace(args.images, to_csv(inside))
-        print(args.images, file=sys.stderr)
+    if args.write:
+        files.replace(args.write, to_csv(inside))
+        print(args.write, file=sys.stderr)
     if args.figures:
         from leaderboard.figures.details import KINDS, draw
         from leaderboard.figures.static import render

@@ -35,7 +35,8 @@ def flags_of(command: Command) -> dict[str, argparse.Action]:
 
 
 def test_every_command_of_the_project_is_there():
-    wanted = "score list evaluate calibrate compare reproduce table export cite add check refset leaf train serve"
+    wanted = ("score list evaluate calibrate compare inspect reproduce table export cite add check refset leaf train "
+              "serve")
     assert list(cli.COMMANDS) == wanted.split()
     assert {"label", "train", "calibrate", "predict", "budget"} == set(cli.COMMANDS["leaf"].commands)
     assert {"build", "info"} <= set(cli.COMMANDS["refset"].commands)

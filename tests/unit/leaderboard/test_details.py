@@ -111,7 +111,7 @@ def test_figures_hold_the_rows_numbers(shipped, board, tmp_path):
 
 
 def test_inspect_prints_and_writes_what_the_page_shows(shipped, tmp_path, capsys):
-    assert main(["inspect", shipped.run, "--images", str(tmp_path / "all.csv"), "--figures", str(tmp_path)]) == 0
+    assert main(["inspect", shipped.run, "--write", str(tmp_path / "all.csv"), "--figures", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert "399 images scored, 0 failed; opinions from 0 to 100" in printed
     assert shipped.outliers["image"].iloc[0] in printed
