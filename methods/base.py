@@ -274,6 +274,11 @@ class Method(ABC):
         """The pixel limit of each model in `lmms`; None for one without."""
         return tuple(getattr(lmm, "max_pixels", None) for lmm in self.lmms)
 
+    def has_learnt(self, image: Image.Image) -> bool:
+        """Whether the method's own network was trained on people's opinion of this very image, as far as its record of
+        that says; nothing can be measured on such an image."""
+        return False
+
     def prepare(self, image: Decoded, **options: object) -> Decoded:
         """What can be done for an image before its turn, on another thread while the device works on others.
 

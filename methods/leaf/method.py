@@ -131,6 +131,9 @@ class LEAF(Method):
         """The datasets that the student was calibrated with, as its card says."""
         return self.student.calibrated_with
 
+    def has_learnt(self, image: Image.Image) -> bool:
+        return self.student.has_learnt(image)
+
     def _assess(self, images: list[Image.Image], options: LEAFOptions) -> list[Verdict]:
         if options.map:
             features, maps = self.student.features_and_maps(images)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 from assets import FOLDER
 from methods import files
@@ -112,6 +112,10 @@ class Student:
     @property
     def name(self) -> str:
         return str(self.card.get("name", "student"))
+
+    def has_learnt(self, image: Image.Image) -> bool:
+        """Whether it was trained on the rating of an image with these pixels."""
+        return content_hash(image)[:_DIGITS] in self.trained_on
 
     @property
     def revision(self) -> str:

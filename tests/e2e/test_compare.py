@@ -140,7 +140,13 @@ def test_a_folder_of_fifty_does_not_keep_another_visitor_waiting(open_page, app_
     assert then < 51, "the folder was still under way when the other visitor's score was there"
     expect(page.locator("#folder-status")).to_contain_text("51 of 51")
     expect(page.locator("#folder-status")).to_contain_text("1 could not be scored")
+    expect(page.locator("#folder-photos tbody tr")).to_have_count(51)
+    expect(page.locator("#folder-photos img").first).to_be_visible()
+    expect(page.locator("#folder-histogram .main-svg").first).to_be_visible()
     screenshot(page, "compare-folder-light")
+    with page.expect_download() as download:
+        page.click("#folder-sheet")
+    assert download.value.path().read_bytes().startswith(b"%PDF")
     with page.expect_download() as download:
         page.click("#folder-csv")
     rows = list(csv.DictReader(io.StringIO(download.value.path().read_text("utf-8"))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import re
 import threading
 import time
 import zipfile
@@ -15,13 +16,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from methods import meaning
+from methods import load_method, meaning
 from methods.images import ImageError
 from tests.ui.fakes import Mute
 from ui.comparison import running
 from ui.components import EXAMPLES, options_form
 from ui.components.options import changed_options
 from ui.components.texts import NAME_LENGTH, distinct_names, plain
+from ui.folder.records import CSV_COLUMNS, Folder, Photo, cells_of
 from ui.serving import gpu, models
 from ui.serving import zips as folders
 from ui.serving.zips import contents
@@ -34,6 +36,7 @@ from ui.tabs.compare.results import Held, files_of
 from ui.tabs.compare.tab import copies
 
 COFFEE, DARK, ROCKET = (str(EXAMPLES / name) for name in ("coffee.jpg", "coffee-dark-and-noisy.jpg", "rocket.jpg"))
+Q_BENCH: dict = {"q-bench": {}}
 
 
 class Bright(Mute):
@@ -198,8 +201,8 @@ def test_nothing_of_a_zip_is_written(tmp_path):
     inner = tmp_path / "in"
     inner.mkdir()
     archive = zipped(inner / "a.zip", {"../../outside.png": png(60)})
-    (row,) = compare_folder.score(contents([archive]), "q-bench", None, {})
-    assert row.assessment is not None
+    (photo,) = compare_folder.score(contents([archive]), Q_BENCH)
+    assert not photo.failed
     assert not (tmp_path / "outside.png").exists()
     assert [path.name for path in inner.iterdir()] == ["a.zip"]
 
@@ -210,10 +213,10 @@ def test_one_broken_file_never_stops_the_rest(tmp_path):
     content = bytearray(archive.read_bytes())
     content[content.index(b"3.png") + 60] ^= 0xFF  # inside the third member, whose checksum then differs
     archive.write_bytes(content)
-    rows = list(compare_folder.score(contents([str(archive), grey(tmp_path / "5.png", 120)]), "q-bench", None, {}))
-    assert [row.name for row in rows] == ["1.png", "2.jpg", "3.png", "4.png", "5.png"]
-    assert [row.assessment is None for row in rows] == [False, True, True, True, False]
-    assert all(row.error.endswith(".") for row in rows if row.assessment is None)
+    photos = list(compare_folder.score(contents([str(archive), grey(tmp_path / "5.png", 120)]), Q_BENCH))
+    assert [photo.name for photo in photos] == ["1.png", "2.jpg", "3.png", "4.png", "5.png"]
+    assert [photo.failed for photo in photos] == [False, True, True, True, False]
+    assert all(photo.error.endswith(".") for photo in photos if photo.failed)
 
 
 @pytest.mark.parametrize(("files", "sentence"), [({}, "no photos"), ({"a.txt": b"x"}, "no photos")])
@@ -236,35 +239,46 @@ def test_a_member_that_unpacks_to_too_much_is_its_own_row(tmp_path, monkeypatch)
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb.png", b"\0" * 10**6)
         archive.writestr("fine.png", png(90))
-    rows = list(compare_folder.score(contents([str(tmp_path / "a.zip")]), "q-bench", None, {}))
-    assert "unpacks to more" in rows[0].error
-    assert rows[1].assessment is not None
+    broken, fine = compare_folder.score(contents([str(tmp_path / "a.zip")]), Q_BENCH)
+    assert "unpacks to more" in broken.error
+    assert not fine.failed
 
 
-def test_the_table_and_the_csv_hold_every_row(tmp_path, monkeypatch):
+def test_the_list_and_the_csv_hold_every_photo(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    rows = [*compare_folder.score(contents([COFFEE, DARK]), "q-bench", None, {}),
-            compare_folder.Row("=1+1.png", None, "No picture.")]
-    status, *_ = compare_folder.state_of(rows, 5, 2.0)
+    photos = (*compare_folder.score(contents([COFFEE, DARK]), Q_BENCH), Photo("=1+1.png", error="No picture."))
+    folder = Folder(("q-bench",), 5, photos)
+    _, status, *_, shown = compare_folder.show(folder, "worst first", 2.0)
     assert "3 of 5" in status
     assert "1 could not be scored" in status
-    assert [len(row.cells()) for row in rows] == [len(compare_folder.COLUMNS)] * 3
-    assert rows[2].cells() == ["=1+1.png", None, "", None, None, None, "No picture."]
-    lines = list(csv.DictReader(io.StringIO(Path(compare_folder.csv_file(rows)).read_text("utf-8"))))
+    assert re.findall('data-photo="([^"]*)"', shown) == ["coffee-dark-and-noisy.jpg", "coffee.jpg", "=1+1.png"]
+    lines = list(csv.DictReader(io.StringIO(Path(compare_folder.csv_file(folder)).read_text("utf-8"))))
     assert [line["path"] for line in lines] == ["coffee.jpg", "coffee-dark-and-noisy.jpg", "'=1+1.png"]
-    assert float(lines[0]["score"]) == pytest.approx(rows[0].assessment.score, abs=1e-6)
+    assert float(lines[0]["score"]) == pytest.approx(photos[0].cells[0].score, abs=1e-6)
     assert (lines[2]["score"], lines[2]["error"]) == ("", "No picture.")
 
 
+def test_a_folder_by_two_methods_has_a_cell_of_each_and_one_copy_to_show(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    (photo,) = compare_folder.score(contents([COFFEE]), {"leaf": {}, "q-bench": {}})
+    assert [cell.score for cell in photo.cells] == pytest.approx(
+        [load_method("leaf").assess(COFFEE).score, gpu.assess("q-bench", [COFFEE])[0].score])
+    assert photo.together is None, "Q-Bench is not calibrated with this model"
+    with Image.open(photo.thumbnail) as thumbnail:
+        assert max(thumbnail.size) == compare_folder.THUMBNAIL
+
+
 def test_a_folder_says_opinions_where_they_were_measured_and_that_they_were_not_elsewhere():
-    (leaf,) = compare_folder.score(contents([COFFEE]), "leaf", None, {})
-    known = meaning.explain(leaf.assessment)
-    assert leaf.cells()[1:3] == [round(known.mos), f"{known.low:.0f} to {known.high:.0f}"]
-    record = dict(zip(compare_folder.CSV_COLUMNS, leaf.record()))
-    assert float(record["mos"]) == pytest.approx(known.mos, abs=0.01)
-    raw = compare_folder.Row("a.png", dataclasses.replace(leaf.assessment, lmm="another@1"))
-    assert raw.cells()[1:3] == [None, "not calibrated yet"]
-    assert dict(zip(compare_folder.CSV_COLUMNS, raw.record()))["mos"] == ""
+    assessment = load_method("leaf").assess(COFFEE)
+    known = meaning.explain(assessment)
+    ((cell,), together) = cells_of([assessment])
+    assert cell.opinion == (known.mos, known.low, known.high)
+    assert together is None
+    ((raw,), _) = cells_of([dataclasses.replace(assessment, lmm="another@1")])
+    assert raw.opinion is None
+    folder = Folder(("leaf",), 1, (Photo("a.png", (raw,)),))
+    assert dict(zip(CSV_COLUMNS, folder.records()[0]))["mos"] == ""
+    assert not folder.calibrated
 
 
 # --- fairness ---------------------------------------------------------------------------------------------------------

@@ -38,6 +38,8 @@ from ui.serving.settings import settings
 from ui.serving.waiting import MANY_PHOTOS, MODELS
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from methods.base import Assessment, Method
 
 log = logging.getLogger(__name__)
@@ -176,6 +178,11 @@ def prepare(method: str, lmm: str | None, options: dict[str, object]) -> Callabl
     if models.ON_ZERO_GPU:
         return None
     return lambda image: _prepare(MethodOf(method, lmm), None).prepare(image, **options)
+
+
+def has_learnt(method: str, image: Image.Image) -> bool:
+    """`Method.has_learnt` of a method with a network of its own; LMMs keep no record of single images."""
+    return not method_class(method).needs_lmm and models.method(method).has_learnt(image)
 
 
 @plain_errors

@@ -106,7 +106,8 @@ def for_the_page(sentence: str) -> str:
 
 
 @contextlib.contextmanager
-def _page_words() -> Iterator[None]:
+def page_words() -> Iterator[None]:
+    """What the reader of tables refuses inside is said `for_the_page`."""
     try:
         yield
     except InputError as error:
@@ -157,7 +158,7 @@ def build_reference_set(
         if scores is None and table is None:
             raise InputError("Add a CSV with the columns image and mos, beside the zip or inside it.")
         # A visitor has no command line to allow it with, and sees every image that is left out.
-        with _page_words():
+        with page_words():
             read = read_table(small_table(scores or table), pictures, scale=scale, lower_is_better=lower_is_better,
                               allow_missing=True, allow_constant=True)
         result = build(read, folder / "set", OwnEncoder(lmm), title="your reference set",
@@ -225,7 +226,7 @@ def calibrate_student(pictures: Sequence[str], table: str, *, scale: tuple[float
     if len(pictures) > MOST_PICTURES:
         raise InputError(f"At most {MOST_PICTURES} photos are taken here, got {len(pictures)}; calibrate larger sets "
                          "on your own machine with `mean-opinion leaf calibrate`.")
-    with _page_words():
+    with page_words():
         opinions = read_ratings(small_table(table), pictures, scale=scale, lower_is_better=lower_is_better,
                                 allow_missing=True)
     student = Student.load(UNSEEN)

@@ -20,6 +20,7 @@ from methods.leaf.backbones import TowerBackbone, fitted, load_backbone
 from methods.leaf.efficientnet import EfficientNetLite
 from methods.leaf.heads import Head
 from methods.leaf.maps import overlay, relative
+from methods.leaf.method import LEAF
 from methods.leaf.student import EMBEDDED, UNSEEN, Student, StudentError
 
 
@@ -142,6 +143,8 @@ def test_images_that_a_student_was_trained_on_certify_nothing(rated: tuple, feat
         copies.append(tmp_path / f"copy-{number}.bmp")
         Image.open(path).convert("RGB").save(copies[-1])
     assert Student.load(tmp_path / "own").calibrate(copies, rated[1]).calibration.trained_on == 24
+    assert LEAF(student=tmp_path / "own").has_learnt(Image.open(copies[0]))
+    assert not LEAF(student=tmp_path / "own").has_learnt(Image.new("RGB", (40, 30)))
     # Forgotten with what was learnt.
     scratch = Student.load(tmp_path / "own").calibrate(rated[0], rated[1], features=features, from_scratch=True)
     assert scratch.calibration.trained_on == 0

@@ -1,166 +1,258 @@
-"""The folder mode: many files or a zip, one method, a table that fills as the images are scored, and a CSV of it."""
+"""The folder mode: many files or a zip by one or several methods, a list that fills as they are scored, worst first,
+and beside people's ratings where a table of them is given."""
 
 from __future__ import annotations
 
-import tempfile
+import io
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
+from PIL import Image
 
-from methods import meaning
-from methods.base import method_class
+from methods.base import Assessment, method_class
 from methods.errors import UserError
+from methods.images import Decoded
 from methods.scoring import score_rows
 from ui.comparison.tables import csv_text
-from ui.components import lmm_picker, method_picker, plain_errors, required, uploaded
+from ui.components import plain_errors, required, uploaded
+from ui.components.opinion_scale import lower_is_better, scale_inputs, scale_of
 from ui.components.options import Forms, changed_options, components_of
-from ui.components.results import short_model
+from ui.components.pickers import default_method
 from ui.components.uploads import UPLOAD_TYPES
+from ui.folder import drawn
+from ui.folder.ratings import read_ratings
+from ui.folder.records import CSV_COLUMNS, ORDERS, Folder, Photo, cells_of
+from ui.folder.sheet import write_sheet
 from ui.serving import gpu, models
+from ui.serving.visitors import for_the_page, page_words, small_table
 from ui.serving.zips import MOST_FILES, Member, contents
 
-if TYPE_CHECKING:
-    from methods.base import Assessment
-    from methods.images import Decoded
-
-COLUMNS = ("Photo", "Opinion", "Nine of ten", "Score", "Native", "Seconds", "Problem")
-CSV_COLUMNS = ("path", "score", "native_score", "mos", "mos_low", "mos_high", "percentile", "seconds", "method", "lmm",
-               "seed", "error")
 BYTES_AHEAD = 72 * 2**20
 """What is decoded and prepared ahead for one visitor."""
 
 SECONDS_BETWEEN = 0.4
 """The page is told about progress at most this often."""
 
+ROWS_MEANWHILE = 24
+"""Rows that are drawn while others are still being scored: the list is sent anew each time."""
 
-@dataclass(frozen=True)
-class Row:
-    """One file: its assessment, or the sentence that says why there is none."""
+THUMBNAIL = 320
+"""Longest side in pixels; at the size of a contact sheet that is 170 dots an inch."""
 
-    name: str
-    assessment: Assessment | None
-    error: str = ""
-
-    def cells(self) -> list[object]:
-        """As in `COLUMNS`; a missing number is empty and sorts last."""
-        assessment = self.assessment
-        if assessment is None:
-            return [self.name, None, "", None, None, None, self.error]
-        known = meaning.explain(assessment)
-        opinion = [None, "not calibrated yet"] if known is None else [
-            round(known.mos), f"{known.low:.0f} to {known.high:.0f}"]
-        return [self.name, *opinion, round(assessment.score, 3), round(assessment.native_score, 3),
-                round(assessment.seconds, 2), ""]
-
-    def record(self) -> list[object]:
-        """As in `CSV_COLUMNS`."""
-        assessment = self.assessment
-        if assessment is None:
-            return [self.name, *[""] * 10, self.error]
-        known = meaning.explain(assessment)
-        opinion = [""] * 4 if known is None else [
-            f"{value:.2f}" for value in (known.mos, known.low, known.high, known.percentile)]
-        return [self.name, f"{assessment.score:.6f}", f"{assessment.native_score:.6f}", *opinion,
-                f"{assessment.seconds:.3f}", assessment.method, short_model(assessment.lmm), assessment.seed, ""]
+INTRO = ("Every photo becomes a row, the worst first. Files that cannot be read get a sentence instead of a score, and "
+         "the rest goes on.")
+FETCH_SHEET = "() => document.querySelector('#folder-sheet-file')?.click()"
 
 
 @dataclass(frozen=True)
-class Folder:
+class Parts:
     """The mode's components."""
 
     files: gr.File
-    method: gr.Dropdown
+    table: gr.File
+    scale: gr.Dropdown
+    direction: gr.Radio
+    methods: gr.CheckboxGroup
     lmm: gr.Dropdown
     button: gr.Button
     stop: gr.Button
+    state: gr.State
     status: gr.Markdown
-    table: gr.Dataframe
-    download: gr.DownloadButton
+    histogram: gr.Plot
+    agreement: gr.HTML
+    scatter: gr.Plot
+    outliers: gr.HTML
+    tools: gr.Row
+    order: gr.Dropdown
+    csv: gr.DownloadButton
+    sheet: gr.Button
+    sheet_file: gr.DownloadButton
+    photos: gr.HTML
+
+    @property
+    def outputs(self) -> list[object]:
+        return [self.state, self.status, self.histogram, self.agreement, self.scatter, self.outliers, self.tools,
+                self.csv, self.photos]
+
+    def deleted_later(self, path: str) -> None:
+        """Has Gradio delete a file of ours as it deletes uploads: it does not know those that HTML names."""
+        if path:
+            self.photos.temp_files.add(path)
 
 
-def build() -> Folder:
+def build() -> Parts:
     """Draws the mode; called inside its `gr.Tab`."""
+    names = models.available_methods()
+    offered = models.offered()
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=290):
             files = gr.File(label=f"A zip, or up to {MOST_FILES} files", file_count="multiple", height=160,
                             file_types=[*UPLOAD_TYPES, ".zip"], elem_id="folder-files")
-            method = method_picker(elem_id="folder-method")
-            lmm = lmm_picker(elem_id="folder-model", visible=len(models.offered()) > 1)
+            methods = gr.CheckboxGroup([(method_class(name).title, name) for name in names], label="Methods",
+                                       value=[default_method()], elem_id="folder-methods")
+            lmm = gr.Dropdown([("each method's default", ""), *offered], value="", label="Model",
+                              elem_id="folder-model", visible=len(offered) > 1)
             with gr.Row():
                 button = gr.Button("Score them all", variant="primary", elem_id="folder-run")
                 stop = gr.Button("Stop", variant="stop", elem_id="folder-stop")
+            with gr.Accordion("You have people's ratings of them?", open=False, elem_id="folder-ratings"):
+                gr.Markdown("A CSV with the columns `image` and `mos`: SRCC and PLCC with their intervals, and the "
+                            "photos where the methods and people are furthest apart.")
+                table = gr.File(label="Ratings (CSV)", file_types=[".csv", ".tsv", ".txt"], height=110,
+                                elem_id="folder-table")
+                scale, direction = scale_inputs("Scale of the ratings")
         with gr.Column(scale=7, min_width=320):
-            status = gr.Markdown("Every photo becomes a row. Files that cannot be read get a sentence instead of a "
-                                 "score, and the rest goes on.", elem_id="folder-status")
-            table = gr.Dataframe(headers=list(COLUMNS), interactive=False, visible=False, wrap=True, max_height=560,
-                                 datatype=["str", "number", "str", "number", "number", "number", "str"],
-                                 show_label=False, show_search="search", elem_id="folder-table", buttons=[])
-            download = gr.DownloadButton("Download CSV", visible=False, elem_id="folder-csv")
-    return Folder(files, method, lmm, button, stop, status, table, download)
+            state = gr.State(None, time_to_live=3600)
+            status = gr.Markdown(INTRO, elem_id="folder-status")
+            histogram = gr.Plot(visible=False, show_label=False, container=False, elem_id="folder-histogram")
+            agreement = gr.HTML(elem_id="folder-agreement", padding=False)
+            scatter = gr.Plot(visible=False, show_label=False, container=False, elem_id="folder-scatter")
+            outliers = gr.HTML(elem_id="folder-outliers", padding=False)
+            with gr.Row(visible=False, equal_height=True) as tools:
+                order = gr.Dropdown(list(ORDERS), value=ORDERS[0], show_label=False, container=False, min_width=150,
+                                    elem_id="folder-order")
+                csv = gr.DownloadButton("Download CSV", size="sm", min_width=110, elem_id="folder-csv")
+                sheet = gr.Button("Contact sheet (PDF)", size="sm", min_width=110, elem_id="folder-sheet")
+                # Kept in the page, out of sight: a click on it is how a file that was only just made is fetched.
+                sheet_file = gr.DownloadButton("Contact sheet", elem_id="folder-sheet-file", elem_classes="unseen")
+            photos = gr.HTML(elem_id="folder-photos", padding=False)
+    return Parts(files, table, scale, direction, methods, lmm, button, stop, state, status, histogram, agreement,
+                 scatter, outliers, tools, order, csv, sheet, sheet_file, photos)
 
 
-def wire(folder: Folder, forms: Forms) -> None:
+def wire(parts: Parts, forms: Forms) -> None:
     """Connects the components; `forms` are the options of every method."""
-    every_option = components_of(forms)
-    outputs = [folder.status, folder.table, folder.download]
 
     @plain_errors
-    def score_all(files: list[str] | None, method: str, lmm: str | None, *values: object,
-                  progress: gr.Progress = gr.Progress()) -> Iterator[list[object]]:
+    def score_all(files: list[str] | None, methods: list[str], lmm: str, order: str, table: str | None, ends: str,
+                  way: str, *values: object, progress: gr.Progress = gr.Progress()) -> Iterator[list[object]]:
         required(files, "a zip or some photos")
-        options = changed_options(forms, values)[method]
+        required(methods, "a method")
+        options = changed_options(forms, values)
         members = contents([uploaded(path) for path in files])
-        rows: list[Row] = []
+        ratings, notes = _ratings(table, members, ends, way)
+        folder = Folder(tuple(methods), len(members), notes=notes)
         start = last = time.monotonic()
-        for row in score(members, method, lmm, options):
-            rows.append(row)
-            progress((len(rows), len(members)), desc=f"{len(rows)} of {len(members)}")
-            if len(rows) == len(members) or time.monotonic() - last >= SECONDS_BETWEEN or len(rows) == 1:
+        for photo in score(members, {method: options[method] for method in methods}, lmm or None):
+            parts.deleted_later(photo.thumbnail)
+            folder = replace(folder, photos=(*folder.photos, replace(photo, rated=ratings.get(photo.name))))
+            count = len(folder.photos)
+            progress((count, len(members)), desc=f"{count} of {len(members)}")
+            if count < len(members) and (count == 1 or time.monotonic() - last >= SECONDS_BETWEEN):
                 last = time.monotonic()
-                yield state_of(rows, len(members), last - start)
+                yield meanwhile(folder, last - start, order)
+        yield show(folder, order, time.monotonic() - start)
 
-    running = folder.button.click(score_all, [folder.files, folder.method, folder.lmm, *every_option], outputs,
-                                  show_progress="minimal", api_visibility="private", **gpu.LONG_LANE)
-    folder.stop.click(None, cancels=[running], api_visibility="private")
-    folder.method.change(lambda name: gr.Dropdown(value=models.default_for(name)), folder.method, folder.lmm,
-                         queue=False, show_progress="hidden", api_visibility="private")
+    @plain_errors
+    def sorted_anew(folder: Folder | None, order: str) -> Any:
+        return gr.skip() if folder is None else drawn.list_html(folder, order)
 
+    @plain_errors
+    def sheet_of(folder: Folder | None, order: str) -> str:
+        buffer = io.BytesIO()
+        write_sheet(required(folder, "some photos"), buffer, order)
+        return _file(buffer.getvalue(), "mean-opinion-contact-sheet.pdf")
 
-def score(members: list[Member], method: str, lmm: str | None, options: dict[str, object]) -> Iterator[Row]:
-    """One row per member, in order; each photo is one turn in the queue, and what fails is a row with its sentence."""
-    def assess(images: Sequence[Decoded]) -> list[Assessment]:
-        return gpu.assess(method, images, lmm, changes, one_of_many=True)
-
-    changes = {**options, **method_class(method).options.score_alone()}
-    for row in score_rows(members, Member.read, assess, batch_size=1, bytes_ahead=BYTES_AHEAD,
-                          prepare=gpu.prepare(method, lmm, changes), sentences=(UserError, gr.Error)):
-        yield Row(row.item.name, row.assessment, row.error)
-
-
-def state_of(rows: list[Row], total: int, seconds: float) -> list[object]:
-    """Values for the status, the table and the download."""
-    failed = sum(row.assessment is None for row in rows)
-    text = f"**{len(rows)} of {total}**"
-    if len(rows) < total:
-        left = seconds / len(rows) * (total - len(rows))
-        text += f", about {left:.0f} s left" if left >= 1 else ""
-    else:
-        text += f" in {seconds:.1f} s"
-    if failed:
-        text += f"; {failed} could not be scored, see the last column"
-    return [f"{text}.", gr.Dataframe([row.cells() for row in rows], headers=list(COLUMNS), visible=True),
-            gr.DownloadButton(value=csv_file(rows), visible=True)]
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    inputs = [parts.files, parts.methods, parts.lmm, parts.order, parts.table, parts.scale, parts.direction,
+              *components_of(forms)]
+    running = parts.button.click(score_all, inputs, parts.outputs, show_progress="minimal", api_visibility="private",
+                                 **gpu.LONG_LANE)
+    # What was scored until then can be read, sorted and kept.
+    parts.stop.click(lambda folder, order: [gr.skip()] * len(parts.outputs) if folder is None else show(folder, order),
+                     [parts.state, parts.order], parts.outputs, cancels=[running], **quiet)
+    parts.order.input(sorted_anew, [parts.state, parts.order], parts.photos, **quiet)
+    parts.sheet.click(sheet_of, [parts.state, parts.order], parts.sheet_file, show_progress_on=parts.sheet,
+                      api_visibility="private").success(None, None, None, js=FETCH_SHEET, api_visibility="private")
 
 
-def csv_file(rows: list[Row]) -> str:
+def _ratings(table: str | None, members: Sequence[Member], ends: str, way: str
+             ) -> tuple[dict[str, float], tuple[str, ...]]:
+    if not table:
+        return {}, ()
+    with page_words():
+        ratings, notes = read_ratings(small_table(uploaded(table)), [member.name for member in members],
+                                      scale=scale_of(ends), lower_is_better=lower_is_better(way))
+    return ratings, tuple(map(for_the_page, notes))
+
+
+def score(members: Sequence[Member], methods: Mapping[str, Mapping[str, object]], lmm: str | None = None
+          ) -> Iterator[Photo]:
+    """One photo per member, in order; each method has a turn of its own in the queue, and what fails is a sentence.
+
+    Args:
+        methods: registry name -> changes to its default options.
+        lmm: for all of them; None for each one's default.
+    """
+    asked = {name: {**options, **method_class(name).options.score_alone()} for name, options in methods.items()}
+    first = next(iter(asked))
+    # What is made ahead belongs to one method's model; several would hold too much of it.
+    ahead = gpu.prepare(first, lmm, asked[first]) if len(asked) == 1 else None
+
+    def assess(images: Sequence[Decoded]) -> list[Photo]:
+        return [_photo(image, asked, lmm) for image in images]
+
+    for row in score_rows(members, Member.read, assess, batch_size=1, bytes_ahead=BYTES_AHEAD, prepare=ahead,
+                          sentences=(UserError, gr.Error)):
+        yield Photo(row.item.name, error=row.error) if row.assessment is None else replace(
+            row.assessment, name=row.item.name)
+
+
+def _photo(image: Decoded, asked: Mapping[str, dict[str, object]], lmm: str | None) -> Photo:
+    results: list[Assessment | str] = []
+    for name, options in asked.items():
+        try:
+            results.append(gpu.assess(name, [image], lmm if method_class(name).needs_lmm else None, options,
+                                      one_of_many=True)[0])
+        except gr.Error as error:
+            results.append(str(error.message))
+    cells, together = cells_of(results)
+    learnt_by = tuple(name for name in asked if gpu.has_learnt(name, image.image))
+    return Photo("", cells, together, _thumbnail(image.image), learnt_by=learnt_by)
+
+
+def _thumbnail(image: Image.Image) -> str:
+    # Reduced by whole pixels first: a filter over twelve megapixels takes longer than some methods.
+    small = image.reduce(max(max(image.size) // (2 * THUMBNAIL), 1))
+    small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.save(buffer, "WEBP", quality=82)
+    return _file(buffer.getvalue(), "photo.webp")
+
+
+def meanwhile(folder: Folder, seconds: float, order: str) -> list[object]:
+    """Values for the outputs while photos are being scored: how far it is, and the first rows of the list."""
+    left = seconds / len(folder.photos) * (folder.total - len(folder.photos))
+    text = f"**{len(folder.photos)} of {folder.total}**" + (f", about {left:.0f} s left" if left >= 1 else "")
+    hidden = gr.Plot(visible=False)
+    return [folder, f"{text}{_failures(folder)}.", hidden, "", hidden, "", gr.Row(visible=False), gr.skip(),
+            drawn.list_html(folder, order, ROWS_MEANWHILE)]
+
+
+def show(folder: Folder, order: str, seconds: float | None = None) -> list[object]:
+    """Values for the outputs when it is done, or was stopped."""
+    how = "" if seconds is None else f" in {seconds:.1f} s"
+    histogram, scatter = drawn.histogram(folder), drawn.scatter(folder)
+    return [folder, f"**{len(folder.photos)} of {folder.total}**{how}{_failures(folder)}.",
+            gr.Plot(histogram, visible=histogram is not None), drawn.agreement_html(folder),
+            gr.Plot(scatter, visible=scatter is not None), drawn.outliers_html(folder), gr.Row(visible=True),
+            gr.DownloadButton(value=csv_file(folder)), drawn.list_html(folder, order)]
+
+
+def _failures(folder: Folder) -> str:
+    failed = sum(photo.failed for photo in folder.photos)
+    return f"; {failed} could not be scored, and the list says why" if failed else ""
+
+
+def csv_file(folder: Folder) -> str:
     """The rows as a file that the page may serve; its path."""
-    Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="folder-", dir=get_upload_folder()))
-    path = folder / "mean-opinion-scores.csv"
-    path.write_text(csv_text(CSV_COLUMNS, [row.record() for row in rows]), encoding="utf-8")
-    return str(path)
+    return _file(csv_text(CSV_COLUMNS, folder.records()).encode(), "mean-opinion-scores.csv")
+
+
+def _file(content: bytes, name: str) -> str:
+    return save_bytes_to_cache(content, name, get_upload_folder())
