@@ -34,7 +34,7 @@ from ui.serving.presence import Lines
 from ui.serving.sessions import launched
 from ui.serving.settings import port, settings
 from ui.tabs.api.tab import keep_tools
-from ui.theme import STYLE, theme
+from ui.theme import ACCESS, STYLE, theme
 
 TABS = ("score", "iqarag", "llm_iqa", "visualquality_r1", "leaf", "q_debias", "compare", "leaderboard", "api", "about")
 """Modules of ui/tabs in the order of their tabs."""
@@ -49,7 +49,7 @@ def build() -> gr.Blocks:
     with Page(title="Mean Opinion", analytics_enabled=False, delete_cache=(600, KEEP_UPLOADS)) as page:
         gr.HTML(header(), elem_classes="masthead-block")
         page.photo, places = gr.State(None), []
-        with gr.Tabs(elem_classes="rooms"):
+        with gr.Tabs(elem_classes="rooms", overflow_behavior="wrap"):
             for name in TABS:
                 tab = importlib.import_module(f"ui.tabs.{name}")
                 with gr.Tab(tab.TITLE, id=name) as room:
@@ -63,7 +63,7 @@ def launch_settings() -> dict:
     """What `launch` is given, here and in the tests."""
     # Tools with a state get a fresh one at every call, which is what the page's tools are made for.
     warnings.filterwarnings("ignore", message="This MCP server includes a tool that has a gr.State input")
-    return {"theme": theme(), "css_paths": [STYLE], "allowed_paths": [str(EXAMPLES)], "ssr_mode": False,
+    return {"theme": theme(), "css_paths": [STYLE], "head": ACCESS, "allowed_paths": [str(EXAMPLES)], "ssr_mode": False,
             "max_file_size": f"{settings().upload_mb}mb", "footer_links": ["api"], "show_error": False,
             "app_kwargs": {"exception_handlers": API_ERRORS, "middleware": MIDDLEWARE, "routes": routes()},
             "mcp_server": settings().mcp}

@@ -10,6 +10,8 @@ import gradio as gr
 from assets import FOLDER
 
 STYLE = FOLDER / "style.css"
+ACCESS = f"<script>{(FOLDER / 'access.js').read_text('utf-8')}</script>"
+"""For the page's head: names, text alternatives and keys that the framework leaves out."""
 
 SANS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")

@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, TimeoutError, expect
+from playwright.sync_api import Page, expect
 
 
 def open_tab(page: Page, name: str) -> None:
-    """Opens a tab, out of the menu that a narrow page folds it into where necessary.
-
-    The page measures its tabs after it has drawn them, so that one may move into the menu under the pointer.
-    """
-    tab = page.locator(".rooms").first.get_by_role("tab", name=name, exact=True).first
-    menu = page.locator(".overflow-menu button").first
-    while True:
-        expect(tab.or_(menu).first).to_be_attached()
-        try:
-            if tab.is_visible():
-                tab.click(timeout=3000)
-            else:
-                menu.click(timeout=3000)
-                page.locator(".overflow-dropdown button", has_text=name).click(timeout=3000)
-            break
-        except TimeoutError:
-            continue
+    """Opens a tab; all of them are in sight, also on a phone."""
+    tabs = page.locator(".rooms > .tab-wrapper > .tab-container:not(.visually-hidden)")
+    tabs.get_by_role("tab", name=name, exact=True).click()
     expect(page.locator(".rooms [role=tab][aria-selected=true]").first).to_have_text(name)
 
 

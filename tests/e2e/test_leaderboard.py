@@ -255,3 +255,14 @@ def test_figures_fit_a_phone(open_page, figure):
       return frame.width <= 350 && ticks.length > 1
         && ticks.every(tick => tick.getBoundingClientRect().left >= frame.left - 1);
     }""")
+
+
+def test_the_table_uses_a_wide_window_and_other_tabs_do_not(open_page):
+    page = open_page()
+    page.set_viewport_size({"width": 2600, "height": 1200})
+    assert page.locator(".gradio-container").first.bounding_box()["width"] <= 1180
+    open_tab(page, "Leaderboard")
+    page.wait_for_function("""() => {
+      const width = document.querySelector('#leaderboard-table').getBoundingClientRect().width;
+      return width > 2200 && width <= 2400;
+    }""")

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 from gradio_client import handle_file
@@ -52,6 +53,14 @@ def test_the_readme_s_snippet_runs_as_printed_but_for_the_address(app_url):
                           capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert 0 <= float(done.stdout.splitlines()[-1]) <= 1  # the client says first that it is connected
+
+
+def test_no_table_on_the_page_is_empty(app_url):
+    config = json.loads(urllib.request.urlopen(f"{app_url}/config").read())
+    texts = [one["props"].get("value") or "" for one in config["components"] if one["type"] == "markdown"]
+    tables = [text for text in texts if "| Name | Type | Meaning |" in text]
+    assert len(tables) == sum(bool(endpoint.parameters) for endpoint in ENDPOINTS)
+    assert all(re.search(r"\|---\|\n\| `", text) for text in tables)
 
 
 def test_the_page_prints_them_for_the_visitor_s_address():

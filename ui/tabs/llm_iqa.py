@@ -56,7 +56,8 @@ def build(page: gr.Blocks) -> None:
             regions = gr.HTML(elem_classes="result-regions")
             with gr.Row(visible=False) as controls:
                 lam = gr.Slider(0, 5, value=LLMIQA.options.lam, step=0.1, label="Lambda",
-                                info="What the regions count beside the whole photo.", min_width=220)
+                                info="What the regions count beside the whole photo.", min_width=220,
+                                elem_id="llm-iqa-lambda")
                 reading = gr.Radio(READINGS, value=LLMIQA.options.reading, label="Reading", min_width=220)
             with gr.Row(visible=False) as weighting:
                 weights = [gr.Slider(0, 1, value=1, step=0.05, visible=False, min_width=160)

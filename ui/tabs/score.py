@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 TITLE = "Score"
 
 TO_RESULT = """() => {
-  if (window.innerWidth < 700) document.querySelector(".result-column").scrollIntoView({behavior: "smooth"});
+  if (window.innerWidth < 700) document.querySelector(".result-column").scrollIntoView({
+    behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth"});
 }"""
 """On a phone the result lies below the options; bring it into view."""
 

@@ -142,6 +142,8 @@ def _compared(pictures: Sequence[Any], methods: Sequence[str], lmms: Sequence[st
 
 
 def _parameters(rows: Sequence[tuple[str, str, str]]) -> str:
+    if not rows:
+        return ""
     lines = "\n".join(f"| `{name}` | {kind} | {text} |" for name, kind, text in rows)
     return f"| Name | Type | Meaning |\n|---|---|---|\n{lines}"
 

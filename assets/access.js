@@ -1,0 +1,71 @@
+// What a keyboard and a screen reader need and the framework leaves out: names for the examples, tables that scroll by
+// keyboard, a text alternative for every figure, and one stop for a row of tabs, in which the arrow keys move.
+(() => {
+  const words = (path) => decodeURIComponent(path.split('/').pop().split('?')[0]).replace(/\.\w+$/, '').replaceAll('-', ' ');
+
+  const describe = (plot) => {
+    const {layout = {}, data = []} = plot;
+    const text = (title) => (title?.text ?? '').replace(/<[^>]*>/g, ' ').trim();
+    const axes = [text(layout.yaxis?.title), text(layout.xaxis?.title)].filter(Boolean).join(' against ');
+    const names = [...new Set(data.map((trace) => trace.name).filter(Boolean))];
+    const parts = [text(layout.title), axes, names.length > 1 && names.length < 12 ? names.join(', ') : ''];
+    return `Figure: ${parts.filter(Boolean).join('; ') || 'the numbers on this page, drawn'}.`;
+  };
+
+  const mend = () => {
+    for (const item of document.querySelectorAll('.examples button.gallery-item:not([aria-label])')) {
+      const picture = item.querySelector('img');
+      if (picture?.src) item.setAttribute('aria-label', `Example photo: ${words(picture.src)}`);
+    }
+    for (const plot of document.querySelectorAll('.js-plotly-plot')) {
+      if (!plot.layout) continue;
+      plot.setAttribute('role', 'figure');
+      plot.setAttribute('aria-label', describe(plot));
+    }
+    for (const list of document.querySelectorAll('[role=tablist]')) {
+      const tabs = [...list.querySelectorAll('[role=tab]')];
+      const chosen = tabs.find((tab) => tab.ariaSelected === 'true') ?? tabs[0];
+      for (const tab of tabs) {
+        const stop = tab === chosen ? 0 : -1;
+        if (tab.tabIndex !== stop) tab.tabIndex = stop;
+        if (tab.getAttribute('aria-controls') === '') tab.removeAttribute('aria-controls');
+      }
+    }
+    for (const code of document.querySelectorAll('.cm-content:not([aria-label])')) code.setAttribute('aria-label', 'Code');
+    for (const box of document.querySelectorAll('.cm-scroller, .table-wrap, .prose table')) {
+      const scrolls = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
+      if (scrolls && box.tabIndex !== 0) box.tabIndex = 0;
+    }
+  };
+
+  const step = {ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity};
+  document.addEventListener('keydown', (event) => {
+    const tab = event.target.closest?.('[role=tab]');
+    if (!tab || !(event.key in step) || event.ctrlKey || event.altKey || event.metaKey) return;
+    const tabs = [...tab.closest('[role=tablist]').querySelectorAll('[role=tab]')].filter((one) => one.offsetParent);
+    const place = tabs.indexOf(tab) + step[event.key];
+    const next = tabs.at(Number.isFinite(place) ? place % tabs.length : place < 0 ? 0 : -1);
+    event.preventDefault();
+    next.click();
+    next.focus();
+  });
+
+  // A slider answers to the pointer alone: Enter in its number, and a key on its bar, count as letting go.
+  document.addEventListener('keydown', ({key, target}) => {
+    if (key === 'Enter' && target.matches?.('input[type=number]')) {
+      target.blur();
+      target.focus();
+    }
+  });
+  document.addEventListener('keyup', ({key, target}) => {
+    if (/^(Arrow|Page|Home|End)/.test(key) && target.matches?.('input[type=range]')) {
+      target.dispatchEvent(new PointerEvent('pointerup', {bubbles: true}));
+    }
+  });
+
+  let due = 0;
+  const later = () => { due ||= setTimeout(() => { due = 0; mend(); }, 150); };
+  new MutationObserver(later).observe(document.documentElement,
+    {childList: true, subtree: true, attributes: true, attributeFilter: ['aria-selected', 'aria-controls']});
+  later();
+})();
