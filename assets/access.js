@@ -32,7 +32,7 @@
       }
     }
     for (const code of document.querySelectorAll('.cm-content:not([aria-label])')) code.setAttribute('aria-label', 'Code');
-    for (const box of document.querySelectorAll('.cm-scroller, .table-wrap, .prose table')) {
+    for (const box of document.querySelectorAll('.cm-scroller, .table-wrap, .prose table, .pipeline')) {
       const scrolls = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
       if (scrolls && box.tabIndex !== 0) box.tabIndex = 0;
     }
@@ -67,5 +67,6 @@
   const later = () => { due ||= setTimeout(() => { due = 0; mend(); }, 150); };
   new MutationObserver(later).observe(document.documentElement,
     {childList: true, subtree: true, attributes: true, attributeFilter: ['aria-selected', 'aria-controls']});
+  addEventListener('resize', later);
   later();
 })();
