@@ -55,7 +55,13 @@ def count(query="") -> str:
 
 def test_the_page_opens_with_comparable_rows_and_all_are_one_click_away(open_page):
     page = open_page()
+    page.set_viewport_size({"width": 2600, "height": 1200})
+    assert page.locator(".gradio-container").first.bounding_box()["width"] <= 1180
     open_tab(page, "Leaderboard")
+    page.wait_for_function("""() => {
+      const width = document.querySelector('#leaderboard-table').getBoundingClientRect().width;
+      return width > 2200 && width <= 2400;
+    }""")
     expect_caption(page, f"{count(OPENS_WITH)}, SRCC. Comparable only:")
     assert page.get_by_label("Comparable only").is_checked()
     page.locator("#leaderboard-rows").get_by_label("All", exact=True).click()
@@ -254,15 +260,4 @@ def test_figures_fit_a_phone(open_page, figure):
       const ticks = [...document.querySelectorAll('#leaderboard-figure .xtick text')];
       return frame.width <= 350 && ticks.length > 1
         && ticks.every(tick => tick.getBoundingClientRect().left >= frame.left - 1);
-    }""")
-
-
-def test_the_table_uses_a_wide_window_and_other_tabs_do_not(open_page):
-    page = open_page()
-    page.set_viewport_size({"width": 2600, "height": 1200})
-    assert page.locator(".gradio-container").first.bounding_box()["width"] <= 1180
-    open_tab(page, "Leaderboard")
-    page.wait_for_function("""() => {
-      const width = document.querySelector('#leaderboard-table').getBoundingClientRect().width;
-      return width > 2200 && width <= 2400;
     }""")
