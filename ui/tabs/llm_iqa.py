@@ -123,8 +123,9 @@ def build(page: gr.Blocks) -> None:
     follow(pixels, chosen, picture, scored, tried)
     for control in (lam, reading, *weights):
         event = control.change if control is reading else control.release
+        # By default, what is moved before the answer to the move before would be lost.
         event(rescore, [record, evidence, lam, reading, *weights], outputs, show_progress="hidden",
-              api_visibility="private")
+              trigger_mode="always_last", api_visibility="private")
 
 
 def _show(evidence: LLMIQAEvidence, total: Total, reading: str, result: Assessment) -> list[object]:
