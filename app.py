@@ -23,6 +23,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from methods.errors import UserError
+from ui import visit
 from ui.components import EXAMPLES, Page
 from ui.components.photo import follow, inputs_of
 from ui.errors import API_ERRORS
@@ -49,13 +50,14 @@ def build() -> gr.Blocks:
     with Page(title="Mean Opinion", analytics_enabled=False, delete_cache=(600, KEEP_UPLOADS)) as page:
         gr.HTML(header(), elem_classes="masthead-block")
         page.photo, places = gr.State(None), []
-        with gr.Tabs(elem_classes="rooms", overflow_behavior="wrap"):
+        with gr.Tabs(elem_classes="rooms", overflow_behavior="wrap") as tabs:
             for name in TABS:
                 tab = importlib.import_module(f"ui.tabs.{name}")
                 with gr.Tab(tab.TITLE, id=name) as room:
                     tab.build(page)
                 places += [(room, picture) for picture in inputs_of(room)]
         follow(page.photo, places)
+        visit.build(page.photo, places, visit.Several(tabs, *page.folder), page.address)
     return page.queue(default_concurrency_limit=8)
 
 

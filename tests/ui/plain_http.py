@@ -27,10 +27,11 @@ def call(app_url: str, endpoint: str, data: list[Any]) -> tuple[str, Any]:
     return ending, content if ending == "complete" else (content or {}).get("error")
 
 
-def through_queue(app_url: str, index: int, data: list[Any]) -> dict[str, Any]:
+def through_queue(app_url: str, index: int, data: list[Any], event_data: Any = None) -> dict[str, Any]:
     """The final message of one event, as the page's own front end would get it."""
     session = uuid.uuid4().hex
-    post(f"{app_url}/gradio_api/queue/join", {"data": data, "fn_index": index, "session_hash": session})
+    post(f"{app_url}/gradio_api/queue/join",
+         {"data": data, "fn_index": index, "session_hash": session, "event_data": event_data})
     address = f"{app_url}/gradio_api/queue/data?session_hash={session}"
     with urllib.request.urlopen(address, timeout=SECONDS) as stream:
         for line in stream:

@@ -107,3 +107,14 @@ def test_a_link_in_the_upload_folder_does_not_lead_out(tmp_path, monkeypatch):
     assert uploaded(folder / "own.png") == str(folder / "own.png")
     with pytest.raises(gr.Error, match="not one of your uploads"):
         uploaded(folder / "link.png")
+
+
+@pytest.mark.parametrize("sent", [{"paths": ["/etc/passwd"]}, {"paths": ["app.py", "README.md"]}])
+def test_what_the_page_s_script_says_has_arrived_is_an_upload_or_refused(app_url, sent):
+    with urllib.request.urlopen(f"{app_url}/config", timeout=20) as answer:
+        config = json.load(answer)
+    (visit,) = [one["id"] for one in config["components"] if one["props"].get("elem_id") == "visit"]
+    (index,) = [event["id"] for event in config["dependencies"] if [visit, "upload"] in event["targets"]]
+    message = through_queue(app_url, index, [], event_data=sent)
+    assert message["success"] is False
+    assert message["output"].get("error") == REFUSED

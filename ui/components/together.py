@@ -11,7 +11,7 @@ from methods import meaning
 from methods.base import method_class
 from methods.meaning import Meaning
 from ui.components.results import dial
-from ui.components.verdict import model_of, neighbours_html
+from ui.components.verdict import model_of, neighbours_html, result_to_keep
 
 if TYPE_CHECKING:
     from methods.base import Assessment
@@ -49,7 +49,12 @@ def consensus_html(lines: Sequence[Line]) -> str:
         only = "the only calibrated one so far" if len(ready) == 1 else "the first; the others were measured elsewhere"
         return (f'<div class="verdict">{dial(one.score, known=known)}{neighbours_html(known)}</div>'
                 + _said(f"The opinion of {method_class(one.method).title}, {only}.{ends}"))
-    return (f'<div class="verdict">{dial(sum(scores) / len(scores), known=together)}{neighbours_html(together)}</div>'
+    score = sum(scores) / len(scores)
+    each = {line.method: None if line.known is None else round(line.known.mos, 2) for line in done}
+    kept = "" if waiting else result_to_keep(f"{together.methods} methods", together, "Their mean opinion.", score,
+                                             {"methods": each, "mos": round(together.mos, 2),
+                                              "low": round(together.low, 2), "high": round(together.high, 2)})
+    return (f'<div class="verdict"{kept}>{dial(score, known=together)}{neighbours_html(together)}</div>'
             + _said(f"Consensus of {together.methods} methods: the mean of their opinions, with the interval that held "
                     f"nine of ten opinions on {together.population}.{ends}"))
 

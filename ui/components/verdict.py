@@ -8,7 +8,8 @@ from __future__ import annotations
 import csv
 import functools
 import html
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -17,7 +18,7 @@ from methods import meaning
 from methods.base import method_class
 from methods.meaning import Consensus, Meaning, Table
 from ui.components.inline_images import data_url
-from ui.components.results import dial, short_model
+from ui.components.results import cost_line, dial, short_model
 
 if TYPE_CHECKING:
     from methods.base import Assessment
@@ -36,8 +37,28 @@ def verdict_html(assessment: Assessment) -> str:
     known = None if table is None else table.meaning(assessment.score)
     how = ("" if known else '<details class="advice"><summary>How to calibrate it</summary>'
            f"{html.escape(meaning.advice(assessment))}</details>")
-    return (f'<div class="verdict">{dial(assessment.score, known=known)}{neighbours_html(known)}'
+    record = assessment.to_dict()
+    words = " · ".join(filter(None, (assessment.evidence.reason(assessment.score), cost_line(assessment))))
+    kept = result_to_keep(method_class(assessment.method).title, known, words.replace("`", ""), assessment.score,
+                          {name: value for name, value in record.items() if name not in ("evidence", "explanation")})
+    return (f'<div class="verdict"{kept}>{dial(assessment.score, known=known)}{neighbours_html(known)}'
             f"{badge_html(assessment, table)}{how}</div>")
+
+
+def result_to_keep(title: str, known: Meaning | Consensus | None, words: str, score: float, record: dict[str, Any]
+                   ) -> str:
+    """An attribute from which the browser keeps a result among the last of the visit, see ui/visit/history.js; HTML.
+
+    Args:
+        title: of the method.
+        words: why, and what it cost, in plain text.
+        record: JSON-safe; without the evidence, which can hold whole images.
+    """
+    value, spoken = f"{score:.2f}", f"raw score {score:.2f}"
+    if known is not None:
+        value, spoken = f"{known.mos:.0f}", f"{known.mos:.0f} of 100, nine of ten {known.low:.0f} to {known.high:.0f}"
+    kept = {"title": title, "value": value, "spoken": spoken, "words": words, "record": record}
+    return f' data-result="{html.escape(json.dumps(kept))}"'
 
 
 def neighbours_html(known: Meaning | Consensus | None) -> str:

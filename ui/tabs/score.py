@@ -51,6 +51,9 @@ def build(page: gr.Blocks) -> None:
     with gr.Row(elem_classes="score-room", equal_height=False):
         with gr.Column(scale=5, min_width=320):
             picture = picture_input(elem_id="score-picture")
+            page.address = gr.Textbox(
+                label="Web address of a photo", show_label=False, container=False, max_lines=1,
+                placeholder="or the web address of a photo; paste or drop one anywhere", elem_id="score-address")
             example = examples(page, picture)
             everything = gr.Button("Score with all methods", variant="primary", size="lg", elem_id="score-all")
             with gr.Row(equal_height=True):

@@ -43,6 +43,7 @@ def build(page: gr.Blocks) -> None:
             parts, outcome, forms = _side_by_side()
         with gr.Tab("A folder", id="folder"):
             folder = compare_folder.build()
+    page.folder = (modes, folder.files)
     _wire(parts, outcome, forms)
     compare_folder.wire(folder, forms)
     compare_share.wire(page, tabs, modes, outcome)

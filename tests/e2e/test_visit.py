@@ -1,0 +1,77 @@
+"""What belongs to a visit: photos that arrive anywhere on the page, and its last results."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+from playwright.sync_api import expect
+
+from tests.e2e.steps import open_tab, sentence
+from ui.components import EXAMPLES
+
+ARRIVE = """({kind, target, photos, text}) => {
+  const transfer = new DataTransfer();
+  for (const [name, content] of photos) {
+    const bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt(0));
+    transfer.items.add(new File([bytes], name, {type: 'image/jpeg'}));
+  }
+  if (text) transfer.setData('text/plain', text);
+  const goes = {bubbles: true, cancelable: true};
+  const event = kind === 'paste' ? new ClipboardEvent('paste', {clipboardData: transfer, ...goes})
+    : new DragEvent('drop', {dataTransfer: transfer, ...goes});
+  document.querySelector(target).dispatchEvent(event);
+}"""
+
+
+def arrive(page, kind, *names, target="body", text=""):
+    photos = [(name, base64.b64encode((EXAMPLES / name).read_bytes()).decode()) for name in names]
+    page.evaluate(ARRIVE, {"kind": kind, "target": target, "photos": photos, "text": text})
+
+
+def photo_named(page, place, name):
+    """The input holds this very photo."""
+    expect(page.locator(f"#{place} img[src*='{name.removesuffix('.jpg')}']")).to_be_visible()
+
+
+def kept(page):
+    return json.loads(page.evaluate("sessionStorage.getItem('mean-opinion-results')"))
+
+
+def test_photos_arrive_anywhere_and_results_stay_in_the_browser(open_page, screenshot):
+    page = open_page()
+    open_tab(page, "LEAF")
+    arrive(page, "paste", "rocket.jpg")
+    photo_named(page, "leaf-picture", "rocket.jpg")
+    page.click("#leaf-run")
+    expect(page.locator("#visit li")).to_have_count(1)
+    arrive(page, "drop", "coffee.jpg", target="#leaf-picture img")  # in the place of the first
+    photo_named(page, "leaf-picture", "coffee.jpg")
+    expect(page.locator(".dial[data-score]:visible")).to_have_count(0)
+    page.click("#leaf-run")
+    expect(page.locator("#visit li")).to_have_count(2)
+    newest, first = kept(page)
+    assert newest["thumbnail"].startswith("data:image/jpeg;base64,")
+    assert newest["thumbnail"] != first["thumbnail"]
+    assert (newest["title"], newest["record"]["method"]) == ("LEAF", "leaf")
+    shown = page.locator(".dial-score strong:visible").inner_text()
+    assert newest["value"] == shown
+    assert "evidence" not in newest["record"]
+
+    page.locator("#visit li button").last.click()
+    record = page.locator("dialog[open]")
+    expect(record.locator(".dial-score strong")).to_have_text(first["value"])
+    expect(record.locator("pre")).to_contain_text('"method": "leaf"')
+    screenshot(page, "visit-record")
+    page.get_by_role("button", name="Close").click()
+
+    open_tab(page, "Score")
+    photo_named(page, "score-picture", "coffee.jpg")
+    arrive(page, "paste", text="http://127.0.0.1:9/photo.jpg")  # no photo of the machine's own network is fetched
+    assert sentence(page).startswith("The address of a photo could not be fetched")
+
+    arrive(page, "drop", "coffee.jpg", "rocket.jpg")
+    expect(page.locator("#folder-files a")).to_have_count(2)
+    page.get_by_role("button", name="Clear", exact=True).last.click()
+    expect(page.locator("#visit li")).to_have_count(0)
+    assert kept(page) == []

@@ -1,0 +1,95 @@
+"""Draws the component of a visit and answers what its scripts send: photos that arrived, and where they go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ui.components import plain_errors, uploaded
+from ui.components.uploads import PictureInput, picture_file
+from ui.serving.zips import MOST_FILES
+
+HERE = Path(__file__).parent
+
+HTML = """
+<p class="arriving" role="status"></p>
+<section class="results-strip" aria-label="Last results" hidden>
+  <header><h2>Your last results</h2><p>Kept in this browser alone, until its tab is closed.</p>
+  <button type="button" class="clear-results">Clear</button></header><ol></ol>
+</section>
+<dialog class="kept-dialog" aria-label="A result of this visit"><button type="button" class="close-result"
+  aria-label="Close">×</button><div class="kept-result"></div></dialog>
+"""
+
+PROBLEMS = {
+    "kind": "That holds no photo; take a picture file, or a zip of some.",
+    "many": f"There are more than {MOST_FILES} photos; take fewer at once, or a zip in parts.",
+    "upload": "The photos could not be uploaded; check the connection and the size of the files, and try again.",
+}
+
+
+@dataclass(frozen=True)
+class Several:
+    """Where several photos go: the page's tabs, the modes of the Compare tab, and the input of its folder mode."""
+
+    tabs: gr.Tabs
+    modes: gr.Tabs
+    files: gr.File
+
+
+def build(photo: gr.State, places: Sequence[tuple[gr.Tab, PictureInput]], several: Several, address: gr.Textbox
+          ) -> None:
+    """Draws the component below the tabs and wires it.
+
+    Args:
+        photo: the path of the visit's one photo.
+        places: each photo input with the tab of the page that it lies in; the first is where photos go from tabs
+            without one.
+        several: where more than one photo goes.
+        address: a field for the web address of a photo.
+    """
+    scripts = "\n".join((HERE / name).read_text("utf-8") for name in ("arrivals.js", "history.js"))
+    style = (HERE / "visit.css").read_text("utf-8")
+    visit = gr.HTML(f"<style>{style}</style>{HTML}", elem_id="visit", padding=False, apply_default_css=False,
+                    js_on_load=scripts)
+    outputs: list[Any] = [several.tabs, several.modes, several.files, photo, address]
+    for _, picture in places:
+        outputs += [picture, *picture.result[1]]
+
+    def in_tab(path: str, title: str) -> list[Any]:
+        """The photo lies in the tab with this title, or in the first, whose result goes."""
+        labels = [room.label for room, _ in places]
+        chosen = labels.index(title) if title in labels else 0
+        values = [gr.Tabs(selected=places[chosen][0].id), gr.skip(), gr.skip(), path, ""]
+        for index, (_, picture) in enumerate(places):
+            empty, below = picture.result
+            values += [path, *empty()] if index == chosen else [gr.skip()] * (1 + len(below))
+        return values
+
+    @plain_errors
+    def arrived(event: gr.EventData) -> list[Any]:
+        sent = event._data if isinstance(event._data, dict) else {}
+        if (problem := PROBLEMS.get(str(sent.get("problem")))) is not None:
+            raise gr.Error(problem, print_exception=False)
+        title = str(sent.get("tab"))
+        if isinstance(sent.get("address"), str):
+            return in_tab(picture_file(sent["address"]), title)
+        paths = [uploaded(str(path)) for path in sent.get("paths") or []]
+        if not paths:
+            raise gr.Error(PROBLEMS["kind"], print_exception=False)
+        if len(paths) == 1 and not paths[0].lower().endswith(".zip"):
+            return in_tab(paths[0], title)
+        rest = [gr.skip()] * (len(outputs) - 3)
+        return [gr.Tabs(selected="compare"), gr.Tabs(selected="folder"), paths, *rest]
+
+    @plain_errors
+    def fetched(text: str) -> list[Any]:
+        return in_tab(picture_file((text or "").strip()), str(places[0][0].label))
+
+    settings: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    visit.upload(arrived, None, outputs, **settings)
+    address.submit(fetched, address, outputs, **settings)
