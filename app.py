@@ -6,8 +6,8 @@ import os
 import sys
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-# Gradio makes a table of all of them at the end of every call.
-os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "50")
+# Else Gradio's first call looks for a screen to draw on, which imports pyplot on the thread that answers everybody.
+os.environ.setdefault("MPLBACKEND", "agg")
 
 from ui.serving.start import checked  # isort: skip  (before anything reads what it checks)
 
@@ -32,6 +32,7 @@ from ui.serving.bodies import BodyLimits
 from ui.serving.headers import Headers
 from ui.serving.health import routes
 from ui.serving.presence import Lines
+from ui.serving.ready import Ready
 from ui.serving.sessions import launched
 from ui.serving.settings import port, settings
 from ui.tabs.api.tab import keep_tools
@@ -40,7 +41,7 @@ from ui.theme import ACCESS, STYLE, theme
 TABS = ("score", "iqarag", "llm_iqa", "visualquality_r1", "leaf", "q_debias", "compare", "leaderboard", "api", "about")
 """Modules of ui/tabs in the order of their tabs."""
 
-MIDDLEWARE = [Middleware(Headers), Middleware(Lines), Middleware(BodyLimits)]
+MIDDLEWARE = [Middleware(Headers), Middleware(Ready), Middleware(Lines), Middleware(BodyLimits)]
 
 KEEP_UPLOADS = 3600  # seconds after which uploaded and generated files are deleted
 

@@ -20,6 +20,7 @@ from ui.comparison.records import MOST_CELLS, MOST_PICTURES, Cell, Comparison, P
 from ui.components.evidence import render_evidence
 from ui.components.texts import distinct_names
 from ui.serving import gpu, models
+from ui.serving.workers import PHOTOS
 
 log = logging.getLogger(__name__)
 
@@ -76,17 +77,17 @@ def _systems(methods: Sequence[str], lmms: Sequence[str], options: Mapping[str, 
 
 
 def _pictures(paths: Sequence[str]) -> tuple[Picture, ...]:
-    names = distinct_names(paths)
-    pictures = []
-    for path, name in zip(paths, names):
-        try:
-            decoded = decode(path)
-        except ImageError as error:
-            raise ImageError(f"{name}: {error}") from error
-        image = decoded.image
-        digest = hash_joined((f"{image.width}x{image.height}:", image.tobytes()))
-        pictures.append(Picture(name, image.width, image.height, digest, decoded.notes))
-    return tuple(pictures)
+    return tuple(PHOTOS.run(_picture, path, name) for path, name in zip(paths, distinct_names(paths)))
+
+
+def _picture(path: str, name: str) -> Picture:
+    try:
+        decoded = decode(path)
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error
+    image = decoded.image
+    digest = hash_joined((f"{image.width}x{image.height}:", image.tobytes()))
+    return Picture(name, image.width, image.height, digest, decoded.notes)
 
 
 def run(comparison: Comparison, paths: Sequence[str], progress: gr.Progress | None = None

@@ -36,6 +36,7 @@ from ui.serving.health import REQUESTS
 from ui.serving.presence import LeftError, is_waited_for
 from ui.serving.settings import settings
 from ui.serving.waiting import MANY_PHOTOS, MODELS
+from ui.serving.workers import PHOTOS, Workers
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -66,6 +67,9 @@ SECONDS_PER_PROMPT, SECONDS_PER_MEGAPIXEL, SECONDS_PER_TOKEN = 0.1, 0.25, 0.03
 """What an 8B model takes on ZeroGPU's H200 slice, generously; they only size the time that is asked for."""
 
 _queue = FairQueue(slots=4 if models.ON_ZERO_GPU else 1)
+_workers = Workers("models", 1)
+"""Where models run, but on ZeroGPU, which brings processes of its own."""
+
 _held = Budget(settings().held_megapixels)
 """Megapixels of decoded images that wait for their turn or have it."""
 
@@ -159,7 +163,7 @@ def held(images: Sequence[str | bytes | Decoded]) -> Iterator[list[Decoded]]:
         try:
             with waiting(_is_wanted):
                 stack.enter_context(_held.taken(_megapixels(images)))
-                photos = [decode(image) for image in images]
+                photos = PHOTOS.run(lambda: [decode(image) for image in images])
         except UserError as error:
             raise as_gradio_error(error) from error
         REQUESTS.note(megapixels=sum(photo.image.width * photo.image.height for photo in photos) / 1e6)
@@ -274,7 +278,7 @@ def _run(job: _Job, progress: gr.Progress | None) -> Iterator[Any]:
     with _queue.turn(LONGEST_WAIT, on_wait=on_wait, yields=job.yields):
         _tell(progress, _granted(job))
         job = replace(job, deadline=time.monotonic() + LONGEST_RUN)
-        values = _on_gpu(job)
+        values = _on_gpu(job) if models.ON_ZERO_GPU else _workers.each(_on_gpu(job))
         try:
             for value in values:
                 yield value

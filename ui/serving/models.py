@@ -33,6 +33,7 @@ from methods.lmm.loading import lmm_by_environment
 from methods.lmm.pixels import DEFAULT_PIXELS
 from methods.locks import ForkSafeLock
 from ui.serving.settings import settings
+from ui.serving.workers import give_way
 
 if TYPE_CHECKING:
     from methods.lmm.base import LMM
@@ -274,6 +275,7 @@ class _Loading:
     def _load(self) -> None:
         from methods.lmm.loading import load_lmm
 
+        give_way()
         try:
             with _lock:
                 _make_room(self.name)

@@ -11,6 +11,7 @@ from pathlib import Path
 from methods.errors import InputError, UserError
 from ui.serving import memory
 from ui.serving.settings import check
+from ui.serving.workers import SECONDS_OF_PYTHON
 
 
 def checked() -> None:
@@ -24,6 +25,7 @@ def checked() -> None:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
     memory.bound()
+    sys.setswitchinterval(SECONDS_OF_PYTHON)
     # uvicorn believes X-Forwarded-For from these alone; from this very machine it would without being told to.
     os.environ["FORWARDED_ALLOW_IPS"] = chosen.proxies
 

@@ -35,6 +35,7 @@ READERS_PER_PLACE = 4
 """Calls that only read may be this many times as many as those for models."""
 
 SECONDS_BETWEEN = 1.0
+SECONDS_BETWEEN_LOOKS = 0.01
 SECONDS_OF_ANSWERS = 60.0
 """That an answer is kept for a caller who does not ask for it."""
 
@@ -54,6 +55,8 @@ class FairEvents(Queue):
         return pushed
 
     def start(self) -> None:
+        # Gradio looks for work a thousand times a second, each time on the thread that answers everybody.
+        self.sleep_when_free = SECONDS_BETWEEN_LOOKS
         super().start()
         run_coro_in_background(self._sweep)
 
@@ -81,6 +84,10 @@ class FairEvents(Queue):
                 REQUESTS.ended(event, fn.api_name or "", waited, time.time() - begin_time)
                 if event.session_hash == event._id and isinstance(holder := self._holder(), Sessions):
                     holder.forget(event.session_hash)
+
+    def compute_analytics_summary(self, records: Any) -> Any:
+        """Nothing: Gradio's makes a table of all calls at the end of each, for a page that is not served here."""
+        return self.cached_event_analytics_summary
 
     def send_message(self, event: Event, event_message: EventMessage) -> None:
         if isinstance(event_message, ProcessCompletedMessage) and not event_message.success:
