@@ -34,7 +34,7 @@ from ui.serving.health import routes
 from ui.serving.presence import Lines
 from ui.serving.ready import Ready
 from ui.serving.sessions import launched
-from ui.serving.settings import port, settings
+from ui.serving.settings import host, port, settings
 from ui.tabs.api.tab import keep_tools
 from ui.theme import ACCESS, STYLE, theme
 
@@ -74,11 +74,10 @@ def launch_settings() -> dict:
 
 if __name__ == "__main__":
     gpu.preload()
-    host = os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if models.ON_SPACE else "127.0.0.1")
     try:
         page = build()
-        page.launch(server_name=host, server_port=port(), prevent_thread_lock=True, **launch_settings())
-    except (OSError, UserError) as error:  # the port is taken, say; the sentence says what to do
+        page.launch(server_name=host(), server_port=port(), prevent_thread_lock=True, **launch_settings())
+    except (OSError, UserError) as error:  # the port was taken meanwhile, say; the sentence says what to do
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
     keep_tools(page)

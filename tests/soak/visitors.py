@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import http.client
 import io
 import json
@@ -83,6 +84,7 @@ class Visitor(threading.Thread):
     def __init__(self, app: App, record: Record, number: int, up: threading.Event, ended: threading.Event) -> None:
         super().__init__(name=f"visitor {number}", daemon=True)
         self.app, self.record, self.number, self.up, self.ended = app, record, number, up, ended
+        self.scores = number % 5 < 2  # most only look; whoever scores soon stands in a queue
         self.rng = random.Random(number)
         self.files: list[dict] = []
         self.fresh()
@@ -94,7 +96,7 @@ class Visitor(threading.Thread):
         self.files = []
 
     def run(self) -> None:
-        actions = list(ACTIONS)
+        actions = [action for action in ACTIONS if self.scores or action not in OF_MODELS]
         weights = [ACTIONS[action] for action in actions]
         while not self.ended.is_set():
             self.up.wait()
@@ -138,6 +140,20 @@ class Visitor(threading.Thread):
         return self.client.call(endpoint, self.app.data(f"/{endpoint}", **values))
 
 
+METHODS = ("q-bench", "iqarag", "llm-iqa", "leaf", "q-debias", "visualquality-r1")
+SHORT = {"samples": 2, "max_new_tokens": 128}
+"""Options of the last."""
+
+
+def load_all(app: App) -> None:
+    """Has every method score a small photo, so that all models are in memory."""
+    client = Client(app)
+    file = client.upload("small.jpg", photo(320, 240))
+    for method in METHODS:
+        options = SHORT if method == METHODS[-1] else {}
+        client.call("score", app.data("/score", picture=file, method=method, options=options))
+
+
 # --- what they do -----------------------------------------------------------------------------------------------------
 
 
@@ -156,9 +172,8 @@ def pages(visitor: Visitor) -> None:
 
 def score(visitor: Visitor) -> None:
     """scoring with any method."""
-    method = visitor.rng.choice(["q-bench", "iqarag", "llm-iqa", "leaf", "q-debias", "visualquality-r1"])
-    options = {"samples": 2, "max_new_tokens": 128} if method == "visualquality-r1" else {}
-    visitor.api("score", picture=visitor.photo(), method=method, options=options)
+    method = visitor.rng.choice(METHODS)
+    visitor.api("score", picture=visitor.photo(), method=method, options=SHORT if method == METHODS[-1] else {})
 
 
 def tab(visitor: Visitor) -> None:
@@ -177,7 +192,7 @@ def folder(visitor: Visitor) -> None:
     """scoring a folder."""
     content = zipped({f"{number}.jpg": photo(320, 240, seed=number) for number in range(4)} | {"notes.txt": b"hello"})
     file = visitor.client.upload("folder.zip", content)
-    visitor.client.event(visitor.app.event("score_all"), visitor.app.defaults("score_all", p0=[file], p1="leaf"))
+    visitor.client.event(visitor.app.event("score_all"), visitor.app.defaults("score_all", p0=[file], p1=["leaf"]))
 
 
 def share(visitor: Visitor) -> None:
@@ -228,13 +243,19 @@ def hostile_body(visitor: Visitor) -> None:
 
 def hostile_file(visitor: Visitor) -> None:
     """sending a hostile file."""
-    bomb = io.BytesIO()
-    Image.new("1", (30_000, 30_000)).save(bomb, "PNG")
     name, content = visitor.rng.choice([
-        ("junk.jpg", visitor.rng.randbytes(5000)), ("bomb.png", bomb.getvalue()), ("half.jpg", photo(640, 480)[:4000]),
+        ("junk.jpg", visitor.rng.randbytes(5000)), ("bomb.png", bomb()), ("half.jpg", photo(640, 480)[:4000]),
         ("empty.png", b""), ("page.html", b"<script>alert(1)</script>"), ("long" * 40 + ".jpg", photo(64, 64)),
     ])
     visitor.api("score", picture=visitor.client.upload(name, content), method="leaf")
+
+
+@functools.cache
+def bomb() -> bytes:
+    """A small file that says that it is 30,000 pixels wide and high."""
+    file = io.BytesIO()
+    Image.new("1", (30_000, 30_000)).save(file, "PNG")
+    return file.getvalue()
 
 
 def hostile_table(visitor: Visitor) -> None:
@@ -246,13 +267,16 @@ def hostile_table(visitor: Visitor) -> None:
     else:
         file = visitor.client.upload("zeros.zip", zipped({"zeros.jpg": b"\0" * 20_000_000, "../out.jpg": b"x"}))
         visitor.client.event(visitor.app.event("score_all"),
-                             visitor.app.defaults("score_all", p0=[file] * 100, p1="leaf"))
+                             visitor.app.defaults("score_all", p0=[file] * 100, p1=["leaf"]))
 
 
 ACTIONS: dict[Callable[[Visitor], None], float] = {
     leaderboard: 30, pages: 40, score: 8, tab: 4, ranks: 2, folder: 1, share: 3, leaves: 3, hostile_body: 6,
     hostile_file: 3, hostile_table: 0.5,
 }
+OF_MODELS = {score, tab, ranks, folder, share, leaves, hostile_file, hostile_table}
+"""What those who only look leave out."""
+
 PAUSE = 2.0
 """Seconds between two things that a visitor does, on average."""
 

@@ -48,7 +48,8 @@ class Page(gr.Blocks):
             raise as_gradio_error(error) from error
         try:
             return await super().preprocess_data(block_fn, inputs, state, explicit_call)
-        except gr.Error:
+        except gr.Error as error:
+            error.print_exception = False  # a value that a component refuses is the sender's fault, not the log's
             raise
         except Exception as error:  # whatever a foreign payload leads Gradio's components to
             log.warning("A payload of %s cannot be read.", _name(block_fn), exc_info=error)

@@ -138,5 +138,10 @@ def port() -> int:
     return 7860
 
 
+def host() -> str:
+    """That the page is served on: this machine alone, everybody on a Space."""
+    return os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1")
+
+
 def _unknown(names: Iterable[str], known: Iterable[str]) -> set[str]:
     return {name for name in names if name.startswith(PREFIX) and not name.startswith(f"{PREFIX}LMM_")} - {*known}

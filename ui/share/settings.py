@@ -53,8 +53,8 @@ def from_environment() -> Settings:
     repo = os.environ.get("MEAN_OPINION_SHARE_REPO", "").strip()
     if repo and not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
         raise InputError(f'MEAN_OPINION_SHARE_REPO is a Hub dataset as "owner/name"; it says {repo!r}.')
-    return Settings(_folder(), _whole("MEAN_OPINION_SHARE_DAYS", 365),
-                    _whole("MEAN_OPINION_SHARE_MB", 2000) * 10**6, repo)
+    days = _whole("MEAN_OPINION_SHARE_DAYS", 365)
+    return Settings(_folder() if days else Path(), days, _whole("MEAN_OPINION_SHARE_MB", 2000) * 10**6, repo)
 
 
 def _folder() -> Path:

@@ -266,7 +266,7 @@ class Store:
                 self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 held.enter_context(files.lock(self.folder / "lock", wait=-1))
             except OSError as error:
-                log.error("The folder of shared comparisons cannot be used.", exc_info=error)
+                log.error("The folder of shared comparisons cannot be used: %s", error)
                 raise ShareError("Sharing does not work here just now; whoever runs this page finds the reason in its "
                                  "log.") from error
             yield

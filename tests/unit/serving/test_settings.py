@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 
 from methods.errors import InputError
 from tests.conftest import REPOSITORY
+from tests.soak.running import free_port
 from ui.serving import settings as module
 from ui.serving.settings import PRIVATE_NETWORKS, check, port, settings
 
@@ -76,11 +78,11 @@ def test_every_limit_is_in_the_operators_guide():
         assert f"`MEAN_OPINION_{name.upper()}" in guide, name
 
 
-def started(**variables: str) -> tuple[int, list[str]]:
-    """Status and lines of an app that is started with these variables."""
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **variables}
-    done = subprocess.run([sys.executable, "app.py"], cwd=REPOSITORY, env=environment, capture_output=True, text=True,
-                          timeout=300)
+def started(*command: str, **variables: str) -> tuple[int, list[str]]:
+    """Status and lines of an app that is started with these variables, or of a command in its place."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PORT": str(free_port()), **variables}
+    done = subprocess.run([sys.executable, *(command or ["app.py"])], cwd=REPOSITORY, env=environment,
+                          capture_output=True, text=True, timeout=300)
     return done.returncode, (done.stdout + done.stderr).strip().splitlines()
 
 
@@ -91,3 +93,39 @@ def test_the_app_says_it_in_one_line_and_ends_with_2(tmp_path):
     status, lines = started(GRADIO_TEMP_DIR="/proc/uploads")
     assert (status, len(lines)) == (2, 1)
     assert "GRADIO_TEMP_DIR" in lines[0]
+
+
+def test_a_port_that_is_taken_ends_the_start_in_one_sentence(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = str(taken.getsockname()[1])
+        status, lines = started(GRADIO_SERVER_PORT=number, MEAN_OPINION_SHARE_DIR=str(tmp_path))
+    assert (status, len(lines)) == (2, 1)
+    assert f"Port {number}" in lines[0]
+    assert "GRADIO_SERVER_PORT" in lines[0]
+
+
+CHECKED = "from ui.serving.start import checked; checked(); print('starts')"
+NOWHERE = "/proc/no-home"
+"""Where nobody can write, whoever runs this."""
+
+
+def test_a_home_that_cannot_be_written_ends_the_start_in_one_sentence(monkeypatch):
+    for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "HF_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    status, lines = started(HOME=NOWHERE)
+    assert (status, len(lines)) == (2, 1)
+    assert NOWHERE in lines[0]
+    assert "MEAN_OPINION_SHARE_DIR" in lines[0]
+    assert "MEAN_OPINION_SHARE_DAYS=0" in lines[0]
+
+
+def test_without_a_home_the_start_needs_a_folder_for_shares_or_no_sharing(monkeypatch, tmp_path):
+    for name in ("XDG_DATA_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    # As for a user whom the system does not list, which a container may run as.
+    unlisted = f"import pwd; pwd.getpwuid = lambda uid: {{}}[uid]; {CHECKED}"
+    status, lines = started("-c", unlisted)
+    assert (status, len(lines)) == (2, 1)
+    assert "MEAN_OPINION_SHARE_DIR" in lines[0]
+    assert started("-c", unlisted, MEAN_OPINION_SHARE_DAYS="0") == (0, ["starts"])
+    assert started("-c", unlisted, MEAN_OPINION_SHARE_DIR=str(tmp_path / "shares")) == (0, ["starts"])
