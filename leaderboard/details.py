@@ -135,16 +135,15 @@ class Contrast:
     def deciding(self) -> pd.DataFrame:
         return self.images.head(MOST_DECIDING)
 
-    @property
-    def sentence(self) -> str:
-        """The difference and whether it is more than chance, for people."""
+    def sentence(self, first: str = "", second: str = "") -> str:
+        """The difference and whether it is more than chance, for people, who may know the runs by other names."""
         gap = self.difference
         sure = gap.low > 0 or gap.high < 0
-        better = self.a if (gap.value > 0) != (self.metric == "rmse") else self.b
+        better = (first or self.a) if (gap.value > 0) != (self.metric == "rmse") else (second or self.b)
         verdict = (f"{better} is better by more than chance" if sure else
                    "the interval holds zero, so these images do not tell the two apart")
-        return (f"{self.metric} {gap.a:.4f} and {gap.b:.4f} on {gap.n} shared images: difference {gap.value:+.4f}, "
-                f"95 % interval {gap.low:+.4f} to {gap.high:+.4f}, p = {gap.p:.3f}; {verdict}.")
+        return (f"{self.metric.upper()} {gap.a:.4f} and {gap.b:.4f} on {gap.n} shared images: difference "
+                f"{gap.value:+.4f}, 95 % interval {gap.low:+.4f} to {gap.high:+.4f}, p = {gap.p:.3f}; {verdict}.")
 
     @property
     def balance(self) -> str:

@@ -64,16 +64,19 @@ def _header(table: Table, name: str, label: str, title: str) -> str:
 
 def _row(table: Table, row: Row, sources: dict[str, str]) -> str:
     entry = row.entry
-    here = '<span class="lb-here">here</span>' if entry.origin == MEASURED else ""
+    run = entry.provenance.get("run", "")
+    here = (f'<span class="lb-here">here</span><button type="button" class="lb-look" data-look="{escape(run)}" '
+            f'aria-label="Look into {escape(entry.label)}">look into</button>' if run else "")
     source = f"{'measured' if entry.origin == MEASURED else entry.paper} · {entry.table}"
     about = escape(_about_row(table, row, sources))
     name = (f'<th scope="row" class="lb-name"><button type="button" data-about="{about}">'
-            f"<span>{escape(entry.method)}</span>{here}</button>"
+            f"<span>{escape(entry.method)}</span></button>{here}"
             f'<small>{escape(entry.details)}</small><small class="lb-source">{escape(source)}</small></th>')
     group = f'<span class="lb-group">{escape(row.group)}</span>' if row.group else ""
     place = f"{row.position}{group}<small>{row.mean_rank:.1f}</small>" if row.position is not None else DASH
     cells = "".join(_cell(table, row, dataset.slug) for dataset in table.datasets)
-    return (f'<tr>{name}<td class="lb-rank">{place}</td>'
+    inside = f' data-row="{escape(run)}"' if run else ""
+    return (f'<tr{inside}>{name}<td class="lb-rank">{place}</td>'
             f'<td class="lb-cover">{row.covered}/{len(table.datasets)}</td>{cells}</tr>')
 
 

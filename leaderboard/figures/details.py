@@ -108,7 +108,7 @@ def deciding(both: Contrast, narrow: bool = False) -> go.Figure:
         figure.add_scatter(x=[share for _, share in some], y=[name for name, _ in some], mode="markers", name=label,
                            marker={**marker(index), "size": 10}, hovertemplate="%{y}: %{x:+.5f}<extra></extra>")
     name_rows(figure, names, narrow)
-    figure.update_xaxes(title=f"share of the difference in {both.metric}", zeroline=True, zerolinecolor=INK,
+    figure.update_xaxes(title=f"share of the difference in {both.metric.upper()}", zeroline=True, zerolinecolor=INK,
                         zerolinewidth=1.5)
     return titled(figure, f"The {len(rows)} images that decide most of {both.difference.n}", narrow)
 

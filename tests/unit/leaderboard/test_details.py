@@ -73,7 +73,7 @@ def test_two_rows_differ_by_the_shares_of_their_images(shipped, board, metric):
     assert both.images["share"].sum() == pytest.approx(both.difference.value, abs=1e-9)
     assert both.difference.n == 399
     assert both.difference.low > 0 if metric != "rmse" else both.difference.high < 0
-    assert f"{other.run} is better by more than chance" in both.sentence
+    assert f"{other.run} is better by more than chance" in both.sentence()
     size = both.images["share"].abs()
     assert list(size) == sorted(size, reverse=True)
     assert len(both.deciding) == 12

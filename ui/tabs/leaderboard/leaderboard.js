@@ -27,6 +27,11 @@ const show = (cell) => {
   }));
   place(cell);
 };
+// A measured row opens below the table; whoever clicked a number reads its source first and stays where he is.
+const open = (run, go) => {
+  window.leaderboardGo = go ? run : null;
+  trigger('expand', {value: run});
+};
 const hide = () => { tip.hidden = true; pinned = null; };
 
 element.addEventListener('mouseover', (event) => {
@@ -38,10 +43,14 @@ element.addEventListener('mouseleave', () => { if (!pinned) tip.hidden = true; }
 element.addEventListener('click', (event) => {
   const sort = event.target.closest('[data-sort]');
   if (sort) { hide(); trigger('select', {value: sort.dataset.sort}); return; }
+  const look = event.target.closest('[data-look]');
   const cell = event.target.closest('[data-about]');
+  const row = event.target.closest('[data-row]');
+  if (look || (row && !cell)) { hide(); open(look ? look.dataset.look : row.dataset.row, true); return; }
   if (!cell || cell === pinned) { hide(); return; }
   show(cell);
   pinned = cell;
+  if (row && cell.tagName === 'TD') open(row.dataset.row, false);
 });
 document.addEventListener('click', (event) => {
   if (pinned && !element.contains(event.target) && !tip.contains(event.target)) hide();

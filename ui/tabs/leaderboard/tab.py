@@ -24,6 +24,7 @@ from ui.components.page import enclosing, typed
 from ui.components.plotly_script import warm_up
 from ui.components.texts import plain
 from ui.errors import plain_errors
+from ui.tabs.leaderboard import look
 from ui.tabs.leaderboard.view import Controls, Screen, figure_controls, more_controls, top_controls, values_of, view_of
 
 TITLE = "Leaderboard"
@@ -61,6 +62,7 @@ def build(page: gr.Blocks) -> None:
     ranking = gr.HTML(to_html(first, sources=_titles(board)), elem_id="leaderboard-table",
                       apply_default_css=False,
                       js_on_load=(HERE / "leaderboard.js").read_text("utf-8"))
+    looked = look.panel()
     with gr.Row():
         copy = gr.Button("Copy link", variant="primary", min_width=96)
         cite = gr.Button("Cite", min_width=96)
@@ -77,6 +79,7 @@ def build(page: gr.Blocks) -> None:
     query = gr.State(encode(OPENING, board=board))
     controls = Controls(**parts, order=gr.State((OPENING.sort, OPENING.reverse)))
     screen = gr.State(Screen())
+    look.wire(looked, ranking, controls.metric, screen)
     _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, export, link, citation, file, screen)
 
 
