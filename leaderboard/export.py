@@ -54,17 +54,26 @@ def to_csv(table: Table) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     fixed = ["position", "group", "mean_rank", "borda", "method", "backbone", "variant", "training_free",
              "training_set", "source", "table", "origin", "coverage", "metric", "data_revision"]
+    costs = ["parameters_billion", "weights_gb", "passes", "seconds_per_image", "memory_gib", "hardware", "licence",
+             "released", "link"]
     each = ["", "low", "high", "n", "trained_on", "sees_labels", "part", "note"]
     names = [dataset.slug for dataset in table.datasets]
-    writer.writerow(fixed + [f"{name}{':' + part if part else ''}" for name in names for part in each])
+    writer.writerow([*fixed, *(f"{name}{':' + part if part else ''}" for name in names for part in each), *costs])
     for row in table.rows:
         entry = row.entry
         training = "" if entry.training is None else "+".join(entry.training) or "none"
         cells = [item for name in names for item in _csv_cell(row.cells.get(name))]
         writer.writerow([_number(row.position), row.group, _number(row.mean_rank), _number(row.borda), entry.method,
                          entry.backbone, entry.variant, entry.training_free, training, entry.paper, entry.table,
-                         entry.origin, f"{row.covered}/{len(names)}", table.view.metric, table.revision, *cells])
+                         entry.origin, f"{row.covered}/{len(names)}", table.view.metric, table.revision, *cells,
+                         *_csv_costs(row)])
     return stream.getvalue()
+
+
+def _csv_costs(row: Row) -> list[str]:
+    cost = row.cost
+    return [*map(_number, (cost.parameters, cost.weights, cost.passes, cost.seconds, cost.memory)), cost.hardware,
+            cost.licence, cost.released, cost.link]
 
 
 def _csv_cell(cell: Cell | None) -> list[str]:

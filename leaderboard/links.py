@@ -19,7 +19,9 @@ from leaderboard.schema import METRICS, Board, load_board
 
 TAB = "leaderboard"
 FIGURES = ("dots", "heat", "radar", "cost", "pairs", "ablation")
-AXES = ("parameters", "passes")
+COSTS = ("parameters", "weights", "passes", "seconds", "memory")
+"""What a row costs, as columns and as horizontal axis of the figure against cost."""
+AXES = COSTS
 ORIGINS = ("all", "published", "measured")
 TRAINING = ("all", "free", "trained")
 HIDE = ("doubtful", "in-domain")
@@ -48,7 +50,9 @@ class View:
         search: words that a row must contain, in any order and case.
         cells: see `MAX_CELLS`.
         rank_on: the datasets that ranks are over; empty chooses the ones that most shown rows share.
-        sort: "rank", "method", "coverage" or a dataset slug; the best first unless `reverse`.
+        sort: "rank", "method", "coverage", a dataset slug, one of `COSTS` or "released"; the best, cheapest or newest
+            first unless `reverse`.
+        costs: whether the table has columns of what a row costs.
         figure, axis, ablation: the figure below the table, the horizontal axis of "cost", the ablation of "ablation".
     """
 
@@ -68,6 +72,7 @@ class View:
     rank_on: tuple[str, ...] = ()
     sort: str = "rank"
     reverse: bool = False
+    costs: bool = False
     figure: str = "dots"
     axis: str = "parameters"
     ablation: str = ""
@@ -82,7 +87,7 @@ class View:
         object.__setattr__(self, "cells", min(max(int(self.cells), 1), MAX_CELLS))
 
 
-OPENING = View(rows="comparable")
+OPENING = View(rows="comparable", costs=True)
 """What the page opens with. A link says so in words, so that one without them is the whole table as it always was."""
 
 
@@ -97,9 +102,8 @@ class Restored(NamedTuple):
 # Address name of every field; the order is that of the address.
 _NAMES = {"metric": "metric", "datasets": "d", "methods": "m", "papers": "from", "backbones": "lmm",
           "training_sets": "trained-on", "kinds": "kind", "training": "training", "origin": "origin", "rows": "show",
-          "hide": "hide",
-          "search": "q", "cells": "cells", "rank_on": "rank", "sort": "sort", "reverse": "reverse", "figure": "fig",
-          "axis": "axis", "ablation": "ablation"}
+          "hide": "hide", "search": "q", "cells": "cells", "rank_on": "rank", "sort": "sort", "reverse": "reverse",
+          "costs": "costs", "figure": "fig", "axis": "axis", "ablation": "ablation"}
 _FIELDS = {short: name for name, short in _NAMES.items()}
 _WHAT = {"metric": "metric", "datasets": "dataset", "methods": "method", "papers": "source", "backbones": "model",
          "training_sets": "training set", "kinds": "kind of dataset", "rank_on": "dataset", "sort": "column",
@@ -189,8 +193,13 @@ def _known(board: Board) -> dict[str, tuple[str, ...]]:
     return {
         **vocabulary, "metric": tuple(METRICS), "training": TRAINING, "origin": ORIGINS, "rows": ROWS, "hide": HIDE,
         "figure": FIGURES, "axis": AXES, "rank_on": vocabulary["datasets"], "ablation": ablations(board),
-        "sort": ("rank", "method", "coverage", *vocabulary["datasets"]),
+        "sort": columns(board),
     }
+
+
+def columns(board: Board) -> tuple[str, ...]:
+    """What the table can be sorted by."""
+    return ("rank", "method", "coverage", *COSTS, "released", *catalogue(board).vocabulary["datasets"])
 
 
 def ablations(board: Board) -> tuple[str, ...]:

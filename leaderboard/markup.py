@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from html import escape
 
+from leaderboard.cards import NOT_KNOWN, Card
 from leaderboard.entries import MEASURED, Cell
 from leaderboard.export import DASH, marks_of, text_of
+from leaderboard.links import COSTS
 from leaderboard.tables import Row, Table
 
 MOST_ROWS = 300
@@ -42,18 +44,53 @@ def to_html(table: Table, *, sources: dict[str, str] | None = None) -> str:
             f"● ranks are over this set · a, b … groups that cannot be told apart</p>")
 
 
+def cards_html(cards: dict[str, Card]) -> str:
+    """All cards, out of sight; the page lays copies of them into the box of a cell."""
+    return '<div id="leaderboard-cards" hidden>' + "".join(
+        f'<details data-card="{escape(card.id)}"><summary>{"Dataset" if card.id.startswith("dataset:") else "Model"}: '
+        f"{escape(card.title)}</summary><dl>"
+        + "".join(f"<dt>{escape(what)}</dt><dd>{_linked(text)}</dd>" for what, text in card.facts)
+        + "</dl></details>" for card in cards.values()) + "</div>"
+
+
+def _linked(text: str) -> str:
+    if text == NOT_KNOWN:
+        return f"<em>{text}</em>"
+    if text.startswith("https://"):
+        return f'<a href="{escape(text)}" target="_blank" rel="noopener noreferrer">{escape(text)}</a>'
+    return escape(text)
+
+
 def _columns(table: Table) -> list[tuple[str, str, str]]:
     fixed = [("method", "Method", "Method, model and variant, with the source"),
              ("rank", "Rank", f"Place by mean rank over {', '.join(map(table.short, table.shared)) or 'no set'}; below "
                               f"it the mean rank. Borda points are in the row's details."),
              ("coverage", "Sets", "Shown datasets with a result")]
-    return fixed + [(dataset.slug, dataset.short, f"{dataset.name} ({dataset.kind})") for dataset in table.datasets]
+    shown = fixed + [(dataset.slug, dataset.short, f"{dataset.name} ({dataset.kind})") for dataset in table.datasets]
+    return shown + [(name, label, about) for name, label, about in _COST_COLUMNS if table.view.costs]
+
+
+_COST_COLUMNS = (
+    ("parameters", "Params, B", "Parameters of the model in billions, its vision part included"),
+    ("weights", "Weights, GB", "Size of the weights, in bfloat16 unless their file has another type"),
+    ("passes", "Passes", "LMM passes per image"),
+    ("seconds", "s / image", "Seconds per image of a measured row, on the hardware named beside it"),
+    ("memory", "Memory, GiB", "The most memory that a measured run held: of the GPU where it used one"),
+    ("hardware", "Hardware", "What a measured row ran on"),
+    ("licence", "Licence", "Of the weights"),
+    ("released", "Date", "Month or year of the model's paper"),
+    ("link", "Model", "Where the model is"),
+)
+_UNSORTED = {"hardware", "licence", "link"}
 
 
 def _header(table: Table, name: str, label: str, title: str) -> str:
+    if name in _UNSORTED:
+        return f'<th scope="col" class="lb-text"><span title="{escape(title)}">{escape(label)}</span></th>'
     active = table.view.sort == name
     # Position 1 and the method A are the best "first"; what arrow that is follows from what the column holds.
-    ascending = (name in ("rank", "method") or (table.lower_is_better and name != "coverage")) != table.view.reverse
+    small_first = name in ("rank", "method", *COSTS) or (table.lower_is_better and name not in ("coverage", "released"))
+    ascending = small_first != table.view.reverse
     state = f' aria-sort="{"ascending" if ascending else "descending"}"' if active else ""
     arrow = f'<span class="lb-arrow" aria-hidden="true">{"▲" if ascending else "▼"}</span>' if active else ""
     dot = '<span class="lb-dot" aria-label="ranks are over this set">●</span>' if name in table.shared else ""
@@ -69,26 +106,46 @@ def _row(table: Table, row: Row, sources: dict[str, str]) -> str:
             f'aria-label="Look into {escape(entry.label)}">look into</button>' if run else "")
     source = f"{'measured' if entry.origin == MEASURED else entry.paper} · {entry.table}"
     about = escape(_about_row(table, row, sources))
-    name = (f'<th scope="row" class="lb-name"><button type="button" data-about="{about}">'
+    cards = "\n".join([f"model:{row.cost.model}", *(f"dataset:{name}" for name in row.cells)])
+    name = (f'<th scope="row" class="lb-name"><button type="button" data-about="{about}" data-cards="{escape(cards)}">'
             f"<span>{escape(entry.method)}</span></button>{here}"
             f'<small>{escape(entry.details)}</small><small class="lb-source">{escape(source)}</small></th>')
     group = f'<span class="lb-group">{escape(row.group)}</span>' if row.group else ""
     place = f"{row.position}{group}<small>{row.mean_rank:.1f}</small>" if row.position is not None else DASH
     cells = "".join(_cell(table, row, dataset.slug) for dataset in table.datasets)
+    if table.view.costs:
+        cells += "".join(_cost_cell(row, name, label) for name, label, _ in _COST_COLUMNS)
     inside = f' data-row="{escape(run)}"' if run else ""
     return (f'<tr{inside}>{name}<td class="lb-rank">{place}</td>'
             f'<td class="lb-cover">{row.covered}/{len(table.datasets)}</td>{cells}</tr>')
 
 
+def _cost_cell(row: Row, name: str, label: str) -> str:
+    value = getattr(row.cost, name)
+    about = f"{row.entry.label}\n{label}: "
+    cards = f' data-cards="model:{escape(row.cost.model)}"'
+    if value in (None, ""):
+        return f'<td class="lb-none" aria-label="{NOT_KNOWN}" data-about="{escape(about + NOT_KNOWN)}"{cards}></td>'
+    if name == "link":
+        return (f'<td class="lb-text"><a href="{escape(value)}" target="_blank" rel="noopener noreferrer">'
+                f"{escape(row.cost.model)}</a></td>")
+    text = f"{value:.3g}" if isinstance(value, float) else str(value)
+    where = f"\nOn {row.cost.hardware or 'hardware that was not recorded'}" if name in ("seconds", "memory") else ""
+    kind = "lb-num" if isinstance(value, float) else "lb-text"
+    return f'<td class="{kind}" data-about="{escape(about + text + where)}"{cards}>{escape(text)}</td>'
+
+
 def _cell(table: Table, row: Row, name: str) -> str:
     cell = row.cells.get(name)
+    cards = f' data-cards="dataset:{escape(name)}&#10;model:{escape(row.cost.model)}"'
     if cell is None:
-        return f'<td class="lb-none" aria-label="no result">{DASH}</td>'
+        about = escape(f"{row.entry.label} on {table.short(name)}: no result")
+        return f'<td class="lb-none" aria-label="no result" data-about="{about}"{cards}>{DASH}</td>'
     text = escape(text_of(cell, measured=row.entry.origin == MEASURED))
     text = {1: f"<b>{text}</b>", 2: f"<u>{text}</u>"}.get(row.marks.get(name, 0), text)
     marks = marks_of(row, name)
     extra = f'<sup class="{"lb-q" if cell.doubtful else ""}">{escape(marks)}</sup>' if marks else ""
-    return f'<td class="lb-num" data-about="{escape(_about_cell(table, row, name, cell))}">{text}{extra}</td>'
+    return f'<td class="lb-num" data-about="{escape(_about_cell(table, row, name, cell))}"{cards}>{text}{extra}</td>'
 
 
 def _about_cell(table: Table, row: Row, name: str, cell: Cell) -> str:

@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from leaderboard.cards import Cost, cost
 from leaderboard.entries import MEASURED, Catalogue, Cell, Dataset, Entry, catalogue, slug
 from leaderboard.groups import Groups, group
-from leaderboard.links import View
+from leaderboard.links import COSTS, View
 from leaderboard.ranking import marks, rank, shared_datasets
 from leaderboard.schema import LOWER_IS_BETTER, METRICS, WHOLE, Board
 
@@ -27,6 +28,7 @@ class Row:
             ranked nor marked there.
         marks: dataset slug -> 1 (best of the shown rows) or 2 (second best).
         position, mean_rank, borda: over the table's shared datasets; None where the row lacks one of them.
+        cost: what the row costs, and its model's licence, date and address.
         group: letters of the groups of measured rows that it cannot be told apart from; "" where that is not known.
     """
 
@@ -36,6 +38,7 @@ class Row:
     position: int | None
     mean_rank: float | None
     borda: float | None
+    cost: Cost
     apart: frozenset[str] = frozenset()
     group: str = ""
 
@@ -162,6 +165,7 @@ def table(board: Board, view: View | None = None) -> Table:
     rows = [
         Row(entry=entry, cells=row, marks={name: column_marks[name][i] for name in row if i in column_marks[name]},
             position=ranks.position.get(i), mean_rank=ranks.mean_rank.get(i), borda=ranks.borda.get(i),
+            cost=cost(board, entry),
             apart=frozenset(row) - frozenset(values[i]), group=groups.letters.get(i, "") if groups else "")
         for i, (entry, row) in enumerate(zip(chosen, cells))
     ]
@@ -272,11 +276,19 @@ def _sorted(rows: list[Row], view: View, lower: bool) -> list[Row]:
     if view.sort == "method":
         return sorted(rows, key=by_name, reverse=view.reverse)
 
+    if view.sort == "released":
+        dated = [row for row in rows if row.cost.released]
+        dated.sort(key=lambda row: row.cost.released, reverse=not view.reverse)
+        return dated + [row for row in rows if not row.cost.released]
+
     def key(row: Row) -> float | None:
         if view.sort == "coverage":
             return -row.covered
         if view.sort == "rank":
             return row.mean_rank
+        if view.sort in COSTS:
+            amount: float | None = getattr(row.cost, view.sort)
+            return amount
         cell = row.cells.get(view.sort)
         return None if cell is None else (cell.value if lower else -cell.value)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from leaderboard.entries import catalogue, slug
-from leaderboard.links import AXES, FIGURES, ORIGINS, ROWS, TRAINING, View, decode
+from leaderboard.links import AXES, FIGURES, ORIGINS, ROWS, TRAINING, View, columns, decode
 from leaderboard.schema import DATA, METRICS, Board, load_board
 from methods.errors import InputError
 
@@ -26,7 +26,7 @@ def add_view_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--origin", choices=ORIGINS, help="published results or those measured here")
     parser.add_argument("--rows", choices=ROWS, help="all rows, or only those of one protocol on the same images by "
                                                      "models that saw none of them")
-    parser.add_argument("--sort", help="rank, method, coverage or a dataset")
+    parser.add_argument("--sort", help="rank, method, coverage, a dataset or a cost (" + ", ".join(AXES) + ")")
     parser.add_argument("--figure", choices=FIGURES, help="the figure of the view")
     parser.add_argument("--axis", choices=AXES, help="horizontal axis of the cost figure")
     parser.add_argument("--ablation", help="ablation table of the ablation figure, such as iqarag:table-iv")
@@ -51,7 +51,7 @@ def view_of(args: argparse.Namespace) -> tuple[Board, View]:
         if items:
             changes[name] = tuple(_checked(item, vocabulary[name], name) for item in items)
     if args.sort:
-        changes["sort"] = _checked(args.sort, ("rank", "method", "coverage", *vocabulary["datasets"]), "columns")
+        changes["sort"] = _checked(args.sort, columns(board), "columns")
     if args.ablation:
         from leaderboard.links import ablations
 

@@ -23,10 +23,8 @@ SCALE = ((0.0, "#f5ecdb"), (0.45, "#c3dccb"), (1.0, "#459e95"))
 """Of the heat map, worst to best; it darkens steadily, so that it prints in grey, and dark text holds on all of it."""
 SCALE_INK = "#14211f"
 
-COARSE = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
-FINE = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14,
-        16, 20, 30, 50, 70, 100)
-"""Ticks of an axis of sizes, in billions, that spans more or less than a factor of ten."""
+DECADES = (0.001, 0.01, 0.1, 1, 10, 100)
+"""Ticks of an axis of sizes, in billions: from the smallest networks to the largest models."""
 
 MOST_ROWS, MOST_NARROW, MOST_RADAR = 40, 25, 5
 NARROW_LINE = 46

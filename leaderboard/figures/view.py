@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from leaderboard.entries import MEASURED
 from leaderboard.figures.style import (
     ABOVE,
     BELOW,
     BESIDE,
-    COARSE,
     COLOURS,
-    FINE,
+    DECADES,
     GRID,
     MOST_NARROW,
     MOST_RADAR,
@@ -37,6 +37,7 @@ from leaderboard.figures.style import (
     titled,
     wrapped,
 )
+from leaderboard.ranking import shared_datasets
 from leaderboard.tables import Row, Table, table
 
 if TYPE_CHECKING:
@@ -170,42 +171,89 @@ def radar(ranked: Table, narrow: bool = False) -> go.Figure:
 
 
 def against_cost(ranked: Table, axis: str, narrow: bool = False) -> go.Figure:
-    """The mean over the shared datasets against model size ("parameters") or LMM passes per image ("passes").
+    """Mean agreement against what a row costs, with the Pareto front: rows that none is both cheaper and better than.
+
+    Published and measured rows are on different images, so each kind has its own mean, symbol and front; a front is
+    never drawn through rows that saw the tested set, which are hollow.
+
+    Args:
+        ranked: the table in view.
+        axis: a key of `links.COSTS`.
 
     Raises:
-        FigureError: no ranked row has a known cost, or RMSE.
+        FigureError: no row has a known cost and a mean, or RMSE.
     """
     if ranked.lower_is_better:
         raise FigureError("RMSE has each dataset's own unit, so it has no mean; choose a correlation.")
-    rows = [row for row in ranked.rows if row.mean_rank is not None and _cost(row, axis) is not None]
-    if not rows:
-        what = "a known number of parameters" if axis == "parameters" else "a known number of LMM passes"
-        raise FigureError(f"No ranked row has {what}; take a filter away or choose the other axis.")
-    grouped: dict[str, list[Row]] = {}
-    for row in rows:
-        grouped.setdefault(row.entry.method, []).append(row)
-    figure = new_figure(340 + 20 * len(grouped) if narrow else 460)
-    for index, (method, members) in enumerate(grouped.items()):
+    figure = new_figure(620 if narrow else 540)
+    told = []
+    for index, (origin, what) in enumerate((("published", "published"), (MEASURED, "measured here"))):
+        rows, shared = _with_cost(ranked, origin, axis)
+        if not rows:
+            continue
+        names = ", ".join(ranked.short(name) for name in shared)
+        told.append(f"{what}: {len(rows)} rows on {names}")
+        clean = [row for row in rows if not any(row.cells[name].overlap or row.cells[name].labels for name in shared)]
+        front = _front([(cost, _mean(row, shared), row) for row in clean
+                        if (cost := _cost(row, axis)) is not None])
         figure.add_scatter(
-            x=[_cost(row, axis) for row in members], y=[_mean(row, ranked.shared) for row in members], name=method,
-            mode="markers", text=[row.entry.label for row in members], marker={**marker(index), "size": 11},
-            hovertemplate="%{text}<br>%{x}: %{y:.3f}<extra></extra>",
-        )
-    names = ", ".join(ranked.short(name) for name in ranked.shared)
-    figure.update_xaxes(title="parameters (billions)" if axis == "parameters" else "LMM passes per image",
-                        type="log" if axis == "parameters" else "linear")
+            x=[cost for cost, _, _ in front], y=[mean for _, mean, _ in front], mode="lines", hoverinfo="skip",
+            name=f"front, {what}", line={"color": COLOURS[index], "width": 1.5, "shape": "hv", "dash": "dot"})
+        for some, kind, hollow in ((clean, what, ""), ([row for row in rows if row not in clean],
+                                                       f"{what}, saw the tested set", "-open")):
+            labels = {row.entry.id: _cut(_brief(row), 24 if narrow else 34) for _, _, row in front}
+            if some:
+                figure.add_scatter(
+                    x=[_cost(row, axis) for row in some], y=[_mean(row, shared) for row in some], name=kind,
+                    mode="markers" if hollow else "markers+text", textposition="top left", textfont={"size": 10.5},
+                    marker={**marker(index), "size": 10, "symbol": SYMBOLS[index] + hollow},
+                    text=["" if hollow else labels.get(row.entry.id, "") for row in some],
+                    customdata=[[row.entry.label] for row in some],
+                    hovertemplate="%{customdata[0]}<br>" + _AXES[axis] + " %{x}: %{y:.3f}<extra></extra>")
+    if not told:
+        raise FigureError(f"No ranked row has a known {_WHAT[axis]}; take a filter away, show all rows, or choose "
+                          "another axis.")
+    costs = [x for trace in figure.data for x in trace.x if x > 0]
+    logarithmic = axis != "passes" and bool(costs)
+    figure.update_xaxes(title=_AXES[axis], type="log" if logarithmic else "linear")
     if axis == "parameters":
-        sizes = [row.entry.parameters for row in rows if row.entry.parameters is not None]
-        ticks = COARSE if max(sizes) > 10 * min(sizes) else FINE
-        figure.update_xaxes(tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
+        figure.update_xaxes(range=[-3, 2], tickvals=DECADES, ticktext=[f"{tick:g}" for tick in DECADES])
     figure.update_yaxes(title=f"mean {ranked.view.metric.upper()}")
     figure.update_layout(legend=BELOW if narrow else ABOVE)
-    caption = f"{len(rows)} rows that all have {names}; means are over exactly these"
-    return titled(figure, caption, narrow)
+    apart = ". Their photos differ: compare along a front, not across" if len(told) > 1 else ""
+    return titled(figure, "; ".join(told) + apart, narrow)
+
+
+_AXES = {"parameters": "parameters (billions)", "weights": "weights (GB)", "passes": "LMM passes per image",
+         "seconds": "seconds per image", "memory": "peak memory (GiB)"}
+_WHAT = {"parameters": "number of parameters", "weights": "size of its weights", "passes": "number of LMM passes",
+         "seconds": "time per image", "memory": "peak memory"}
+
+
+def _with_cost(ranked: Table, origin: str, axis: str) -> tuple[list[Row], tuple[str, ...]]:
+    """Rows of one origin that have a cost and all of the ranked sets, and these; or, where ranks are over the other
+    origin's sets, those that most of these rows share."""
+    own = [row for row in ranked.rows if (row.entry.origin == MEASURED) == (origin == MEASURED)
+           and _cost(row, axis) is not None]
+    known = [frozenset(row.cells) - row.apart for row in own]
+    shared = ranked.shared
+    if all(row.position is None for row in own):
+        shared = shared_datasets(known, [dataset.slug for dataset in ranked.datasets])
+    return [row for row, sets in zip(own, known) if shared and set(shared) <= sets], shared
+
+
+def _front(points: Sequence[tuple[float, float, Row]]) -> list[tuple[float, float, Row]]:
+    """(cost, value, row) of those that no other point beats in both, the cheapest first."""
+    front: list[tuple[float, float, Row]] = []
+    for point in sorted(points, key=lambda one: (one[0], -one[1])):
+        if not front or point[1] > front[-1][1]:
+            front.append(point)
+    return front
 
 
 def _cost(row: Row, axis: str) -> float | None:
-    return row.entry.parameters if axis == "parameters" else row.entry.lmm_passes
+    amount: float | None = getattr(row.cost, axis)
+    return amount
 
 
 def _mean(row: Row, names: Sequence[str]) -> float:

@@ -88,9 +88,32 @@ def test_cost_means_are_over_the_shared_sets(board):
     view = View(figure="cost", axis="passes", papers=("q-debias",))
     shown = table(board, view)
     debias = next(row for row in shown.rows if row.entry.method == "Q-Debias" and row.position)
-    trace = next(trace for trace in draw(board, view).data if trace.name == "Q-Debias")
-    assert trace.x[0] == 8
-    assert trace.y[0] == pytest.approx(np.mean([debias.cells[name].value for name in shown.shared]))
+    traces = {trace.name: trace for trace in draw(board, view).data}
+    place = [point[0] for point in traces["published"].customdata].index(debias.entry.label)
+    assert traces["published"].x[place] == 8
+    assert traces["published"].y[place] == pytest.approx(np.mean([debias.cells[name].value for name in shown.shared]))
+
+
+def test_a_front_holds_what_none_is_cheaper_and_better_than_published_and_measured_apart(board):
+    traces = {trace.name: trace for trace in draw(board, View(figure="cost")).data}
+    assert {"published", "measured here", "front, published", "front, measured here"} <= set(traces)
+    for origin in ("published", "measured here"):
+        points = list(zip(traces[origin].x, traces[origin].y))
+        front = list(zip(traces[f"front, {origin}"].x, traces[f"front, {origin}"].y))
+        assert front == [point for point in sorted(points)
+                         if not any(x <= point[0] and y >= point[1] and (x, y) != point for x, y in points)]
+        named = {point for point, text in zip(points, traces[origin].text) if text}
+        assert named == set(front)
+    assert traces["published"].marker.symbol != traces["measured here"].marker.symbol
+    figure = draw(board, View(figure="cost"))
+    assert list(figure.layout.xaxis.range) == [-3, 2], "a thousandth to a hundred billion"
+    assert min(traces["measured here"].x) < 0.003
+    assert max(traces["published"].x) > 7
+    assert "compare along a front, not across" in figure.layout.title.text
+    hollow = [trace for trace in figure.data if trace.name.endswith("saw the tested set")]
+    assert hollow
+    assert all(trace.marker.symbol.endswith("-open") for trace in hollow)
+    assert "time per image" in said(draw(board, View(figure="cost", axis="seconds", origin="published")))
 
 
 def test_pairs_differ_in_nothing_but_the_method(board):

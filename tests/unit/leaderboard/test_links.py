@@ -78,7 +78,7 @@ def test_any_text_gives_a_view_that_can_be_linked(link):
 
 def test_a_link_without_a_choice_of_rows_shows_all_as_it_always_did():
     assert decode("?tab=leaderboard&d=spaq&rev=3", board=BOARD).view.rows == "all"
-    assert encode(links.OPENING, board=BOARD) == f"?tab=leaderboard&show=comparable&rev={BOARD.revision}"
+    assert encode(links.OPENING, board=BOARD) == f"?tab=leaderboard&show=comparable&costs=1&rev={BOARD.revision}"
 
 
 def test_the_default_link_is_short():

@@ -3,12 +3,13 @@ const tip = document.createElement('div');
 tip.setAttribute('role', 'status');
 tip.className = 'lb-tip';
 tip.hidden = true;
+tip.tabIndex = -1;
 (element.closest('.gradio-container') || document.body).append(tip);
 let pinned = null;
 
 const place = (cell) => {
   const box = cell.getBoundingClientRect();
-  const width = Math.min(380, window.innerWidth - 24);
+  const width = Math.min(420, window.innerWidth - 24);
   tip.style.width = width + 'px';
   tip.hidden = false;
   const left = Math.max(12, Math.min(box.left, window.innerWidth - width - 12));
@@ -27,12 +28,34 @@ const show = (cell) => {
   }));
   place(cell);
 };
+// A click adds the cards of the dataset and the model, and what it was clicked on gets the focus back afterwards.
+const pin = (cell, byKey) => {
+  show(cell);
+  const cards = (cell.dataset.cards || '').split('\n').filter(Boolean);
+  for (const id of cards) {
+    const card = document.querySelector(`#leaderboard-cards [data-card="${CSS.escape(id)}"]`)?.cloneNode(true);
+    if (!card) continue;
+    card.open = cell.tagName === 'TD';
+    tip.append(card);
+  }
+  place(cell);
+  pinned = cell;
+  tip.setAttribute('role', 'dialog');
+  tip.setAttribute('aria-label', cell.dataset.about.split('\n')[0]);
+  if (byKey) tip.focus({preventScroll: true});
+};
 // A measured row opens below the table; whoever clicked a number reads its source first and stays where he is.
 const open = (run, go) => {
   window.leaderboardGo = go ? run : null;
   trigger('expand', {value: run});
 };
-const hide = () => { tip.hidden = true; pinned = null; };
+const hide = () => {
+  if (tip.contains(document.activeElement)) pinned?.focus({preventScroll: true});
+  tip.hidden = true;
+  pinned = null;
+  tip.setAttribute('role', 'status');
+  tip.removeAttribute('aria-label');
+};
 
 element.addEventListener('mouseover', (event) => {
   const cell = event.target.closest('[data-about]');
@@ -48,8 +71,7 @@ element.addEventListener('click', (event) => {
   const row = event.target.closest('[data-row]');
   if (look || (row && !cell)) { hide(); open(look ? look.dataset.look : row.dataset.row, true); return; }
   if (!cell || cell === pinned) { hide(); return; }
-  show(cell);
-  pinned = cell;
+  pin(cell, event.detail === 0);
   if (row && cell.tagName === 'TD') open(row.dataset.row, false);
 });
 document.addEventListener('click', (event) => {

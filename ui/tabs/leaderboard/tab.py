@@ -14,10 +14,11 @@ from typing import Any
 import gradio as gr
 
 from leaderboard import schema
+from leaderboard.cards import cards
 from leaderboard.citations import bibtex
 from leaderboard.export import FORMATS, as_text
-from leaderboard.links import OPENING, TAB, View, decode, encode
-from leaderboard.markup import to_html
+from leaderboard.links import OPENING, TAB, View, columns, decode, encode
+from leaderboard.markup import cards_html, to_html
 from leaderboard.tables import table
 from methods.errors import InputError
 from ui.components.page import enclosing, typed
@@ -62,6 +63,7 @@ def build(page: gr.Blocks) -> None:
     ranking = gr.HTML(to_html(first, sources=_titles(board)), elem_id="leaderboard-table",
                       apply_default_css=False,
                       js_on_load=(HERE / "leaderboard.js").read_text("utf-8"))
+    gr.HTML(cards_html(cards(board)), padding=False, visible=True, apply_default_css=False)
     looked = look.panel()
     with gr.Row():
         copy = gr.Button("Copy link", variant="primary", min_width=96)
@@ -126,7 +128,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
     def sort(event: gr.EventData, *values: object) -> list[object]:
         before = view_of(values)
         column = str(event._data.get("value", ""))
-        if column not in {"rank", "method", "coverage", *board().datasets["slug"]}:
+        if column not in columns(board()):
             column = "rank"
         order = (column, not before.reverse if column == before.sort else False)
         values = (*values[:-1], order)

@@ -37,6 +37,7 @@ class Controls:
     rank_on: gr.Dropdown
     hide: gr.CheckboxGroup
     cells: gr.Slider
+    costs: gr.Checkbox
     figure: gr.Radio
     axis: gr.Radio
     ablation: gr.Dropdown
@@ -49,7 +50,7 @@ class Controls:
     @property
     def of_table(self) -> list[gr.components.Component]:
         """Those that change the table."""
-        return self.inputs[:14]
+        return self.inputs[:15]
 
     @property
     def of_figure(self) -> list[gr.components.Component]:
@@ -105,7 +106,8 @@ def top_controls(board: Board) -> dict[str, gr.components.Component]:
                             label="Training", scale=5, min_width=372)
         origin = gr.Radio([("All", "all"), ("Published", "published"), ("Measured", "measured")], value="all",
                           label="Results", scale=5, min_width=352)
-    return {"search": search, "metric": metric, "training": training, "origin": origin, "rows": rows}
+    costs = gr.Checkbox(OPENING.costs, label="What it costs: size, time, memory, licence", elem_id="leaderboard-costs")
+    return {"search": search, "metric": metric, "training": training, "origin": origin, "rows": rows, "costs": costs}
 
 
 def more_controls(board: Board) -> dict[str, gr.components.Component]:
@@ -145,7 +147,8 @@ def figure_controls(board: Board) -> dict[str, gr.components.Component]:
     choices = [(f"{row.paper}, {row.table}: {row.ablation}", ablation_slug(row.paper, row.table))
                for row in frame.itertuples()]
     figure = gr.Radio(FIGURE_NAMES, value="dots", label="Figure")
-    axis = gr.Radio([("parameters", "parameters"), ("LMM passes per photo", "passes")], value="parameters",
+    axis = gr.Radio([("parameters", "parameters"), ("weights", "weights"), ("passes per image", "passes"),
+                     ("seconds per image", "seconds"), ("memory", "memory")], value="parameters",
                     label="Cost as", visible=False)
     ablation = gr.Dropdown(choices, value=None, label="Ablation", visible=False)
     return {"figure": figure, "axis": axis, "ablation": ablation}

@@ -1,0 +1,39 @@
+"""A measured row from the inside, in a browser."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from tests.e2e.steps import expect_no_sideways_scrolling
+from tests.e2e.test_leaderboard import opened
+
+
+def test_a_row_opens_by_key_and_by_click_and_is_compared(open_page):
+    page = opened(open_page, "?tab=leaderboard&show=comparable")
+    first, second = page.locator("button.lb-look").nth(0), page.locator("#leaderboard-table tbody tr").nth(1)
+    first.focus()
+    page.keyboard.press("Enter")
+    heading = page.locator("#leaderboard-look h3")
+    expect(heading).to_have_attribute("data-run", first.get_attribute("data-look"))
+    expect(heading).to_be_focused()
+    figure = page.locator("#leaderboard-look-figure")
+    expect(figure.locator(".scatterlayer .trace")).to_have_count(4)
+    page.get_by_label("Calibration", exact=True).click()
+    expect(figure.get_by_text("expected opinion, of images")).to_be_visible()
+    expect(page.locator("#leaderboard-look .lb-photos figure")).to_have_count(8)
+    expect(page.locator("#leaderboard-look .lb-facts dd").first).to_contain_text("mean-opinion evaluate")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="All images as CSV").click()
+    assert download.value.suggested_filename == f"{first.get_attribute('data-look')}.csv"
+    second.locator("td.lb-rank").click()
+    expect(heading).to_have_attribute("data-run", second.get_attribute("data-row"))
+    expect(figure.get_by_text("expected opinion, of images")).to_be_visible()
+    page.locator("#leaderboard-look-other input").click()
+    page.get_by_role("option").first.click()
+    difference = page.locator("#leaderboard-look-difference")
+    expect(difference).to_contain_text("95 % interval")
+    expect(page.locator("#leaderboard-look-deciding .scatterlayer .trace").first).to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect_no_sideways_scrolling(page)
+    page.locator("#leaderboard-look").get_by_role("button", name="Close").click()
+    expect(heading).to_be_hidden()

@@ -1,0 +1,76 @@
+"""What the page shows of a measured row, without a browser."""
+
+from __future__ import annotations
+
+import csv
+import re
+
+import pytest
+
+from leaderboard.details import contrast, details
+from leaderboard.markup import to_html
+from leaderboard.schema import load_board
+from leaderboard.tables import table
+from methods.errors import InputError
+from ui.tabs.leaderboard import look
+
+RUN = "leaf_trained-on-biq2021_live-challenge-dev_all_2026-11-27"
+OTHER = "q-debias_embedded_live-challenge-dev_all_2026-11-27"
+ELSEWHERE = "leaf_biq2021_test_2026-11-27"
+
+
+@pytest.fixture(scope="module")
+def board():
+    return load_board()
+
+
+def test_every_measured_row_and_no_other_can_be_looked_into(board):
+    shown = table(board)
+    html = to_html(shown)
+    measured = [row.entry.provenance["run"] for row in shown.rows if row.entry.provenance]
+    assert re.findall(r'data-look="([^"]+)"', html) == re.findall(r'<tr data-row="([^"]+)"', html) == measured
+    assert len(measured) == board.measured["run"].nunique()
+    for run in measured:
+        assert look.of_run(run, "scatter", narrow=False)[0] == run
+
+
+def test_the_panel_holds_the_runs_images_and_offers_rows_on_the_same_ones(board):
+    inside = details(board, RUN)
+    run, _, heading, figure, worst, facts, images, file, others, _ = look.of_run(RUN, "residuals", narrow=True)
+    assert run == RUN
+    assert "LEAF (trained on BIQ2021) on LIVE-C dev" in heading
+    assert list(figure.data[0].y) == list(inside.images["residual"])
+    assert [row[0] for row in images] == list(inside.images["image"])
+    assert all(len(row) == len(look.COLUMNS) for row in images)
+    with open(file, newline="", encoding="utf-8") as table_file:
+        assert [float(row["score"]) for row in csv.DictReader(table_file)] == list(inside.images["score"])
+    assert "<em>not recorded</em>" in facts
+    assert "mean-opinion evaluate --method leaf" in facts
+    runs = [value for _, value in others.choices]
+    assert OTHER in runs
+    assert not {RUN, ELSEWHERE} & set(runs)
+    assert worst.count("<figure>") == 8
+
+
+def test_only_photos_of_the_reference_set_are_shown(board):
+    ships = {path.name for path in look.PHOTOS.glob("*.webp")}
+    for run, most in ((RUN, 8), (ELSEWHERE, 0)):
+        inside = details(board, run)
+        html = look.worst_html(inside)
+        allowed = [name for name in inside.outliers["image"] if most and name in ships]
+        assert re.findall(r'alt="The photo ([^"]+)"', html) == allowed
+        assert html.count("lb-no-photo") == 8 - len(allowed)
+        assert f"{8 - len(allowed)} of these 8 photos do not ship" in html
+
+
+def test_a_difference_names_its_rows_and_photos(board):
+    both = contrast(details(board, RUN), details(board, OTHER), "plcc")
+    text = look.difference_html(both, look.labels(board))
+    assert "Against Q-Debias (embedded) on LIVE-C dev" in text
+    assert f"difference {both.difference.value:+.4f}" in text
+    assert look.deciding_html(both, "live-challenge-dev").count("<figure>") == 12
+
+
+def test_a_run_that_is_not_there_is_a_sentence():
+    with pytest.raises(InputError, match="no measured run"):
+        look.of_run("../../etc", "scatter", narrow=False)
