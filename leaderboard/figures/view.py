@@ -19,6 +19,7 @@ from leaderboard.figures.style import (
     COLOURS,
     DECADES,
     GRID,
+    INK,
     MOST_NARROW,
     MOST_RADAR,
     MOST_ROWS,
@@ -187,6 +188,8 @@ def against_cost(ranked: Table, axis: str, narrow: bool = False) -> go.Figure:
         raise FigureError("RMSE has each dataset's own unit, so it has no mean; choose a correlation.")
     figure = new_figure(620 if narrow else 540)
     told = []
+    known = sorted(cost for row in ranked.rows if (cost := _cost(row, axis)) is not None)
+    middle = 0.3 if axis == "parameters" else (known[0] * max(known[-1], 1e-9)) ** 0.5 if known else 0.0
     for index, (origin, what) in enumerate((("published", "published"), (MEASURED, "measured here"))):
         rows, shared = _with_cost(ranked, origin, axis)
         if not rows:
@@ -205,7 +208,9 @@ def against_cost(ranked: Table, axis: str, narrow: bool = False) -> go.Figure:
             if some:
                 figure.add_scatter(
                     x=[_cost(row, axis) for row in some], y=[_mean(row, shared) for row in some], name=kind,
-                    mode="markers" if hollow else "markers+text", textposition="top left", textfont={"size": 10.5},
+                    mode="markers" if hollow else "markers+text", textfont={"size": 10.5, "color": INK},
+                    # Towards the middle of the figure, where there is room for a name.
+                    textposition=["top right" if (_cost(row, axis) or 0) < middle else "top left" for row in some],
                     marker={**marker(index), "size": 10, "symbol": SYMBOLS[index] + hollow},
                     text=["" if hollow else labels.get(row.entry.id, "") for row in some],
                     customdata=[[row.entry.label] for row in some],

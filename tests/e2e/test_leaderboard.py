@@ -227,7 +227,7 @@ def test_reset_goes_back_to_the_default_view(open_page):
     page.locator(".lb-notes").first.wait_for()
     page.get_by_role("button", name="Reset", exact=True).click()
     expect_caption(page, f"{count(OPENS_WITH)}, SRCC")
-    assert urlsplit(copied_link(page)).query.startswith("tab=leaderboard&show=comparable&rev=")
+    assert urlsplit(copied_link(page)).query.startswith("tab=leaderboard&show=comparable&costs=1&rev=")
     assert count(OPENS_WITH).startswith(f"{len(rows(page))} of"), "emptying the search box is no change of its own"
     assert page.get_by_label("Search").first.input_value() == ""
     assert page.locator(".lb-notes").first.is_hidden()

@@ -1,4 +1,4 @@
-"""A measured row from the inside, in a browser."""
+"""Cards, costs, and a measured row from the inside, in a browser."""
 
 from __future__ import annotations
 
@@ -9,7 +9,26 @@ from tests.e2e.test_leaderboard import opened
 
 
 def test_a_row_opens_by_key_and_by_click_and_is_compared(open_page):
-    page = opened(open_page, "?tab=leaderboard&show=comparable")
+    page = opened(open_page, "?tab=leaderboard&show=comparable&costs=1&fig=cost")
+    result = page.locator("#leaderboard-table td.lb-num[data-cards*=dataset]").first
+    result.click()
+    tip = page.locator(".lb-tip")
+    for card in ("Dataset: LIVE In the Wild", "Model: ", "Raters", "Licence"):
+        expect(tip.get_by_text(card).first).to_be_visible()
+    page.keyboard.press("Escape")
+    name = page.locator("#leaderboard-table tbody th button").first
+    name.focus()
+    page.keyboard.press("Enter")
+    expect(tip).to_be_focused()
+    expect(tip.locator("details")).to_have_count(2)
+    page.keyboard.press("Escape")
+    expect(tip).to_be_hidden()
+    expect(name).to_be_focused()
+    page.locator("#leaderboard-table button[data-sort=seconds]").click()
+    expect(page.locator("#leaderboard-table th[aria-sort=ascending] button[data-sort=seconds]")).to_be_visible()
+    expect(page.locator("#leaderboard-figure").get_by_text("front, measured here")).to_be_visible()
+    page.get_by_label("What it costs").uncheck()
+    expect(page.locator("#leaderboard-table button[data-sort=weights]")).to_have_count(0)
     first, second = page.locator("button.lb-look").nth(0), page.locator("#leaderboard-table tbody tr").nth(1)
     first.focus()
     page.keyboard.press("Enter")

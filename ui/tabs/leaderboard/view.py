@@ -94,9 +94,12 @@ def values_of(view: View) -> list[object]:
 
 def top_controls(board: Board) -> dict[str, gr.components.Component]:
     """Always in sight: which rows, search, metric, training, origin."""
-    rows = gr.Radio([("Comparable only", "comparable"), ("All", "all")], value=OPENING.rows, label="Rows",
-                    info="Comparable: one protocol, the same photos, no model that saw the tested set",
-                    elem_id="leaderboard-rows")
+    with gr.Row(equal_height=False):
+        rows = gr.Radio([("Comparable only", "comparable"), ("All", "all")], value=OPENING.rows, label="Rows",
+                        info="Comparable: one protocol, the same photos, no model that saw the tested set",
+                        elem_id="leaderboard-rows", scale=5, min_width=320)
+        costs = gr.Checkbox(OPENING.costs, label="What it costs", info="Size, time, memory, licence and date as columns",
+                            elem_id="leaderboard-costs", scale=3, min_width=240)
     with gr.Row(equal_height=False):
         search = gr.Textbox(label="Search", placeholder="method or paper", max_length=MAX_SEARCH,
                             scale=3, min_width=170)
@@ -106,8 +109,8 @@ def top_controls(board: Board) -> dict[str, gr.components.Component]:
                             label="Training", scale=5, min_width=372)
         origin = gr.Radio([("All", "all"), ("Published", "published"), ("Measured", "measured")], value="all",
                           label="Results", scale=5, min_width=352)
-    costs = gr.Checkbox(OPENING.costs, label="What it costs: size, time, memory, licence", elem_id="leaderboard-costs")
-    return {"search": search, "metric": metric, "training": training, "origin": origin, "rows": rows, "costs": costs}
+    return {"search": search, "metric": metric, "training": training, "origin": origin, "rows": rows,
+            "costs": costs}
 
 
 def more_controls(board: Board) -> dict[str, gr.components.Component]:
