@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from leaderboard.measured import predictions, without_machine
-from leaderboard.runs.compare import same_opinion
+from leaderboard.measured import predictions, same_opinion, without_machine
 from leaderboard.schema import Board, SchemaError, read_text
 from methods import meaning
 from methods.agreement import metrics as stats

@@ -19,19 +19,20 @@ MOST_ROWS = 300
 """Rows drawn at once; a browser is slow with thousands, and exports hold all of them."""
 
 
-def to_html(table: Table, *, sources: dict[str, str] | None = None) -> str:
+def to_html(table: Table, *, sources: dict[str, str] | None = None, marked: str = "") -> str:
     """The table as an HTML fragment without scripts or styles.
 
     Args:
         table: the table in view.
         sources: source slug -> its title.
+        marked: id of a row that is to stand out.
     """
     sources = sources or {}
     if not table.rows:
         return ('<div class="lb-empty">Nothing matches these filters. Take one away, or choose another metric: '
                 "RMSE and the logistic PLCC exist for measured results only.</div>")
     head = "".join(_header(table, name, label, title) for name, label, title in _columns(table))
-    body = "".join(_row(table, row, sources) for row in table.rows[:MOST_ROWS])
+    body = "".join(_row(table, row, sources, marked) for row in table.rows[:MOST_ROWS])
     more = (f" The first {MOST_ROWS} are drawn; narrow the filters, or export to have all of them."
             if len(table.rows) > MOST_ROWS else "")
     return (f'<div class="lb-scroll" role="region" aria-label="Leaderboard table" tabindex="0"><table class="lb">'
@@ -99,7 +100,7 @@ def _header(table: Table, name: str, label: str, title: str) -> str:
             f'title="{escape(title)}">{escape(label)}{dot}{arrow}</button></th>')
 
 
-def _row(table: Table, row: Row, sources: dict[str, str]) -> str:
+def _row(table: Table, row: Row, sources: dict[str, str], marked: str) -> str:
     entry = row.entry
     run = entry.provenance.get("run", "")
     here = (f'<span class="lb-here">here</span><button type="button" class="lb-look" data-look="{escape(run)}" '
@@ -115,8 +116,9 @@ def _row(table: Table, row: Row, sources: dict[str, str]) -> str:
     cells = "".join(_cell(table, row, dataset.slug) for dataset in table.datasets)
     if table.view.costs:
         cells += "".join(_cost_cell(row, name, label) for name, label, _ in _COST_COLUMNS)
+    mark = ' class="lb-marked"' if entry.id == marked else ""
     inside = f' data-row="{escape(run)}"' if run else ""
-    return (f'<tr{inside}>{name}<td class="lb-rank">{place}</td>'
+    return (f'<tr{mark}{inside}>{name}<td class="lb-rank">{place}</td>'
             f'<td class="lb-cover">{row.covered}/{len(table.datasets)}</td>{cells}</tr>')
 
 

@@ -7,6 +7,7 @@ recomputed one. Predictions are kept beside the data, so that anyone can do it a
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ SUBMISSIONS = DATA.parent / "submissions"
 
 TOLERANCE = 1e-6
 """Between a claimed and a recomputed value; both come from the same numbers."""
+
+SAME_OPINION = 1e-6
+"""Opinions closer than this, relative to the larger or absolute below 1, are one opinion in two ways of writing."""
 
 PREDICTIONS = ("image", "mos", "score")
 # These need no opinions for their weights; the other methods were trained on some.
@@ -131,6 +135,10 @@ def predictions(path: Path) -> Predictions:
     return Predictions(scored.reset_index(drop=True), tuple(frame["image"]))
 
 
+def same_opinion(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=SAME_OPINION, abs_tol=SAME_OPINION)
+
+
 def run_name(provenance: dict[str, Any]) -> str:
     """A run's name: method, variant, model, dataset, split and day, as a folder name."""
     parts = [provenance["method"], provenance.get("variant"), provenance.get("lmm"), provenance["dataset"],
@@ -211,6 +219,8 @@ def _json(path: Path) -> Any:
                           "finished.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise SchemaError(f"{path.name} is not JSON ({error}).") from None
+    except RecursionError:
+        raise SchemaError(f"{path.name} holds lists inside lists without end; evaluate writes no such file.") from None
 
 
 def _optional(value: float | None) -> str:

@@ -104,6 +104,10 @@ DOUBTFUL = ("SUSPECT", "CONFLICT")
 PROVENANCE = ("method", "options", "lmm", "lmm_revision", "dataset", "split", "command", "commit", "seed", "date",
               "n_images", "n_failed", "versions")
 
+_TEXTS = ("variant", "training_set", "label_sets", "note", "hardware")
+_NUMBERS = ("lmm_passes", "parameters_billion", "folds", "seconds_per_image", "peak_memory_gib", "device_memory_gib")
+"""Optional keys of provenance by what they hold."""
+
 WHOLE = "whole set"
 """The part of a dataset that is all of it."""
 
@@ -331,6 +335,15 @@ def _check_provenance(provenance: dict[str, Any]) -> list[str]:
     for key in ("options", "versions"):
         if key in provenance and not isinstance(provenance[key], dict):
             problems.append(f"provenance: {key} is an object.")
+    for key in ("lmm", "lmm_revision", "commit", "split", "weights", *_TEXTS):
+        if not isinstance(provenance.get(key), (str, type(None))):
+            problems.append(f"provenance: {key} is a text; got {provenance[key]!r:.60}.")
+    for key in _NUMBERS:
+        if provenance.get(key) is not None and not (_is_number(provenance[key]) and provenance[key] >= 0):
+            problems.append(f"provenance: {key} is a number of 0 or more; got {provenance[key]!r:.60}.")
+    scale = provenance.get("scale")
+    if scale is not None and not (isinstance(scale, list) and len(scale) == 2 and all(map(_is_number, scale))):
+        problems.append(f"provenance: scale is its two ends, such as [1, 5]; got {scale!r:.60}.")
     free = provenance.get("training_free")
     if free not in (None, True, False, *TRAINING_FREE):
         problems.append(f"provenance: training_free is true or false; got {free!r}.")

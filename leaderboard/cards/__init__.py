@@ -172,7 +172,7 @@ def _dataset_card(board: Board, dataset: Dataset) -> Card:
         ("Scale", f"{facts['mos_range']}, {better}" if facts["mos_range"] else f"range not known, {better}"),
         ("Licence", line.get("licence", "")), ("Overlaps", "; ".join(overlaps) or "none known"),
         ("Reference", facts["reference"]), ("How to get it", line.get("link", "")),
-        ("In this project", get or "no reader"),
+        ("In this project", get or "mean-opinion evaluate --images DIR --scores CSV reads any folder of rated images"),
         ("Notes", facts["notes"] or "none"), ("Source of these facts", line.get("source", "")))
     return Card(f"dataset:{dataset.slug}", dataset.name, _told(told))
 

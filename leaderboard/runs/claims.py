@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from leaderboard import measured
-from leaderboard.measured import Run
-from leaderboard.runs.compare import same_opinion
+from leaderboard.measured import Run, same_opinion
 from leaderboard.schema import Board, SchemaError
 from methods.data.datasets import LAYOUTS
 

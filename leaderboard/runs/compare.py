@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from leaderboard.measured import folder_of, same_opinion
 from leaderboard.runs.contents import read_contents
 from leaderboard.runs.folder import METRICS, SETTINGS, Prediction, read_predictions
 from methods.cli.running import DONE
 from methods.errors import InputError
 
 _LEAST = 5  # The logistic fit has four parameters.
-
-SAME_OPINION = 1e-6
-"""Opinions closer than this, relative to the larger or absolute below 1, are one opinion in two ways of writing."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ def compare(a: Sequence[Prediction], b: Sequence[Prediction], *, names: tuple[st
 
     Raises:
         InputError: an unknown metric, fewer than five shared images, or opinions that differ between the runs by more
-            than rounding (`SAME_OPINION`).
+            than rounding (`measured.SAME_OPINION`).
     """
     from methods.agreement import metrics as stats
     from methods.agreement.shares import shares
@@ -129,8 +126,6 @@ def compare(a: Sequence[Prediction], b: Sequence[Prediction], *, names: tuple[st
 
 def folder_or_file(run: str) -> str:
     """Where a run lies that is named by its path, or by its name among the measured ones."""
-    from leaderboard.measured import folder_of
-
     return run if Path(run).exists() else str(folder_of(run))
 
 
@@ -145,10 +140,6 @@ def same_images(a: str | Path, b: str | Path) -> None:
     if other:
         have = "1 shared image has" if len(other) == 1 else f"{len(other)} shared images have"
         raise InputError(f"{have} another content in each run, {other[0]!r} first; compare runs on the same images.")
-
-
-def same_opinion(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=SAME_OPINION, abs_tol=SAME_OPINION)
 
 
 def table(comparison: Comparison) -> str:

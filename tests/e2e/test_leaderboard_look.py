@@ -13,7 +13,7 @@ def test_a_row_opens_by_key_and_by_click_and_is_compared(open_page):
     result = page.locator("#leaderboard-table td.lb-num[data-cards*=dataset]").first
     result.click()
     tip = page.locator(".lb-tip")
-    for card in ("Dataset: LIVE In the Wild", "Model: ", "Raters", "Licence"):
+    for card in ("Dataset: LIVE Challenge, development part", "Model: ", "Raters", "Licence"):
         expect(tip.get_by_text(card).first).to_be_visible()
     page.keyboard.press("Escape")
     name = page.locator("#leaderboard-table tbody th button").first

@@ -136,6 +136,24 @@ def unpack(path: str | Path, folder: Path, limits: Limits | None = None) -> Path
     return named[0] if len(named) == 1 else None
 
 
+def members_called(path: str | Path, names: Sequence[str], most_bytes: int) -> dict[str, bytes]:
+    """The files of these names in a zip, in whatever folder of it: name -> bytes; one that is not there is left out.
+
+    Raises:
+        InputError: not a zip, encrypted, damaged, with broken names, one that is larger, or two of one name.
+    """
+    found: dict[str, bytes] = {}
+    with _archive(path) as archive:
+        for info, member in _members(archive, MOST_FILES):
+            name = PurePosixPath(member).name
+            if name not in names:
+                continue
+            if name in found:
+                raise InputError(f"The zip holds more than one {name}; pack one run alone.")
+            found[name] = b"".join(_chunks(archive, info, most_bytes, name))
+    return found
+
+
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 

@@ -25,7 +25,7 @@ from ui.components.page import enclosing, typed
 from ui.components.plotly_script import warm_up
 from ui.components.texts import plain
 from ui.errors import plain_errors
-from ui.tabs.leaderboard import look
+from ui.tabs.leaderboard import look, submit
 from ui.tabs.leaderboard.view import Controls, Screen, figure_controls, more_controls, top_controls, values_of, view_of
 
 TITLE = "Leaderboard"
@@ -78,6 +78,8 @@ def build(page: gr.Blocks) -> None:
     file = gr.File(visible=False, label="Exported file", interactive=False, elem_id="leaderboard-file")
     parts |= figure_controls(board)
     plot = gr.Plot(show_label=False, elem_id="leaderboard-figure")
+    with gr.Accordion("Submit a result", open=False, elem_id="leaderboard-submit"):
+        submit.panel(board)
     query = gr.State(encode(OPENING, board=board))
     controls = Controls(**parts, order=gr.State((OPENING.sort, OPENING.reverse)))
     screen = gr.State(Screen())

@@ -98,7 +98,7 @@ def top_controls(board: Board) -> dict[str, gr.components.Component]:
         rows = gr.Radio([("Comparable only", "comparable"), ("All", "all")], value=OPENING.rows, label="Rows",
                         info="Comparable: one protocol, the same photos, no model that saw the tested set",
                         elem_id="leaderboard-rows", scale=5, min_width=320)
-        costs = gr.Checkbox(OPENING.costs, label="What it costs", info="Size, time, memory, licence and date as columns",
+        costs = gr.Checkbox(OPENING.costs, label="What it costs", info="Size, time, memory, licence as columns",
                             elem_id="leaderboard-costs", scale=3, min_width=240)
     with gr.Row(equal_height=False):
         search = gr.Textbox(label="Search", placeholder="method or paper", max_length=MAX_SEARCH,
