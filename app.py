@@ -20,6 +20,7 @@ import importlib
 import warnings
 
 import gradio as gr
+import matplotlib  # noqa: F401  (which Gradio else imports at its first call, on the thread that answers everybody)
 from starlette.middleware import Middleware
 
 from methods.errors import UserError

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import gradio as gr
 import pydantic
+from anyio.to_thread import run_sync
 
 from methods.errors import InputError
 from ui.components.uploads import PictureInput, uploaded
@@ -37,13 +38,15 @@ class Page(gr.Blocks):
         self._queue = FairEvents(live_updates=True, concurrency_count=self.max_threads, update_intervals=1,
                                  max_size=None, blocks=self,
                                  default_concurrency_limit=settings.get("default_concurrency_limit", "not_set"))
+        for block in self.blocks.values():
+            block.async_move_resource_to_block_cache = functools.partial(_kept_file, block)
         return self
 
     async def preprocess_data(self, block_fn, inputs, state, explicit_call=False):
         if explicit_call:
             return await super().preprocess_data(block_fn, inputs, state, explicit_call)
         try:
-            inputs = _checked(block_fn, inputs)
+            inputs = await run_sync(_checked, block_fn, inputs)
         except InputError as error:
             raise as_gradio_error(error) from error
         try:
@@ -55,6 +58,14 @@ class Page(gr.Blocks):
             log.warning("A payload of %s cannot be read.", _name(block_fn), exc_info=error)
             raise gr.Error(f"What was sent to {_name(block_fn)} cannot be read; the API tab says what it takes.",
                            print_exception=False) from error
+
+
+async def _kept_file(block: gr.blocks.Block, path: str | None) -> str | None:
+    """As Gradio's, which looks at the files of a payload, hashes and copies them on the thread that answers everybody;
+    two hundred of them would hold it."""
+    if path is None or path.startswith(("http://", "https://")):
+        return await type(block).async_move_resource_to_block_cache(block, path)
+    return await run_sync(block.move_resource_to_block_cache, path)
 
 
 def _checked(block_fn: Any, inputs: list[Any]) -> list[object]:
