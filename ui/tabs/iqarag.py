@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from methods.iqarag.effect import effect
 from methods.iqarag.evidence import IQARAGEvidence
 from methods.iqarag.method import IQARAG
 from methods.levels import FIVE_LEVELS
@@ -31,6 +32,8 @@ from ui.serving.zips import Limits
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
+
+    from methods.base import Assessment
 
 TITLE = IQARAG.title
 
@@ -84,7 +87,8 @@ def build(page: gr.Blocks) -> None:
         passes = 2 if evidence.references else 1
         missing = empty_markdown(evidence)
         return [
-            *panel.show(result, passes if not options.get("interval") else None), both_scores(evidence),
+            *panel.show(result, passes if not options.get("interval") else None),
+            both_scores(evidence) + effect_html(result),
             gr.Plot(render_evidence(evidence), visible=True), gr.Markdown(missing, visible=bool(missing)),
             gallery_html(evidence), gr.Accordion(visible=True), asked_markdown(evidence), gr.Accordion(visible=True),
             result.to_dict(),
@@ -163,6 +167,18 @@ def both_scores(evidence: IQARAGEvidence) -> str:
         interval = f"<p>95 % interval over resampled reference sets: {low:.3f} to {high:.3f}</p>"
     return (f'<div style="display:flex;gap:1.5rem;flex-wrap:wrap">{tile("Without references", evidence.score_without)}'
             f'{tile("With references", evidence.score_with)}</div>{interval}')
+
+
+def effect_html(result: Assessment) -> str:
+    """What references were measured to change, and whether they did so here; HTML."""
+    if not result.evidence.references:
+        return ""
+    known = effect(result)
+    if known is None:
+        return '<p class="measured-effect">Nobody has measured what these references change with this model.</p>'
+    *general, here = (html.escape(sentence) for sentence in known.sentences())
+    mark = f"<strong>{here}</strong>" if known.against else here
+    return f'<p class="measured-effect">{" ".join(general)} {mark}</p>'
 
 
 def gallery_html(evidence: IQARAGEvidence) -> str:
