@@ -7,9 +7,10 @@ import pytest
 
 from ui.components import EXAMPLES
 from ui.components.uploads import PictureInput
+from ui.components.where import map_of
 from ui.serving import gpu
 from ui.tabs import iqarag, leaf, llm_iqa, q_debias, score, visualquality_r1
-from ui.tabs.score import in_turn, map_of
+from ui.tabs.score import in_turn
 
 COFFEE = str(EXAMPLES / "coffee.jpg")
 

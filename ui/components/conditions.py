@@ -48,12 +48,12 @@ STYLE = """
 .conditions .rail{position:absolute;inset:0 16px}
 .conditions .rail i{position:absolute;top:0;bottom:0;border-left:1px solid var(--border-color-primary)}
 .conditions .rail i.alone{border-left:2px dashed var(--alone)}
-.conditions .rail i.together{border-left:2px solid var(--together)}
+.conditions .rail i.weighed{border-left:2px solid var(--together)}
 .conditions .rail b{position:absolute;top:50%;border-radius:50%;transform:translate(-50%,-50%);background:var(--dot);
  box-shadow:0 0 0 2px var(--background-fill-primary)}
 .conditions .rail b.alone{width:15px;height:15px;background:var(--background-fill-primary);
  border:3px solid var(--alone)}
-.conditions .rail b.together{width:14px;height:14px;border-radius:2px;background:var(--together);
+.conditions .rail b.weighed{width:14px;height:14px;border-radius:2px;background:var(--together);
  transform:translate(-50%,-50%) rotate(45deg)}
 .conditions .ends{display:flex;justify-content:space-between;padding:0 16px}
 .conditions.conditions.conditions .sum :is(th,td.value){font-weight:700}
@@ -71,10 +71,10 @@ STYLE = """
 def conditions_figure(evidence: DebiasEvidence) -> str:
     """The query alone, each condition, and all together; HTML."""
     alone, together = evidence.vanilla, evidence.score
-    lines = f'{_line(0)}{_line(1)}{_line(alone, "alone")}{_line(together, "together")}'
+    lines = f'{_line(0)}{_line(1)}{_line(alone, "alone")}{_line(together, "weighed")}'
     rows = [_row("Asked alone", evidence.query, lines, _dot(alone, "alone"), alone)]
     rows += [_condition_row(evidence, condition, lines) for condition in evidence.conditions]
-    rows.append(_row("Weighed together", None, lines, _dot(together, "together"), together, share="100%", kind="sum"))
+    rows.append(_row("Weighed together", None, lines, _dot(together, "weighed"), together, share="100%", kind="sum"))
     spoken = (f"Probability of good: {alone:.2f} for the photo alone, {together:.2f} on the condition that its "
               f"degraded copies are poor")
     return (

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from ui.components.uploads import EXAMPLES, PictureInput
+from ui.serving import models
 
 EXAMPLE_PICTURES = ("coffee.jpg", "coffee-dark-and-noisy.jpg", "rocket.jpg", "cat-blurred.jpg", "astronaut.jpg",
                     "astronaut-compressed.jpg")
@@ -56,20 +57,29 @@ def result_of(picture: PictureInput, example: Any, empty: Callable[[], list[obje
 
 
 def follow(photo: gr.State, places: Sequence[tuple[gr.Tab, PictureInput]]) -> None:
-    """Wires the inputs of all tabs to one photo: each tells of its own, and takes over another when its tab opens.
+    """Wires the inputs of all tabs to one photo: each tells of its own, and takes over another when its tab opens,
+    which is then scored at once. Not on ZeroGPU, where looking round would spend a visitor's quota.
 
     Args:
         photo: holds the path.
         places: each input with the tab of the page that it lies in.
     """
+    came = gr.Checkbox(visible=False)
     for tab, picture in places:
         gr.on([picture.input, picture.clear], lambda path: path, picture, photo, **QUIET)
-        tab.select(_take_over(*picture.result), [photo, picture], [picture, *picture.result[1]], **QUIET)
+        event = tab.select(_take_over(*picture.result), [photo, picture], [came, picture, *picture.result[1]], **QUIET)
+        if not models.ON_ZERO_GPU:
+            # The button itself, so that whatever follows a visitor's click follows this one.
+            run = str(picture.elem_id).removesuffix("picture") + "run"
+            event.then(None, came, None, js=f"(came) => {{ if (came) document.getElementById('{run}')?.click(); }}",
+                       api_visibility="private")
 
 
 def _take_over(empty: Callable[[], list[object]], outputs: list[Any]) -> Callable[..., list[Any]]:
     def take_over(photo: str | None, own: str | None) -> list[Any]:
         # What lies there already stays, with its result.
-        return [gr.skip()] * (1 + len(outputs)) if photo == own else [photo, *empty()]
+        if photo == own:
+            return [False, *[gr.skip()] * (1 + len(outputs))]
+        return [photo is not None, photo, *empty()]
 
     return take_over

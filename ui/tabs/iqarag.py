@@ -27,6 +27,7 @@ from ui.components import (
 from ui.components.inline_images import data_url
 from ui.components.opinion_scale import lower_is_better, scale_inputs, scale_of
 from ui.components.photo import examples, result_of
+from ui.components.where import where_part
 from ui.serving import gpu, models, visitors
 from ui.serving.zips import Limits
 
@@ -62,11 +63,12 @@ def build(page: gr.Blocks) -> None:
                 archive, scores, scale, direction, make, status = _own_set_inputs()
             form = options_form(IQARAG.options, leave_out=("reference_set",), too_late=models.too_late(IQARAG.name))
             pixels = pixel_picker(IQARAG.name)
-        with gr.Column(scale=3, min_width=300):
+        with gr.Column(scale=3, min_width=300, elem_classes="result-column"):
             panel = result_panel()
             both = gr.HTML(elem_classes="iqarag-scores", padding=False)
             words = gr.Plot(visible=False, show_label=False, container=False, elem_classes="evidence")
             empty = gr.Markdown(visible=False, elem_id="iqarag-empty")
+            where = where_part("iqarag")
     gallery = gr.HTML(elem_id="iqarag-references", padding=False)
     with gr.Accordion("What was asked", open=False, visible=False) as question:
         prompts = gr.Markdown(elem_classes="result-prompts")
@@ -121,9 +123,10 @@ def build(page: gr.Blocks) -> None:
                api_visibility="private", **gpu.LANE)
     asked = [picture, lmm, which, own, *form.components, pixels]
     scored = button.click(score, asked, outputs, api_name="iqarag", show_progress_on=panel.dial, **gpu.LANE)
-    tried = result_of(picture, example, clear, outputs).then(
+    tried = result_of(picture, example, where.emptied(clear), [*outputs, *where.outputs]).then(
         score, asked, outputs, api_visibility="private", show_progress_on=panel.dial, **gpu.LANE)
     follow(pixels, lmm, picture, scored, tried)
+    where.wire(picture, IQARAG.name, lmm, scored, tried)
 
 
 def _own_set_inputs() -> tuple[object, ...]:

@@ -147,16 +147,17 @@ def map_html(photo: str | Decoded, evidence: LEAFEvidence) -> str:
         _mark(word, where, f"{value:.3g}", evidence.local.shape, tinted.size)
         for word, where, value in (("worst", evidence.local.argmin(), worst), ("best", evidence.local.argmax(), best)))
     spoken = f"Map of where quality drops: neighbourhoods score from {worst:.3g} to {best:.3g}, {mean:.3g} on average"
+    drawing = data_url(tinted)
     return (
         f'<figure class="quality-map"><svg viewBox="0 0 {width} {height}" role="img" aria-label="{spoken}">'
-        f'<title>{spoken}</title><image href="{data_url(tinted)}" width="{width}" height="{height}"/>{marks}</svg>'
+        f'<title>{spoken}</title><image href="{drawing}" width="{width}" height="{height}"/>{marks}</svg>'
         f'<div class="scale-bar" style="background:linear-gradient(90deg, {stops})">'
         f'<span class="scale-tick" style="left:{at:.1f}%"></span></div>'
         f'<div class="scale-words"><span><strong>{worst:.3g}</strong> worst part</span>'
         f'<span><strong>{mean:.3g}</strong> their mean</span><span><strong>{best:.3g}</strong> best part</span></div>'
         f'<figcaption>Opinion score, on {low:g} to {high:g}, that the student expects for each neighbourhood alone, '
         'the photo in grey below it. It explains this student; a plain sky has little to judge wherever it '
-        'is.</figcaption></figure>'
+        'is. <a download="where-it-loses-quality.webp" href="{drawing}">Keep the picture</a></figcaption></figure>'
     )
 
 

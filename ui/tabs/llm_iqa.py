@@ -25,6 +25,7 @@ from ui.components import (
 )
 from ui.components.photo import examples, result_of
 from ui.components.regions import DrawnRegion, region_figure, region_plot
+from ui.components.where import where_part
 from ui.serving import gpu, models
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def build(page: gr.Blocks) -> None:
             notes = gr.Markdown(visible=False, elem_classes="result-notes")
             explanation = gr.Markdown(elem_classes="result-explanation")
             cost = gr.Markdown(elem_classes="result-cost")
+            where = where_part("llm-iqa")
     outputs = [gauge, regions, plot, explanation]
 
     @plain_errors
@@ -116,11 +118,12 @@ def build(page: gr.Blocks) -> None:
     hidden = gr.Row(visible=False)
     emptied = result_of(
         picture, example,
-        lambda: [None, None, dial(None), "", gr.Plot(visible=False), "", hidden, hidden, gr.Markdown(visible=False),
-                 ""],
-        [record, evidence, *outputs, controls, weighting, notes, cost])
+        where.emptied(lambda: [None, None, dial(None), "", gr.Plot(visible=False), "", hidden, hidden,
+                               gr.Markdown(visible=False), ""]),
+        [record, evidence, *outputs, controls, weighting, notes, cost, *where.outputs])
     tried = emptied.then(score, asked, answer, api_visibility="private", **gpu.LANE)
     follow(pixels, chosen, picture, scored, tried)
+    where.wire(picture, LLMIQA.name, chosen, scored, tried)
     for control in (lam, reading, *weights):
         event = control.change if control is reading else control.release
         # By default, what is moved before the answer to the move before would be lost.

@@ -22,6 +22,7 @@ from ui.components import (
 )
 from ui.components.conditions import conditions_figure, conditions_plot
 from ui.components.photo import examples, result_of
+from ui.components.where import where_part
 from ui.serving import gpu
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def build(page: gr.Blocks) -> None:
         with gr.Column(scale=3, min_width=300, elem_classes="result-column"):
             panel = result_panel()
             figure = gr.HTML(elem_classes="result-conditions")
+            where = where_part("q-debias")
     with gr.Row(visible=False) as strip:
         slots = [_slot() for _ in range(1 + len(QDebias.options.distortions))]
     pictures = [strip, *(part for slot in slots for part in slot)]
@@ -91,9 +93,10 @@ def build(page: gr.Blocks) -> None:
 
     asked = [picture, lmm, *form.components, pixels]
     scored = (button.click(score, asked, outputs, api_name="q_debias", **gpu.LANE),
-              result_of(picture, example, clear, [*outputs, *pictures]).then(
+              result_of(picture, example, where.emptied(clear), [*outputs, *pictures, *where.outputs]).then(
                   score, asked, outputs, api_visibility="private", **gpu.LANE))
     follow(pixels, lmm, picture, *scored)
+    where.wire(picture, QDebias.name, lmm, *scored)
     for event in scored:
         # One at a time: a degraded copy of a large photo takes a gigabyte for a moment.
         event.success(show_pictures, evidence, pictures, show_progress="hidden", api_visibility="private",

@@ -10,9 +10,6 @@ import gradio as gr
 from methods import meaning
 from methods.base import method_class
 from methods.errors import InputError
-from methods.leaf import maps
-from methods.leaf.method import LEAF
-from methods.q_bench.where import PASSES
 from ui.components import (
     follow,
     lmm_picker,
@@ -30,11 +27,10 @@ from ui.components.page import typed
 from ui.components.photo import examples, result_of
 from ui.components.pickers import default_method, pixels_for
 from ui.components.together import Line, consensus_html, lines_html
+from ui.components.where import where_part
 from ui.serving import gpu, models
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from methods.base import Assessment
 
 TITLE = "Score"
@@ -67,17 +63,13 @@ def build(page: gr.Blocks) -> None:
             panel = result_panel()
             together = gr.HTML(elem_id="score-together", padding=False)
             plot = gr.Plot(visible=False, show_label=False, container=False, elem_classes="evidence")
-            ask_where = gr.Button("Where does it lose quality?", size="sm", visible=False, elem_id="score-where")
-            where = gr.Image(format="png", visible=False, interactive=False, elem_id="score-map", show_label=False,
-                             buttons=["download", "fullscreen"])
-            legend = gr.Markdown(visible=False, elem_classes="result-cost")
+            where = where_part("score")
             details = _details()
-    on_request = [ask_where, where, legend]
-    outputs = [*panel.outputs, together, *on_request, plot, *details]
+    outputs = [*panel.outputs, together, *where.outputs, plot, *details]
     options = components_of(forms)
 
     def nothing_yet() -> list[object]:
-        return [*panel.empty(), "", *_where(False), gr.Plot(visible=False), gr.Accordion(visible=False), None]
+        return [*panel.empty(), "", *where.ready(False), gr.Plot(visible=False), gr.Accordion(visible=False), None]
 
     @plain_errors
     def score_photo(path: str | None, name: str, model: str, progress=gr.Progress(), *values: object) -> list[object]:
@@ -87,20 +79,15 @@ def build(page: gr.Blocks) -> None:
         assessment, passes = _score(path, name, model, options_of(forms, held)[name], progress,
                                     limit or None if needs_lmm else None)
         figure = render_evidence(assessment)
-        return [*panel.show(assessment, passes), "", *_where(True), gr.Plot(figure, visible=figure is not None),
+        return [*panel.show(assessment, passes), "", *where.ready(), gr.Plot(figure, visible=figure is not None),
                 gr.Accordion(visible=True), _record(assessment)]
 
     @plain_errors
     def score_with_all(path: str | None) -> Iterator[list[object]]:
         for lines in in_turn(required(path), names):
             notes = next((line.assessment.image_notes for line in lines if line.assessment is not None), ())
-            yield [consensus_html(lines), *panel.notes_alone(notes), lines_html(lines), *_where(True),
+            yield [consensus_html(lines), *panel.notes_alone(notes), lines_html(lines), *where.ready(),
                    gr.Plot(visible=False), gr.Accordion(visible=False), None]
-
-    @plain_errors
-    def show_where(path: str | None, name: str, model: str | None, progress=gr.Progress()) -> list[object]:
-        picture, sentence = map_of(required(path), name, model, progress)
-        return [gr.Image(picture, visible=True), gr.Markdown(sentence, visible=True)]
 
     event = {"show_progress_on": panel.dial, "api_visibility": "private", **gpu.LANE}
     chosen = [picture, method, lmm, *options, pixels]
@@ -108,8 +95,7 @@ def build(page: gr.Blocks) -> None:
     everything.click(score_with_all, picture, outputs, api_visibility="private", show_progress="hidden",
                      **gpu.LONG_LANE)
     gr.on([run.click, everything.click], None, None, None, js=TO_RESULT, api_visibility="private")
-    ask_where.click(show_where, [picture, method, lmm], [where, legend], show_progress_on=where,
-                    api_visibility="private", **gpu.LANE)
+    where.wire(picture, method, lmm)
     example.then(None, None, None, js=TO_RESULT, api_visibility="private")
     tried = result_of(picture, example, nothing_yet, outputs).then(score_photo, chosen, outputs, **event)
     follow(pixels, lmm, picture, scored, tried, method=method)
@@ -128,34 +114,6 @@ def in_turn(path: str, names: Sequence[str]) -> Iterator[list[Line]]:
         except gr.Error as error:
             lines[name] = Line(name, error=str(error.message))
         yield list(lines.values())
-
-
-def _where(ready: bool) -> list[object]:
-    """The button, the map and its legend after a new result, or before there is one."""
-    return [gr.Button(visible=ready), gr.Image(None, visible=False), gr.Markdown(visible=False)]
-
-
-def map_of(path: str, name: str, model: str | None, progress: gr.Progress | None) -> tuple[Image.Image, str]:
-    """The photo with the parts marked that cost it quality, by the student itself or by the method's model, and what
-    it shows in a sentence.
-
-    Raises:
-        gr.Error: one plain sentence.
-    """
-    if name == LEAF.name:
-        (result,) = gpu.assess(name, [path], progress=progress)
-        with gpu.held([path]) as photos:
-            return (maps.overlay(photos[0].image, result.evidence.local),
-                    "Orange: neighbourhoods that the student scores below the photo's mean; blue: above it.")
-    chosen = model or models.default_for(name)
-    with gpu.held([path]) as photos:
-        result = gpu.call("methods.q_bench.where:where", seconds=gpu.seconds("q-bench", photos * PASSES),
-                          progress=progress, lmm=gpu.Model(chosen), image=photos[0])
-    if result.loss < 0.01:
-        return result.picture, "No part changes the model's plain answer by more than a hundredth: it sees the whole."
-    return result.picture, (f"The {result.worst} costs most: {result.loss:.2f} of the model's plain score. Orange: "
-                            "without this part the score would be higher; blue: lower. Measured by covering one of "
-                            f"{PASSES - 1} parts at a time, compared with the median part.")
 
 
 def _forms(names: tuple[str, ...], first: str) -> tuple[list[gr.Group], Forms]:

@@ -35,6 +35,7 @@ from ui.components import (
 )
 from ui.components.photo import examples, result_of
 from ui.components.texts import distinct_names
+from ui.components.where import where_part
 from ui.serving import gpu, models
 from ui.serving.stopping import StoppableProgress, Stopped, Stops
 
@@ -45,8 +46,8 @@ TITLE = VisualQualityR1.title
 MOST_PICTURES = 8
 
 INTRO = (
-    "The model looks, reasons aloud and gives a score from 1 to 5, several times over. The mean is the score, the "
-    "spread is its doubt, and two photos are compared by both. [Paper](https://arxiv.org/abs/2505.14460)"
+    "The model looks, reasons aloud and gives a score from 1 to 5, several times over. The mean is the score; how far "
+    "its answers spread says how firmly it answers, not how right it is. [Paper](https://arxiv.org/abs/2505.14460)"
 )
 
 
@@ -77,6 +78,7 @@ def _one_photo(page: gr.Blocks) -> None:
             dots = gr.Plot(visible=False, show_label=False, container=False, elem_id="visualquality-r1-dots")
             with gr.Accordion("Every answer", open=False, visible=False) as fold:
                 answers = gr.Markdown(elem_id="visualquality-r1-answers")
+            where = where_part("visualquality-r1")
     outputs = [*panel.outputs, stream, dots, fold, answers]
     stops = Stops()
 
@@ -119,10 +121,11 @@ def _one_photo(page: gr.Blocks) -> None:
 
     asked = [picture, lmm, *form.components, pixels]
     scored = button.click(score, asked, outputs, api_name="visualquality_r1", show_progress="minimal", **gpu.LANE)
-    emptied = result_of(picture, example, lambda: [*panel.empty(), "", gr.Plot(visible=False),
-                                                   gr.Accordion(visible=False), ""], outputs)
+    emptied = result_of(picture, example, where.emptied(lambda: [
+        *panel.empty(), "", gr.Plot(visible=False), gr.Accordion(visible=False), ""]), [*outputs, *where.outputs])
     tried = emptied.then(score, asked, outputs, api_visibility="private", show_progress="minimal", **gpu.LANE)
     follow(pixels, lmm, picture, scored, tried)
+    where.wire(picture, VisualQualityR1.name, lmm, scored, tried)
     stop.click(stop_run, stream, stream, queue=False, show_progress="hidden", api_visibility="private")
 
 
