@@ -45,7 +45,7 @@ def test_three_methods_on_one_photo_shared_opened_and_deleted(open_page, screens
     compare(page, COFFEE)
     before = numbers(page)
     assert set(before) == {"Q-Bench", "VisualQuality-R1", "LEAF"}
-    assert all(re.fullmatch(r"[01]\.\d{3}", score) for score in before.values())
+    assert all(0 <= int(opinion) <= 100 for opinion in before.values())
     expect(page.locator("#compare-verdict")).to_contain_text(re.compile("call it|choose"))
     expect(page.locator("#compare-dots .js-plotly-plot")).to_be_visible()
     expect(page.locator("#compare-terms")).to_contain_text("without EXIF")

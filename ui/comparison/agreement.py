@@ -15,14 +15,13 @@ import numpy as np
 from scipy.special import ndtr
 
 from methods.levels import FIVE_LEVELS
-from methods.visualquality_r1.thurstone import GAMMA
 from ui.comparison.records import Cell, Comparison
 
 TIE = 5e-4
 """Scores nearer than this are equal: that is what three decimals show."""
 
-GAMMA01 = GAMMA / 16
-"""Thurstone's gamma for scores in [0, 1] instead of [1, 5]."""
+DEVIATIONS = 1.645
+"""Standard deviations from the middle of a normal distribution that hold nine of ten on both sides together."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,9 @@ def _order(first: float, second: float) -> int:
 def preferences(comparison: Comparison) -> np.ndarray | None:
     """How likely each image is better than each other one, mean over the systems that scored both.
 
-    Thurstone's model with each method's own deviation, Phi((s_i - s_j) / sqrt(var_i + var_j + gamma)); a method that
-    gives no deviation says only which is better: 1, 0, or one half for equal scores.
+    Phi((m_i - m_j) / sqrt(v_i + v_j)) with the expected opinions m and the variances v that their intervals come from:
+    how far off the method was measured to be. Where a score is not calibrated, the method says only which is better: 1,
+    0, or one half for equal scores.
 
     Returns:
         float [images, images], row better than column, NaN where no system scored both and on the diagonal; None
@@ -103,11 +103,12 @@ def preferences(comparison: Comparison) -> np.ndarray | None:
 
 def preference(one: Cell, other: Cell) -> float:
     """The probability that the image of `one` is better than that of `other`, in the eyes of their system."""
-    difference = one.score - other.score
-    deviations = [cell.spread.deviation if cell.spread else None for cell in (one, other)]
-    if None in deviations:
+    if one.opinion is None or other.opinion is None:
         return 0.5 * (_order(one.score, other.score) + 1)
-    return float(ndtr(difference / np.sqrt(deviations[0] ** 2 + deviations[1] ** 2 + GAMMA01)))
+    # An interval ends at 0 and 100, so its longer side is the one that was measured.
+    errors = [max(opinion.mos - opinion.low, opinion.high - opinion.mos, 1e-6) / DEVIATIONS
+              for opinion in (one.opinion, other.opinion)]
+    return float(ndtr((one.opinion.mos - other.opinion.mos) / np.hypot(*errors)))
 
 
 def order(comparison: Comparison) -> list[int]:
@@ -138,17 +139,19 @@ def verdict(comparison: Comparison) -> str:
 
 
 def _about_one_picture(comparison: Comparison, cells: Sequence[Cell]) -> str:
-    ranked = sorted(cells, key=lambda cell: -cell.score)
+    ranked = sorted(cells, key=lambda cell: -comparison.value(cell))
     high, low = ranked[0], ranked[-1]
-    gap = high.score - low.score
-    words = [FIVE_LEVELS.word_for(cell.score) for cell in cells]
+    gap = comparison.value(high) - comparison.value(low)
+    apart = f"{100 * gap:.0f} of 100" if comparison.calibrated else f"{gap:.2f}"
+    words = [FIVE_LEVELS.word_for(comparison.value(cell)) for cell in cells]
     common = max(FIVE_LEVELS.words, key=words.count)
     share = (f"{_all_or(words.count(common), len(words)).capitalize()} call it {common}" if words.count(common) > 1
              else "They choose different levels" if len(words) == 2 else
              f"No two of the {len(words)} choose the same level")
     if gap < 0.05:
-        return f"{share}; all scores lie within {gap:.2f} of each other."
-    return (f"{share}. They lie {gap:.2f} apart: {_said(comparison, high)} is highest"
+        what = "opinions" if comparison.calibrated else "scores"
+        return f"{share}; all {what} lie within {apart} of each other."
+    return (f"{share}. They lie {apart} apart: {_said(comparison, high)} is highest"
             f"{_because(high)}, and {_said(comparison, low)} lowest{_because(low)}.")
 
 
@@ -157,18 +160,18 @@ def _about_one_system(comparison: Comparison, cells: Sequence[Cell]) -> str:
     best, second = ranked[0], ranked[1]
     name = comparison.systems[best.system].title
     first, other = (comparison.pictures[cell.picture].name for cell in (best, second))
-    sure = preference(best, second)
+    sure, said = preference(best, second), [_short(comparison, cell) for cell in (best, second)]
     if _order(best.score, second.score) == 0 or sure < 0.6:
-        start = f"{name} sees no clear difference between {first} ({best.score:.2f}) and {other} ({second.score:.2f})"
-    elif best.spread is None or best.spread.deviation is None:
-        start = f"{name} puts {first} ({best.score:.2f}) before {other} ({second.score:.2f})"
+        start = f"{name} sees no clear difference between {first} ({said[0]}) and {other} ({said[1]})"
+    elif not comparison.calibrated:
+        start = f"{name} puts {first} ({said[0]}) before {other} ({said[1]})"
     else:
-        start = (f"{name} puts {first} ({best.score:.2f}) before {other} ({second.score:.2f}), with a probability of "
-                 f"{sure:.0%} given its own spread")
+        start = (f"{name} puts {first} ({said[0]}) before {other} ({said[1]}), with a probability of {sure:.0%} by the "
+                 "errors that it was measured to make")
     if len(ranked) == 2:
         return f"{start}."
     last = ranked[-1]
-    return f"{start}; {comparison.pictures[last.picture].name} is last with {last.score:.2f}{_because(last)}."
+    return f"{start}; {comparison.pictures[last.picture].name} is last with {_short(comparison, last)}{_because(last)}."
 
 
 def _about_orders(comparison: Comparison) -> str:
@@ -216,7 +219,11 @@ def _place(comparison: Comparison, cell: Cell) -> tuple[int, int]:
 
 
 def _said(comparison: Comparison, cell: Cell) -> str:
-    return f"{comparison.systems[cell.system].title} ({cell.score:.2f})"
+    return f"{comparison.systems[cell.system].title} ({_short(comparison, cell)})"
+
+
+def _short(comparison: Comparison, cell: Cell) -> str:
+    return comparison.text(cell) if comparison.calibrated else f"{cell.score:.2f}"
 
 
 def _because(cell: Cell) -> str:

@@ -1,4 +1,4 @@
-"""A comparison as one printable card, PNG or PDF: the images, every score with its spread, the verdict, and what
+"""A comparison as one printable card, PNG or PDF: the images, every opinion with its interval, the verdict, and what
 computed it. Drawn with matplotlib, so that it needs no browser; on white, because it goes into papers and slides.
 """
 
@@ -74,7 +74,7 @@ def _rows(comparison: Comparison) -> list[int]:
     """Systems for one image, best first, else images, best first."""
     if len(comparison.pictures) > 1:
         return order(comparison)
-    return [cell.system for cell in sorted(comparison.scored, key=lambda cell: -cell.score)]
+    return [cell.system for cell in sorted(comparison.scored, key=lambda cell: -comparison.value(cell))]
 
 
 def _draw_pictures(figure: Figure, place, comparison: Comparison, pictures: Sequence[bytes], columns: int,
@@ -101,16 +101,17 @@ def _draw_scores(figure: Figure, place, comparison: Comparison, rows: list[int])
                    for cell in cells]
         colour = SERIES[0 if single else system % len(SERIES)]
         for cell, height in zip(cells, heights):
-            if cell.spread is not None:
-                axes.plot([cell.spread.low, cell.spread.high], [height, height], color=colour, alpha=0.35,
+            if (ends := comparison.interval(cell)) is not None:
+                axes.plot(ends, [height, height], color=colour, alpha=0.35,
                           linewidth=2.2, solid_capstyle="butt")
-        axes.plot([cell.score for cell in cells], heights, linestyle="none", color=colour, markersize=5.5,
+        axes.plot([comparison.value(cell) for cell in cells], heights, linestyle="none", color=colour, markersize=5.5,
                   marker=MARKERS[0 if single else system % len(MARKERS)], label=comparison.systems[system].title)
     names = [(comparison.systems if single else comparison.pictures)[index] for index in rows]
     labels = [one.title if single else one.name for one in names]
     axes.set_yticks(range(len(rows)), [label if len(label) <= 24 else f"{label[:23]}…" for label in labels],
                     fontsize=8.5, color=DARK, parse_math=False)
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
+    ticks = [0, 0.25, 0.5, 0.75, 1]
+    axes.set_xticks(ticks, [f"{100 * tick:.0f}" if comparison.calibrated else f"{tick:g}" for tick in ticks])
     axes.tick_params(labelsize=7.5, length=0, labelcolor=SOFT, axis="x")
     axes.tick_params(length=0, axis="y")
     axes.set_xlim(-0.02, 1.02)
@@ -130,11 +131,12 @@ def _numbers(axes: Axes, comparison: Comparison, rows: list[int], single: bool) 
     for height, index in enumerate(rows):
         cells = [cell for cell in comparison.scored if (cell.system if single else cell.picture) == index]
         if len(cells) == 1:
-            text = f"{cells[0].score:.3f}  {FIVE_LEVELS.word_for(cells[0].score)}"
+            text = f"{comparison.text(cells[0])}  {FIVE_LEVELS.word_for(comparison.value(cells[0]))}"
             if single:
                 text += f", {cells[0].seconds:.2f} s"
         else:
-            scores = {cell.system: f"{cell.score:.2f}" for cell in cells}
+            scores = {cell.system: comparison.text(cell) if comparison.calibrated else f"{cell.score:.2f}"
+                      for cell in cells}
             text = "  ".join(scores.get(system, "–") for system in range(min(len(comparison.systems), 6)))
         axes.text(1.05, height, text, fontsize=8, color=DARK, va="center", ha="left", parse_math=False, clip_on=False)
 
@@ -144,20 +146,14 @@ def _lane(system: int, count: int) -> float:
 
 
 def _footer(comparison: Comparison, share_id: str) -> list[str]:
-    meanings: dict[str, list[str]] = {}
-    for cell in comparison.scored:
-        if cell.spread is not None:
-            titles = meanings.setdefault(cell.spread.meaning, [])
-            titles += [title for title in [comparison.systems[cell.system].title] if title not in titles]
-    lines = []
-    if meanings:
-        lines.append("Bars: " + "; ".join(f"{', '.join(titles)}: {text}" for text, titles in meanings.items()) + ".")
+    scale = ("Opinions from 0 to 100; bars hold nine of ten opinions of photos with such a score." if
+             comparison.calibrated else
+             "Raw scores from 0 to 1, higher is better; not calibrated, so each method has its own scale.")
     used = ", ".join(dict.fromkeys(f"{cell.lmm.partition('@')[0]}@{cell.lmm.rpartition('@')[2][:12]}"
                                    if "@" in cell.lmm else short_model(cell.lmm) for cell in comparison.scored))
     versions = comparison.versions
-    lines.append(f"Scores from 0 to 1, higher is better; each method has its own scale. Models: {used}. Mean Opinion "
-                 f"{versions.get('mean-opinion', '?')}, torch {versions.get('torch', '?')}, transformers "
-                 f"{versions.get('transformers', '?')}.")
+    lines = [f"{scale} Models: {used}. Mean Opinion {versions.get('mean-opinion', '?')}, torch "
+             f"{versions.get('torch', '?')}, transformers {versions.get('transformers', '?')}."]
     if share_id:
         lines.append(f"Shared as ?share={share_id}")
     return lines

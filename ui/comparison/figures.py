@@ -1,4 +1,4 @@
-"""A comparison as plotly figures: every score as a dot with its method's own spread, and who is preferred to whom."""
+"""A comparison as plotly figures: every opinion as a dot with its interval, and who is preferred to whom."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ LANE = 0.12
 
 
 def dots(comparison: Comparison) -> go.Figure | None:
-    """One row per system for a single image, else one row per image with a colour and symbol for each system."""
+    """One row per system for a single image, else one row per image with a colour and symbol for each system.
+
+    Opinions with their intervals; raw scores without any where not all are calibrated.
+    """
     import plotly.graph_objects as go
 
     cells = comparison.scored
     if not cells:
         return None
-    single = len(comparison.pictures) == 1
-    rows = ([cell.system for cell in sorted(cells, key=lambda cell: -cell.score)] if single else order(comparison))
+    single, scale = len(comparison.pictures) == 1, 100 if comparison.calibrated else 1
+    rows = ([cell.system for cell in sorted(cells, key=lambda cell: -comparison.value(cell))] if single
+            else order(comparison))
     names = [comparison.systems[index].title if single else comparison.pictures[index].name for index in rows]
     figure = go.Figure()
     for system in dict.fromkeys(cell.system for cell in cells):
@@ -38,17 +42,19 @@ def dots(comparison: Comparison) -> go.Figure | None:
         heights = [rows.index(cell.system if single else cell.picture)
                    + (0 if single else _lane(system, len(comparison.systems))) for cell in mine]
         colour = ACCENT if single else SERIES[system % len(SERIES)]
-        _bars(figure, mine, heights, colour)
+        _bars(figure, comparison, mine, heights, colour)
         figure.add_scatter(
-            x=[cell.score for cell in mine], y=heights, mode="markers+text" if single else "markers",
-            text=[f"{cell.score:.3f}" for cell in mine], cliponaxis=False, textposition="top center",
+            x=[scale * comparison.value(cell) for cell in mine], y=heights,
+            mode="markers+text" if single else "markers", text=[comparison.text(cell) for cell in mine],
+            cliponaxis=False, textposition="top center",
             name=html.escape(comparison.systems[system].title), showlegend=not single and len(comparison.systems) > 1,
             marker={"size": 12, "color": colour, "symbol": SYMBOLS[0 if single else system % len(SYMBOLS)]},
             hovertext=[_hover(comparison, cell) for cell in mine], hoverinfo="text",
         )
     themed(figure, height=90 + 44 * len(rows) + (0 if single or len(comparison.systems) < 2 else 40))
-    figure.update_xaxes(range=[-0.02, 1.02], tickvals=[0, 0.25, 0.5, 0.75, 1], title={"text": "score", "font":
-                                                                                      {"color": INK}})
+    title = "expected opinion, nine of ten" if comparison.calibrated else "raw score, not calibrated"
+    figure.update_xaxes(range=[-0.02 * scale, 1.02 * scale], tickvals=[scale * part / 4 for part in range(5)],
+                        title={"text": title, "font": {"color": INK}})
     figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=[_short(name) for name in names],
                         range=[len(rows) - 0.4, -0.7], showgrid=False, zeroline=False)
     # Anchored at its lower edge, it grows upwards where a narrow page breaks it into lines.
@@ -60,13 +66,14 @@ def _lane(system: int, count: int) -> float:
     return LANE * (system - (count - 1) / 2) * min(1.0, 5 / max(count, 1))
 
 
-def _bars(figure: go.Figure, cells: list[Cell], heights: list[float], colour: str) -> None:
+def _bars(figure: go.Figure, comparison: Comparison, cells: list[Cell], heights: list[float], colour: str
+          ) -> None:
     x: list[float | None] = []
     y: list[float | None] = []
     for cell, height in zip(cells, heights):
-        if cell.spread is not None:
-            # None lifts the pen: one trace draws all bars of a system.
-            x += [cell.spread.low, cell.spread.high, None]
+        if (interval := comparison.interval(cell)) is not None:
+            # None lifts the pen: one trace draws all intervals of a system.
+            x += [100 * interval[0], 100 * interval[1], None]
             y += [height, height, None]
     if x:
         figure.add_scatter(x=x, y=y, mode="lines", line={"color": colour, "width": 3}, opacity=0.4, hoverinfo="skip",
@@ -74,7 +81,10 @@ def _bars(figure: go.Figure, cells: list[Cell], heights: list[float], colour: st
 
 
 def _hover(comparison: Comparison, cell: Cell) -> str:
-    lines = [comparison.systems[cell.system].title, comparison.pictures[cell.picture].name, f"score {cell.score:.3f}"]
+    lines = [comparison.systems[cell.system].title, comparison.pictures[cell.picture].name]
+    if cell.opinion is not None:
+        lines.append(f"opinion {cell.opinion.mos:.0f}, nine of ten {cell.opinion.low:.0f} to {cell.opinion.high:.0f}")
+    lines.append(f"raw score {cell.score:.3f}")
     if cell.spread is not None:
         lines.append(f"{cell.spread.meaning}: {cell.spread.low:.2f} to {cell.spread.high:.2f}")
     return "<br>".join(map(html.escape, lines))

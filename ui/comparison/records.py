@@ -10,7 +10,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from methods.errors import InputError
 from methods.evidence import Spread
@@ -24,6 +24,14 @@ MOST_PICTURES, MOST_CELLS = 12, 72
 
 class RecordError(InputError):
     """What was read is no comparison of ours; one plain sentence."""
+
+
+class Opinion(NamedTuple):
+    """An expected opinion on 0 to 100, with the interval that holds nine of ten."""
+
+    mos: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,8 @@ class Cell:
         seed, options: as used, all of them.
         explanation: Markdown.
         why: the evidence in half a sentence, for comparisons.
-        spread: None where the method gives no measure of it.
+        spread: how far the method's own evidence scatters, no error of the score; None where it does not.
+        opinion: what the score means; None where nobody has measured that.
         evidence: the method's evidence, JSON-safe.
         figure: its drawing as plotly JSON, or "".
     """
@@ -92,6 +101,7 @@ class Cell:
     evidence: dict[str, object] = field(default_factory=dict)
     figure: str = ""
     error: str = ""
+    opinion: Opinion | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +128,23 @@ class Comparison:
         """Cells with a score, by image and then by system."""
         return tuple(sorted((cell for cell in self.cells if cell.score is not None),
                             key=lambda cell: (cell.picture, cell.system)))
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether every score has a meaning. Then opinions are compared, else raw scores, which differ in scale."""
+        return all(cell.opinion is not None for cell in self.scored)
+
+    def value(self, cell: Cell) -> float:
+        """What is drawn of a cell with a score, in [0, 1]: its opinion, or its raw score where not all have one."""
+        return cell.opinion.mos / 100 if self.calibrated and cell.opinion is not None else float(cell.score or 0.0)
+
+    def text(self, cell: Cell) -> str:
+        """`value` as the page shows it: opinions on 0 to 100, raw scores on 0 to 1."""
+        return f"{100 * self.value(cell):.0f}" if self.calibrated else f"{self.value(cell):.3f}"
+
+    def interval(self, cell: Cell) -> tuple[float, float] | None:
+        """Of the opinion, in [0, 1]; None where raw scores are compared, of which none is known."""
+        return (cell.opinion.low / 100, cell.opinion.high / 100) if self.calibrated and cell.opinion else None
 
     def cell(self, picture: int, system: int) -> Cell | None:
         """The cell if it is finished."""
@@ -175,6 +202,7 @@ def _cell(record: Mapping[str, Any], pictures: int, systems: int) -> Cell:
         raise RecordError("This comparison is damaged.")
     spread = record["spread"]
     low, high = record["native_range"]
+    opinion = record.get("opinion")  # records of before have none
     score = _unit(record["score"])
     if score is None and not record["error"]:
         raise RecordError("This comparison is damaged.")
@@ -186,7 +214,15 @@ def _cell(record: Mapping[str, Any], pictures: int, systems: int) -> Cell:
         spread=None if spread is None else Spread(_unit(spread["low"]), _unit(spread["high"]),
                                                   _number(spread["deviation"]), _text(spread["meaning"])),
         evidence=dict(record["evidence"]), figure=_text(record["figure"]), error=_text(record["error"]),
+        opinion=None if opinion is None else _opinion(*opinion),
     )
+
+
+def _opinion(mos: Any, low: Any, high: Any) -> Opinion:
+    opinion = Opinion(float(mos), float(low), float(high))
+    if not 0 <= opinion.low <= opinion.mos <= opinion.high <= 100:
+        raise RecordError("This comparison is damaged.")
+    return opinion
 
 
 def _text(value: object) -> str:

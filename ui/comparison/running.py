@@ -11,12 +11,13 @@ from functools import cache
 import gradio as gr
 
 from leaderboard.runs import provenance
+from methods import meaning
 from methods.base import Assessment, json_safe, method_class
 from methods.errors import InputError
 from methods.files import hash_joined
 from methods.images import ImageError, decode
 from methods.version import VERSION
-from ui.comparison.records import MOST_CELLS, MOST_PICTURES, Cell, Comparison, Picture, System
+from ui.comparison.records import MOST_CELLS, MOST_PICTURES, Cell, Comparison, Opinion, Picture, System
 from ui.components.evidence import render_evidence
 from ui.components.texts import distinct_names
 from ui.serving import gpu, models
@@ -129,13 +130,14 @@ def _score(comparison: Comparison, picture: int, system: int, path: str) -> Cell
 
 def cell_of(assessment: Assessment, picture: int, system: int) -> Cell:
     """An assessment as a comparison keeps it."""
-    record = assessment.to_dict()
+    record, known = assessment.to_dict(), meaning.explain(assessment)
     return Cell(
         picture=picture, system=system, score=assessment.score, native_score=assessment.native_score,
         native_range=tuple(assessment.native_range), seconds=assessment.seconds, lmm=_public(assessment.lmm),
         seed=assessment.seed, options=record["options"], explanation=assessment.explanation,
         why=assessment.evidence.reason(assessment.score), spread=assessment.evidence.spread(assessment.score),
         evidence=record["evidence"], figure=_figure(assessment),
+        opinion=None if known is None else Opinion(known.mos, known.low, known.high),
     )
 
 

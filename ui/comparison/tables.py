@@ -11,8 +11,8 @@ from methods.levels import FIVE_LEVELS
 from ui.comparison.agreement import order
 from ui.comparison.records import Cell, Comparison
 
-CSV_COLUMNS = ("picture", "system", "method", "lmm", "score", "native_score", "native_low", "native_high", "spread_low",
-               "spread_high", "spread_meaning", "seconds", "seed", "error")
+CSV_COLUMNS = ("picture", "system", "method", "lmm", "score", "native_score", "native_low", "native_high", "mos",
+               "mos_low", "mos_high", "spread_low", "spread_high", "spread_meaning", "seconds", "seed", "error")
 
 
 def to_html(comparison: Comparison, running: tuple[int, int] | None = None, thumbnails: Sequence[str] = ()) -> str:
@@ -40,14 +40,16 @@ def _list(comparison: Comparison, rows: list[tuple[str, tuple[int, int]]], runni
           what: str, thumbnails: Sequence[str]) -> str:
     cells = {place: comparison.cell(*place) for _, place in rows}
     # Best first once a score is there; what is still to come keeps its order below.
-    rows = sorted(rows, key=lambda row: -(_score(cells[row[1]])))
-    head = f"<tr><th>{what}</th><th>Score</th><th></th><th>Level</th><th>Native</th><th>Time</th></tr>"
-    lines = [_line(_named(name, place[0], thumbnails), cells[place], place == running) for name, place in rows]
+    rows = sorted(rows, key=lambda row: -(_score(comparison, cells[row[1]])))
+    first, track = ("Opinion", "0 to 100, nine of ten") if comparison.calibrated else ("Raw score", "")
+    head = f"<tr><th>{what}</th><th>{first}</th><th>{track}</th><th>Level</th><th>Native</th><th>Time</th></tr>"
+    lines = [_line(comparison, _named(name, place[0], thumbnails), cells[place], place == running)
+             for name, place in rows]
     return f"<thead>{head}</thead><tbody>{''.join(lines)}</tbody>"
 
 
-def _score(cell: Cell | None) -> float:
-    return -1.0 if cell is None else -0.5 if cell.score is None else cell.score
+def _score(comparison: Comparison, cell: Cell | None) -> float:
+    return -1.0 if cell is None else -0.5 if cell.score is None else comparison.value(cell)
 
 
 def _named(name: str, picture: int, thumbnails: Sequence[str]) -> str:
@@ -66,28 +68,28 @@ def _about(comparison: Comparison, thumbnails: Sequence[str]) -> str:
             f'{notes}</small></p>')
 
 
-def _line(name: str, cell: Cell | None, running: bool) -> str:
+def _line(comparison: Comparison, name: str, cell: Cell | None, running: bool) -> str:
     start = f'<th scope="row">{name}</th>'
     if cell is None:
         return f'<tr class="pending">{start}<td colspan="5">{"scoring …" if running else "waiting"}</td></tr>'
     if cell.score is None:
         return f'<tr class="failed">{start}<td colspan="5">{html.escape(cell.error)}</td></tr>'
-    word = FIVE_LEVELS.word_for(cell.score)
+    word = FIVE_LEVELS.word_for(comparison.value(cell))
     low, high = cell.native_range
     return (
-        f'<tr>{start}<td class="number"><strong>{cell.score:.3f}</strong></td><td class="bar">{_bar(cell)}</td>'
+        f'<tr>{start}<td class="number"><strong>{comparison.text(cell)}</strong></td>'
+        f'<td class="bar">{_bar(comparison, cell)}</td>'
         f'<td class="level level-{word}">{word}</td>'
         f'<td class="number soft">{cell.native_score:.2f} on {low:g} to {high:g}</td>'
         f'<td class="number soft">{cell.seconds:.2f} s</td></tr>'
     )
 
 
-def _bar(cell: Cell) -> str:
-    spread = ""
-    if cell.spread is not None:
-        left, width = 100 * cell.spread.low, 100 * (cell.spread.high - cell.spread.low)
-        spread = f'<i style="left:{left:.1f}%;width:{width:.1f}%" title="{html.escape(cell.spread.meaning)}"></i>'
-    return f'<span class="rail">{spread}<b style="left:{100 * cell.score:.1f}%"></b></span>'
+def _bar(comparison: Comparison, cell: Cell) -> str:
+    interval = ""
+    if (ends := comparison.interval(cell)) is not None:
+        interval = f'<i style="left:{100 * ends[0]:.1f}%;width:{100 * (ends[1] - ends[0]):.1f}%"></i>'
+    return f'<span class="rail">{interval}<b style="left:{100 * comparison.value(cell):.1f}%"></b></span>'
 
 
 def _grid(comparison: Comparison, running: tuple[int, int] | None, thumbnails: Sequence[str]) -> str:
@@ -100,7 +102,8 @@ def _grid(comparison: Comparison, running: tuple[int, int] | None, thumbnails: S
     for picture in [*ranked, *rest]:
         cells = []
         for system in range(len(comparison.systems)):
-            cells.append(_grid_cell(comparison.cell(picture, system), (picture, system) == running, best[system]))
+            cells.append(_grid_cell(comparison, comparison.cell(picture, system), (picture, system) == running,
+                                    best[system]))
         name = _named(comparison.pictures[picture].name, picture, thumbnails)
         lines.append(f'<tr><th scope="row">{name}</th>{"".join(cells)}</tr>')
     seconds = [sum(cell.seconds for cell in comparison.scored if cell.system == system)
@@ -110,30 +113,27 @@ def _grid(comparison: Comparison, running: tuple[int, int] | None, thumbnails: S
             f'<tfoot><tr><th scope="row">Time</th>{foot}</tr></tfoot>')
 
 
-def _grid_cell(cell: Cell | None, running: bool, best: float | None) -> str:
+def _grid_cell(comparison: Comparison, cell: Cell | None, running: bool, best: float | None) -> str:
     if cell is None:
         return f'<td class="number pending">{"…" if running else "–"}</td>'
     if cell.score is None:
         return f'<td class="failed" title="{html.escape(cell.error)}">failed</td>'
-    word = FIVE_LEVELS.word_for(cell.score)
-    number = f"<strong>{cell.score:.3f}</strong>" if cell.score == best else f"{cell.score:.3f}"
+    word, text = FIVE_LEVELS.word_for(comparison.value(cell)), comparison.text(cell)
+    number = f"<strong>{text}</strong>" if cell.score == best else text
     return (f'<td class="number level-{word}" title="{word}, {cell.seconds:.2f} s">{number}'
             f'<small>{cell.seconds:.2f} s</small></td>')
 
 
 def _legend(comparison: Comparison) -> str:
-    meanings: dict[str, list[str]] = {}
-    for cell in comparison.scored:
-        if cell.spread is not None:
-            titles = meanings.setdefault(cell.spread.meaning, [])
-            title = comparison.systems[cell.system].title
-            if title not in titles:
-                titles.append(title)
-    if not meanings:
+    if not comparison.scored:
         return ""
-    parts = "; ".join(f"{html.escape(', '.join(titles))}: {html.escape(meaning)}" for meaning, titles in
-                      meanings.items())
-    return f'<p class="spread-note">Bars show each method\'s own spread, which differs in kind. {parts}.</p>'
+    if comparison.calibrated:
+        text = ("Bars hold nine of ten opinions of photos with such a score, as measured on rated photos. What lies "
+                "inside each other's bars is hardly told apart.")
+    else:
+        text = ("Raw scores from 0 to 1: not all of these methods are calibrated with their models and options, so "
+                "nothing is known of how far off a score is, and scores of two methods are on two scales.")
+    return f'<p class="spread-note">{text}</p>'
 
 
 def to_csv(comparison: Comparison) -> str:
@@ -148,6 +148,7 @@ def to_csv(comparison: Comparison) -> str:
             harmless(comparison.pictures[cell.picture].name), system.title, system.method, cell.lmm,
             *([""] * 4 if failed else [f"{cell.score:.6f}", f"{cell.native_score:.6f}",
                                        *(f"{end:g}" for end in cell.native_range)]),
+            *(["", "", ""] if cell.opinion is None else [f"{end:.2f}" for end in cell.opinion]),
             *(["", "", ""] if spread is None else [f"{spread.low:.6f}", f"{spread.high:.6f}", spread.meaning]),
             f"{cell.seconds:.3f}", cell.seed, cell.error,
         ])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from methods import meaning
+from ui.comparison.records import Opinion
 from ui.components.results import short_model
 
 if TYPE_CHECKING:
@@ -16,14 +17,6 @@ CSV_COLUMNS = ("path", "method", "score", "native_score", "mos", "mos_low", "mos
                "seconds", "lmm", "seed", "error")
 
 ORDERS = ("worst first", "best first", "as given", "furthest from the ratings")
-
-
-class Opinion(NamedTuple):
-    """An expected opinion on 0 to 100, with the interval that holds nine of ten."""
-
-    mos: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)

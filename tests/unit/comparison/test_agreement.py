@@ -6,38 +6,35 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from methods.base import Spread
-from methods.visualquality_r1.thurstone import GAMMA
-from methods.visualquality_r1.thurstone import preference as sampled_preference
 from tests.unit.comparison.made import compared
 from ui.comparison.agreement import agreements, order, preference, preferences, verdict
-from ui.comparison.records import Cell
+from ui.comparison.records import Cell, Opinion
 
 
-def test_preferences_are_thurstone_s():
-    table = preferences(compared([[0.7], [0.5]], deviation=0.1))
-    assert table[0, 1] == pytest.approx(norm.cdf(0.2 / np.sqrt(0.02 + GAMMA / 16)))
+def test_preferences_come_from_the_errors_that_a_method_was_measured_to_make():
+    table = preferences(compared([[0.7], [0.5]], error=16.45))
+    assert table[0, 1] == pytest.approx(norm.cdf(20 / np.hypot(10, 10)))
     assert table[0, 1] + table[1, 0] == pytest.approx(1)
     assert np.isnan(table[0, 0])
 
 
-def test_they_equal_the_method_s_own_for_sampled_scores():
-    """Scores of 1 to 5 and their preference on that scale give the same number as scores in [0, 1] here."""
-    samples = ([3.0, 3.5, 4.2, 4.4], [2.9, 3.3, 3.1, 3.9])
-    cells = []
-    for index, one in enumerate(samples):
-        mean, deviation = np.mean(one), np.std(one, ddof=1)
-        cells.append(Cell(index, 0, score=(mean - 1) / 4, spread=Spread(0, 1, deviation / 4, "")))
-    assert preference(*cells) == pytest.approx(float(sampled_preference(*samples)), abs=1e-9)
+def test_an_interval_that_ends_at_the_scale_counts_by_its_other_side():
+    near, far = Cell(0, 0, score=0.95, opinion=Opinion(95, 75, 100)), Cell(1, 0, score=0.7, opinion=Opinion(70, 50, 90))
+    assert preference(near, far) == pytest.approx(norm.cdf(25 / np.hypot(20 / 1.645, 20 / 1.645)))
 
 
-def test_a_method_without_a_deviation_says_only_which_is_better():
-    table = preferences(compared([[0.7], [0.5], [0.5]], deviation=None))
+def test_how_a_method_s_own_evidence_scatters_is_no_preference():
+    table = preferences(compared([[0.55], [0.5]]))
+    assert table[0, 1] == 1, "the spreads of a tenth say nothing of how far off a score is"
+
+
+def test_a_method_that_is_not_calibrated_says_only_which_is_better():
+    table = preferences(compared([[0.7], [0.5], [0.5]]))
     assert (table[0, 1], table[1, 0], table[1, 2]) == (1, 0, 0.5)
 
 
 def test_several_systems_vote():
-    table = preferences(compared([[0.7, 0.2], [0.5, 0.6]], deviation=None))
+    table = preferences(compared([[0.7, 0.2], [0.5, 0.6]]))
     assert table[0, 1] == 0.5
 
 
@@ -63,7 +60,7 @@ def test_systems_without_a_picture_in_common_are_left_out():
 
 def test_pictures_are_ordered_by_score_or_by_preference():
     assert order(compared([[0.2], [0.9], [None], [0.5]])) == [1, 3, 0]
-    assert order(compared([[0.9, 0.5, 0.5], [0.1, 0.6, 0.7]], deviation=None)) == [1, 0]
+    assert order(compared([[0.9, 0.5, 0.5], [0.1, 0.6, 0.7]])) == [1, 0]
 
 
 def test_one_picture_several_systems_in_a_sentence():
@@ -74,14 +71,16 @@ def test_one_picture_several_systems_in_a_sentence():
     assert "Q-Debias (0.30) lowest (because of 0.30)" in said
     assert verdict(compared([[0.70, 0.71, 0.72]])) == "All 3 call it good; all scores lie within 0.02 of each other."
     assert verdict(compared([[0.9, 0.1]])).startswith("They choose different levels.")
+    assert "They lie 40 of 100 apart: Q-Bench (70) is highest" in verdict(compared([[0.7, 0.65, 0.3]], error=20))
 
 
 def test_one_system_several_pictures_in_a_sentence():
-    said = verdict(compared([[0.9], [0.5], [0.1]]))
-    assert said.startswith("Q-Bench puts photo 0 (0.90) before photo 1 (0.50), with a probability of 100% given its")
-    assert "photo 2 is last with 0.10" in said
+    said = verdict(compared([[0.9], [0.5], [0.1]], error=20))
+    assert said.startswith("Q-Bench puts photo 0 (90) before photo 1 (50), with a probability of 99% by the errors")
+    assert "photo 2 is last with 10" in said
+    assert "no clear difference between photo 0 (52) and photo 1 (50)" in verdict(compared([[0.52], [0.5]], error=20))
     assert "no clear difference" in verdict(compared([[0.5], [0.5]]))
-    assert verdict(compared([[0.9], [0.5]], deviation=None)) == "Q-Bench puts photo 0 (0.90) before photo 1 (0.50)."
+    assert verdict(compared([[0.9], [0.5]])) == "Q-Bench puts photo 0 (0.90) before photo 1 (0.50)."
 
 
 def test_a_grid_in_a_sentence():

@@ -68,14 +68,23 @@ def test_figures_are_transparent_and_hold_every_score(table):
     assert sorted(shown) == sorted(cell.score for cell in made.scored)
 
 
-def test_spreads_are_drawn_from_end_to_end():
-    bars = [trace for trace in dots(compared([[0.5, 0.05]])).data if trace.mode == "lines"]
+def test_intervals_of_opinions_are_drawn_and_spreads_are_not():
+    figure = dots(compared([[0.5, 0.05]], error=15))
+    bars = [trace for trace in figure.data if trace.mode == "lines"]
     ends = sorted(value for trace in bars for value in trace.x if value is not None)
-    assert ends == pytest.approx([0.0, 0.15, 0.4, 0.6])
+    assert ends == pytest.approx([0, 20, 35, 65])
+    assert "nine of ten" in figure.layout.xaxis.title.text
+    page = to_html(compared([[0.5, 0.05]], error=15))
+    assert "left:35.0%;width:30.0%" in page
+    assert "<strong>50</strong>" in page
+    raw = compared([[0.5, 0.05]])
+    assert not [trace for trace in dots(raw).data if trace.mode == "lines"]
+    assert "<i style" not in to_html(raw)
+    assert "not all of these methods are calibrated" in to_html(raw)
 
 
 def test_the_matrix_is_ordered_best_first():
-    figure = preference_matrix(compared([[0.1], [0.9], [0.5]]))
+    figure = preference_matrix(compared([[0.1], [0.9], [0.5]], error=20))
     assert list(figure.layout.yaxis.ticktext) == ["photo 1", "photo 2", "photo 0"]
     assert figure.data[0].z[0][1] > 0.9
     assert preference_matrix(compared([[0.1, 0.2]])) is None
@@ -86,9 +95,9 @@ def test_nothing_scored_draws_nothing():
     assert dots(compared([[None, None]])) is None
 
 
-@pytest.mark.parametrize("table", [[[0.5, 0.6, 0.7]], [[0.5, 0.6], [0.7, None]]])
-def test_cards_are_pictures_and_pdfs(tmp_path, table):
-    made = renamed(compared(table), "prix $5_a$ 写真")
+@pytest.mark.parametrize(("table", "error"), [([[0.5, 0.6, 0.7]], 20), ([[0.5, 0.6], [0.7, None]], None)])
+def test_cards_are_pictures_and_pdfs(tmp_path, table, error):
+    made = renamed(compared(table, error), "prix $5_a$ 写真")
     copies = [copy_for_sharing(picture(index)) for index in range(len(table))]
     write_card(made, copies, tmp_path / "card.png", share_id="a" * 26)
     write_card(made, copies, tmp_path / "card.pdf")

@@ -12,8 +12,9 @@ from ui.comparison.exports import record, write_json
 from ui.comparison.records import from_dict
 
 
-def test_it_comes_back_as_it_was():
-    before = compared([[0.1 + 0.2, 0.7], [None, 1 / 3]])
+@pytest.mark.parametrize("error", [None, 20.0])
+def test_it_comes_back_as_it_was(error):
+    before = compared([[0.1 + 0.2, 0.7], [None, 1 / 3]], error)
     assert from_dict(json.loads(json.dumps(before.to_dict(), allow_nan=False))) == before
 
 
@@ -24,6 +25,7 @@ def test_it_comes_back_as_it_was():
     lambda r: r["cells"][0].update(explanation=["<b>"]), lambda r: r["pictures"].append(None),
     lambda r: r["pictures"][0].update(name=3), lambda r: r.update(versions=[1]), lambda r: r.update(format="1"),
     lambda r: r.update(format=99), lambda r: r["cells"][0]["spread"].update(low=-2),
+    lambda r: r["cells"][0].update(opinion=[50, 60, 70]), lambda r: r["cells"][0].update(opinion=[50]),
     lambda r: r["cells"][0].update(native_range=[1]), lambda r: r["systems"][0].update(options=3),
 ])  # fmt: skip
 def test_what_is_no_comparison_is_refused(damage):
@@ -37,6 +39,14 @@ def test_what_is_no_comparison_is_refused(damage):
 def test_other_json_is_refused(wrong):
     with pytest.raises(ValueError, match="comparison"):
         from_dict(wrong)
+
+
+def test_a_record_from_before_there_were_opinions_is_read():
+    old = compared([[0.5, 0.6]])
+    record = old.to_dict()
+    for cell in record["cells"]:
+        del cell["opinion"]
+    assert from_dict(record) == old
 
 
 def test_the_exported_record_is_json_and_holds_the_summary(tmp_path):

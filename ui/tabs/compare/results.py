@@ -173,8 +173,8 @@ def verdict_markdown(comparison: Comparison) -> str:
 
 def choices_of(comparison: Comparison) -> list[tuple[str, int]]:
     """(label, index in `comparison.scored`)."""
-    return [(f"{comparison.systems[cell.system].title} on {comparison.pictures[cell.picture].name}: {cell.score:.3f}",
-             index) for index, cell in enumerate(comparison.scored)]
+    return [(f"{comparison.systems[cell.system].title} on {comparison.pictures[cell.picture].name}: "
+             f"{comparison.text(cell)}", index) for index, cell in enumerate(comparison.scored)]
 
 
 def _plot(figure: go.Figure | None) -> gr.Plot:

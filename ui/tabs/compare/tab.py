@@ -27,8 +27,8 @@ from ui.tabs.compare.results import Held, Results, hold, results
 
 TITLE = "Compare"
 
-INTRO = ("One photo by several methods and models, or several photos by one: scores as they come in, how sure each "
-         "is, who prefers which, and where and why they differ.")
+INTRO = ("One photo by several methods and models, or several photos by one: opinions as they come in, with "
+         "how far off each may be, who prefers which, and where and why they differ.")
 START_WITH = ("q-bench", "visualquality-r1", "leaf")
 EXAMPLE_NAMES = ("coffee.jpg", "coffee-dark-and-noisy.jpg", "rocket.jpg")
 
