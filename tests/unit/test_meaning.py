@@ -13,6 +13,7 @@ from methods import meaning
 from methods.base import Assessment, Evidence, load_method
 from methods.errors import InputError
 from methods.meaning import Calibration, Estimate, Table, folds_of, neighbours
+from scripts.measure_intervals import common, rows, subset
 
 
 def made(count=400, seed=0, noise=10.0, **changes):
@@ -175,3 +176,23 @@ def test_the_students_that_ship_are_calibrated(student):
     known = meaning.explain(load_method("leaf", student=student).assess(image))
     assert known is not None
     assert known.n == 399
+
+
+def test_intervals_hold_nine_of_ten_opinions_that_no_calibration_has_seen():
+    """Of every table that ships and of the consensus: 100 photos held out, ten deals."""
+    measured = rows(100, 10, 1)
+    assert len(measured) == len(meaning.tables()) + 1
+    for name, photos, inside, width in measured:
+        assert photos >= 249, name
+        assert 0.87 <= inside.mean() <= 0.93, (name, inside.mean())
+        assert 20 < np.median(width) < 50, name
+
+
+def test_a_part_of_a_table_keeps_its_rows_together():
+    table = made(80)
+    part = subset(table, np.array([7, 3, *range(20, 80)]))
+    assert (part.images[:2], part.mos[1], part.scores[1]) == (("7.png", "3.png"), table.mos[3], table.scores[3])
+    assert len(part.images) == len(part.mos) == len(part.scores) == 62
+    one, other = common([table, part])
+    assert one.images == other.images
+    assert one.mos == other.mos
