@@ -88,17 +88,17 @@ def read_dataset(slug: str, root: Path | str, split: str = "all", *, allow_missi
         for label in part)
     absent = [picture.name for picture in pictures if picture.path is None]
     published = [label.mos for label in part]
-    notes = [f"{layout.tables or table.name} of {layout.title}: {len(part)} pictures, opinions from "
+    notes = [f"{layout.tables or table.name} of {layout.title}: {len(part)} images, opinions from "
              f"{min(published):g} to {max(published):g} on a scale from {low:g} to {high:g}, "
              f"{'higher' if layout.higher_is_better else 'lower'} is better."]
     if absent:
         listed = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
         if not allow_missing or len(absent) == len(part):
             many = "None" if len(absent) == len(part) else f"{len(absent)}"
-            raise DatasetError(f"{many} of the {len(part)} pictures of {table.name} "
+            raise DatasetError(f"{many} of the {len(part)} images of {table.name} "
                                f"{'is' if many == 'None' else 'are not'} below {root}: {listed}. Give the folder that "
                                "holds them, or go on without them with --allow-missing.")
-        notes.append(f"{len(absent)} of the {len(part)} pictures of {layout.title} are not below {root}: {listed}.")
+        notes.append(f"{len(absent)} of the {len(part)} images of {layout.title} are not below {root}: {listed}.")
     return RatedPictures(pictures, low, high, slug, split, tuple(notes), not layout.higher_is_better)
 
 

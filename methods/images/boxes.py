@@ -166,7 +166,7 @@ class _Meta:
                 first, last = inside if method else (0, len(self.content))
                 stop = first + offset + length if length else last
                 if first + offset >= last or stop > last:
-                    raise DamagedError("a part of the picture is missing at the end of the file")
+                    raise DamagedError("a part of the image is missing at the end of the file")
                 item.extents.append((first + offset, stop))
 
     def _add_parts(self, start: int, end: int) -> None:
@@ -212,19 +212,19 @@ def _check_picture(content: bytes | mmap.mmap, primary: int, items: dict[int, It
         item = items[number]
         left += item.parts
         if not item.extents and item.kind != b"iden":
-            raise DamagedError("a tile of the picture is missing")
+            raise DamagedError("a tile of the image is missing")
         if item.kind == b"grid":
             start = item.extents[0][0]
             tiles = [part for part in item.parts if items[part].kind not in _DERIVED]
             if len(tiles) < (content[start + 2] + 1) * (content[start + 3] + 1):
-                raise DamagedError("a tile of the picture is missing")
+                raise DamagedError("a tile of the image is missing")
         elif item.kind not in _DERIVED:
             data = b"".join(content[first:last] for first, last in item.extents)
             configuration = {kind: place for kind, place, _ in item.properties}
             if item.kind in _HEVC:
                 _check_hevc(data, content[configuration[b"hvcC"] + 21] & 3)
             elif HOLE in data:
-                raise DamagedError("a part of the picture is filled with zeros")
+                raise DamagedError("a part of the image is filled with zeros")
             depth = depth or _depth(content, item)
     return _depth(content, main) or depth or 8
 
@@ -236,10 +236,10 @@ def _check_hevc(data: bytes, size: int) -> None:
         start = place + size + 1
         place = start + int.from_bytes(data[place:start], "big")
         if place < start + 2 or place > len(data) or data[start] & 0x80 or _UNESCAPED.search(data, start, place):
-            raise DamagedError("a tile of the picture is damaged")
+            raise DamagedError("a tile of the image is damaged")
         pixels |= data[start] >> 1 < _VIDEO_UNITS
     if not pixels:
-        raise DamagedError("a tile of the picture is empty")
+        raise DamagedError("a tile of the image is empty")
 
 
 def _depth(content: bytes | mmap.mmap, item: Item) -> int:

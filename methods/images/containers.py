@@ -188,7 +188,7 @@ def _check_jpeg2000(picture: Image.Image, content: bytes | mmap.mmap) -> Samples
     while content[place:place + 2] != b"\xff\xd9":
         marker, length = content[place:place + 2], int.from_bytes(content[place + 2:place + 4], "big")
         if marker[:1] != b"\xff" or length < 2 or place + 2 + length > end:
-            raise DamagedError("the end of the JPEG 2000 picture is missing")
+            raise DamagedError("the end of the JPEG 2000 image is missing")
         body = content[place + 4:place + 2 + length]
         if marker == b"\xff\x51":
             size = [int.from_bytes(body[2 + 4 * number:6 + 4 * number], "big") for number in range(8)]
@@ -200,12 +200,12 @@ def _check_jpeg2000(picture: Image.Image, content: bytes | mmap.mmap) -> Samples
         tiles.add(int.from_bytes(body[:2], "big"))
         size_of_part = int.from_bytes(body[2:6], "big") or end - 2 - place
         if size_of_part < 14 or place + size_of_part > end - 2:
-            raise DamagedError("a tile of the JPEG 2000 picture is cut off")
+            raise DamagedError("a tile of the JPEG 2000 image is cut off")
         if content.find(_SECTOR, place, place + size_of_part) >= 0:
-            raise DamagedError("a part of the JPEG 2000 picture is filled with zeros")
+            raise DamagedError("a part of the JPEG 2000 image is filled with zeros")
         place += size_of_part
     if len(tiles) < wanted:
-        raise DamagedError("a tile of the JPEG 2000 picture is missing")
+        raise DamagedError("a tile of the JPEG 2000 image is missing")
     return Samples(depth)
 
 

@@ -107,7 +107,7 @@ def decode(source: object, *, max_pixels: int = MAX_PIXELS) -> Decoded:
         return source
     if isinstance(source, Image.Image):
         if source.width < 1 or source.height < 1:
-            raise ImageError("The picture has no pixels; choose another one.")
+            raise ImageError("The image has no pixels; choose another one.")
         with bounded():
             deep = any(";16" in str(tile.args) for tile in getattr(source, "tile", ()))
             return _finish(source, max_pixels, Samples(16 if deep else 8))
@@ -145,7 +145,7 @@ def resolve_inside(path: str | os.PathLike[str], roots: Sequence[str | os.PathLi
         ImageError: the path lies elsewhere. The sentence is the same whether or not the file exists, so that it
             tells a stranger nothing about the machine.
     """
-    refusal = "This path is outside the folders that may be read here; upload the picture instead."
+    refusal = "This path is outside the folders that may be read here; upload the image instead."
     try:
         resolved = Path(path).resolve()
         inside = any(resolved.is_relative_to(Path(root).resolve()) for root in roots)
@@ -160,7 +160,7 @@ def _checked_claim(picture: Image.Image, max_pixels: int) -> int:
     """The bytes that decoding claims, from the header; refuses what would claim too much."""
     width, height = picture.size
     if width < 1 or height < 1:
-        raise ImageError("The picture has no pixels; choose another file.")
+        raise ImageError("The image has no pixels; choose another file.")
     format_name = "JPEG" if picture.format == "MPO" else str(picture.format)
     if format_name == "TIFF":
         width, height = _checked_tiff(picture)
@@ -172,7 +172,7 @@ def _checked_claim(picture: Image.Image, max_pixels: int) -> int:
         limit *= _BASELINE_JPEG
     if width * height > limit:
         raise ImageError(
-            f"The picture has {width} x {height} pixels, more than the {limit / 1e6:.0f} megapixels that this format "
+            f"The image has {width} x {height} pixels, more than the {limit / 1e6:.0f} megapixels that this format "
             "may have here; scale it down first."
         )
     return min(width * height * bytes_per_pixel, most)
@@ -205,7 +205,7 @@ def _frame_notes(picture: Image.Image, stream: IO[bytes]) -> list[str]:
     if count <= 1:
         return []
     if picture.format == "HEIF":
-        return [f"The file holds {count} pictures; only the main one was used."]
+        return [f"The file holds {count} images; only the main one was used."]
     kind = "page" if picture.format == "TIFF" else "frame"
     return [f"Only the first {kind} of {count}{' or more' if count == _COUNTED else ''} was used."]
 

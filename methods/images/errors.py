@@ -18,7 +18,7 @@ class DamagedError(ImageError):
 
     def __init__(self, reason: str = "") -> None:
         where = f": {reason}" if reason else ""
-        super().__init__(f"The picture is damaged or incomplete and cannot be scored{where}; copy or save it again.")
+        super().__init__(f"The image is damaged or incomplete and cannot be scored{where}; copy or save it again.")
 
 
 class UnsupportedError(ImageError):

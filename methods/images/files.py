@@ -62,7 +62,7 @@ def open_stream(source: object) -> Iterator[IO[bytes]]:
     elif hasattr(source, "read"):
         content = _read_all(source)
     else:
-        raise ImageError(f"A picture is a path, a file's bytes or a PIL picture; got {type(source).__name__}.")
+        raise ImageError(f"An image is a path, a file's bytes or a PIL image; got {type(source).__name__}.")
     if not content:
         raise ImageError("The file is empty; choose another one or copy it again.")
     _check_bytes(len(content))
@@ -77,24 +77,24 @@ def from_data_url(address: str) -> bytes:
     """
     head, comma, body = address.partition(",")
     if not head.startswith("data:") or not comma:
-        raise ImageError("The data: address has no content; give the picture as a file.")
+        raise ImageError("The data: address has no content; give the image as a file.")
     _check_bytes(len(body) * 3 // 4)
     content = urllib.parse.unquote_to_bytes(body)
     if head.endswith(";base64"):
         try:
             content = base64.b64decode(b"".join(content.split()), validate=True)
         except ValueError as error:
-            raise ImageError("The data: address is damaged or incomplete; give the picture as a file.") from error
+            raise ImageError("The data: address is damaged or incomplete; give the image as a file.") from error
     return content
 
 
 def _open_path(path: str | bytes) -> IO[bytes]:
     path = os.fsdecode(path)
     if not path.strip():
-        raise ImageError("No path was given; name a picture file.")
+        raise ImageError("No path was given; name an image file.")
     name = Path(path).name or path
     if path.startswith(("http://", "https://")):
-        raise ImageError("This is a web address; download the picture first and give its path.")
+        raise ImageError("This is a web address; download the image first and give its path.")
     try:
         # Looked at before it is opened: opening a device can act on it, and opening a pipe waits for its other end.
         _check_kind(os.stat(path).st_mode, name)
@@ -122,9 +122,9 @@ def _open_path(path: str | bytes) -> IO[bytes]:
 
 def _check_kind(mode: int, name: str) -> None:
     if stat.S_ISDIR(mode):
-        raise ImageError(f"{name!r} is a folder; name a picture file inside it.")
+        raise ImageError(f"{name!r} is a folder; name an image file inside it.")
     if not stat.S_ISREG(mode):
-        raise ImageError(f"{name!r} is a device or a pipe, not a picture file; name a regular file.")
+        raise ImageError(f"{name!r} is a device or a pipe, not an image file; name a regular file.")
 
 
 def _check_bytes(size: int) -> None:
@@ -163,7 +163,7 @@ def opened(stream: IO[bytes]) -> Iterator[Image.Image]:
             check_outline(name, stream)
             picture = factory(stream, None)  # type: ignore[arg-type]  # as Image.open does for a stream
         except MetadataError as error:
-            raise ImageError("The file holds far more metadata than a picture needs; save it again without.") from error
+            raise ImageError("The file holds far more metadata than an image needs; save it again without.") from error
         except Exception as error:  # Pillow's readers raise whatever a damaged header leads them to.
             failure = error
             continue
@@ -178,8 +178,8 @@ def opened(stream: IO[bytes]) -> Iterator[Image.Image]:
             raise UnsupportedError(f"TIFF compression {number}") from failure
         if kind is not None:
             raise UnsupportedError(f"its reader says {kind[0]!r}") from failure
-        raise DamagedError("it only starts like a picture") from failure
-    raise ImageError(f"The file is not a picture that can be read here; save it as {READS}.")
+        raise DamagedError("it only starts like an image") from failure
+    raise ImageError(f"The file is not an image that can be read here; save it as {READS}.")
 
 
 def _import_reader(module: str) -> None:
@@ -199,7 +199,7 @@ def _refuse_by_name(head: bytes) -> None:
     if text.startswith(b"<svg") or (text.startswith((b"<?xml", b"<!--", b"<!doctype svg")) and b"<svg" in text):
         raise ImageError("This is an SVG drawing, which has no pixels of its own; export it as PNG.")
     if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")) or b"<html" in text[:1024]:
-        raise ImageError("This is a web page, not a picture; open it in a browser and save the picture itself.")
+        raise ImageError("This is a web page, not an image; open it in a browser and save the image itself.")
     if head.startswith(b"%PDF"):
         raise ImageError("This is a PDF document; export the page as PNG.")
     canon = head[:4] in (b"II*\0", b"MM\0*") and head[8:10] == b"CR"

@@ -83,7 +83,7 @@ class Scans:
                 scans += 1
                 if scans > MAX_SCANS:
                     raise ImageError(
-                        "The file holds far more metadata than a picture needs: the JPEG has too many scans; "
+                        "The file holds far more metadata than an image needs: the JPEG has too many scans; "
                         "save it again without."
                     )
                 self._add_scan(body, place)

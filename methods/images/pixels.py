@@ -83,7 +83,7 @@ def _deep_to_8_bit(picture: Image.Image, notes: list[str], samples: Samples) -> 
     low, high = np.inf, -np.inf
     for strip in _strips(picture):
         if not np.isfinite(strip).all():
-            raise ImageError("Some of the picture's float values are not numbers; replace them and save it again.")
+            raise ImageError("Some of the image's float values are not numbers; replace them and save it again.")
         low, high = min(low, float(strip.min())), max(high, float(strip.max()))
     white = samples.white or (65_535 if picture.mode.startswith("I;16") else None)
     if white is not None:

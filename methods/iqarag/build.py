@@ -156,7 +156,7 @@ class _Journal:
             folder / name for name in ("plan.json", "batches.jsonl", "features.f32"))
         if self._plan.exists():
             if self._plan.read_text() != plan:
-                raise InputError(f"{folder} holds an unfinished build with other pictures, scores or encoder; finish "
+                raise InputError(f"{folder} holds an unfinished build with other images, scores or encoder; finish "
                                  f"that one, or start afresh with restart (--restart).")
         else:
             # A kill between the folder and its plan leaves nothing of value behind.
@@ -180,7 +180,7 @@ class _Journal:
     def append(self, rows: list[dict[str, Any]], features: np.ndarray | None) -> None:
         if features is not None:
             if not np.isfinite(features).all():
-                raise InputError("The encoder gave NaN or infinity for a picture; its features cannot be searched.")
+                raise InputError("The encoder gave NaN or infinity for an image; its features cannot be searched.")
             self.width = features.shape[1]
             files.append(self._features, np.ascontiguousarray(features, dtype=np.float32).tobytes())
         files.append(self._batches, json.dumps({"width": self.width, "rows": rows}).encode() + b"\n")
@@ -199,7 +199,7 @@ def _assembled(pictures: RatedPictures, journal: _Journal, encoder: Encoder, abo
     if not good:
         first = f" The first problem: {listed[0].image}: {listed[0].reason}" if listed else ""
         journal.remove()
-        raise InputError(f"None of the {len(pictures)} pictures can be used as a reference.{first}")
+        raise InputError(f"None of the {len(pictures)} images can be used as a reference.{first}")
     features = np.array(journal.features())
     chosen = pictures.subset([row["number"] for row in good])
     return ReferenceSet(

@@ -153,7 +153,7 @@ def split(count: int, ratio: str, seed: int, groups: Sequence[str] | None = None
     if not (references > 0 and tests > 0):
         raise InputError(f"A ratio is two positive numbers, references:tests, such as 3:7; got {ratio!r}.")
     if not 0 < round(count * references / (references + tests)) < count:
-        raise InputError(f"{count} pictures cannot be split {ratio}; one side would be empty.")
+        raise InputError(f"{count} images cannot be split {ratio}; one side would be empty.")
     side = deal_parts(groups or [""] * count, (references, tests), seed)
     return np.flatnonzero(side == 0).tolist(), np.flatnonzero(side == 1).tolist()
 
@@ -266,15 +266,15 @@ def _encoded(run: Run, dataset: RatedPictures, encoder: str = OWN) -> ReferenceS
         ready = ReferenceSet.load(folder)
         if ready.revision == embedder.revision and len(ready) + ready.about["left_out"] == len(dataset):
             return ready
-    run.tell(f"Encoding {len(dataset)} pictures of {_title(dataset)} with {encoder}.")
+    run.tell(f"Encoding {len(dataset)} images of {_title(dataset)} with {encoder}.")
 
     def progress(done: int, total: int) -> None:
         if done == total or done % 80 < 8:  # a build reports every eight images
-            run.tell(f"{done} of {total} pictures encoded.")
+            run.tell(f"{done} of {total} images encoded.")
 
     result = build(dataset, folder, embedder, title=_title(dataset), progress=progress)
     if result.problems:
-        run.tell(f"{len(result.problems)} pictures of {_title(dataset)} cannot be used; see {folder / 'problems.csv'}.")
+        run.tell(f"{len(result.problems)} images of {_title(dataset)} cannot be used; see {folder / 'problems.csv'}.")
     return result.references
 
 
@@ -287,7 +287,7 @@ def _split(run: Run, dataset: RatedPictures, everything: ReferenceSet, ratio: st
     if run.tests is not None:
         named = _named(run, dataset, everything)
         if len(named) == len(everything):
-            raise InputError(f"All {len(everything)} pictures of {_title(dataset)} are named as tests; name some, "
+            raise InputError(f"All {len(everything)} images of {_title(dataset)} are named as tests; name some, "
                              "but not all.")
         # The split's own references first, so that they are the same for every list of tests but for those in it.
         count = len(chosen)
@@ -300,7 +300,7 @@ def _named(run: Run, dataset: RatedPictures, everything: ReferenceSet) -> set[in
     """Numbers of the images that may be tested."""
     named = {number for number, name in enumerate(everything.names) if name in run.tests}
     if not named:
-        raise InputError(f"None of the {len(everything)} pictures of {_title(dataset)} is named as a test; the names "
+        raise InputError(f"None of the {len(everything)} images of {_title(dataset)} is named as a test; the names "
                          f"are those of its score list, such as {everything.names[0]}.")
     return named
 

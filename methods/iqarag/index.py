@@ -103,10 +103,10 @@ def nearest(exact, compressed, query: np.ndarray, k: int) -> tuple[np.ndarray, n
     """
     query = np.ascontiguousarray(query, dtype=np.float32).reshape(-1)
     if query.shape[0] != exact.d:
-        raise ValueError(f"The picture has {query.shape[0]} features and the references have {exact.d}; "
+        raise ValueError(f"The image has {query.shape[0]} features and the references have {exact.d}; "
                          f"both must come from the same encoder.")
     if not np.isfinite(query).all():
-        raise InputError("The picture's features hold NaN or infinity; load the encoder in float32.")
+        raise InputError("The image's features hold NaN or infinity; load the encoder in float32.")
     total = int(exact.ntotal)
     k = min(k, total)
     features = features_of(exact)

@@ -106,7 +106,7 @@ def _kept(key: tuple, make: Callable[[], ReferenceSet]) -> ReferenceSet:
 
 
 def _encoded(references: ReferenceSet, encoder: Encoder, key: tuple, progress: Progress | None) -> ReferenceSet:
-    log.warning("Encoding the %d pictures of %s with %s (%s); this happens once.",
+    log.warning("Encoding the %d images of %s with %s (%s); this happens once.",
                 len(references), references.title, encoder.name, encoder.revision)
     encoded = references.encoded_by(encoder, progress or _logged)
     if references.about.get(TEMPORARY):
@@ -145,4 +145,4 @@ def _cache_folder(key: tuple) -> Path:
 
 def _logged(done: int, total: int) -> None:
     if done == total or done % 1024 < 16:
-        log.warning("%d of %d reference pictures encoded.", done, total)
+        log.warning("%d of %d reference images encoded.", done, total)

@@ -103,7 +103,7 @@ class ReferenceSet:
         self.images = list(images)
         self.mos = np.asarray(mos, dtype=np.float64).reshape(-1)
         if not self.images:
-            raise InputError("A reference set needs at least one picture with a score.")
+            raise InputError("A reference set needs at least one image with a score.")
         if not ((self.mos >= 0) & (self.mos <= 1)).all():
             raise InputError("Every reference needs a MOS in [0, 1]; rescale the opinion scores first.")
         self.index = indices.exact_index(np.asarray(features)) if isinstance(features, np.ndarray) else features
@@ -123,7 +123,7 @@ class ReferenceSet:
         lengths = {len(self.images), len(self.mos), self.index.ntotal, len(self.names), len(self.contents),
                    len(self.std), len(self.images if self._perceptual is None else self._perceptual)}
         if len(lengths) != 1:
-            raise ValueError(f"Pictures, scores, features, names and hashes differ in number: {sorted(lengths)}.")
+            raise ValueError(f"Images, scores, features, names and hashes differ in number: {sorted(lengths)}.")
         self._positions: dict[str, list[int]] = {}
         for number, content in enumerate(self.contents):
             self._positions.setdefault(content, []).append(number)
@@ -344,4 +344,4 @@ def _bytes(image: Image.Image) -> int:
 
 
 def _name(image: Path | Image.Image, number: int) -> str:
-    return f"picture {number + 1}" if isinstance(image, Image.Image) else Path(image).name
+    return f"image {number + 1}" if isinstance(image, Image.Image) else Path(image).name

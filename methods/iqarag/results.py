@@ -54,7 +54,7 @@ def pooled(paths: Sequence[Path], samples: int = 1000) -> list[dict[str, Any]]:
         predictions += rows
     names = [row["image"] for row in predictions]
     if len(set(names)) != len(names):
-        raise InputError("Pooled predictions need every picture once, but one is there twice; name each part once.")
+        raise InputError("Pooled predictions need every image once, but one is there twice; name each part once.")
     return measured(paths[0].stem, predictions, samples)
 
 

@@ -359,7 +359,7 @@ def distort(image: np.ndarray, name_or_id: str | int, level: int, *, rng: np.ran
         got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise ValueError(f"distort takes a uint8 RGB array [H, W, 3]; got {got}.")
     if image.size == 0:
-        raise ValueError("distort takes a picture of at least one pixel; got an empty one.")
+        raise ValueError("distort takes an image of at least one pixel; got an empty one.")
     effect, strengths, _ = _EFFECTS[name]
     result = effect(image, strengths[_checked_level(level) - 1], np.random.default_rng(rng))
     return np.array(result, dtype=np.uint8, order="C", copy=True)

@@ -38,9 +38,9 @@ def distil(features: np.ndarray, judgements: Judgements, *, alpha: float = 1.0, 
     import torch
 
     if len(features) != len(judgements.scores):
-        raise ValueError(f"There must be one judgement a picture; got {len(judgements.scores)} and {len(features)}.")
+        raise ValueError(f"There must be one judgement per image; got {len(judgements.scores)} and {len(features)}.")
     if np.ptp(judgements.scores) == 0:
-        raise InputError("The teacher gives every picture the same score, so there is nothing to learn from it.")
+        raise InputError("The teacher gives every image the same score, so there is nothing to learn from it.")
     if len(features) > MOST_PICTURES:
         most_reliable = np.sort(np.argsort(-judgements.reliability, kind="stable")[:MOST_PICTURES])
         features, judgements = features[most_reliable], judgements.subset(most_reliable)

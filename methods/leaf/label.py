@@ -43,7 +43,7 @@ def run(chosen: argparse.Namespace) -> int:
                        cache=chosen.out / CACHE, progress=stages("Teacher: "))
     for path in write_tables(judgements, [path.relative_to(chosen.images).as_posix() for path in pictures], chosen.out):
         print(f"Written: {path}")
-    print(f"{judgements.teacher} judged {len(pictures)} pictures and compared {len(judgements.pairs)} pairs in both "
+    print(f"{judgements.teacher} judged {len(pictures)} images and compared {len(judgements.pairs)} pairs in both "
           f"orders; mean reliability {judgements.reliability.mean():.2f} of a score"
           + (f" and {judgements.pair_reliability.mean():.2f} of a preference." if len(judgements.pairs) else "."))
     return DONE

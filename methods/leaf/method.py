@@ -159,12 +159,12 @@ class LEAF(Method):
 
 def _explanation(evidence: LEAFEvidence, score: float) -> str:
     low, high = evidence.mos_scale
-    text = (f"The student expects people to rate this picture **{evidence.mos:.3g}** on a scale from {low:g} to "
+    text = (f"The student expects people to rate this photo **{evidence.mos:.3g}** on a scale from {low:g} to "
             f"{high:g}, which is {score:.2f} of 1: {evidence.level}.")
     if evidence.percentile is not None:
         text += f" That is better than {evidence.percentile:.0f} % of {evidence.population}."
     if evidence.off_scale:
-        text += " Its own number lies beyond that scale: the picture is unlike those it learned from; trust this less."
+        text += " Its own number lies beyond that scale: the photo is unlike those it learned from; trust this less."
     if evidence.local is not None and float(np.ptp(evidence.local)) > 0.1:
         rows, columns = evidence.local.shape
         row, column = np.unravel_index(int(np.argmin(evidence.local)), evidence.local.shape)

@@ -47,10 +47,10 @@ def read_ratings(table: str | Path, images: str | Path | Iterable[str | Path], *
         return ratings
     name = Path(table).name
     if len(ratings) < minimum:
-        raise TableError(f"{len(ratings)} of the {len(pictures)} rated pictures of {name} can be read and at least "
+        raise TableError(f"{len(ratings)} of the {len(pictures)} rated images of {name} can be read and at least "
                          f"{minimum} are needed. {notes[-1]}")
     if len(set(ratings.mos)) == 1:
-        raise TableError(f"All {len(ratings)} opinion scores in {name} whose pictures can be read are "
+        raise TableError(f"All {len(ratings)} opinion scores in {name} whose images can be read are "
                          f"{ratings[0].mos:g}; ratings that never differ hold nothing to learn from.")
     return ratings
 

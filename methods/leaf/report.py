@@ -101,7 +101,7 @@ def label_budget(features: np.ndarray, mos: np.ndarray, judgements: Judgements |
     members = [np.flatnonzero(pools == pool) for pool in np.unique(pools)] if pools is not None \
         else [np.arange(len(mos))]
     if min(map(len, members)) < FEWEST_PICTURES:
-        raise InputError(f"A label-budget curve needs at least {FEWEST_PICTURES} rated pictures; got "
+        raise InputError(f"A label-budget curve needs at least {FEWEST_PICTURES} rated images; got "
                          f"{min(map(len, members))}.")
     sides = (False, True) if judgements is not None else (False,)
     predicted: dict[tuple[float, bool], list[np.ndarray]] = {}

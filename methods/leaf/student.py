@@ -169,7 +169,7 @@ class Student:
         """
         if features is None:
             if images is None:
-                raise ValueError("predict needs pictures or their features.")
+                raise ValueError("predict needs images or their features.")
             features = self.features(images, progress)
         return np.clip(self.head(features), 0.0, 1.0)
 
@@ -211,14 +211,14 @@ class Student:
         """
         mos = np.asarray(mos, dtype=np.float64)
         if not np.isfinite(mos).all():
-            raise StudentError("Some ratings are not numbers; leave those pictures out.")
+            raise StudentError("Some ratings are not numbers; leave those images out.")
         if features is not None and features.ndim == 2:
             features = features[None]
         count = features.shape[1] if features is not None else len(images if images is not None else ())
         if mos.ndim != 1 or len(mos) != count:
-            raise StudentError(f"There must be one rating per image; got {len(mos)} ratings and {count} pictures.")
+            raise StudentError(f"There must be one rating per image; got {len(mos)} ratings and {count} images.")
         if len(mos) < FEWEST_LABELS:
-            few = "1 rated picture is" if len(mos) == 1 else f"{len(mos)} rated pictures are"
+            few = "1 rated image is" if len(mos) == 1 else f"{len(mos)} rated images are"
             raise StudentError(f"{few} too few to calibrate; at least {FEWEST_LABELS} are needed, 30 or more make it "
                                "worth while.")
         if np.ptp(mos) == 0:

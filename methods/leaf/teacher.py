@@ -115,7 +115,7 @@ def recorded(images: Sequence[str | Path], cache: str | Path) -> Judgements:
     """
     path = Path(cache)
     if not path.is_file():
-        raise TeacherError(f"There is no file {path.name}; label the pictures first.")
+        raise TeacherError(f"There is no file {path.name}; label the images first.")
     heading, known = read(path)
     keys = [key_of(image) for image in images]
     row_of: dict[str, int] = {}
@@ -123,7 +123,7 @@ def recorded(images: Sequence[str | Path], cache: str | Path) -> Judgements:
         row_of.setdefault(key, row)
     missing = [images[row] for key, row in row_of.items() if key not in known]
     if heading is None or missing:
-        raise TeacherError(f"{path.name} lacks judgements of {len(missing)} of {len(images)} pictures, such as "
+        raise TeacherError(f"{path.name} lacks judgements of {len(missing)} of {len(images)} images, such as "
                            f"{Path(missing[0]).name}; label them first.")
     both = [(first, second) for first, arrow, second in (key.partition(">") for key in known)
             if arrow and first < second and f"{second}>{first}" in known and first in row_of and second in row_of]

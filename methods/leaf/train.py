@@ -107,7 +107,7 @@ def _opinions(chosen: argparse.Namespace) -> RatedPictures | None:
         from methods.leaf.report import FEWEST_PICTURES
 
         if len(opinions) < FEWEST_PICTURES:
-            raise InputError(f"A report needs at least {FEWEST_PICTURES} rated pictures; got {len(opinions)}.")
+            raise InputError(f"A report needs at least {FEWEST_PICTURES} rated images; got {len(opinions)}.")
     return opinions
 
 

@@ -79,7 +79,7 @@ class LLMIQAOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.standard == NO_STANDARD and self.scored != "whole":
-            raise InputError("Without a standard (standard none) only the whole picture is scored; set scored to whole "
+            raise InputError("Without a standard (standard none) only the whole image is scored; set scored to whole "
                              "as well.")
 
 
@@ -283,7 +283,7 @@ def explain(evidence: LLMIQAEvidence, total: Total | None = None, reading: str |
     reading = reading or evidence.reading
     sentences = []
     if total.global_ is not None:
-        sentences.append(f"The whole picture scores **{total.global_:.2f}** of {evidence.k}.")
+        sentences.append(f"The whole photo scores **{total.global_:.2f}** of {evidence.k}.")
     if total.local is not None:
         count = len(evidence.regions)
         noun = "region" if count == 1 else "regions"

@@ -69,13 +69,13 @@ def regions(masks: Sequence[np.ndarray], shape: tuple[int, int], min_area: int =
     """
     height, width = (int(side) for side in shape[:2])
     if height < 1 or width < 1:
-        raise ValueError(f"A picture needs at least one pixel; got {height} x {width}.")
+        raise ValueError(f"An image needs at least one pixel; got {height} x {width}.")
     result = []
     covered = np.zeros((height, width), dtype=bool)
     for mask in masks:
         mask = np.asarray(mask, dtype=bool)
         if mask.shape != covered.shape:
-            raise ValueError(f"A mask of {mask.shape} does not fit a picture of {covered.shape}.")
+            raise ValueError(f"A mask of {mask.shape} does not fit an image of {covered.shape}.")
         area = int(np.count_nonzero(mask))
         if area >= max(min_area, 1):
             result.append(Region(_box(mask), area, mask))

@@ -211,7 +211,7 @@ class Sam2Segmenter:
             while (proposals := self._proposals(pixels, points)) is None:
                 release()
                 if points == 1:
-                    raise SegmenterError(f"The memory does not suffice for {self.name} on a picture of {image.width} x "
+                    raise SegmenterError(f"The memory does not suffice for {self.name} on an image of {image.width} x "
                                          f"{image.height} pixels; give it a smaller picture (max_pixels), or choose "
                                          f"the segmenter {EMBEDDED!r}.")
                 points, short = (points + 1) // 2, True

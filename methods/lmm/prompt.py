@@ -28,7 +28,7 @@ class Turn:
             raise ValueError(f"A turn is spoken by system, user or assistant; got {self.role!r}.")
         for part in self.parts:
             if not isinstance(part, (str, Image.Image)):
-                raise TypeError(f"A turn holds text and PIL pictures; got {type(part).__name__}.")
+                raise TypeError(f"A turn holds text and PIL images; got {type(part).__name__}.")
 
     @property
     def text(self) -> str:

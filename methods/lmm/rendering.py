@@ -63,11 +63,11 @@ def render(processor: Any, prompt: Prompt, name: str) -> Rendered:
                        f"model.")
     placeholder = processor.image_token
     if any(placeholder in part for turn in prompt.turns for part in turn.parts if isinstance(part, str)):
-        raise LMMError(f"The prompt's text spells {placeholder!r}, which {name} reserves for pictures; reword it.")
+        raise LMMError(f"The prompt's text spells {placeholder!r}, which {name} reserves for images; reword it.")
     text = _templated(processor, prompt, name)
     slots = text.count(placeholder)
     if slots != len(prompt.images):
-        raise LMMError(f"The chat template of {name} shows {slots} of the prompt's {len(prompt.images)} pictures.")
+        raise LMMError(f"The chat template of {name} shows {slots} of the prompt's {len(prompt.images)} images.")
     start = text.rfind(placeholder)
     return Rendered(text, text[max(start, 0) :], prompt.images, prompt, _joint(processor, prompt, text))
 

@@ -81,7 +81,7 @@ def saliency(
     if score is None:
         raise ValueError("Plain words need a function that turns their logits into a score.")
     if min(image.size) < grid:
-        raise InputError(f"The picture has {image.width} x {image.height} pixels, too few for {grid} x {grid} patches.")
+        raise InputError(f"The image has {image.width} x {image.height} pixels, too few for {grid} x {grid} patches.")
     small = _shrunk(image)
     pictures = [small, *occluded(np.asarray(small.convert("RGB")), grid)]
     scores = np.asarray(score(lmm.word_logits([prompt(picture) for picture in pictures], list(words))), np.float64)
@@ -130,7 +130,7 @@ def overlay(image: Image.Image, values: np.ndarray, full_scale: float | None = N
     """
     if values.shape != (image.height, image.width):
         height, width = values.shape
-        raise ValueError(f"The map is {width} x {height} pixels, the picture {image.width} x {image.height}.")
+        raise ValueError(f"The map is {width} x {height} pixels, the image {image.width} x {image.height}.")
     scale = full_scale or max(float(np.abs(values).max()), 0.02)
     strength = np.clip(np.abs(values) / scale, 0, 1)[..., None] * opacity
     colour = np.where(values[..., None] < 0, np.array((230, 97, 1), np.float32), np.array((33, 102, 172), np.float32))

@@ -258,7 +258,7 @@ class TransformersLMM(LMM):
         count = len(prompt.images)
         if count > self.image_budget:
             raise LMMError(
-                f"The prompt shows {count} pictures but {self.name} takes at most {self.image_budget}; "
+                f"The prompt shows {count} images but {self.name} takes at most {self.image_budget}; "
                 f"show fewer or choose another model."
             )
         return render(self.processor, prompt, self.name)

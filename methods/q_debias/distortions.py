@@ -265,7 +265,7 @@ def _as_float32(image: np.ndarray) -> np.ndarray:
     """A contiguous float32 view or copy, checked; never to be written to."""
     if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         shape = getattr(image, "shape", type(image).__name__)
-        raise ValueError(f"A distortion takes an RGB picture [H, W, 3] of at least one pixel; got {shape}.")
+        raise ValueError(f"A distortion takes an RGB image [H, W, 3] of at least one pixel; got {shape}.")
     if not np.issubdtype(image.dtype, np.floating):
         raise ValueError(f"A distortion takes float RGB in [0, 1]; got {image.dtype}. Divide 8-bit values by 255.")
     # Written so that NaN fails too.

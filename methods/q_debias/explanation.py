@@ -38,11 +38,11 @@ def _outcome(evidence: DebiasEvidence) -> str:
         setup = f"Told that {copies} {'is' if count == 1 else 'are'} poor"
     else:
         setup = f"Shown {copies} and told nothing about {'it' if count == 1 else 'them'}"
-    rated = f"{setup}, the model rates this picture **{evidence.score:.3f}** of 1"
+    rated = f"{setup}, the model rates this photo **{evidence.score:.3f}** of 1"
     change = evidence.score - evidence.vanilla
     if abs(change) < NOTHING:
-        return f"{rated}, the same as when it is asked about the picture alone."
-    return (f"{rated}; asked about the picture alone it says {evidence.vanilla:.3f}, so the comparison "
+        return f"{rated}, the same as when it is asked about the photo alone."
+    return (f"{rated}; asked about the photo alone it says {evidence.vanilla:.3f}, so the comparison "
             f"{'raised' if change > 0 else 'lowered'} the score by {abs(change):.3f}.")
 
 
@@ -56,7 +56,7 @@ def _what_mattered(evidence: DebiasEvidence) -> str:
     name = NAMES[most.distortion]
     first = (f"The **{name}** condition mattered most: without it the score would be "
              f"{evidence.score - most.effect:.3f}, {abs(most.effect):.3f} {direction}.")
-    return (f"{first} Beside that copy the model calls the picture good with probability {most.quality:.2f}, beside "
+    return (f"{first} Beside that copy the model calls the photo good with probability {most.quality:.2f}, beside "
             f"the {'other' if len(others) == 1 else 'others'} with {elsewhere:.2f}"
             f"{'' if len(others) == 1 else ' on average'}, and the condition carries {most.weight:.0%} of the weight.")
 
@@ -71,7 +71,7 @@ def _weights(evidence: DebiasEvidence) -> str:
         return f"All weight is on {name}, the copy that the model is surest shows the same thing."
     if heaviest.weight - lightest.weight < 0.005:
         return "The conditions weigh nearly the same."
-    measure = "likeness to the picture (SSIM)" if evidence.aggregation == "quality-similarity" else \
+    measure = "likeness to the photo (SSIM)" if evidence.aggregation == "quality-similarity" else \
         "how surely the model sees the same thing in the copy"
     return (f"Weights follow {measure}: from {lightest.weight:.0%} for {NAMES[lightest.distortion]} to "
             f"{heaviest.weight:.0%} for {name}.")

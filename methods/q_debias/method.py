@@ -81,7 +81,7 @@ class QDebiasOptions(Options):
         if len(set(self.distortions)) != len(self.distortions):
             raise InputError(f"Option distortions names one of them twice: {', '.join(self.distortions)}.")
         if self.aggregation == "quality-similarity" and not self.consistent:
-            raise InputError("The aggregation quality-similarity compares a picture with copies of itself; choose "
+            raise InputError("The aggregation quality-similarity compares an image with copies of itself; choose "
                              "another one for conditions of other images.")
 
 

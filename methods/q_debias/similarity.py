@@ -29,7 +29,7 @@ def ssim(first: Image.Image, second: Image.Image) -> float:
         ValueError: the sizes differ.
     """
     if first.size != second.size:
-        raise ValueError(f"SSIM compares pictures of one size; got {first.size} and {second.size}.")
+        raise ValueError(f"SSIM compares images of one size; got {first.size} and {second.size}.")
     x, y = (np.asarray(image.convert("L"), dtype=np.float32) / 255 for image in (first, second))
     mean_x, mean_y = _local(x), _local(y)
     variance_x = _local(x * x) - mean_x**2

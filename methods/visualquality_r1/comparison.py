@@ -42,7 +42,7 @@ def rank(samples: Sequence[Sequence[float]], gamma: float = GAMMA, *, resamples:
         ValueError: an image without samples.
     """
     if len(samples) < 2:
-        raise InputError("A comparison needs at least two pictures.")
+        raise InputError("A comparison needs at least two images.")
     preferences = tuple(
         tuple(None if i == j else preference(first, second, gamma, seed=seed) for j, second in enumerate(samples))
         for i, first in enumerate(samples)

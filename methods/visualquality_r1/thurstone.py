@@ -83,9 +83,9 @@ def fidelity_reward(samples: np.ndarray, mos: Sequence[float], gamma: float = GA
     samples = np.asarray(samples, dtype=np.float64)
     mos = np.asarray(mos, dtype=np.float64)
     if samples.ndim != 2 or samples.shape[0] < 2 or samples.shape[1] < 1:
-        raise ValueError(f"The reward compares at least two pictures' samples [n, K]; got shape {samples.shape}.")
+        raise ValueError(f"The reward compares at least two images' samples [n, K]; got shape {samples.shape}.")
     if mos.shape != samples.shape[:1] or np.isinf(samples).any() or not np.isfinite(mos).all():
-        raise ValueError("Every picture needs one finite MOS and K samples that are finite or NaN.")
+        raise ValueError("Every image needs one finite MOS and K samples that are finite or NaN.")
     if variant not in VARIANTS:
         raise InputError(f"The reward's variant must be one of {', '.join(VARIANTS)}; got {variant!r}.")
     _check_gamma(gamma)
@@ -185,7 +185,7 @@ def preference(samples_i: Sequence[float], samples_j: Sequence[float], gamma: fl
 def _samples(values: Sequence[float]) -> np.ndarray:
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
-        raise ValueError("A comparison needs at least one finite sample of each picture.")
+        raise ValueError("A comparison needs at least one finite sample of each image.")
     return values
 
 

@@ -146,7 +146,7 @@ def run(chosen: argparse.Namespace) -> int:
     checkpoint = last_checkpoint(chosen.out)
     with state.main_process_first():
         _keep_settings(chosen.out / "settings.json", chosen.model, settings, checkpoint is not None)
-    state.print(f"{len(training)} pictures to train on, {len(validation)} to validate; "
+    state.print(f"{len(training)} images to train on, {len(validation)} to validate; "
                 f"{'resuming from ' + checkpoint.name if checkpoint else 'starting anew'}")
     trainer = make_trainer(chosen.model, training, validation, chosen.out, settings)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

@@ -41,19 +41,19 @@ def halved(file_format: str, **settings: object) -> Callable[[], bytes]:
 
 REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", "empty"),
-    "one byte": (lambda: b"\xff", "not a picture"),
-    "random bytes": (lambda: np.random.default_rng(0).bytes(5000), "not a picture"),
-    "zeros": (lambda: bytes(5000), "not a picture"),
-    "text": (lambda: b"holiday photo, third from the left\n" * 50, "not a picture"),
+    "one byte": (lambda: b"\xff", "not an image"),
+    "random bytes": (lambda: np.random.default_rng(0).bytes(5000), "not an image"),
+    "zeros": (lambda: bytes(5000), "not an image"),
+    "text": (lambda: b"holiday photo, third from the left\n" * 50, "not an image"),
     "HTML named as a picture": (lambda: b"<!DOCTYPE html><html><body>404 Not Found</body></html>", "web page"),
     "HTML after white space": (lambda: b"\n\n  <html lang='en'>", "web page"),
     "SVG": (lambda: b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "SVG"),
     "SVG with an XML declaration": (lambda: b'<?xml version="1.0"?>\n<!-- made by hand -->\n<svg width="9"/>', "SVG"),
     "PDF": (lambda: b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "PDF"),
     "EPS, which would start another program": (
-        lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
-    "ZIP": (lambda: b"PK\x03\x04" + bytes(100), "not a picture"),
-    "MP4 video": (lambda: b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + bytes(100), "not a picture"),
+        lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
+    "ZIP": (lambda: b"PK\x03\x04" + bytes(100), "not an image"),
+    "MP4 video": (lambda: b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + bytes(100), "not an image"),
     "Canon raw": (lambda: b"II*\0\x10\0\0\0CR\2\0" + bytes(100), "raw"),
     "Fujifilm raw": (lambda: b"FUJIFILMCCD-RAW 0201" + bytes(100), "raw"),
     "DNG with its preview first": (
@@ -94,7 +94,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: encoded(Image.fromarray(np.full((4, 4), np.nan, np.float32)), "TIFF"), "not numbers"),
     "float TIFF with infinity": (
         lambda: encoded(Image.fromarray(np.full((4, 4), np.inf, np.float32)), "TIFF"), "not numbers"),
-    "icon": (lambda: b"\0\0\1\0\1\0\x10\x10" + bytes(100), "not a picture"),
+    "icon": (lambda: b"\0\0\1\0\1\0\x10\x10" + bytes(100), "not an image"),
 }  # fmt: skip
 
 

@@ -167,7 +167,7 @@ def test_json_holds_the_whole_assessment(folder: Path, capsys):
     assert records[0]["options"]["wording"] == "long"
     assert records[0]["native_range"] == [0.0, 255.0]
     assert records[2]["score"] is None
-    assert "not a picture" in records[2]["error"]
+    assert "not an image" in records[2]["error"]
 
 
 def test_options_become_flags(folder: Path, capsys):

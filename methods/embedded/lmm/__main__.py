@@ -27,7 +27,7 @@ def parser(add_help: bool = True) -> argparse.ArgumentParser:
     arguments.add_argument("--population", type=Path, metavar="DIR",
                            help="folder of BIQ2021: the training split's subsets ss01 and ss03 are learned from")
     arguments.add_argument("--mos", type=Path, nargs="+", default=[], metavar="CSV",
-                           help="tables of more rated photos (image,mos); the pictures lie beside them or in images/")
+                           help="tables of more rated photos (image,mos); the images lie beside them or in images/")
     arguments.add_argument("--photos", type=Path, nargs="+", required=True, metavar="DIR",
                            help="folders of photos without visible flaws, to be damaged in known ways")
     arguments.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
@@ -95,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
             (cache / "decoder.pt").unlink(missing_ok=True)
         training = ~held_out if what == "shipped" else ~held_out & (material.fold_of != int(what))
         out = options.out if what == "shipped" else cache / "model"
-        say(f"{what}: {int(training.sum())} pictures")
+        say(f"{what}: {int(training.sum())} images")
         if options.decoder:
             pipeline.refit(material, training, options.decoder, out, cache)
             return

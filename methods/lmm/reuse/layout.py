@@ -106,7 +106,7 @@ class Layout:
         places = np.flatnonzero(ids == self.image_token)
         counts = [len(encoding.features) for encoding in encodings]
         if len(places) != sum(counts):
-            raise RuntimeError(f"{len(places)} image tokens stand for {sum(counts)} picture features.")
+            raise RuntimeError(f"{len(places)} image tokens stand for {sum(counts)} image features.")
         keys, ends, start = ids.copy(), [], 0
         for number, count in zip(numbers, counts):
             own = places[start : start + count]

@@ -266,7 +266,7 @@ class VisionEncoder:
             most = max(1, self._budget.bytes() // max(self._cost(group[:1]), 1))
             for start in range(0, len(group), most):
                 part = group[start : start + most]
-                results = halving(self._forward, part, "one picture",
+                results = halving(self._forward, part, "one image",
                                   lambda fitted: self._budget.learn(self._cost(fitted)), self.shed)
                 encodings.update({one.key: encoding for one, encoding in zip(part, results, strict=True)})
         return encodings
@@ -278,7 +278,7 @@ class VisionEncoder:
         return len(group) * memory.patches(self._model, group[0].inputs["pixel_values"]) * self._patch_bytes
 
     def _encode_one(self, picture: tuple[PictureKey, Image.Image]) -> Encoding:
-        (encoding,) = halving(self._forward, [self._prepared(*picture)], "one picture")
+        (encoding,) = halving(self._forward, [self._prepared(*picture)], "one image")
         return encoding
 
     def _forward(self, group: list[_Prepared]) -> list[Encoding]:

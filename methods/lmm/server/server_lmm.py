@@ -198,7 +198,7 @@ class ServerLMM(LMM):
         Raises:
             LMMError: always.
         """
-        raise LMMError("A server hands out no picture features; choose another encoder (encoder=DINOv2, for "
+        raise LMMError("A server hands out no image features; choose another encoder (encoder=DINOv2, for "
                        "example), or run the model in this process.")
 
     def close(self) -> None:
@@ -230,7 +230,7 @@ class ServerLMM(LMM):
 
     def _check_budget(self, prompt: Prompt) -> None:
         if len(prompt.images) > self.image_budget:
-            raise LMMError(f"The prompt shows {len(prompt.images)} pictures but {self.name} takes at most "
+            raise LMMError(f"The prompt shows {len(prompt.images)} images but {self.name} takes at most "
                            f"{self.image_budget}; show fewer or choose another model.")
 
     def _text(self, choice: Choice) -> str:

@@ -53,7 +53,7 @@ def read_sets(tables: Sequence[Path], folders: Sequence[Path | None], content_pa
             content = (match.group(1) if match.groups() else match.group(0)) if match else ""
             pictures.append(dataclasses.replace(picture, dataset=source, group=content))
     if pattern and not any(picture.group for picture in pictures):
-        raise InputError(f"The content pattern {content_pattern!r} fits no picture's name; check it against one.")
+        raise InputError(f"The content pattern {content_pattern!r} fits no image's name; check it against one.")
     return pictures
 
 
@@ -123,7 +123,7 @@ def read_split(path: Path, pictures: Sequence[RatedPicture]) -> dict[tuple[str, 
     parts = {(row["set"], row["image"]): row["part"] for row in rows}
     missing = [picture for picture in pictures if (picture.dataset, picture.name) not in parts]
     if missing:
-        raise InputError(f"{path.name} says nothing of {len(missing)} pictures, {missing[0].name} of "
+        raise InputError(f"{path.name} says nothing of {len(missing)} images, {missing[0].name} of "
                          f"{missing[0].dataset} for example; write a new split or remove them.")
     known: dict[tuple[str, str], str] = {}
     for picture in pictures:
@@ -209,14 +209,14 @@ class OneSetBatches:
 
     def __init__(self, sources: Sequence[str], generations: int, batch_size: int, repeat_count: int, seed: int) -> None:
         if batch_size < 2:
-            raise InputError("A batch of one picture has nothing to compare it with; raise the batch size.")
+            raise InputError("A batch of one image has nothing to compare it with; raise the batch size.")
         self._rows: dict[str, list[int]] = {}
         for row, source in enumerate(sources):
             self._rows.setdefault(source, []).append(row)
         self._generations, self._batch_size, self._repeat_count = generations, batch_size, repeat_count
         self._seed, self._epoch = seed, 0
         if not self._batches():
-            raise InputError(f"No set has the {batch_size} training pictures that fill one batch; lower the batch size "
+            raise InputError(f"No set has the {batch_size} training images that fill one batch; lower the batch size "
                              "or add pictures.")
 
     def _batches(self) -> int:

@@ -201,7 +201,7 @@ def draw_curves(folder: Path, log: Sequence[dict[str, Any]]) -> Path:
     figure, axes = plt.subplots(1, 3, figsize=(10, 2.8), layout="constrained")
     panels = (
         ("Fidelity reward of a batch", "rewards/fidelity/mean", None),
-        ("Spread of a picture's scores", "spread", "spread"),
+        ("Spread of an image's scores", "spread", "spread"),
         ("Validation SRCC", None, "srcc"),
     )
     for axis, (title, of_batch, of_validation) in zip(axes, panels):

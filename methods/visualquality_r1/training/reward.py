@@ -70,7 +70,7 @@ class FidelityReward:
 
     def __init__(self, gamma: float = GAMMA, variant: str = "mean", eps: float = 0.0, within: str = "batch") -> None:
         if within not in WITHIN:
-            raise InputError(f"Pictures are compared within a {' or a '.join(WITHIN)}; got {within!r}.")
+            raise InputError(f"Images are compared within a {' or a '.join(WITHIN)}; got {within!r}.")
         self._settings: dict[str, Any] = {"gamma": gamma, "variant": variant, "eps": eps}
         self._within = within
 

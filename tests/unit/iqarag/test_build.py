@@ -76,7 +76,7 @@ def test_what_cannot_be_used_is_listed_and_the_rest_is_built(folder, tmp_path, l
 
 def test_nothing_usable_is_an_error(folder, tmp_path, lmm):
     (folder / "1.png").write_bytes(b"nonsense")
-    with pytest.raises(ValueError, match=r"None of the 1 pictures.*1\.png: The file is not a picture"):
+    with pytest.raises(ValueError, match=r"None of the 1 images.*1\.png: The file is not an image"):
         build(rated(folder).subset([1]), tmp_path / "set", OwnEncoder(lmm))
     assert not (tmp_path / "set").exists()
 

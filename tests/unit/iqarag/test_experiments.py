@@ -110,7 +110,7 @@ def test_folds_are_pooled(data, tmp_path, lmm):
         files.append(settings.out / "first-1to4.csv")
     plain, with_ = results.pooled(files, samples=40)
     assert (plain["n"], with_["condition"]) == (24, "with")
-    with pytest.raises(ValueError, match="every picture once"):
+    with pytest.raises(ValueError, match="every image once"):
         results.pooled([files[0], files[0]])
 
 

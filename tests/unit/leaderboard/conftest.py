@@ -41,7 +41,7 @@ def make_run(folder, *, n=40, seed=0, failed=1, **provenance):
         writer = csv.writer(stream)
         writer.writerow(["image", "mos", "score", "seconds", "error"])
         writer.writerows([f"{i:03}.webp", mos[i], score[i], 0.1, ""] for i in range(n))
-        writer.writerows([f"{n + i:03}.webp", 50, "", "", "This file is not a picture."] for i in range(failed))
+        writer.writerows([f"{n + i:03}.webp", 50, "", "", "This file is not an image."] for i in range(failed))
     metrics = {name: one.to_dict() for name, one in stats.summary(score, mos).items()}
     metrics["provenance"] = {
         "method": "q-bench", "options": {"temperature": 1.0}, "lmm": "embedded", "lmm_revision": "abc123",

@@ -178,7 +178,7 @@ def test_without_a_standard_the_score_is_the_stated_number(picture):
     json.dumps(both.to_dict())
     with pytest.raises(LMMError, match="a stated no number from 0 to 100 but 'good'"):
         LLMIQA(Writer("a", "good"), **whole).assess(picture)
-    with pytest.raises(InputError, match="only the whole picture is scored"):
+    with pytest.raises(InputError, match="only the whole image is scored"):
         LLMIQA(Writer("a", "62.5"), standard="none")
 
 

@@ -64,7 +64,7 @@ def test_too_long_a_prompt_is_an_error(tiny):
 
 
 def test_a_prompt_cannot_spell_the_placeholder(tiny):
-    with pytest.raises(LMMError, match="reserves for pictures"):
+    with pytest.raises(LMMError, match="reserves for images"):
         tiny("llava").word_logits([Prompt.ask("What is <image> here?")], ["Yes", "No"])
 
 

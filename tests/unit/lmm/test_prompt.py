@@ -54,7 +54,7 @@ def test_a_prompt_ends_with_the_user(turns: tuple):
 def test_turns_take_known_roles_and_text_or_pictures_only():
     with pytest.raises(ValueError, match="system, user or assistant"):
         Turn("narrator", ("a",))
-    with pytest.raises(TypeError, match="text and PIL pictures"):
+    with pytest.raises(TypeError, match="text and PIL images"):
         Turn("user", (b"bytes",))
 
 

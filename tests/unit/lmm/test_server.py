@@ -197,7 +197,7 @@ def test_the_name_carries_settings_and_the_revision_what_the_server_says(server)
         lmm.word_logits([Prompt.ask(picture(1), picture(2), picture(3), "How?")], ["good"])
     with pytest.raises(LMMError, match="did you mean 'images'"):
         ServerLMM(f"{server.url}?image=2")
-    with pytest.raises(LMMError, match="no picture features"):
+    with pytest.raises(LMMError, match="no image features"):
         lmm.embed([picture(1)])
 
 

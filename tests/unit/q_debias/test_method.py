@@ -234,7 +234,7 @@ def test_the_explanation_does_not_invent_differences():
             return 1.0, 0.0, 2.0, 0.0
 
     text = QDebias(Even()).assess(photo()).explanation
-    assert "the same as when it is asked about the picture alone" in text
+    assert "the same as when it is asked about the photo alone" in text
     assert "No condition mattered more than another" in text
     assert "weigh nearly the same" in text
     assert "told nothing about them" in QDebias(KnownLMM(), prompt="T1").assess(photo()).explanation
@@ -304,7 +304,7 @@ def test_inconsistent_conditions_are_degraded_versions_of_other_images():
 
 
 def test_other_images_have_no_likeness_to_measure():
-    with pytest.raises(ValueError, match="compares a picture with copies of itself"):
+    with pytest.raises(ValueError, match="compares an image with copies of itself"):
         QDebias(PairLMM(), consistent=False, aggregation="quality-similarity")
 
 

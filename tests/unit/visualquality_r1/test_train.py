@@ -40,7 +40,7 @@ def refused(capsys, tmp_path, *arguments):
         ([3, 4], [], "cannot be dealt into 3 parts"),
         ([3, 3, 3, 3], [], "never differ"),
         ([1, 2, 3, 4], ["--content", "("], "not a regular expression"),
-        ([1, 2, 3, 4], ["--content", "^z"], "fits no picture's name"),
+        ([1, 2, 3, 4], ["--content", "^z"], "fits no image's name"),
         ([1, 2, 3, 4], ["--images", "a", "--images", "b"], "one --images for each --scores"),
     ],
 )
