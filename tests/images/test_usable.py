@@ -175,7 +175,7 @@ def test_a_heic_file_with_several_pictures_gives_its_main_one():
     frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "lime")]
     pixels, notes = read(encoded(frames[0], "HEIF", save_all=True, append_images=frames[1:], quality=95))
     assert_near(pixels, frames[0], 12)
-    assert "2 pictures" in notes
+    assert "2 images" in notes
 
 
 def test_thousands_of_frames_are_not_all_walked_through():

@@ -105,7 +105,7 @@ def test_a_split_that_does_not_fit_is_refused(tables, tmp_path):
     with pytest.raises(ValueError, match="two parts"):
         data.read_split(tmp_path / "torn.csv", pictures)
     data.write_split(dict(list(parts.items())[1:]), tmp_path / "short.csv")
-    with pytest.raises(ValueError, match="says nothing of 1 pictures"):
+    with pytest.raises(ValueError, match="says nothing of 1 images"):
         data.read_split(tmp_path / "short.csv", pictures)
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="not a split"):
