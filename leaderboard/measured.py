@@ -176,7 +176,7 @@ def title(method: str) -> str:
 def _protocol(p: dict[str, Any]) -> str:
     split = f"split {p['split']}" if p.get("split") else "whole set"
     if p.get("folds"):
-        split += f"; every picture scored by the one of {p['folds']} models that was trained without it"
+        split += f"; every image scored by the one of {p['folds']} models that was trained without it"
     if p.get("label_sets"):
         split += f"; reads labels of {'+'.join(map(slug, p['label_sets'].split('+')))}"
     return (f"{split}; raw PLCC; RMSE after the logistic fit, in units of the opinions; "

@@ -169,7 +169,7 @@ class Reproduction:
             return _how_to_add(absent[0], row.experiment)
         table = next((slug for slug in wanted if self.data[slug].is_file()), None)
         if table is not None and row.experiment != "levels":
-            return f"{table} is a table without pictures; name the folder of the dataset in --data {table}=FOLDER"
+            return f"{table} is a table without images; name the folder of the dataset in --data {table}=FOLDER"
         # An experiment measures all its conditions at once; of the encoders, one that cannot be had fails alone.
         alone = row.condition if row.experiment == "encoders" else ""
         key = (row.experiment, row.method, row.lmm, row.ensemble, repr(sorted(row.options.items())), row.ratio, alone,

@@ -102,11 +102,11 @@ def compare(a: Sequence[Prediction], b: Sequence[Prediction], *, names: tuple[st
     second = {row.image: row for row in b if not row.error}
     shared = sorted(first.keys() & second.keys())  # A bootstrap depends on the order; that of a file on kills and Ray.
     if len(shared) < _LEAST:
-        raise InputError(f"{names[0]} and {names[1]} have {len(shared)} scored pictures in common; at least {_LEAST} "
+        raise InputError(f"{names[0]} and {names[1]} have {len(shared)} scored images in common; at least {_LEAST} "
                          "are needed. Runs on different datasets cannot be compared.")
     other = [name for name in shared if not same_opinion(first[name].mos, second[name].mos)]
     if other:
-        raise InputError(f"The opinions of {len(other)} shared pictures differ, {other[0]!r} first "
+        raise InputError(f"The opinions of {len(other)} shared images differ, {other[0]!r} first "
                          f"({first[other[0]].mos:g} and {second[other[0]].mos:g}); compare runs on the same opinions.")
     mos = [first[name].mos for name in shared]
     scores_a, scores_b = ([score for name in shared if (score := rows[name].score) is not None]
@@ -144,7 +144,7 @@ def same_images(a: str | Path, b: str | Path) -> None:
 
 def table(comparison: Comparison) -> str:
     """For people; a star marks an interval of the difference that leaves zero out."""
-    lines = [f"A = {comparison.a}", f"B = {comparison.b}", f"{comparison.n} shared pictures", "",
+    lines = [f"A = {comparison.a}", f"B = {comparison.b}", f"{comparison.n} shared images", "",
              f"{'metric':<16}{'A':>9}{'B':>9}{'A - B':>10}   {'95 % interval':<20}  p"]
     for name, gap in comparison.differences.items():
         if isinstance(gap, str):

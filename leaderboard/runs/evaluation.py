@@ -51,7 +51,7 @@ class Evaluation:
         self.wanted = pictures[:limit]
         self.batch_size = batch_size
         if retry_failed and (again := folder.drop_failed()):
-            print(f"{again} pictures that had failed are scored again.", file=sys.stderr)
+            print(f"{again} images that had failed are scored again.", file=sys.stderr)
         self.rows = folder.resume()
         known = set(pictures.names)
         strange = next((name for name in self.rows if name not in known), None)
@@ -98,7 +98,7 @@ class Evaluation:
         pending = self.pending
         done = sum(item.name in self.rows for item in self.wanted)
         if done:
-            print(f"{done} of {len(self.wanted)} pictures have been scored before.", file=sys.stderr)
+            print(f"{done} of {len(self.wanted)} images have been scored before.", file=sys.stderr)
         if spread is not None:
             results = spread.score(method, lmm, options or {}, pending, members)
         else:

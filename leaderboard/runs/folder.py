@@ -263,7 +263,7 @@ def _lines(rows: Iterable[tuple[str, ...]]) -> str:
 
 def _change(key: str, old: Any, new: Any) -> str:
     if key == "opinions":
-        return "the pictures or their opinions have changed"
+        return "the images or their opinions have changed"
     if isinstance(old, dict) and isinstance(new, dict):
         return "; ".join(_change(name, old.get(name), new.get(name))
                          for name in {**old, **new} if old.get(name) != new.get(name))

@@ -267,7 +267,7 @@ def test_csiq_from_its_text_file(tmp_path):
 def test_missing_pictures_end_it_unless_they_may_be_missing(tmp_path):
     kadid(tmp_path)
     (tmp_path / "kadid10k" / "images" / "I02_01_05.png").unlink()
-    with pytest.raises(DatasetError, match=r"1 of the 2 pictures of dmos\.csv are not below .*: I02_01_05\.png"):
+    with pytest.raises(DatasetError, match=r"1 of the 2 images of dmos\.csv are not below .*: I02_01_05\.png"):
         read_dataset("kadid-10k", tmp_path)
     found = read_dataset("kadid-10k", tmp_path, allow_missing=True)
     assert [picture.name for picture in found.missing] == ["I02_01_05.png"]

@@ -85,9 +85,9 @@ def test_what_cannot_be_compared_is_said(opinions, tmp_path, capsys):
     mos, good, _ = opinions
     a = save(tmp_path / "a", rows(good, mos))
     assert main(["compare", a, save(tmp_path / "b", rows(good, mos, first=500))]) == 2
-    assert "0 scored pictures in common" in capsys.readouterr().err
+    assert "0 scored images in common" in capsys.readouterr().err
     assert main(["compare", a, save(tmp_path / "c", rows(good, mos * 2))]) == 2
-    assert "opinions of 120 shared pictures differ" in capsys.readouterr().err
+    assert "opinions of 120 shared images differ" in capsys.readouterr().err
     assert main(["compare", a, str(tmp_path / "nothing")]) == 2
     assert "name the folder of a run" in capsys.readouterr().err
     assert main(["compare", a, a, "--metric", "ssim"]) == 2

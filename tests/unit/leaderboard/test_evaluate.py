@@ -188,7 +188,7 @@ def test_changed_opinions_are_refused(data, tmp_path, capsys):
     lines = data[1].read_text().splitlines()
     data[1].write_text("\n".join([lines[0], "000.png,1.5,0.5", *lines[2:]]))
     assert evaluate(data, tmp_path / "run") == 2
-    assert "the pictures or their opinions have changed" in capsys.readouterr().err
+    assert "the images or their opinions have changed" in capsys.readouterr().err
 
 
 def test_dmos_is_turned_round(data, tmp_path, capsys):

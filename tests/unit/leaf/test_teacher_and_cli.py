@@ -197,7 +197,7 @@ def test_label_once_and_train_elsewhere(rated: tuple, table: Path, tmp_path: Pat
     monkeypatch.setattr("methods.lmm.loading.load_lmm", load)
     images, labels = str(rated[0][0].parent), tmp_path / "labels"
     assert main(["label", "--images", images, "--out", str(labels), "--pairs", "2"]) == 0
-    assert "sharpness@1 judged 24 pictures and compared 24 pairs" in capsys.readouterr().out
+    assert "sharpness@1 judged 24 images and compared 24 pairs" in capsys.readouterr().out
     assert asked[-1].asked == 24 + 2 * 24
     scores = list(csv.DictReader((labels / "pictures.csv").open()))
     assert [row["image"] for row in scores] == sorted(path.name for path in rated[0])
@@ -244,7 +244,7 @@ def test_a_damaged_rated_picture_is_left_out_and_named(rated: tuple, table: Path
     for path in rated[0][4:]:
         (folder / path.name).write_bytes(b"spoilt")
     assert main(["calibrate", "--images", str(folder), "--mos", str(table), "--out", str(tmp_path / "y")]) == 2
-    assert "3 of the 24 rated pictures of ratings.csv can be read and at least 5 are needed" in capsys.readouterr().err
+    assert "3 of the 24 rated images of ratings.csv can be read and at least 5 are needed" in capsys.readouterr().err
 
 
 @pytest.mark.slow

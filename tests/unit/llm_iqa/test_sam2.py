@@ -90,7 +90,7 @@ def test_no_memory_for_one_point_is_a_sentence(segmenter, monkeypatch):
     from methods.llm_iqa.segmenters import SegmenterError
 
     short_of_memory(segmenter, monkeypatch, 0)
-    with pytest.raises(SegmenterError, match=r"random-tiny on a picture of 20 x 10 pixels; give it a smaller picture"):
+    with pytest.raises(SegmenterError, match=r"random-tiny on an image of 20 x 10 pixels; give it a smaller image"):
         segmenter.masks(Image.new("RGB", (20, 10)))
 
 

@@ -52,7 +52,7 @@ def test_folder_name_revision_and_budget(checkpoint, tmp_path):
 
 
 def test_too_many_pictures_is_an_error_that_says_how_many(tiny, pictures):
-    with pytest.raises(LMMError, match="shows 7 pictures but llava takes at most 6") as error:
+    with pytest.raises(LMMError, match="shows 7 images but llava takes at most 6") as error:
         tiny("llava").word_logits([Prompt.ask(*pictures, *pictures[:2], "Which is best?")], ["Yes", "No"])
     sentence(error)
 

@@ -193,7 +193,7 @@ def test_the_name_carries_settings_and_the_revision_what_the_server_says(server)
     assert lmm.name == f"server:{server.url}#{MODEL}"
     assert lmm.revision == "Fake-VL, vLLM 9.9"
     assert lmm.image_budget == 2
-    with pytest.raises(LMMError, match=r"shows 3 pictures but .* takes at most 2"):
+    with pytest.raises(LMMError, match=r"shows 3 images but .* takes at most 2"):
         lmm.word_logits([Prompt.ask(picture(1), picture(2), picture(3), "How?")], ["good"])
     with pytest.raises(LMMError, match="did you mean 'images'"):
         ServerLMM(f"{server.url}?image=2")

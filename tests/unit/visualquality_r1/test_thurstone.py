@@ -126,7 +126,7 @@ def test_equation_4():
      ([[1.0], [2.0]], [1, 2], "kendall")],
 )
 def test_batches_that_cannot_be_rewarded_are_refused(samples, mos, variant):
-    with pytest.raises(ValueError, match=r"picture|variant"):
+    with pytest.raises(ValueError, match=r"image|variant"):
         fidelity_reward(np.array(samples), mos, variant=variant)
 
 
