@@ -63,8 +63,28 @@
     }
   });
 
+  // A photo that this browser cannot draw, damaged or of a kind that the server reads (HEIC, TIFF): words in its place.
+  const drawn = ({type, target}) => {
+    if (target.tagName !== 'IMG' || !target.closest('.picture-input')) return;
+    target.closest('button, div').classList.toggle('cannot-be-drawn', type === 'error');
+    target.alt = type === 'error' ? 'This browser cannot show the file' : '';
+  };
+  document.addEventListener('error', drawn, true);
+  document.addEventListener('load', drawn, true);
+
+  // The framework draws an error for the eye, in a box that comes and goes; this one stays, and is read out at once.
+  const spoken = Object.assign(document.createElement('div'), {className: 'spoken-errors'});
+  spoken.setAttribute('role', 'alert');
+  document.body.append(spoken);
+  const speak = () => {
+    const boxes = [...document.querySelectorAll('.toast-body.error')];
+    for (const box of boxes) if (box.ariaLive !== 'off') box.setAttribute('aria-live', 'off');
+    const words = boxes.map((box) => (box.querySelector('.toast-text, .toast-message') ?? box).innerText.trim()).join(' ');
+    if (spoken.textContent !== words) spoken.textContent = words;
+  };
+
   let due = 0;
-  const later = () => { due ||= setTimeout(() => { due = 0; mend(); }, 150); };
+  const later = () => { due ||= setTimeout(() => { due = 0; mend(); speak(); }, 150); };
   new MutationObserver(later).observe(document.documentElement,
     {childList: true, subtree: true, attributes: true, attributeFilter: ['aria-selected', 'aria-controls']});
   addEventListener('resize', later);

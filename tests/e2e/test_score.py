@@ -138,13 +138,17 @@ def test_options_change_what_is_asked(open_page):
     expect(page.locator(".score-room .block.evidence")).to_contain_text("excellent")
 
 
-def test_a_file_that_is_no_picture_is_one_sentence(open_page, tmp_path):
+def test_a_file_that_is_no_picture_is_one_sentence_in_sight_and_read_out(open_page, tmp_path):
     page = open_page()
     path = tmp_path / "page.jpg"
     path.write_bytes(b"<html>not a photo</html>")
-    upload(page, path)
+    page.set_input_files("#score-picture input[type=file]", path)
+    expect(page.locator("#score-picture .cannot-be-drawn")).to_be_visible()
+    expect(page.locator("#score-picture img")).to_be_hidden()  # the browser's sign for a broken picture
     page.click("#score-run")
+    expect(page.get_by_role("alert")).to_contain_text("web page")
     assert "web page" in sentence(page)
+    expect(page.get_by_role("alert")).to_be_empty()
 
 
 def test_an_error_leaves_the_last_result_in_sight(open_page):

@@ -92,7 +92,7 @@ def picture_input(label: str = "Your photo", **settings: Any) -> PictureInput:
     """A photo from a file, the clipboard or the camera; the handler gets a path for `ui.serving.gpu` or None."""
     chosen: dict[str, Any] = {
         "label": label, "type": "filepath", "image_mode": None, "sources": ["upload", "clipboard", "webcam"],
-        "format": "png", "height": 280, "buttons": ["fullscreen"], **settings,
+        "format": "png", "height": 280, "buttons": ["fullscreen"], "elem_classes": "picture-input", **settings,
     }
     return PictureInput(**chosen)
 
