@@ -37,12 +37,12 @@ from ui.serving.ready import Ready
 from ui.serving.sessions import launched
 from ui.serving.settings import host, port, settings
 from ui.tabs.api.tab import keep_tools
-from ui.theme import ACCESS, STYLE, theme
+from ui.theme import ACCESS, FIRST, STYLE, theme
 
 TABS = ("score", "iqarag", "llm_iqa", "visualquality_r1", "leaf", "q_debias", "compare", "leaderboard", "api", "about")
 """Modules of ui/tabs in the order of their tabs."""
 
-MIDDLEWARE = [Middleware(Headers), Middleware(Ready), Middleware(Lines), Middleware(BodyLimits)]
+MIDDLEWARE = [Middleware(Headers), Middleware(Ready, first=FIRST), Middleware(Lines), Middleware(BodyLimits)]
 
 KEEP_UPLOADS = 3600  # seconds after which uploaded and generated files are deleted
 

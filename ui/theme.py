@@ -13,6 +13,9 @@ STYLE = FOLDER / "style.css"
 ACCESS = f"<script>{(FOLDER / 'access.js').read_text('utf-8')}</script>"
 """For the page's head: names, text alternatives and keys that the framework leaves out."""
 
+FIRST = f"<style>{STYLE.read_text('utf-8')}</style>"
+"""The same for the page as it is sent: Gradio's script adds its own after the first paint, and all would move."""
+
 SANS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")
 

@@ -38,8 +38,12 @@ Answer = tuple[Message, Message]
 class Ready:
     """ASGI middleware that keeps these answers. It forgets them when the page is launched anew."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, first: str = "") -> None:
+        """Args:
+        first: HTML for the page's head: what its first paint needs, before Gradio's own script runs.
+        """
         self.app = app
+        self._first = first.encode()
         self._answers: OrderedDict[tuple[object, ...], Answer] = OrderedDict()
         self._page: object = None
 
@@ -75,8 +79,11 @@ class Ready:
             messages.append(message)
 
         await self.app(scope, receive, keep)
-        start, parts = messages[0], [message.get("body", b"") for message in messages[1:]]
-        return await run_sync(_compressed, start, b"".join(parts), _encoding(scope), scope["path"])
+        start, content = messages[0], b"".join(message.get("body", b"") for message in messages[1:])
+        if scope["path"] == "/" and self._first:
+            before, head, after = content.rpartition(b"</head>")
+            content = (before + self._first + head if head else b"") + after
+        return await run_sync(_compressed, start, content, _encoding(scope), scope["path"])
 
 
 def _key(scope: Scope) -> tuple[object, ...] | None:

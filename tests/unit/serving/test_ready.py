@@ -9,7 +9,7 @@ import brotli
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
@@ -96,3 +96,16 @@ def test_the_answers_go_when_the_page_is_launched_anew_and_when_they_take_too_mu
     for name in ("a", "b", "a", "c", "a", "b"):
         raw(page, f"/static/{name}.js")
     assert [made.rpartition("/")[2] for made in page.made[2:]] == ["a.js", "b.js", "c.js", "b.js"]
+
+
+def test_the_page_s_head_gets_what_its_first_paint_needs():
+    def answer(request):
+        page = "<head><script>'</head>'</script></head><body></body>"
+        return HTMLResponse(page if request.url.path == "/" else "</head>")
+
+    app = Starlette(routes=[Route(path, answer) for path in ("/", "/config")],
+                    middleware=[Middleware(Ready, first="<style>p{}</style>")])
+    app.get_blocks = lambda: SimpleNamespace(config={})
+    client = TestClient(app)
+    assert client.get("/").text == "<head><script>'</head>'</script><style>p{}</style></head><body></body>"
+    assert client.get("/config").text == "</head>"
