@@ -124,6 +124,11 @@ class LLMIQAEvidence(Evidence):
     code_aggregation: bool
     total: Total | None = None
 
+    @property
+    def passes(self) -> int:
+        """Prompts that were read: the regions and the whole, by every LMM."""
+        return sum(len(scores.regions) + (scores.whole is not None) for scores in self.lmms)
+
     def with_total(self) -> LLMIQAEvidence:
         """A copy whose `total` follows from its own settings."""
         return replace(self, total=self.rescored())

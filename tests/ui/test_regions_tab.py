@@ -63,3 +63,4 @@ def test_the_score_tab_gets_a_figure_either_way(evidence):
     assert regions_html(whole) == ""
     assert list(render_evidence(whole).data[0].y) == list(whole.standard)
     assert digit_figure(whole) is not None
+    assert (evidence.passes, whole.passes) == (len(evidence.regions) + 1, 1)

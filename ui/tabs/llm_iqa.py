@@ -23,6 +23,7 @@ from ui.components import (
     verdict_html,
     word_probabilities,
 )
+from ui.components.figures import INK
 from ui.components.photo import examples, result_of
 from ui.components.regions import DrawnRegion, region_figure, region_plot
 from ui.components.where import where_part
@@ -90,13 +91,12 @@ def build(page: gr.Blocks) -> None:
         sliders = [gr.Slider(value=1, visible=len(members) > 1 and index < len(members),
                              label=f"Weight of {members[index].lmm.split('@')[0]}" if index < len(members) else None)
                    for index in range(MOST_MODELS)]
-        passes = len(members) * (len(result.evidence.regions) + (members[0].whole is not None))
         changed = image_notes(result.image_notes)
         bare = replace(result, evidence=Evidence())
         return [
             bare, result.evidence, *_show(result.evidence, result.evidence.total, reading, bare),
             gr.Row(visible=True), gr.Row(visible=len(members) > 1), *sliders,
-            gr.Markdown(changed, visible=bool(changed)), cost_line(result, passes),
+            gr.Markdown(changed, visible=bool(changed)), cost_line(result, result.evidence.passes),
         ]
 
     @plain_errors
@@ -183,7 +183,9 @@ def digit_figure(evidence: LLMIQAEvidence) -> go.Figure | None:
     if evidence.lmms[0].whole is None or not evidence.standard:
         return None
     groups = {lmm.lmm.split("@")[0]: lmm.whole.probabilities for lmm in evidence.lmms}
-    return word_probabilities(evidence.standard, groups, height=60 + 30 * evidence.k)
+    figure = word_probabilities(evidence.standard, groups, height=85 + 30 * evidence.k)
+    return figure.update_xaxes(title={"text": "how likely each digit was for the whole photo; words as the paper "
+                                              "orders them", "font": {"size": 12, "color": INK}})
 
 
 def render_evidence(evidence: LLMIQAEvidence) -> go.Figure | None:

@@ -155,7 +155,8 @@ def _score(
     max_pixels: int | None = None,
 ) -> tuple[Assessment, float]:
     assessment = gpu.assess(name, [path], model, options, max_pixels=max_pixels, progress=progress)[0]
-    return assessment, method_class(name).cost(options)
+    # Where an image decides how many passes it takes, its evidence has counted them.
+    return assessment, getattr(assessment.evidence, "passes", None) or method_class(name).cost(options)
 
 
 def _endpoint(picture: gr.Image, method: gr.Dropdown, lmm: gr.Dropdown) -> None:
