@@ -54,7 +54,7 @@ class Evidence:
 
 def moved(before: float, after: float) -> str:
     """How a score changed by what a method adds, to be read after "it": "it rose from 0.31 to 0.52"."""
-    change = after - before
-    if abs(change) < 0.005:
-        return f"it stayed at {after:.2f}"
-    return f"it {'rose' if change > 0 else 'fell'} from {before:.2f} to {after:.2f}"
+    one, other = f"{before:.2f}", f"{after:.2f}"
+    if one == other:
+        return f"it stayed at {other}"
+    return f"it {'rose' if after > before else 'fell'} from {one} to {other}"

@@ -102,7 +102,7 @@ def preference_matrix(comparison: Comparison) -> go.Figure | None:
     names = [_short(comparison.pictures[index].name) for index in rows]
     # Names may repeat; a heat map would lay equal ones over each other, so places are drawn and named.
     places = list(range(len(rows)))
-    text = [["" if np.isnan(value) else f"{value:.0%}" for value in row] for row in values]
+    text = [["" if np.isnan(value) else share(value) for value in row] for row in values]
     figure = go.Figure(go.Heatmap(
         z=[[None if np.isnan(value) else float(value) for value in row] for row in values], x=places, y=places,
         text=text, texttemplate="%{text}", zmin=0, zmax=1, showscale=False, xgap=2, ygap=2,
@@ -113,6 +113,13 @@ def preference_matrix(comparison: Comparison) -> go.Figure | None:
     figure.update_xaxes(tickvals=places, ticktext=names, showgrid=False, zeroline=False)
     figure.update_yaxes(tickvals=places, ticktext=names, autorange="reversed", showgrid=False, zeroline=False)
     return figure
+
+
+def share(probability: float) -> str:
+    """In percent; what is nearly sure is not called sure. One and zero are those of systems that are not calibrated."""
+    if 0 < probability < 0.01:
+        return "< 1%"
+    return "> 99%" if 0.99 < probability < 1 else f"{probability:.0%}"
 
 
 def agreement_matrix(comparison: Comparison) -> go.Figure | None:

@@ -61,7 +61,8 @@ def word_probabilities(
             textposition="outside", cliponaxis=False, hovertemplate="%{y}: %{x:.2%}<extra>" + name + "</extra>",
         )
     themed(figure, height=height)
-    figure.update_layout(bargap=0.35, barmode="group")
+    # Its lower edge stays above the bars where a narrow page breaks it into lines.
+    figure.update_layout(bargap=0.35, barmode="group", legend={"y": 1.0, "yanchor": "bottom"})
     figure.update_xaxes(range=[0, 1.12], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_yaxes(autorange="reversed", showgrid=False)
     return figure

@@ -87,6 +87,7 @@ def test_the_matrix_is_ordered_best_first():
     figure = preference_matrix(compared([[0.1], [0.9], [0.5]], error=20))
     assert list(figure.layout.yaxis.ticktext) == ["photo 1", "photo 2", "photo 0"]
     assert figure.data[0].z[0][1] > 0.9
+    assert figure.data[0].text[0] == ["", "> 99%", "> 99%"]
     assert preference_matrix(compared([[0.1, 0.2]])) is None
     assert agreement_matrix(compared([[0.1, 0.2]])) is None
 
