@@ -22,13 +22,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from leaderboard import schema
 from leaderboard.entries import catalogue
 from leaderboard.figures import draw
-from leaderboard.links import View, encode
+from leaderboard.links import OPENING, View, encode
 from leaderboard.markup import to_html
 from leaderboard.tables import table
 
 ROWS = 2000
 VIEWS = (View(), View(training="free"), View(search="qwen"), View(metric="plcc"), View(sort="spaq"),
-         View(hide=("doubtful", "in-domain")), View(datasets=("koniq-10k", "spaq", "kadid-10k")))
+         View(hide=("doubtful", "in-domain")), View(datasets=("koniq-10k", "spaq", "kadid-10k")),
+         View(costs=True), View(costs=True, figure="cost", sort="parameters"), OPENING)
 
 
 def enlarged(board: schema.Board, rows: int) -> schema.Board:

@@ -1,8 +1,8 @@
 """The table in view as accessible HTML: a real `<table>`, buttons that sort, and the source of every number at hand.
 
-What a cell has to say beyond its number stands in `data-about`, which the page shows on hover and keeps on click. The
-row's name is a button that lists the sources of all its cells, so that nothing needs a mouse. Everything that comes
-from data is escaped.
+What a cell has to say beyond its number stands in `data-about`, which the page shows on hover and keeps on click, with
+the cards of the cell's dataset (its column) and model (its row). The row's name is a button that lists the sources of
+all its cells, so that nothing needs a mouse. Everything that comes from data is escaped.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ def to_html(table: Table, *, sources: dict[str, str] | None = None, marked: str 
     Args:
         table: the table in view.
         sources: source slug -> its title.
-        marked: id of a row that is to stand out.
+        marked: id of a row that is to stand out, in a table to be read alone: without buttons.
     """
     sources = sources or {}
     if not table.rows:
         return ('<div class="lb-empty">Nothing matches these filters. Take one away, or choose another metric: '
                 "RMSE and the logistic PLCC exist for measured results only.</div>")
-    head = "".join(_header(table, name, label, title) for name, label, title in _columns(table))
+    head = "".join(f'<th scope="col" class="lb-text"><span>{escape(label)}</span></th>' if marked else
+                   _header(table, name, label, title) for name, label, title in _columns(table))
     body = "".join(_row(table, row, sources, marked) for row in table.rows[:MOST_ROWS])
     more = (f" The first {MOST_ROWS} are drawn; narrow the filters, or export to have all of them."
             if len(table.rows) > MOST_ROWS else "")
@@ -102,14 +103,15 @@ def _header(table: Table, name: str, label: str, title: str) -> str:
 
 def _row(table: Table, row: Row, sources: dict[str, str], marked: str) -> str:
     entry = row.entry
-    run = entry.provenance.get("run", "")
-    here = (f'<span class="lb-here">here</span><button type="button" class="lb-look" data-look="{escape(run)}" '
+    run = "" if marked else entry.provenance.get("run", "")
+    here = '<span class="lb-here">here</span>' if entry.origin == MEASURED else ""
+    here += (f'<button type="button" class="lb-look" data-look="{escape(run)}" '
             f'aria-label="Look into {escape(entry.label)}">look into</button>' if run else "")
     source = f"{'measured' if entry.origin == MEASURED else entry.paper} · {entry.table}"
-    about = escape(_about_row(table, row, sources))
-    cards = "\n".join([f"model:{row.cost.model}", *(f"dataset:{name}" for name in row.cells)])
-    name = (f'<th scope="row" class="lb-name"><button type="button" data-about="{about}" data-cards="{escape(cards)}">'
-            f"<span>{escape(entry.method)}</span></button>{here}"
+    method = f"<span>{escape(entry.method)}</span>"
+    if not marked:
+        method = f'<button type="button" data-about="{escape(_about_row(table, row, sources))}">{method}</button>'
+    name = (f'<th scope="row" class="lb-name">{method}{here}'
             f'<small>{escape(entry.details)}</small><small class="lb-source">{escape(source)}</small></th>')
     group = f'<span class="lb-group">{escape(row.group)}</span>' if row.group else ""
     place = f"{row.position}{group}<small>{row.mean_rank:.1f}</small>" if row.position is not None else DASH
@@ -118,36 +120,35 @@ def _row(table: Table, row: Row, sources: dict[str, str], marked: str) -> str:
         cells += "".join(_cost_cell(row, name, label) for name, label, _ in _COST_COLUMNS)
     mark = ' class="lb-marked"' if entry.id == marked else ""
     inside = f' data-row="{escape(run)}"' if run else ""
-    return (f'<tr{mark}{inside}>{name}<td class="lb-rank">{place}</td>'
+    model = f' data-model="{escape(row.cost.model)}"'
+    return (f'<tr{mark}{inside}{model}>{name}<td class="lb-rank">{place}</td>'
             f'<td class="lb-cover">{row.covered}/{len(table.datasets)}</td>{cells}</tr>')
 
 
 def _cost_cell(row: Row, name: str, label: str) -> str:
     value = getattr(row.cost, name)
-    about = f"{row.entry.label}\n{label}: "
-    cards = f' data-cards="model:{escape(row.cost.model)}"'
     if value in (None, ""):
-        return f'<td class="lb-none" aria-label="{NOT_KNOWN}" data-about="{escape(about + NOT_KNOWN)}"{cards}></td>'
+        return f'<td class="lb-none" aria-label="{NOT_KNOWN}"></td>'
     if name == "link":
         return (f'<td class="lb-text"><a href="{escape(value)}" target="_blank" rel="noopener noreferrer">'
                 f"{escape(row.cost.model)}</a></td>")
     text = f"{value:.3g}" if isinstance(value, float) else str(value)
-    where = f"\nOn {row.cost.hardware or 'hardware that was not recorded'}" if name in ("seconds", "memory") else ""
     kind = "lb-num" if isinstance(value, float) else "lb-text"
-    return f'<td class="{kind}" data-about="{escape(about + text + where)}"{cards}>{escape(text)}</td>'
+    if name not in ("seconds", "memory"):
+        return f'<td class="{kind}">{escape(text)}</td>'
+    about = f"{row.entry.label}\n{label}: {text}\nOn {row.cost.hardware or 'hardware that was not recorded'}"
+    return f'<td class="{kind}" data-about="{escape(about)}">{escape(text)}</td>'
 
 
 def _cell(table: Table, row: Row, name: str) -> str:
     cell = row.cells.get(name)
-    cards = f' data-cards="dataset:{escape(name)}&#10;model:{escape(row.cost.model)}"'
     if cell is None:
-        about = escape(f"{row.entry.label} on {table.short(name)}: no result")
-        return f'<td class="lb-none" aria-label="no result" data-about="{about}"{cards}>{DASH}</td>'
+        return f'<td class="lb-none" aria-label="no result">{DASH}</td>'
     text = escape(text_of(cell, measured=row.entry.origin == MEASURED))
     text = {1: f"<b>{text}</b>", 2: f"<u>{text}</u>"}.get(row.marks.get(name, 0), text)
     marks = marks_of(row, name)
     extra = f'<sup class="{"lb-q" if cell.doubtful else ""}">{escape(marks)}</sup>' if marks else ""
-    return f'<td class="lb-num" data-about="{escape(_about_cell(table, row, name, cell))}"{cards}>{text}{extra}</td>'
+    return f'<td class="lb-num" data-about="{escape(_about_cell(table, row, name, cell))}">{text}{extra}</td>'
 
 
 def _about_cell(table: Table, row: Row, name: str, cell: Cell) -> str:

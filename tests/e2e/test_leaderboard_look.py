@@ -10,11 +10,14 @@ from tests.e2e.test_leaderboard import opened
 
 def test_a_row_opens_by_key_and_by_click_and_is_compared(open_page):
     page = opened(open_page, "?tab=leaderboard&show=comparable&costs=1&fig=cost")
-    result = page.locator("#leaderboard-table td.lb-num[data-cards*=dataset]").first
+    result = page.locator("#leaderboard-table td.lb-num").first
     result.click()
     tip = page.locator(".lb-tip")
     for card in ("Dataset: LIVE Challenge, development part", "Model: ", "Raters", "Licence"):
         expect(tip.get_by_text(card).first).to_be_visible()
+    page.keyboard.press("Escape")
+    page.locator("#leaderboard-table td.lb-none").first.click()
+    expect(tip.get_by_text("Memory, GiB: not known")).to_be_visible()
     page.keyboard.press("Escape")
     name = page.locator("#leaderboard-table tbody th button").first
     name.focus()

@@ -37,6 +37,7 @@ def test_a_zipped_run_comes_back_as_its_row_and_files(run_files, tmp_path):
     assert proposal.replaces
     html = submit.verdict_html(proposal)
     assert 'class="lb-marked"' in html
+    assert "<button" not in html, "nothing listens to this table"
     assert "Nothing has been added" in html
     assert Path(submit._file(proposal)).name == f"{RUN}.zip"
     assert (DATA / "measured.csv").read_bytes() == before

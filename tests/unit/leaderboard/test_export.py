@@ -194,10 +194,8 @@ def test_html_is_a_closed_table_with_every_source(board):
     assert parser.open == []
     assert parser.rows == len(shown.rows) + 1
     cells = sum(row.covered for row in shown.rows)
-    # A row's name has one, and so has every cell, with a result or without.
-    assert len(parser.about) == len(shown.rows) * (len(shown.datasets) + 1)
-    assert sum("no result" not in about for about in parser.about) == cells + len(shown.rows)
-    assert all("arXiv:2411.12791v1" in text for text in parser.about if "no result" not in text)
+    assert len(parser.about) == cells + len(shown.rows)
+    assert all("arXiv:2411.12791v1" in text for text in parser.about)
     assert any("Note: CONFLICT" in text for text in parser.about)
 
 
@@ -206,7 +204,7 @@ def test_a_long_table_says_how_much_is_drawn(board, monkeypatch):
 
     monkeypatch.setattr(markup, "MOST_ROWS", 7)
     text = to_html(table(board))
-    assert text.count("<tr>") == 8
+    assert text.count("<tr") == 8
     assert "The first 7 are drawn" in text
 
 

@@ -17,8 +17,24 @@ const place = (cell) => {
   tip.style.left = left + 'px';
   tip.style.top = Math.max(8, below ? box.bottom + 6 : box.top - 6 - tip.offsetHeight) + 'px';
 };
+// A cell is of its row and its column; what it does not say itself follows from them.
+const column = (cell) => cell.tagName === 'TD'
+  ? cell.closest('table').tHead.rows[0].cells[cell.cellIndex] : null;
+const told = (cell) => {
+  if (cell.dataset.about) return cell.dataset.about;
+  const label = cell.closest('tr').querySelector('[data-about]').dataset.about.split('\n')[0];
+  const what = column(cell).innerText.replace(/[●▲▼]/g, '').trim();
+  return `${label}\n${what}: ${cell.getAttribute('aria-label') || cell.innerText}`;
+};
+const cardsOf = (cell) => {
+  const row = cell.closest('tr');
+  const columns = cell.tagName === 'TD' ? [column(cell)]
+    : [...row.cells].filter((one) => one.dataset.about).map(column);
+  const datasets = columns.map((one) => `dataset:${one.querySelector('[data-sort]')?.dataset.sort}`);
+  return [...datasets, `model:${row.dataset.model}`];
+};
 const show = (cell) => {
-  const [head, ...facts] = cell.dataset.about.split('\n');
+  const [head, ...facts] = told(cell).split('\n');
   const title = document.createElement('strong');
   title.textContent = head;
   tip.replaceChildren(title, ...facts.map((fact) => {
@@ -31,8 +47,7 @@ const show = (cell) => {
 // A click adds the cards of the dataset and the model, and what it was clicked on gets the focus back afterwards.
 const pin = (cell, byKey) => {
   show(cell);
-  const cards = (cell.dataset.cards || '').split('\n').filter(Boolean);
-  for (const id of cards) {
+  for (const id of cardsOf(cell)) {
     const card = document.querySelector(`#leaderboard-cards [data-card="${CSS.escape(id)}"]`)?.cloneNode(true);
     if (!card) continue;
     card.open = cell.tagName === 'TD';
@@ -41,7 +56,7 @@ const pin = (cell, byKey) => {
   place(cell);
   pinned = cell;
   tip.setAttribute('role', 'dialog');
-  tip.setAttribute('aria-label', cell.dataset.about.split('\n')[0]);
+  tip.setAttribute('aria-label', told(cell).split('\n')[0]);
   if (byKey) tip.focus({preventScroll: true});
 };
 // A measured row opens below the table; whoever clicked a number reads its source first and stays where he is.
@@ -67,8 +82,9 @@ element.addEventListener('click', (event) => {
   const sort = event.target.closest('[data-sort]');
   if (sort) { hide(); trigger('select', {value: sort.dataset.sort}); return; }
   const look = event.target.closest('[data-look]');
-  const cell = event.target.closest('[data-about]');
+  const cell = event.target.closest('[data-about], td.lb-num, td.lb-none, td.lb-text');
   const row = event.target.closest('[data-row]');
+  if (event.target.closest('a')) return;
   if (look || (row && !cell)) { hide(); open(look ? look.dataset.look : row.dataset.row, true); return; }
   if (!cell || cell === pinned) { hide(); return; }
   pin(cell, event.detail === 0);

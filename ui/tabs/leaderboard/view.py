@@ -106,7 +106,7 @@ def top_controls(board: Board) -> dict[str, gr.components.Component]:
         metric = gr.Dropdown([(name, key) for key, name in METRICS.items()], value="srcc", label="Metric", scale=2,
                              min_width=130)
         training = gr.Radio([("All", "all"), ("Training-free", "free"), ("Trained", "trained")], value="all",
-                            label="Training", scale=5, min_width=372)
+                            label="Training", scale=5, min_width=372, elem_id="leaderboard-training")
         origin = gr.Radio([("All", "all"), ("Published", "published"), ("Measured", "measured")], value="all",
                           label="Results", scale=5, min_width=352)
     return {"search": search, "metric": metric, "training": training, "origin": origin, "rows": rows,
