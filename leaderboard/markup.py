@@ -31,8 +31,7 @@ def to_html(table: Table, *, sources: dict[str, str] | None = None, marked: str 
     if not table.rows:
         return ('<div class="lb-empty">Nothing matches these filters. Take one away, or choose another metric: '
                 "RMSE and the logistic PLCC exist for measured results only.</div>")
-    head = "".join(f'<th scope="col" class="lb-text"><span>{escape(label)}</span></th>' if marked else
-                   _header(table, name, label, title) for name, label, title in _columns(table))
+    head = "".join(_header(table, name, label, title, still=bool(marked)) for name, label, title in _columns(table))
     body = "".join(_row(table, row, sources, marked) for row in table.rows[:MOST_ROWS])
     more = (f" The first {MOST_ROWS} are drawn; narrow the filters, or export to have all of them."
             if len(table.rows) > MOST_ROWS else "")
@@ -86,9 +85,11 @@ _COST_COLUMNS = (
 _UNSORTED = {"hardware", "licence", "link"}
 
 
-def _header(table: Table, name: str, label: str, title: str) -> str:
-    if name in _UNSORTED:
-        return f'<th scope="col" class="lb-text"><span title="{escape(title)}">{escape(label)}</span></th>'
+def _header(table: Table, name: str, label: str, title: str, *, still: bool) -> str:
+    kind = {"method": "lb-name", "rank": "lb-rank", "coverage": "lb-cover"}.get(
+        name, "lb-text" if name in _UNSORTED else "lb-num")
+    if still or name in _UNSORTED:
+        return f'<th scope="col" class="{kind}"><span title="{escape(title)}">{escape(label)}</span></th>'
     active = table.view.sort == name
     # Position 1 and the method A are the best "first"; what arrow that is follows from what the column holds.
     small_first = name in ("rank", "method", *COSTS) or (table.lower_is_better and name not in ("coverage", "released"))
@@ -96,7 +97,6 @@ def _header(table: Table, name: str, label: str, title: str) -> str:
     state = f' aria-sort="{"ascending" if ascending else "descending"}"' if active else ""
     arrow = f'<span class="lb-arrow" aria-hidden="true">{"▲" if ascending else "▼"}</span>' if active else ""
     dot = '<span class="lb-dot" aria-label="ranks are over this set">●</span>' if name in table.shared else ""
-    kind = {"method": "lb-name", "rank": "lb-rank", "coverage": "lb-cover"}.get(name, "lb-num")
     return (f'<th scope="col" class="{kind}"{state}><button type="button" data-sort="{escape(name)}" '
             f'title="{escape(title)}">{escape(label)}{dot}{arrow}</button></th>')
 

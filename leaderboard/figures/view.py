@@ -225,7 +225,7 @@ def against_cost(ranked: Table, axis: str, narrow: bool = False) -> go.Figure:
         figure.update_xaxes(range=[-3, 2], tickvals=DECADES, ticktext=[f"{tick:g}" for tick in DECADES])
     figure.update_yaxes(title=f"mean {ranked.view.metric.upper()}")
     figure.update_layout(legend=BELOW if narrow else ABOVE)
-    apart = ". Their photos differ: compare along a front, not across" if len(told) > 1 else ""
+    apart = ". Their images differ: compare along a front, not across" if len(told) > 1 else ""
     return titled(figure, "; ".join(told) + apart, narrow)
 
 

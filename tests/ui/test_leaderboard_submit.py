@@ -59,6 +59,7 @@ def test_predictions_alone_need_what_they_do_not_say(tmp_path):
     ({"a/metrics.json": b"{}", "b/metrics.json": b"{}"}, "more than one metrics.json"),
     ({"metrics.json": b"{", "predictions.csv": b""}, "metrics.json is not JSON"),
     ({"metrics.json": b"{}", "predictions.csv": b"image,mos,score\n"}, "your-run/metrics.json cannot be added: "),
+    ({"metrics.json": b"{}", "predictions.csv": b"a\n" * 50_001}, "more than 50,000 images"),
     ({"metrics.json": b" " * 1_100_000, "predictions.csv": b""}, "metrics.json unpacks to more than"),
 ])
 def test_what_is_no_run_is_one_sentence(files, sentence, tmp_path):

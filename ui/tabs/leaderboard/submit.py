@@ -32,6 +32,10 @@ INTRO = ("Upload the folder of a finished run as a zip (<code>metrics.json</code
          "files and the text of a pull request. Nothing enters by itself, and nothing is kept here.")
 
 
+MOST_IMAGES = 50_000
+"""More than the largest dataset has; their bootstrap takes a quarter of a minute."""
+
+
 def panel(board: schema.Board) -> None:
     """Draws the form and wires it."""
     datasets = [(f"{name} ({slug})", slug) for slug, name in zip(board.datasets["slug"], board.datasets["name"])]
@@ -51,7 +55,7 @@ def panel(board: schema.Board) -> None:
         command = gr.Textbox(label="Command", info="What gives these predictions, for whoever repeats them",
                              max_length=1000)
     check = gr.Button("Check it", variant="primary", elem_id="leaderboard-submit-check")
-    verdict = gr.HTML(padding=False, elem_id="leaderboard-submit-verdict")
+    verdict = gr.HTML(padding=False, apply_default_css=False, elem_id="leaderboard-submit-verdict")
     files = gr.File(visible=False, label="Changed files, and the text", interactive=False,
                     elem_id="leaderboard-submit-files")
     text = gr.Code(visible=False, label="Text of the pull request", language="markdown", interactive=False,
@@ -89,17 +93,26 @@ def _proposal(given: Path, method: str, lmm: str, variant: str, dataset: str | N
                 if name not in found:
                     raise InputError(f"The zip holds no {name}; pack the folder that evaluate has finished.")
                 (folder / name).write_bytes(found[name])
+            _check_length(folder / "predictions.csv")
         else:
             if given.stat().st_size > settings().table_mb * 10**6:
                 raise InputError(f"Predictions may have {settings().table_mb} MB here; leave out other columns, or use "
                                  "mean-opinion add on a machine of your own.")
             table = folder / "given.csv"
+            _check_length(given)
             shutil.copyfile(given, table)
             run_of_predictions(table, folder / "run", method=method or "", lmm=lmm or "", variant=variant or "",
                                dataset=dataset or "", split=split or "", training_set=trained or "",
                                command=command or "")
             return propose(folder / "run")
         return propose(folder)
+
+
+def _check_length(table: Path) -> None:
+    with table.open("rb") as file:
+        if sum(1 for _ in file) > MOST_IMAGES:
+            raise InputError(f"Predictions of more than {MOST_IMAGES:,} images take too long to check here; use "
+                             "mean-opinion add on a machine of your own.")
 
 
 @contextlib.contextmanager

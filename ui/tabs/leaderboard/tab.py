@@ -55,7 +55,7 @@ def build(page: gr.Blocks) -> None:
     first = table(board, OPENING)
     # Not scoped to one component: the box with a cell's source floats over the page. Its names start with "lb-".
     style = (HERE / "leaderboard.css").read_text("utf-8")
-    gr.HTML(f'<style>{style}</style><p class="lb-intro">{INTRO}</p>', padding=False)
+    gr.HTML(f'<style>{style}</style><p class="lb-intro">{INTRO}</p>{cards_html(cards(board))}', padding=False)
     parts = top_controls(board)
     with gr.Accordion("More filters", open=False):
         parts |= more_controls(board)
@@ -63,7 +63,6 @@ def build(page: gr.Blocks) -> None:
     ranking = gr.HTML(to_html(first, sources=_titles(board)), elem_id="leaderboard-table",
                       apply_default_css=False,
                       js_on_load=(HERE / "leaderboard.js").read_text("utf-8"))
-    gr.HTML(cards_html(cards(board)), padding=False, visible=True, apply_default_css=False)
     looked = look.panel()
     with gr.Row():
         copy = gr.Button("Copy link", variant="primary", min_width=96)
