@@ -52,7 +52,7 @@ def dots(comparison: Comparison) -> go.Figure | None:
             hovertext=[_hover(comparison, cell) for cell in mine], hoverinfo="text",
         )
     themed(figure, height=90 + 44 * len(rows) + (0 if single or len(comparison.systems) < 2 else 40))
-    title = "expected opinion, nine of ten" if comparison.calibrated else "raw score, not calibrated"
+    title = "opinion, nine of ten" if comparison.calibrated else "raw score, not calibrated"
     figure.update_xaxes(range=[-0.02 * scale, 1.02 * scale], tickvals=[scale * part / 4 for part in range(5)],
                         title={"text": title, "font": {"color": INK}})
     figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=[_short(name) for name in names],
@@ -109,7 +109,7 @@ def preference_matrix(comparison: Comparison) -> go.Figure | None:
         colorscale=HEAT, textfont={"color": "#ffffff"}, hoverinfo="text",
         hovertext=[[f"{one} better than {other}" for other in names] for one in names],
     ))
-    themed(figure, height=130 + 36 * len(rows), title="How likely the row is better than the column")
+    themed(figure, height=130 + 36 * len(rows), title="Probability that the row is better")
     figure.update_xaxes(tickvals=places, ticktext=names, showgrid=False, zeroline=False)
     figure.update_yaxes(tickvals=places, ticktext=names, autorange="reversed", showgrid=False, zeroline=False)
     return figure
