@@ -23,6 +23,7 @@ import gradio as gr
 import matplotlib  # noqa: F401  (which Gradio else imports at its first call, on the thread that answers everybody)
 from starlette.middleware import Middleware
 
+from leaderboard.links import OPENING, encode
 from methods.errors import UserError
 from ui import visit
 from ui.components import EXAMPLES, Page
@@ -37,12 +38,14 @@ from ui.serving.ready import Ready
 from ui.serving.sessions import launched
 from ui.serving.settings import host, port, settings
 from ui.tabs.api.tab import keep_tools
-from ui.theme import ACCESS, FIRST, STYLE, theme
+from ui.tabs.compare import pages
+from ui.theme import FIRST, STYLE, head, theme
 
 TABS = ("score", "iqarag", "llm_iqa", "visualquality_r1", "leaf", "q_debias", "compare", "leaderboard", "api", "about")
 """Modules of ui/tabs in the order of their tabs."""
 
-MIDDLEWARE = [Middleware(Headers), Middleware(Ready, first=FIRST), Middleware(Lines), Middleware(BodyLimits)]
+MIDDLEWARE = [Middleware(Headers), Middleware(pages.Reports), Middleware(Ready, first=FIRST), Middleware(Lines),
+              Middleware(BodyLimits)]
 
 KEEP_UPLOADS = 3600  # seconds after which uploaded and generated files are deleted
 
@@ -67,9 +70,11 @@ def launch_settings() -> dict:
     """What `launch` is given, here and in the tests."""
     # Tools with a state get a fresh one at every call, which is what the page's tools are made for.
     warnings.filterwarnings("ignore", message="This MCP server includes a tool that has a gr.State input")
-    return {"theme": theme(), "css_paths": [STYLE], "head": ACCESS, "allowed_paths": [str(EXAMPLES)], "ssr_mode": False,
+    return {"theme": theme(), "css_paths": [STYLE], "head": head(encode(OPENING)),
+            "allowed_paths": [str(EXAMPLES)], "ssr_mode": False,
             "max_file_size": f"{settings().upload_mb}mb", "footer_links": ["api"], "show_error": False,
-            "app_kwargs": {"exception_handlers": API_ERRORS, "middleware": MIDDLEWARE, "routes": routes()},
+            "app_kwargs": {"exception_handlers": API_ERRORS, "middleware": MIDDLEWARE,
+                           "routes": [*routes(), *pages.routes()]},
             "mcp_server": settings().mcp}
 
 

@@ -12,6 +12,18 @@
     return `Figure: ${parts.filter(Boolean).join('; ') || 'the numbers on this page, drawn'}.`;
   };
 
+  // plotly's own toolbar is in the way on a phone and hidden by the style sheet; of it, this is what is of use.
+  const save = (plot) => plot.querySelector('.modebar-btn[data-title^="Download"], .modebar-btn[data-attr="toImage"]');
+  const saveButton = (plot) => {
+    const button = document.createElement('button');
+    button.className = 'figure-save';
+    button.title = 'Download this figure as PNG';
+    button.setAttribute('aria-label', button.title);
+    button.textContent = '⤓';
+    button.addEventListener('click', () => save(plot)?.click());
+    return button;
+  };
+
   const mend = () => {
     for (const item of document.querySelectorAll('.examples button.gallery-item:not([aria-label])')) {
       const picture = item.querySelector('img');
@@ -21,6 +33,7 @@
       if (!plot.layout) continue;
       plot.setAttribute('role', 'figure');
       plot.setAttribute('aria-label', describe(plot));
+      if (!plot.querySelector('.figure-save') && save(plot)) plot.append(saveButton(plot));
     }
     for (const list of document.querySelectorAll('[role=tablist]')) {
       const tabs = [...list.querySelectorAll('[role=tab]')];

@@ -70,6 +70,9 @@ def check(data: Path = DATA, submissions: Path = SUBMISSIONS, *, recompute: bool
     if recorded != revisions.digest(data):
         yield ("The data has changed since the last revision; record it with "
                "`mean-opinion check --record 'what changed'`.")
+    elif board.revision and board.revision not in revisions.kept(data):
+        yield (f"The tables of data revision {board.revision} are not kept; store them with "
+               "`mean-opinion check --record 'as before'`.")
 
 
 def _columns(data: Path) -> Iterator[str]:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from leaderboard.entries import catalogue
+from leaderboard.revisions import at, kept
 from leaderboard.schema import METRICS, Board, load_board
 
 TAB = "leaderboard"
@@ -174,6 +175,13 @@ def decode(link: str | Mapping[str, str], *, board: Board | None = None) -> Rest
     return Restored(replace(View(), **changes), tuple(notes), revision)
 
 
+def board_of(link: str | Mapping[str, str], newest: Board | None = None) -> Board:
+    """The data that a link was made with: of its revision where that is kept, else the newest."""
+    newest = newest or load_board()
+    revision = dict(reversed(_pairs(link, []))).get("rev", "")
+    return at(revision, newest) or newest
+
+
 def _pairs(link: str | Mapping[str, str], notes: list[str]) -> list[tuple[str, str]]:
     if isinstance(link, Mapping):
         return [(str(name), str(value)) for name, value in link.items()]
@@ -248,14 +256,21 @@ def _shown(text: str) -> str:
 
 
 def _about_revision(revision: str, board: Board) -> list[str]:
-    if revision == board.revision:
+    newest = load_board(board.folder)
+    history = newest.revisions
+    if revision == board.revision == newest.revision:
         return []
-    history = board.revisions
     match = history[history["revision"] == revision]
     if match.empty:
         return [f"There is no data revision {_shown(revision)} here; revision {board.revision} is shown."]
     old, new = match.iloc[0], history.iloc[-1]
     added = sum(int(new[name]) - int(old[name]) for name in ("published", "ablations", "measured"))
     change = f"{added:+d} results since" if added else "values or notes were changed since"
-    return [f"This link was made with data revision {revision} of {old['date']}; you see revision {board.revision} of "
-            f"{new['date']} ({change})."]
+    if revision == board.revision:
+        return [f"You see data revision {revision} of {old['date']}, with which this link was made; the newest is "
+                f"{newest.revision} of {new['date']} ({change}). Reset shows that."]
+    names = kept(board.folder)
+    first = "".join(f" (the first that is: {name})" for name in names[:1])
+    lost = "" if revision in names else f", which is not kept{first}"
+    return [f"This link was made with data revision {revision} of {old['date']}{lost}; you see revision "
+            f"{board.revision} of {new['date']} ({change})."]

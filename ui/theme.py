@@ -5,16 +5,28 @@ Nothing is fetched from elsewhere, so the page looks the same without a network.
 
 from __future__ import annotations
 
+import json
+
 import gradio as gr
 
 from assets import FOLDER
 
 STYLE = FOLDER / "style.css"
-ACCESS = f"<script>{(FOLDER / 'access.js').read_text('utf-8')}</script>"
-"""For the page's head: names, text alternatives and keys that the framework leaves out."""
-
 FIRST = f"<style>{STYLE.read_text('utf-8')}</style>"
 """The same for the page as it is sent: Gradio's script adds its own after the first paint, and all would move."""
+
+
+def head(opening: str) -> str:
+    """Scripts for the page's head: the state in the address; names, text alternatives and keys that the framework
+    leaves out.
+
+    Args:
+        opening: the query of the view that the leaderboard opens with.
+    """
+    scripts = [f"window.meanOpinion = {{opening: {json.dumps(opening)}}};".replace("<", "\\u003c"),
+               *((FOLDER / name).read_text("utf-8") for name in ("address.js", "access.js"))]
+    return "".join(f"<script>{script}</script>" for script in scripts)
+
 
 SANS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")

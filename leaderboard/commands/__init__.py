@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from leaderboard.entries import catalogue, slug
-from leaderboard.links import AXES, FIGURES, ORIGINS, ROWS, TRAINING, View, columns, decode
+from leaderboard.links import AXES, FIGURES, ORIGINS, ROWS, TRAINING, View, board_of, columns, decode
 from leaderboard.schema import DATA, METRICS, Board, load_board
 from methods.errors import InputError
 
@@ -40,6 +40,8 @@ def view_of(args: argparse.Namespace) -> tuple[Board, View]:
         InputError: a name on the command line that does not exist (a link's are only told).
     """
     board = load_board(args.data)
+    if args.link:
+        board = board_of(args.link, board)
     view, notes, _ = decode(args.link, board=board) if args.link else (View(), (), "")
     for note in notes:
         print(note, file=sys.stderr)

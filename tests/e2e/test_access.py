@@ -7,10 +7,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import expect
 
 from app import TABS
-from tests.e2e.steps import expect_no_sideways_scrolling
-
-AXE = """() => axe.run(document, {resultTypes: ['violations']}).then((done) => done.violations.flatMap(
-  (one) => one.nodes.map((node) => `${one.id}: ${node.target.join(' ')} ${node.html.slice(0, 160)}`)))"""
+from tests.e2e.steps import AXE, expect_no_sideways_scrolling
 
 # Names and stops are given a moment after something is drawn.
 NAMED = """() => !document.querySelector('.examples button.gallery-item:not([aria-label])')

@@ -233,12 +233,59 @@ def test_reset_goes_back_to_the_default_view(open_page):
     assert page.locator(".lb-notes").first.is_hidden()
 
 
-def test_a_link_of_an_old_revision_says_so(open_page):
-    page = opened(open_page, "?tab=leaderboard&d=spaq&rev=1")
+def test_a_link_opens_the_data_of_its_revision(open_page):
+    from leaderboard.links import board_of, decode
+    from leaderboard.tables import table
+
+    link = "?tab=leaderboard&d=spaq&rev=1"
+    page = opened(open_page, link)
     note = page.locator(".lb-notes").first
-    note.get_by_text("was made with data revision 1 of").wait_for()
-    assert "you see revision" in note.inner_text()
-    expect_caption(page, "rows, SRCC. Ranks are over SPAQ")
+    note.get_by_text("You see data revision 1 of").wait_for()
+    board = board_of(link)
+    old = table(board, decode(link, board=board).view)
+    expect_caption(page, old.sentence[:60])
+    page.get_by_label("Published", exact=True).click()
+    assert "rev=1" in copied_link(page, "origin=published"), "a choice stays with the revision"
+    page.get_by_role("button", name="Reset", exact=True).click()
+    expect_caption(page, f"{count(OPENS_WITH)}, SRCC")
+
+
+def test_back_forward_and_reload_keep_tab_and_view(open_page):
+    def at(tab: str, part: str = "") -> None:
+        page.wait_for_function("""([tab, part]) => location.search.includes(part)
+          && document.querySelector('.rooms [role=tab][aria-selected=true]')?.dataset.tabId === tab""", arg=[tab, part])
+
+    page = open_page()
+    page.locator("#score-run").wait_for()
+    open_tab(page, "About")
+    at("about", "tab=about")
+    open_tab(page, "Leaderboard")
+    expect_caption(page, f"{count(OPENS_WITH)}, SRCC")
+    page.locator("#leaderboard-figure .main-svg").first.wait_for()
+    page.get_by_label("Training-free").click()
+    free = f"{count(OPENS_WITH + '&training=free')}, SRCC"
+    expect_caption(page, free)
+    at("leaderboard", "training=free")
+    page.get_by_label("Heat map").click()
+    at("leaderboard", "fig=heat")
+    page.locator("#leaderboard-figure .cbfill, #leaderboard-figure .heatmaplayer image").first.wait_for()
+    assert page.evaluate("""() => [...document.querySelectorAll('#leaderboard-figure svg *')].every(
+      (node) => !/url\\(.?http/.test(`${node.getAttribute('style')} ${node.getAttribute('clip-path')}`))"""), (
+        "a figure that names its parts by the page's address loses them under the next one")
+    page.go_back()
+    at("leaderboard", "training=free")
+    page.go_back()
+    expect_caption(page, f"{count(OPENS_WITH)}, SRCC")
+    page.go_back()
+    at("about")
+    page.go_forward()
+    at("leaderboard")
+    page.go_forward()
+    expect_caption(page, free)
+    address = page.evaluate("location.search").replace("&__theme=light", "")
+    page = opened(open_page, address)  # what a reload does, which would cut off what is under way
+    expect_caption(page, free)
+    assert page.get_by_label("Training-free").is_checked()
 
 
 def test_a_citation_names_the_view(open_page, app_url):

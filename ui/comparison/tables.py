@@ -41,7 +41,7 @@ def _list(comparison: Comparison, rows: list[tuple[str, tuple[int, int]]], runni
     cells = {place: comparison.cell(*place) for _, place in rows}
     # Best first once a score is there; what is still to come keeps its order below.
     rows = sorted(rows, key=lambda row: -(_score(comparison, cells[row[1]])))
-    first, track = ("Opinion", "0 to 100, nine of ten") if comparison.calibrated else ("Raw score", "")
+    first, track = ("Opinion", "0 to 100, nine of ten") if comparison.calibrated else ("Raw score", "0 to 1")
     head = f"<tr><th>{what}</th><th>{first}</th><th>{track}</th><th>Level</th><th>Native</th><th>Time</th></tr>"
     lines = [_line(comparison, _named(name, place[0], thumbnails), cells[place], place == running)
              for name, place in rows]

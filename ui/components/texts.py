@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,3 +19,9 @@ def distinct_names(paths: Sequence[str], length: int = NAME_LENGTH) -> list[str]
     names = ["".join(c for c in Path(path).stem if c.isprintable())[:length] or "picture" for path in paths]
     return [name if names.count(name) == 1 else f"{name} ({names[: index + 1].count(name)})"
             for index, name in enumerate(names)]
+
+
+def web_address(text: object) -> str:
+    """A page's address as a browser says it, "" for anything but a plain one, since files and links will hold it."""
+    plain_one = isinstance(text, str) and re.fullmatch(r"https?://[\w.:\-\[\]/~%]{1,200}", text)
+    return str(text) if plain_one else ""

@@ -100,7 +100,7 @@ def test_nothing_scored_draws_nothing():
 def test_cards_are_pictures_and_pdfs(tmp_path, table, error):
     made = renamed(compared(table, error), "prix $5_a$ 写真")
     copies = [copy_for_sharing(picture(index)) for index in range(len(table))]
-    write_card(made, copies, tmp_path / "card.png", share_id="a" * 26)
+    write_card(made, copies, tmp_path / "card.png", link="https://example.org/?share=" + "a" * 26)
     write_card(made, copies, tmp_path / "card.pdf")
     image = np.asarray(Image.open(tmp_path / "card.png").convert("RGB"))
     assert image.shape[1] == 1600

@@ -22,10 +22,11 @@ from methods.errors import UserError
 from ui.comparison.card import write_card
 from ui.comparison.exports import write_csv, write_json
 from ui.comparison.records import Comparison, from_dict
+from ui.comparison.report import Place
 from ui.comparison.running import versions
 from ui.components import plain_errors
 from ui.components.results import short_model
-from ui.components.texts import plain
+from ui.components.texts import plain, web_address
 from ui.share.entry import ID, LONGEST_SIDE, TOKEN, DamagedError, Entry, GoneError
 from ui.share.settings import Settings, from_environment, open_store
 from ui.share.store import Store
@@ -36,8 +37,6 @@ log = logging.getLogger(__name__)
 FORMATS = {"Card as PNG": "png", "Card as PDF": "pdf", "Record as JSON": "json", "Table as CSV": "csv"}
 
 TO_LINK = "(query) => query ? location.origin + location.pathname + query : ''"
-# The address bar keeps its query: plotly's figures refer to their clipping paths by the address that the page had when
-# they were drawn, and lose their lines and bars under another one. What follows the "#" may change.
 COPY = """(query) => {
   const link = query ? location.origin + location.pathname + query : '';
   if (link && navigator.clipboard) navigator.clipboard.writeText(link).catch(() => {});
@@ -59,7 +58,7 @@ def store() -> Store:
     return open_store(settings())
 
 
-def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, outcome: Results) -> None:
+def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, outcome: Results, methods: gr.CheckboxGroup) -> None:
     """Draws the sharing part below the results and restores the comparison of the page's address."""
     sharing = settings()
     fragment = gr.Textbox(visible=False)
@@ -73,7 +72,7 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, outcome: Results) -> No
         gr.Markdown(terms(sharing), elem_id="compare-terms")
         share = gr.Button("Share: store this and give me a link", variant="primary", visible=sharing.enabled,
                           elem_id="compare-share")
-        query, deletion = gr.Textbox(visible=False), gr.Textbox(visible=False)
+        query, deletion, address = (gr.Textbox(visible=False) for _ in range(3))
         link = gr.Textbox(visible=False, interactive=False, label="Link to this comparison", buttons=["copy"],
                           elem_id="compare-link")
         delete_link = gr.Textbox(visible=False, interactive=False, buttons=["copy"], elem_id="compare-delete-link",
@@ -107,7 +106,7 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, outcome: Results) -> No
         _sweep()
         name = dict(request.query_params).get("share")
         if name is None:
-            return [gr.skip()] * (2 + len(outcome.outputs) + 3)
+            return [gr.skip()] * (3 + len(outcome.outputs) + 3)
         token = str(hash_part or "").removeprefix("#delete=")
         own = token if TOKEN.fullmatch(token) else ""
         here = [gr.Tabs(selected="compare"), gr.Tabs(selected="side-by-side")]
@@ -115,10 +114,12 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, outcome: Results) -> No
             held, entry = load(name)
         except GoneError as error:
             values = outcome.cleared()
-            values[1] = gr.Markdown(f"**{error}**", visible=True)
-            return [*here, *values, "", gr.update(visible=False), gr.skip()]
+            values[1] = gr.Markdown(f"**{error}**", visible=True, elem_classes="gone")
+            return [*here, gr.skip(), *values, "", gr.update(visible=False), gr.skip()]
+        there = {system.method for system in held.comparison.systems}
+        chosen = gr.CheckboxGroup(value=[name for _, name in methods.choices if name in there])
         values = outcome.show(held, notice=notice(held.comparison, entry, sharing, bool(own)))
-        return [*here, *values, own, gr.update(visible=bool(own)), gr.update(visible=False)]
+        return [*here, chosen, *values, own, gr.update(visible=bool(own)), gr.update(visible=False)]
 
     @plain_errors
     def remove(held: Held | None, own: str) -> list[object]:
@@ -132,14 +133,15 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, outcome: Results) -> No
         return [*values, *nothing()]
 
     @plain_errors
-    def save(held: Held | None, chosen: str) -> Any:
+    def save(held: Held | None, chosen: str, address: str) -> Any:
         if held is None or not held.comparison.scored:
             raise gr.Error("Compare something first.", print_exception=False)
         if chosen not in FORMATS:
             raise gr.Error(f"An export is one of {', '.join(FORMATS)}.", print_exception=False)
-        return gr.update(value=str(export_file(held, FORMATS[chosen])), visible=True)
+        root = web_address(address).rstrip("/")
+        return gr.update(value=str(export_file(held, FORMATS[chosen], root)), visible=True)
 
-    page.load(restore, fragment, [tabs, modes, *outcome.outputs, token, delete, share], js=FRAGMENT, **QUIET)
+    page.load(restore, fragment, [tabs, modes, methods, *outcome.outputs, token, delete, share], js=FRAGMENT, **QUIET)
     share.click(put, outcome.state, [outcome.state, query, deletion, token, said, delete, share],
                 show_progress="minimal", api_visibility="private").success(
         lambda a, b: [gr.update(value=a, visible=True), gr.update(value=b, visible=True)], [query, deletion],
@@ -147,7 +149,8 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, outcome: Results) -> No
         None, delete_link, delete_link, js=TO_LINK, **QUIET)
     delete.click(remove, [outcome.state, token], [*outcome.outputs, *fresh], show_progress="minimal",
                  api_visibility="private").success(None, None, None, js=FORGET, **QUIET)
-    export.click(save, [outcome.state, kind], file, show_progress="minimal", api_visibility="private")
+    export.click(save, [outcome.state, kind, address], file, show_progress="minimal", api_visibility="private",
+                 js="(held, kind) => [held, kind, location.origin + location.pathname]")
     outcome.table.change(stale, outcome.state, fresh, **QUIET)
 
 
@@ -177,6 +180,11 @@ def load(name: str) -> tuple[Held, Entry]:
     return hold(comparison, entry.pictures, name), entry
 
 
+def last_day(entry: Entry) -> str:
+    """Until when it is kept, in words."""
+    return _day(entry.created + settings().days * 86_400)
+
+
 def terms(sharing: Settings) -> str:
     """What sharing stores, where and for how long; shown before anything is stored."""
     if not sharing.enabled:
@@ -197,7 +205,7 @@ def notice(comparison: Comparison, entry: Entry, sharing: Settings, own: bool) -
     """What a reader of a link has to know: of when it is, what computed it, and what is different here today."""
     models = ", ".join(f"`{short_model(name)}`" for name in dict.fromkeys(cell.lmm for cell in comparison.scored))
     then = comparison.versions
-    until = _day(entry.created + sharing.days * 86_400)
+    until = last_day(entry)
     lines = [f"**Shared comparison** of {comparison.created[:10]}, kept until {until}. Scored by {models} with Mean "
              f"Opinion {plain(then.get('mean-opinion', 'of unknown version'))}, torch {plain(then.get('torch', '?'))}, "
              f"transformers {plain(then.get('transformers', '?'))}."]
@@ -210,8 +218,12 @@ def notice(comparison: Comparison, entry: Entry, sharing: Settings, own: bool) -
     return " ".join(lines)
 
 
-def export_file(held: Held, kind: str) -> Path:
-    """The comparison as a file that the page may serve."""
+def export_file(held: Held, kind: str, root: str = "") -> Path:
+    """The comparison as a file that the page may serve.
+
+    Args:
+        root: the page's address, for the link of a shared one; "" where it is unknown.
+    """
     Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="comparison-", dir=get_upload_folder()))
     path = folder / f"mean-opinion-{held.comparison.created[:10]}.{kind}"
@@ -220,7 +232,8 @@ def export_file(held: Held, kind: str) -> Path:
     elif kind == "csv":
         write_csv(held.comparison, path)
     else:
-        write_card(held.comparison, held.pictures, path, share_id=held.id)
+        link = Place(root, held.id).link if held.id and root else ""
+        write_card(held.comparison, held.pictures, path, link=link)
     return path
 
 

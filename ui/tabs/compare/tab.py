@@ -46,7 +46,7 @@ def build(page: gr.Blocks) -> None:
     page.folder = (modes, folder.files)
     _wire(parts, outcome, forms)
     compare_folder.wire(folder, forms)
-    compare_share.wire(page, tabs, modes, outcome)
+    compare_share.wire(page, tabs, modes, outcome, parts["methods"])
 
 
 def _side_by_side() -> tuple[dict[str, Any], Results, Forms]:

@@ -96,3 +96,6 @@ document.addEventListener('click', (event) => {
 document.addEventListener('keydown', (event) => { if (event.key === 'Escape') hide(); });
 element.addEventListener('scroll', () => { if (!pinned) tip.hidden = true; else hide(); }, true);
 window.addEventListener('scroll', hide, {passive: true});
+
+// Back and Forward: the view of the address they lead to.
+window.addEventListener('mean-opinion-address', (event) => trigger('input', {value: event.detail}));

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from leaderboard import schema
 from leaderboard.cards import cards
 from leaderboard.citations import bibtex
 from leaderboard.export import FORMATS, as_text
-from leaderboard.links import OPENING, TAB, View, columns, decode, encode
+from leaderboard.links import MAX_LINK, OPENING, TAB, View, board_of, columns, decode, encode
 from leaderboard.markup import cards_html, to_html
 from leaderboard.tables import table
 from methods.errors import InputError
@@ -36,8 +37,7 @@ INTRO = ("Published results of five papers and four repositories as their source
          "comparable: splits, PLCC mapping and prompts differ.")
 DOWNLOADS = [("CSV", "csv"), ("Markdown", "markdown"), ("LaTeX", "latex"), ("BibTeX", "bibtex"),
              ("Figure as SVG", "svg"), ("Figure as PNG", "png"), ("Figure as PDF", "pdf")]
-# The page's address is only known to the browser; where the clipboard is refused, the text can still be copied. The
-# address bar stays as it is: plotly refers to its own gradients and clips by the address at which they were drawn.
+# The page's address is only known to the browser; where the clipboard is refused, the text can still be copied.
 SCREEN = f"""() => {{
   {warm_up(TAB)}
   return [window.innerWidth, location.origin + location.pathname];
@@ -47,6 +47,10 @@ COPY = """(query) => {
   if (navigator.clipboard) navigator.clipboard.writeText(link).catch(() => {});
   return link;
 }"""
+
+
+TO_ADDRESS = "(query) => { window.meanOpinion?.show(query); }"
+"""See assets/address.js."""
 
 
 def build(page: gr.Blocks) -> None:
@@ -66,7 +70,7 @@ def build(page: gr.Blocks) -> None:
     looked = look.panel()
     with gr.Row():
         copy = gr.Button("Copy link", variant="primary", min_width=96)
-        cite = gr.Button("Cite", min_width=96)
+        cite = gr.Button("Cite this view", min_width=120)
         reset = gr.Button("Reset", min_width=96)
         kind = gr.Dropdown(DOWNLOADS, value="csv", show_label=False, container=False, min_width=130,
                            elem_id="leaderboard-format")
@@ -79,7 +83,7 @@ def build(page: gr.Blocks) -> None:
     plot = gr.Plot(show_label=False, elem_id="leaderboard-figure")
     with gr.Accordion("Submit a result", open=False, elem_id="leaderboard-submit"):
         submit.panel(board)
-    query = gr.State(encode(OPENING, board=board))
+    query = gr.Textbox(encode(OPENING, board=board), visible=False)
     controls = Controls(**parts, order=gr.State((OPENING.sort, OPENING.reverse)))
     screen = gr.State(Screen())
     look.wire(looked, ranking, controls.metric, screen)
@@ -88,29 +92,28 @@ def build(page: gr.Blocks) -> None:
 
 def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, export, link, citation, file,
           screen) -> None:
-    board = schema.load_board
     settings = {"show_progress": "hidden", "api_visibility": "private"}
     # Two quick changes must arrive in the order in which they were made.
     in_order = {**settings, "concurrency_limit": 1}
     stale = [link, citation, file]
 
-    def draw_table(view: View) -> list[object]:
-        data = board()
+    def draw_table(view: View, screen: Screen) -> list[object]:
+        data = screen.board()
         hidden = [gr.update(visible=False) for _ in stale]
         return [to_html(table(data, view), sources=_titles(data)), encode(view, board=data), *hidden]
 
     def draw_figure(view: View, screen: Screen) -> list[object]:
         from leaderboard.figures import draw
 
-        return [draw(board(), view, narrow=screen.narrow), gr.update(visible=view.figure == "cost"),
+        return [draw(screen.board(), view, narrow=screen.narrow), gr.update(visible=view.figure == "cost"),
                 gr.update(visible=view.figure == "ablation")]
 
     outputs = [ranking, query, *stale]
     figure = [plot, controls.axis, controls.ablation]
 
     @plain_errors
-    def refresh(*values: object) -> list[object]:
-        return draw_table(view_of(values))
+    def refresh(screen: Screen, *values: object) -> list[object]:
+        return draw_table(view_of(values), screen)
 
     @plain_errors
     def refresh_figure(screen: Screen, *values: object) -> list[object]:
@@ -119,21 +122,21 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
     @plain_errors
     def search(drawn_query: str, screen: Screen, *values: object) -> list[object]:
         view = view_of(values)
-        if view.search == decode(drawn_query, board=board()).view.search:
+        if view.search == decode(drawn_query, board=screen.board()).view.search:
             # A link or Reset filled the box in. The page reports that as a change while its other controls still
             # hold their old values, from which the wrong table would be drawn.
             return [gr.skip()] * (len(outputs) + len(figure))
-        return [*draw_table(view), *draw_figure(view, screen)]
+        return [*draw_table(view, screen), *draw_figure(view, screen)]
 
     @plain_errors
-    def sort(event: gr.EventData, *values: object) -> list[object]:
+    def sort(event: gr.EventData, screen: Screen, *values: object) -> list[object]:
         before = view_of(values)
         column = str(event._data.get("value", ""))
-        if column not in columns(board()):
+        if column not in columns(screen.board()):
             column = "rank"
         order = (column, not before.reverse if column == before.sort else False)
         values = (*values[:-1], order)
-        return [order, *draw_table(view_of(values))]
+        return [order, *draw_table(view_of(values), screen)]
 
     @plain_errors
     def start(width: float | None, address: str | None, request: gr.Request) -> list[object]:
@@ -142,21 +145,37 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         if parameters.get("tab") != TAB:
             # Nothing to restore, and a visitor may have chosen something already: only the figure is due.
             return [screen, *[gr.skip()] * len(state), draw_figure(OPENING, screen)[0]]
-        restored = decode(parameters, board=board())
-        return [screen, gr.Tabs(selected=TAB), *everything(restored.view, screen, restored.notes)]
+        screen, *rest = opened(parameters, screen)
+        return [screen, gr.Tabs(selected=TAB), *rest]
 
-    def everything(view: View, screen: Screen, sentences: tuple[str, ...] = ()) -> list[object]:
+    def opened(link: str | dict[str, str], screen: Screen) -> list[object]:
+        restored = decode(link, board=board_of(link))
+        screen = replace(screen, revision=restored.revision)
+        # What is no choice any more is in the table of that revision, but not in the controls of today.
+        return [screen, *everything(restored.view, screen, restored.notes, decode(link).view)]
+
+    @plain_errors
+    def go(event: gr.EventData, screen: Screen) -> list[object]:
+        """Back and Forward."""
+        return opened(str(event._data.get("value", ""))[:MAX_LINK], screen)
+
+    def everything(view: View, screen: Screen, sentences: tuple[str, ...] = (),
+                   chosen: View | None = None) -> list[object]:
         text = "\n".join(f"- {plain(sentence)}" for sentence in sentences)
-        values = values_of(view)
+        values = values_of(chosen or view)
         names = list(controls.__dataclass_fields__)
         values[names.index("axis")] = gr.update(value=view.axis, visible=view.figure == "cost")
         values[names.index("ablation")] = gr.update(value=view.ablation or None, visible=view.figure == "ablation")
-        return [gr.update(value=text, visible=bool(text)), *values, *draw_table(view),
+        return [gr.update(value=text, visible=bool(text)), *values, *draw_table(view, screen),
                 draw_figure(view, screen)[0]]
+
+    def newest(screen: Screen) -> list[object]:
+        screen = replace(screen, revision="")
+        return [screen, *everything(OPENING, screen)]
 
     @plain_errors
     def references(screen: Screen, *values: object) -> Any:
-        data, view = board(), view_of(values)
+        data, view = screen.board(), view_of(values)
         link = encode(view, base=screen.address, board=data) if screen.address else ""
         return gr.update(value=bibtex(data, table(data, view), link=link), visible=True)
 
@@ -167,26 +186,32 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         if chosen not in FILES:
             raise gr.Error(f"An export is one of {', '.join(FILES)}.", print_exception=False)
         folder = Path(tempfile.mkdtemp(prefix="mean-opinion-", dir=_upload_folder(file)))
-        paths = write(board(), view_of(values), folder, (chosen,), base=screen.address)
+        paths = write(screen.board(), view_of(values), folder, (chosen,), base=screen.address)
         return gr.update(value=str(paths[0]), visible=True)
 
     state = [notes, *controls.inputs, *outputs, plot]
     tabs = enclosing(gr.Tabs)
     width, address = gr.Number(visible=False), gr.Textbox(visible=False)
-    page.load(start, [width, address], [screen, tabs, *state], js=SCREEN, **settings)
+    page.load(start, [width, address], [screen, tabs, *state], js=SCREEN, **settings).then(
+        None, query, None, js="(query) => { window.meanOpinion?.know(query); }", **settings)
     # "always_last" would run for ever where two handlers share a trigger; one at a time, in order, is quick enough.
     changes = [component.input for component in controls.of_table if component is not controls.search]
-    gr.on(changes, refresh, controls.inputs, outputs, trigger_mode="multiple", **in_order)
+    written = [gr.on(changes, refresh, [screen, *controls.inputs], outputs, trigger_mode="multiple", **in_order)]
     gr.on(changes + [component.input for component in controls.of_figure], refresh_figure,
           [screen, *controls.inputs], figure, trigger_mode="multiple", **in_order)
     # Text that is pasted or filled in at once changes the box without a key press, so that "input" would miss it.
-    controls.search.change(search, [query, screen, *controls.inputs], [*outputs, *figure], trigger_mode="multiple",
-                           **in_order)
-    gr.on([component.input for component in controls.of_figure],
-          lambda *values: encode(view_of(values), board=board()), controls.inputs, query, **settings)
-    ranking.select(sort, controls.inputs, [controls.order, *outputs], **settings).then(
-        refresh_figure, [screen, *controls.inputs], figure, **settings)
-    reset.click(lambda screen: everything(OPENING, screen), screen, state, **settings)
+    written.append(controls.search.change(search, [query, screen, *controls.inputs], [*outputs, *figure],
+                                          trigger_mode="multiple", **in_order))
+    written.append(gr.on([component.input for component in controls.of_figure],
+                         lambda screen, *values: encode(view_of(values), board=screen.board()),
+                         [screen, *controls.inputs], query, **settings))
+    sorted_ = ranking.select(sort, [screen, *controls.inputs], [controls.order, *outputs], **settings)
+    sorted_.then(refresh_figure, [screen, *controls.inputs], figure, **settings)
+    written += [sorted_, reset.click(newest, screen, [screen, *state], **settings)]
+    for event in written:
+        event.then(None, query, None, js=TO_ADDRESS, **settings)
+    # Two steps back at once are two answers; the second counts.
+    ranking.input(go, screen, [screen, *state], trigger_mode="multiple", **in_order)
     copy.click(lambda text: gr.update(value=text, visible=True), query, link, **settings).then(
         None, link, link, js=COPY, **settings)
     cite.click(references, [screen, *controls.inputs], citation, **settings)
@@ -214,7 +239,7 @@ LONGEST_LINK = 2000
 
 @functools.lru_cache(maxsize=256)  # the board is the same as long as the process lives
 def _table_text(link: str, format: str) -> str:
-    board = schema.load_board()
+    board = board_of(link)
     return as_text(board, table(board, decode(link, board=board).view), format)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, fields
 
 import gradio as gr
@@ -10,7 +9,9 @@ import gradio as gr
 from leaderboard.citations import source_keys
 from leaderboard.entries import Catalogue, catalogue, slug
 from leaderboard.links import HIDE, MAX_CELLS, MAX_SEARCH, OPENING, View, ablation_slug
-from leaderboard.schema import METRICS, Board
+from leaderboard.revisions import at
+from leaderboard.schema import METRICS, Board, load_board
+from ui.components.texts import web_address
 
 FIGURE_NAMES = [("Dots", "dots"), ("Heat map", "heat"), ("Radar", "radar"), ("Against cost", "cost"),
                 ("With and without", "pairs"), ("Ablations", "ablation")]
@@ -60,16 +61,22 @@ class Controls:
 
 @dataclass(frozen=True)
 class Screen:
-    """What only the browser knows: whether it is narrow, and the page's address ("" where it is unknown)."""
+    """What only the browser knows: whether it is narrow, the page's address ("" where it is unknown), and the data
+    revision that its link asked for ("" for the newest)."""
 
     narrow: bool = False
     address: str = ""
+    revision: str = ""
+
+    def board(self) -> Board:
+        """The data of that revision, or the newest where it is not kept."""
+        newest = load_board()
+        return (at(self.revision, newest) if self.revision else None) or newest
 
     @classmethod
     def of(cls, width: object, address: object) -> Screen:
         """From what a browser says; anything but a plain web address is left out, since files will hold it."""
-        plain = isinstance(address, str) and re.fullmatch(r"https?://[\w.:\-\[\]/~%]{1,200}", address)
-        return cls(isinstance(width, (int, float)) and 0 < width <= NARROW, address if plain else "")
+        return cls(isinstance(width, (int, float)) and 0 < width <= NARROW, web_address(address))
 
 
 def view_of(values: tuple[object, ...]) -> View:
