@@ -24,6 +24,16 @@
     return button;
   };
 
+  const SCROLLS = '.cm-scroller, .table-wrap, .prose table, .pipeline, .lb-scroll, .comparison';
+
+  // Where columns lie beyond the right edge, the style sheet lets what is there fade.
+  const cue = (box) => {
+    const more = String(box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+    if (box.dataset.more !== more) box.dataset.more = more;
+  };
+  const moved = ({target}) => { if (target.matches?.(SCROLLS)) cue(target); };
+  document.addEventListener('scroll', moved, {capture: true, passive: true});
+
   const mend = () => {
     for (const item of document.querySelectorAll('.examples button.gallery-item:not([aria-label])')) {
       const picture = item.querySelector('img');
@@ -45,9 +55,10 @@
       }
     }
     for (const code of document.querySelectorAll('.cm-content:not([aria-label])')) code.setAttribute('aria-label', 'Code');
-    for (const box of document.querySelectorAll('.cm-scroller, .table-wrap, .prose table, .pipeline')) {
+    for (const box of document.querySelectorAll(SCROLLS)) {
       const scrolls = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
       if (scrolls && box.tabIndex !== 0) box.tabIndex = 0;
+      cue(box);
     }
   };
 
