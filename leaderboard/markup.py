@@ -18,6 +18,9 @@ from leaderboard.tables import Row, Table
 MOST_ROWS = 300
 """Rows drawn at once; a browser is slow with thousands, and exports hold all of them."""
 
+AT_FIRST = 60
+"""Rows in sight until the reader scrolls to their end: where the browser lays out a table, every row costs."""
+
 
 def to_html(table: Table, *, sources: dict[str, str] | None = None, marked: str = "") -> str:
     """The table as an HTML fragment without scripts or styles.
@@ -32,12 +35,16 @@ def to_html(table: Table, *, sources: dict[str, str] | None = None, marked: str 
         return ('<div class="lb-empty">Nothing matches these filters. Take one away, or choose another metric: '
                 "RMSE and the logistic PLCC exist for measured results only.</div>")
     head = "".join(_header(table, name, label, title, still=bool(marked)) for name, label, title in _columns(table))
-    body = "".join(_row(table, row, sources, marked) for row in table.rows[:MOST_ROWS])
+    body = "".join(_row(table, row, sources, marked, later=index >= AT_FIRST and not marked)
+                   for index, row in enumerate(table.rows[:MOST_ROWS]))
+    count = min(len(table.rows), MOST_ROWS)
+    every = (f'<button type="button" class="lb-more" data-more>Lay out all {count} rows at once</button>'
+             if count > AT_FIRST and not marked else "")
     more = (f" The first {MOST_ROWS} are drawn; narrow the filters, or export to have all of them."
             if len(table.rows) > MOST_ROWS else "")
     return (f'<div class="lb-scroll" role="region" aria-label="Leaderboard table" tabindex="0"><table class="lb">'
             f"<caption>{escape(table.sentence + more)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-            '</table></div><p class="lb-legend">'
+            f'</table></div>{every}<p class="lb-legend">'
             f'<b>best</b> · <u>second</u> · † trained on the tested set (‡ possibly) · '
             f'◇ sees labels of the tested set · § on other images of the set, or on a part that is not stated: not '
             f'ranked with it · '
@@ -101,7 +108,7 @@ def _header(table: Table, name: str, label: str, title: str, *, still: bool) -> 
             f'title="{escape(title)}">{escape(label)}{dot}{arrow}</button></th>')
 
 
-def _row(table: Table, row: Row, sources: dict[str, str], marked: str) -> str:
+def _row(table: Table, row: Row, sources: dict[str, str], marked: str, *, later: bool) -> str:
     entry = row.entry
     run = "" if marked else entry.provenance.get("run", "")
     here = '<span class="lb-here">here</span>' if entry.origin == MEASURED else ""
@@ -121,7 +128,8 @@ def _row(table: Table, row: Row, sources: dict[str, str], marked: str) -> str:
     mark = ' class="lb-marked"' if entry.id == marked else ""
     inside = f' data-row="{escape(run)}"' if run else ""
     model = f' data-model="{escape(row.cost.model)}"'
-    return (f'<tr{mark}{inside}{model}>{name}<td class="lb-rank">{place}</td>'
+    hidden = " hidden" if later else ""
+    return (f'<tr{mark}{inside}{model}{hidden}>{name}<td class="lb-rank">{place}</td>'
             f'<td class="lb-cover">{row.covered}/{len(table.datasets)}</td>{cells}</tr>')
 
 

@@ -196,6 +196,15 @@ def test_the_method_stays_in_sight_on_a_phone(open_page):
     before = name.bounding_box()["x"]
     page.evaluate("document.querySelector('#leaderboard-table .lb-scroll').scrollLeft = 400")
     assert abs(name.bounding_box()["x"] - before) < 2
+    later = page.locator("#leaderboard-table tbody tr[hidden]")
+    count = later.count()
+    assert count > 0
+    page.evaluate("document.querySelector('#leaderboard-table .lb-scroll').scrollTop = 1e6")
+    page.wait_for_function("(count) => document.querySelectorAll('#leaderboard-table tr[hidden]').length < count",
+                           arg=count)
+    if page.locator("#leaderboard-table [data-more]").is_visible():
+        page.locator("#leaderboard-table [data-more]").click()
+    page.wait_for_function("!document.querySelector('#leaderboard-table tr[hidden]')")
 
 
 def test_what_is_shown_is_exported(open_page, app_url):

@@ -208,6 +208,16 @@ def test_a_long_table_says_how_much_is_drawn(board, monkeypatch):
     assert "The first 7 are drawn" in text
 
 
+def test_rows_beyond_the_first_come_into_sight_later(board):
+    from leaderboard.markup import AT_FIRST
+
+    shown = table(board)
+    text = to_html(shown)
+    assert text.count(" hidden>") == len(shown.rows) - AT_FIRST > 0
+    assert f"Lay out all {len(shown.rows)} rows at once" in text
+    assert "data-more" not in to_html(table(board, View(papers=("q-debias",))))
+
+
 def test_html_escapes_what_comes_from_data(data):
     file = data / "published.csv"
     file.write_text(file.read_text("utf-8").replace("Kimi-VL,", '"<img src=x onerror=alert(1)>",'), "utf-8")

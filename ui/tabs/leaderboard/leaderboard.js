@@ -72,6 +72,20 @@ const hide = () => {
   tip.removeAttribute('aria-label');
 };
 
+// Rows come into sight as the reader nears their end.
+const reveal = (count) => {
+  const later = [...element.querySelectorAll('tbody tr[hidden]')];
+  for (const row of later.slice(0, count)) row.hidden = false;
+  const more = element.querySelector('[data-more]');
+  if (more) more.hidden = later.length <= count;
+};
+element.addEventListener('scroll', ({target}) => {
+  if (target.scrollTop > 0 && target.scrollTop + target.clientHeight > target.scrollHeight - 900) reveal(60);
+}, true);
+element.addEventListener('focusin', ({target}) => {
+  if (target.closest('tr')?.nextElementSibling?.hidden) reveal(60);
+});
+
 element.addEventListener('mouseover', (event) => {
   const cell = event.target.closest('[data-about]');
   if (pinned) return;
@@ -81,6 +95,7 @@ element.addEventListener('mouseleave', () => { if (!pinned) tip.hidden = true; }
 element.addEventListener('click', (event) => {
   const sort = event.target.closest('[data-sort]');
   if (sort) { hide(); trigger('select', {value: sort.dataset.sort}); return; }
+  if (event.target.closest('[data-more]')) { reveal(Infinity); return; }
   const look = event.target.closest('[data-look]');
   const cell = event.target.closest('[data-about], td.lb-num, td.lb-none, td.lb-text');
   const row = event.target.closest('[data-row]');
