@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tests.soak import visitors
 from tests.soak.running import App, Client
-from tests.soak.visitors import DEFECT, DOWN, OK, READS, REFUSED, SENTENCE, Record, Visitor, load_all, opens
+from tests.soak.visitors import DEFECT, DOWN, OK, READS, REFUSED, SENTENCE, Record, Visitor, load_all, opens, share
 
 SECONDS_TO_END = 30.0
 FLAT = 0.05
@@ -102,6 +102,7 @@ def soak(folder: Path, seconds: float, count: int, kills: int, **variables: str)
     record, up, ended, memory = Record(), threading.Event(), threading.Event(), []
     up.set()
     crowd = [Visitor(app, record, number, up, ended) for number in range(count)]
+    crowd[0].one(share)  # so that there is one before the first kill, however slow the machine
     begun, lost, opened, crashes, last_kill = time.monotonic(), 0, 0, 0, 0.0
     killing = [seconds * (number + 1) / (2 * kills + 2) for number in range(kills)]
     try:

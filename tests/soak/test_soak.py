@@ -17,4 +17,5 @@ def test_everything_at_once_for_a_minute(tmp_path):
     print(report.text())
     assert report.broken == []
     assert report.calls["answered"] > 20
+    assert report.opened > 0
     assert report.beside > 0, "the system did not count"
