@@ -76,7 +76,7 @@ def test_three_methods_on_one_photo_shared_opened_and_deleted(open_page, screens
     reader.close()
 
     # A link that deletes goes on to the app, with the methods that were shared.
-    owner = open_page(path=path + "&tab=compare" + deletion[len(link) :])
+    owner = open_page(path=path + deletion[len(link) :])
     expect(owner.locator("#compare-notice")).to_contain_text("delete link")
     expect(owner.locator("#compare-share")).not_to_be_visible()
     assert numbers(owner) == before
