@@ -56,7 +56,7 @@ class Evaluation:
         known = set(pictures.names)
         strange = next((name for name in self.rows if name not in known), None)
         if strange is not None:
-            raise RunError(f"{folder.predictions} has a row for {strange!r}, which is not among the pictures of this "
+            raise RunError(f"{folder.predictions} has a row for {strange!r}, which is not among the images of this "
                            "run; choose another --out.")
         self.paths = {item.name: item.path for item in pictures}
         self.contents = Contents(folder.path)

@@ -72,7 +72,7 @@ def test_the_command_prints_a_table_or_json(opinions, tmp_path, capsys):
     a, b = save(tmp_path / "a", rows(good, mos)), save(tmp_path / "b", rows(poor, mos)[:90])
     assert main(["compare", a, b]) == 0
     told = capsys.readouterr()
-    assert "90 shared pictures" in told.out
+    assert "90 shared images" in told.out
     assert " *" in next(line for line in told.out.splitlines() if line.startswith("srcc"))
     assert "Left out: 30 images" in told.err
     assert main(["compare", a, f"{b}/predictions.csv", "--json", "--metric", "krcc"]) == 0
