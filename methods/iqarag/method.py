@@ -173,7 +173,7 @@ class IQARAG(Method):
         most = max(options.P for options in variants)
         if self.lmm.image_budget < most + 1:
             raise InputError(f"{most} references and the image are more than {self.lmm.name} takes in one prompt, "
-                             f"{self.lmm.image_budget} pictures; lower P.")
+                             f"{self.lmm.image_budget} images; lower P.")
         sets = [self.reference_set(options) for options in variants]
         features = {name: self.encoder(name).embed(images) for name in {options.encoder for options in variants}}
         prompts_of: dict[tuple, Prompt] = {}

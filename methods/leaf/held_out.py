@@ -55,7 +55,7 @@ def run(chosen: argparse.Namespace) -> int:
         judged = judge(load_lmm(str(teachers[index])), opinions.subset(own).paths, per_picture=chosen.pairs,
                        cache=chosen.out / f"fold-{index}.jsonl", progress=stages(f"Fold {index}, "))
         print(f"Fold {index}: the teacher has SRCC {stats.srcc(judged.scores, opinions.mos01[own]):.3f} on "
-              f"{len(own)} pictures that it was trained without, and is right about "
+              f"{len(own)} images that it was trained without, and is right about "
               f"{agreement(judged, opinions.mos01[own]):.0%} of {len(judged.pairs)} pairs.")
         rows.append(own)
         lines.append(judged)

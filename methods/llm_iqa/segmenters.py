@@ -212,7 +212,7 @@ class Sam2Segmenter:
                 release()
                 if points == 1:
                     raise SegmenterError(f"The memory does not suffice for {self.name} on an image of {image.width} x "
-                                         f"{image.height} pixels; give it a smaller picture (max_pixels), or choose "
+                                         f"{image.height} pixels; give it a smaller image (max_pixels), or choose "
                                          f"the segmenter {EMBEDDED!r}.")
                 points, short = (points + 1) // 2, True
             if short:

@@ -115,7 +115,7 @@ def _loaded(source: str, device: str, dtype: torch.dtype, free: bool, revision: 
         config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
         if type(config) not in AutoModelForImageTextToText._model_mapping:
             raise LMMError(f"{source} is a {config.model_type} model, which does not answer questions about "
-                           f"pictures; choose an image-text-to-text model.")
+                           f"images; choose an image-text-to-text model.")
         processor = AutoProcessor.from_pretrained(source, revision=revision, trust_remote_code=False)
         # Packed weights are put in their place as they are read, and cannot be moved or converted afterwards; what is
         # left unpacked keeps the precision that the checkpoint was packed for.

@@ -66,7 +66,7 @@ def activations(shots: Sequence[Shot], model: EfficientNetModel, folder: Path,
             done += len(part)
             left = sum(len(later) for later in parts[number + 1 :])
             rate = (time.monotonic() - started) / done
-            say(f"features: {len(shots) - left} of {len(shots)} pictures, about {left * rate / 60:.1f} min to go")
+            say(f"features: {len(shots) - left} of {len(shots)} images, about {left * rate / 60:.1f} min to go")
         grids[number * PART : number * PART + len(part)] = np.load(path)
     return grids
 

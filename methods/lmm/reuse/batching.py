@@ -157,7 +157,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def shortage(what: str) -> MemoryShortage:
     """What to raise where one item does not fit; `what` names it."""
     return MemoryShortage(f"The memory does not suffice for {what}; choose a smaller model, a lower pixel limit "
-                          "(max_pixels) or fewer pictures in one prompt.")
+                          "(max_pixels) or fewer images in one prompt.")
 
 
 def release(shed: Callable[[], bool] | None = None) -> bool:

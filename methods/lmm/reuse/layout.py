@@ -101,7 +101,7 @@ class Layout:
         if len(ids) > self._max_tokens:
             raise LMMError(
                 f"The prompt has {len(ids)} tokens but the model reads at most {self._max_tokens}; show fewer or "
-                f"smaller pictures, or shorten the text."
+                f"smaller images, or shorten the text."
             )
         places = np.flatnonzero(ids == self.image_token)
         counts = [len(encoding.features) for encoding in encodings]

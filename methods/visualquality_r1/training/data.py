@@ -217,7 +217,7 @@ class OneSetBatches:
         self._seed, self._epoch = seed, 0
         if not self._batches():
             raise InputError(f"No set has the {batch_size} training images that fill one batch; lower the batch size "
-                             "or add pictures.")
+                             "or add images.")
 
     def _batches(self) -> int:
         return sum(len(rows) // self._batch_size for rows in self._rows.values())

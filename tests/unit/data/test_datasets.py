@@ -373,7 +373,7 @@ def test_biq2021_keeps_its_authors_parts_and_wants_both_tables(tmp_path):
     test = read_dataset("biq2021", tmp_path, "test")
     assert test.names == ("ss02 (7).jpg",)
     assert read_dataset("biq2021", tmp_path, "training").names == ("ss03 (3753).jpg", "ss01 (4).JPG")
-    assert test.notes[0].startswith("Train and Test (Images and MOS).csv of BIQ2021: 1 pictures")
+    assert test.notes[0].startswith("Train and Test (Images and MOS).csv of BIQ2021: 1 images")
     (tmp_path / "Test (Images and MOS).csv").unlink()
     with pytest.raises(DatasetError, match=r"Test \(Images and MOS\)\.csv does not lie beside it"):
         read_dataset("biq2021", tmp_path)

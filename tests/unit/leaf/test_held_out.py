@@ -57,7 +57,7 @@ def test_each_teacher_judges_its_own_fold_and_a_second_run_asks_nothing(data: Pa
     # Each picture once and each of 22 pairs in both orders.
     assert [lmm.asked for _, lmm in asked] == [EACH + 2 * EACH] * FOLDS
     said = capsys.readouterr().out
-    assert len(re.findall(rf"Fold \d: the teacher has SRCC 0\.9\d+ on {EACH} pictures", said)) == FOLDS
+    assert len(re.findall(rf"Fold \d: the teacher has SRCC 0\.9\d+ on {EACH} images", said)) == FOLDS
     assert "At 10% of the labels the teacher adds" in said
     with (tmp_path / "label-budget.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -87,7 +87,7 @@ def test_students_of_one_pool_never_see_another() -> None:
     for one, two in zip(both.predicted, other.predicted):
         assert one[:, :30] == pytest.approx(two[:, :30])
         assert np.abs(one[:, 30:] - two[:, 30:]).max() > 0.1
-    with pytest.raises(ValueError, match="at least 20 rated pictures; got 10"):
+    with pytest.raises(ValueError, match="at least 20 rated images; got 10"):
         report.label_budget(features, quality, None, pools=np.repeat([0, 1], [50, 10]))
 
 

@@ -190,7 +190,7 @@ def test_what_cannot_be_calibrated_is_said(features: np.ndarray, student: Studen
         with pytest.raises(StudentError, match=sentence):
             Student.load().calibrate(None, mos, features=features[: len(mos)], **settings)
 
-    refused([0.1, 0.2, 0.3], "3 rated pictures are too few")
+    refused([0.1, 0.2, 0.3], "3 rated images are too few")
     refused([0.5] * 8, "All ratings are 0.5")
     refused([0.1, float("nan"), 0.3, 0.4, 0.5], "not numbers")
     refused([1, 2, 3, 4, 7], "outside the scale", scale=(1, 5))

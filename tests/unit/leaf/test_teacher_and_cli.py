@@ -127,7 +127,7 @@ def test_what_was_said_is_read_without_the_teacher(rated: tuple, tmp_path: Path)
     assert part.scores == pytest.approx(said.scores[[7, 5]])
     new = tmp_path / "new.png"
     Image.new("RGB", (8, 8)).save(new)
-    with pytest.raises(TeacherError, match="lacks judgements of 1 of 2 pictures, such as new"):
+    with pytest.raises(TeacherError, match="lacks judgements of 1 of 2 images, such as new"):
         recorded([rated[0][0], new], cache)
     with pytest.raises(TeacherError, match="There is no file none"):
         recorded(rated[0], tmp_path / "none.jsonl")
@@ -322,7 +322,7 @@ def test_train_refuses_what_makes_no_sense(rated: tuple, tmp_path: Path, capsys)
     assert main(["train", *images, "--mos", str(table), "--budget", "0.1"]) == 2
     assert "needs at least 5 ratings, and --budget 0.1 leaves 1" in capsys.readouterr().err
     assert main(["train", *images, "--mos", str(table), "--report"]) == 2
-    assert "at least 20 rated pictures; got 10" in capsys.readouterr().err
+    assert "at least 20 rated images; got 10" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
 
 

@@ -103,7 +103,7 @@ def test_a_text_only_checkpoint_is_refused(tmp_path):
     from transformers import Qwen2Config
 
     Qwen2Config().save_pretrained(tmp_path)
-    with pytest.raises(LMMError, match="qwen2 model, which does not answer questions about pictures") as error:
+    with pytest.raises(LMMError, match="qwen2 model, which does not answer questions about images") as error:
         load_lmm(str(tmp_path))
     sentence(error)
 

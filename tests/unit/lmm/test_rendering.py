@@ -75,7 +75,7 @@ def test_a_template_that_refuses_everything_is_an_error(processor):
 
 def test_a_template_that_loses_pictures_is_an_error(processor, pictures):
     template = "{% for message in messages %}{{ message['role'] }} {% endfor %}"
-    with pytest.raises(LMMError, match="shows 0 of the prompt's 1 pictures"):
+    with pytest.raises(LMMError, match="shows 0 of the prompt's 1 images"):
         render(processor(template), Prompt.ask(pictures[0], "Rate it."), "deaf")
 
 

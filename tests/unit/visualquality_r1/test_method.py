@@ -154,7 +154,7 @@ def test_ranking_orders_pictures_and_knows_its_doubt():
 
 @pytest.mark.parametrize("samples", [[[3.0]], [[3.0], []]])
 def test_ranking_needs_two_pictures_with_samples(samples):
-    with pytest.raises(ValueError, match=r"two pictures|sample"):
+    with pytest.raises(ValueError, match=r"two images|sample"):
         rank(samples)
 
 
