@@ -114,7 +114,7 @@ def explain(evidence: IQARAGEvidence) -> str:
     direction = "stayed at" if abs(change) < 5e-4 else "rose to" if change > 0 else "fell to"
     sentences = [
         f"Asked plainly, the model gives {evidence.score_without:.3f}. After seeing {count} similar "
-        f"picture{'s' if count > 1 else ''} with {evidence.opinions}, it {direction} "
+        f"photo{'s' if count > 1 else ''} with {evidence.opinions}, it {direction} "
         f"**{evidence.score_with:.3f}** of 1.",
     ]
     if evidence.interval:
