@@ -151,6 +151,7 @@ def test_a_folder_of_fifty_does_not_keep_another_visitor_waiting(open_page, app_
     expect(page.locator("#folder-photos img").first).to_be_visible()
     expect(page.locator("#folder-histogram .main-svg").first).to_be_visible()
     screenshot(page, "compare-folder-light")
+    expect(page.locator("#folder-sheet-file")).to_be_hidden()
     with page.expect_download() as download:
         page.click("#folder-sheet")
     assert download.value.path().read_bytes().startswith(b"%PDF")

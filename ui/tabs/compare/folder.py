@@ -119,7 +119,7 @@ def build() -> Parts:
                 csv = gr.DownloadButton("Download CSV", size="sm", min_width=110, elem_id="folder-csv")
                 sheet = gr.Button("Contact sheet (PDF)", size="sm", min_width=110, elem_id="folder-sheet")
                 # Kept in the page, out of sight: a click on it is how a file that was only just made is fetched.
-                sheet_file = gr.DownloadButton("Contact sheet", elem_id="folder-sheet-file", visible="hidden")
+                sheet_file = gr.DownloadButton("Contact sheet", elem_id="folder-sheet-file")
             photos = gr.HTML(elem_id="folder-photos", padding=False)
     return Parts(files, table, scale, direction, methods, lmm, button, stop, state, status, histogram, agreement,
                  scatter, outliers, tools, order, csv, sheet, sheet_file, photos)
