@@ -113,7 +113,7 @@ def wire(looked: Panel, ranking: gr.HTML, metric: gr.Dropdown, screen: gr.State)
         return draw(details.details(schema.load_board(), run), kind, screen.narrow) if run else gr.skip()
 
     @plain_errors
-    def compare(run: str, other: str | None, metric: str, screen: Any) -> list[object]:
+    def beside(run: str, other: str | None, metric: str, screen: Any) -> list[object]:
         if not run or not other:
             return [gr.Column(visible=False), *[gr.skip()] * 3]
         from leaderboard.figures.details import deciding
@@ -126,7 +126,7 @@ def wire(looked: Panel, ranking: gr.HTML, metric: gr.Dropdown, screen: gr.State)
 
     ranking.expand(look, [looked.kind, screen], looked.outputs, **quiet).then(None, js=GO, **quiet)
     looked.kind.input(figure, [looked.run, looked.kind, screen], looked.plot, **quiet)
-    gr.on([looked.other.input, metric.input], compare, [looked.run, looked.other, metric, screen],
+    gr.on([looked.other.input, metric.input], beside, [looked.run, looked.other, metric, screen],
           [looked.difference, looked.sentence, looked.deciding, looked.photos], **quiet)
     looked.close.click(lambda: gr.Column(visible=False), None, looked.room, **quiet)
 
