@@ -83,7 +83,7 @@ def build(page: gr.Blocks) -> None:
     plot = gr.Plot(show_label=False, elem_id="leaderboard-figure")
     with gr.Accordion("Submit a result", open=False, elem_id="leaderboard-submit"):
         submit.panel(board)
-    query = gr.Textbox(encode(OPENING, board=board), visible=False)
+    query = gr.State(encode(OPENING, board=board))
     controls = Controls(**parts, order=gr.State((OPENING.sort, OPENING.reverse)))
     screen = gr.State(Screen())
     look.wire(looked, ranking, controls.metric, screen)
@@ -96,11 +96,14 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
     # Two quick changes must arrive in the order in which they were made.
     in_order = {**settings, "concurrency_limit": 1}
     stale = [link, citation, file]
+    # The same as the state, for the browser. What is drawn is compared with the state: a browser reports the search box
+    # as changed before it has this.
+    shown = gr.Textbox(visible=False)
 
     def draw_table(view: View, screen: Screen) -> list[object]:
         data = screen.board()
         hidden = [gr.update(visible=False) for _ in stale]
-        return [to_html(table(data, view), sources=_titles(data)), encode(view, board=data), *hidden]
+        return [to_html(table(data, view), sources=_titles(data)), *[encode(view, board=data)] * 2, *hidden]
 
     def draw_figure(view: View, screen: Screen) -> list[object]:
         from leaderboard.figures import draw
@@ -108,7 +111,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         return [draw(screen.board(), view, narrow=screen.narrow), gr.update(visible=view.figure == "cost"),
                 gr.update(visible=view.figure == "ablation")]
 
-    outputs = [ranking, query, *stale]
+    outputs = [ranking, query, shown, *stale]
     figure = [plot, controls.axis, controls.ablation]
 
     @plain_errors
@@ -193,7 +196,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
     tabs = enclosing(gr.Tabs)
     width, address = gr.Number(visible=False), gr.Textbox(visible=False)
     page.load(start, [width, address], [screen, tabs, *state], js=SCREEN, **settings).then(
-        None, query, None, js="(query) => { window.meanOpinion?.know(query); }", **settings)
+        None, shown, None, js="(query) => { if (query) window.meanOpinion?.know(query); }", **settings)
     # "always_last" would run for ever where two handlers share a trigger; one at a time, in order, is quick enough.
     changes = [component.input for component in controls.of_table if component is not controls.search]
     written = [gr.on(changes, refresh, [screen, *controls.inputs], outputs, trigger_mode="multiple", **in_order)]
@@ -203,13 +206,13 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
     written.append(controls.search.change(search, [query, screen, *controls.inputs], [*outputs, *figure],
                                           trigger_mode="multiple", **in_order))
     written.append(gr.on([component.input for component in controls.of_figure],
-                         lambda screen, *values: encode(view_of(values), board=screen.board()),
-                         [screen, *controls.inputs], query, **settings))
+                         lambda screen, *values: [encode(view_of(values), board=screen.board())] * 2,
+                         [screen, *controls.inputs], [query, shown], **settings))
     sorted_ = ranking.select(sort, [screen, *controls.inputs], [controls.order, *outputs], **settings)
     sorted_.then(refresh_figure, [screen, *controls.inputs], figure, **settings)
     written += [sorted_, reset.click(newest, screen, [screen, *state], **settings)]
     for event in written:
-        event.then(None, query, None, js=TO_ADDRESS, **settings)
+        event.then(None, shown, None, js=TO_ADDRESS, **settings)
     # Two steps back at once are two answers; the second counts.
     ranking.input(go, screen, [screen, *state], trigger_mode="multiple", **in_order)
     copy.click(lambda text: gr.update(value=text, visible=True), query, link, **settings).then(
