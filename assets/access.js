@@ -29,7 +29,7 @@
   // Where columns lie beyond the right edge, the style sheet lets what is there fade.
   const cue = (box) => {
     const more = String(box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
-    if (box.dataset.more !== more) box.dataset.more = more;
+    if (box.dataset.fades !== more) box.dataset.fades = more;
   };
   const moved = ({target}) => { if (target.matches?.(SCROLLS)) cue(target); };
   document.addEventListener('scroll', moved, {capture: true, passive: true});
