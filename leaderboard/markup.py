@@ -38,7 +38,7 @@ def to_html(table: Table, *, sources: dict[str, str] | None = None, marked: str 
     body = "".join(_row(table, row, sources, marked, later=index >= AT_FIRST and not marked)
                    for index, row in enumerate(table.rows[:MOST_ROWS]))
     count = min(len(table.rows), MOST_ROWS)
-    every = (f'<button type="button" class="lb-more" data-more>Lay out all {count} rows at once</button>'
+    every = (f'<button type="button" class="lb-more" data-every>Lay out all {count} rows at once</button>'
              if count > AT_FIRST and not marked else "")
     more = (f" The first {MOST_ROWS} are drawn; narrow the filters, or export to have all of them."
             if len(table.rows) > MOST_ROWS else "")

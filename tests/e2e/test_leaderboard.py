@@ -202,8 +202,8 @@ def test_the_method_stays_in_sight_on_a_phone(open_page):
     page.evaluate("document.querySelector('#leaderboard-table .lb-scroll').scrollTop = 1e6")
     page.wait_for_function("(count) => document.querySelectorAll('#leaderboard-table tr[hidden]').length < count",
                            arg=count)
-    if page.locator("#leaderboard-table [data-more]").is_visible():
-        page.locator("#leaderboard-table [data-more]").click()
+    if page.locator("#leaderboard-table [data-every]").is_visible():
+        page.locator("#leaderboard-table [data-every]").click()
     page.wait_for_function("!document.querySelector('#leaderboard-table tr[hidden]')")
 
 

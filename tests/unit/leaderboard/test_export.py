@@ -215,7 +215,7 @@ def test_rows_beyond_the_first_come_into_sight_later(board):
     text = to_html(shown)
     assert text.count(" hidden>") == len(shown.rows) - AT_FIRST > 0
     assert f"Lay out all {len(shown.rows)} rows at once" in text
-    assert "data-more" not in to_html(table(board, View(papers=("q-debias",))))
+    assert "data-every" not in to_html(table(board, View(papers=("q-debias",))))
 
 
 def test_html_escapes_what_comes_from_data(data):

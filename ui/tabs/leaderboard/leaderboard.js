@@ -76,7 +76,7 @@ const hide = () => {
 const reveal = (count) => {
   const later = [...element.querySelectorAll('tbody tr[hidden]')];
   for (const row of later.slice(0, count)) row.hidden = false;
-  const more = element.querySelector('[data-more]');
+  const more = element.querySelector('[data-every]');
   if (more) more.hidden = later.length <= count;
 };
 element.addEventListener('scroll', ({target}) => {
@@ -95,7 +95,7 @@ element.addEventListener('mouseleave', () => { if (!pinned) tip.hidden = true; }
 element.addEventListener('click', (event) => {
   const sort = event.target.closest('[data-sort]');
   if (sort) { hide(); trigger('select', {value: sort.dataset.sort}); return; }
-  if (event.target.closest('[data-more]')) { reveal(Infinity); return; }
+  if (event.target.closest('[data-every]')) { reveal(Infinity); return; }
   const look = event.target.closest('[data-look]');
   const cell = event.target.closest('[data-about], td.lb-num, td.lb-none, td.lb-text');
   const row = event.target.closest('[data-row]');
