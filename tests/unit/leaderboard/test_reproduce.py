@@ -132,7 +132,7 @@ def test_a_table_of_opinions_is_enough_where_no_model_takes_part(tmp_path, capsy
     assert {row["n"] for row in rows if row["dataset"] == "koniq-10k"} == {"12"}
     assert main(["reproduce", "q-debias-table-5", *data]) == 0
     reasons = {row["reason"] for row in table(capsys.readouterr().out) if row["dataset"] == "koniq-10k"}
-    assert all("is a table without pictures" in reason for reason in reasons)
+    assert all("is a table without images" in reason for reason in reasons)
     opinions.write_text("image,niceness\n1.png,3\n")
     assert main(["reproduce", "llm-iqa-table-1", *data]) == 0
     reasons = {row["reason"] for row in table(capsys.readouterr().out) if row["dataset"] == "koniq-10k"}
