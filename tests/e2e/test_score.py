@@ -84,6 +84,11 @@ def test_a_phone_shows_all_of_it_without_sideways_scrolling(open_page, screensho
         assert box["y"] + box["height"] <= 844, place
     expect_no_sideways_scrolling(page)
     screenshot(page, f"score-phone-{theme}", full_page=True)
+    dial = page.locator(".score-room .dial[data-score]")
+    before = dial.get_attribute("data-score")
+    page.locator(".examples:visible .gallery-item").nth(1).click()
+    expect(dial).not_to_have_attribute("data-score", before)
+    expect(dial.locator("svg").first).to_be_in_viewport(ratio=0.9)
 
 
 def test_from_an_empty_page_to_a_meaning_to_all_methods_and_through_the_tabs(open_page):

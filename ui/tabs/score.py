@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 TITLE = "Score"
 
 TO_RESULT = """() => {
-  if (window.innerWidth < 700) document.querySelector(".result-column").scrollIntoView({
-    behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth"});
+  if (window.innerWidth < 700) document.querySelector(".result-column .result-dial").scrollIntoView({
+    block: "nearest", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth"});
 }"""
-"""On a phone the result lies below the options; bring it into view."""
+"""On a phone the dial may lie outside the screen; bring it into view, and leave a page that shows it where it is."""
 
 def build(page: gr.Blocks) -> None:
     """Draws the tab and wires it."""
