@@ -133,7 +133,7 @@ def test_what_cannot_be_used_is_one_sentence_and_costs_nothing(open_page, tmp_pa
     wrong = tmp_path / "page.jpg"
     wrong.write_bytes(b"<html>not a photo</html>")
     page.set_input_files("#visualquality-r1-picture input[type=file]", wrong)
-    expect(page.locator("#visualquality-r1-picture img")).to_be_visible()
+    expect(page.locator("#visualquality-r1-picture .cannot-be-drawn")).to_be_visible()
     page.click("#visualquality-r1-run")
     assert "This is a web page" in sentence(page)
     upload(page)
