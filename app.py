@@ -30,6 +30,7 @@ from ui.components import EXAMPLES, Page
 from ui.components.photo import follow, inputs_of
 from ui.errors import API_ERRORS
 from ui.header import header
+from ui.serving import front_end
 from ui.serving.bodies import BodyLimits
 from ui.serving.headers import Headers
 from ui.serving.health import routes
@@ -44,7 +45,8 @@ from ui.theme import FIRST, STYLE, head, theme
 TABS = ("score", "iqarag", "llm_iqa", "visualquality_r1", "leaf", "q_debias", "compare", "leaderboard", "api", "about")
 """Modules of ui/tabs in the order of their tabs."""
 
-MIDDLEWARE = [Middleware(Headers), Middleware(pages.Reports), Middleware(Ready, first=FIRST), Middleware(Lines),
+MIDDLEWARE = [Middleware(Headers), Middleware(pages.Reports),
+              Middleware(Ready, first=lambda config: front_end.links(config) + FIRST), Middleware(Lines),
               Middleware(BodyLimits)]
 
 KEEP_UPLOADS = 3600  # seconds after which uploaded and generated files are deleted
@@ -74,7 +76,7 @@ def launch_settings() -> dict:
             "allowed_paths": [str(EXAMPLES)], "ssr_mode": False,
             "max_file_size": f"{settings().upload_mb}mb", "footer_links": ["api"], "show_error": False,
             "app_kwargs": {"exception_handlers": API_ERRORS, "middleware": MIDDLEWARE,
-                           "routes": [*routes(), *pages.routes()]},
+                           "routes": [*routes(), *front_end.routes(), *pages.routes()]},
             "mcp_server": settings().mcp}
 
 

@@ -1,7 +1,8 @@
 """Fetches the script that draws plotly figures before the first figure is asked for.
 
 Gradio loads it, 1.3 MB compressed, when a figure appears, and starting it takes a browser the better part of a second:
-the visitor who opens a tab waits for both. Here the page does that work while its visitor reads.
+the visitor who opens a tab waits for both. Here the page does that work while its visitor reads: not before the first
+screen has come to rest, which the script's start would hold up for half a second.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from functools import cache
 from pathlib import Path
 
 import gradio as gr
+
+AFTER = 3000  # milliseconds after the page's load event
 
 
 @cache
@@ -24,8 +27,9 @@ def script_path() -> str:
 def warm_up(tab: str) -> str:
     """A JavaScript statement for a page's load event.
 
-    The script is started once the page is idle; where the page's address opens `tab`, which draws a figure at once, it
-    is fetched immediately. Visitors who asked their browser to save data get it when a figure appears.
+    The script is started some seconds later, when the page is idle; where the page's address opens `tab`, which draws a
+    figure at once, it is fetched immediately. Visitors who asked their browser to save data get it when a figure
+    appears.
     """
     if not script_path():
         return ""
@@ -36,6 +40,6 @@ def warm_up(tab: str) -> str:
       document.head.append(Object.assign(document.createElement('link'), {{rel: 'modulepreload', href: address}}));
     }} else {{
       const start = () => import(address).catch(() => undefined);
-      window.requestIdleCallback ? requestIdleCallback(start) : setTimeout(start, 1500);
+      setTimeout(() => window.requestIdleCallback ? requestIdleCallback(start) : start(), {AFTER});
     }}
   }}"""

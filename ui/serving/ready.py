@@ -10,6 +10,8 @@ from __future__ import annotations
 import gzip
 import re
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import parse_qs
 
 import brotli
@@ -38,12 +40,12 @@ Answer = tuple[Message, Message]
 class Ready:
     """ASGI middleware that keeps these answers. It forgets them when the page is launched anew."""
 
-    def __init__(self, app: ASGIApp, first: str = "") -> None:
+    def __init__(self, app: ASGIApp, first: Callable[[Mapping[str, Any]], str] = lambda config: "") -> None:
         """Args:
-        first: HTML for the page's head: what its first paint needs, before Gradio's own script runs.
+        first: HTML for the head of the page with this config: what it needs before Gradio's own script runs.
         """
         self.app = app
-        self._first = first.encode()
+        self._first = first
         self._answers: OrderedDict[tuple[object, ...], Answer] = OrderedDict()
         self._page: object = None
 
@@ -80,9 +82,10 @@ class Ready:
 
         await self.app(scope, receive, keep)
         start, content = messages[0], b"".join(message.get("body", b"") for message in messages[1:])
-        if scope["path"] == "/" and self._first:
+        if scope["path"] == "/":
             before, head, after = content.rpartition(b"</head>")
-            content = (before + self._first + head if head else b"") + after
+            first = self._first(scope["app"].get_blocks().config).encode()
+            content = (before + first + head if head else b"") + after
         return await run_sync(_compressed, start, content, _encoding(scope), scope["path"])
 
 

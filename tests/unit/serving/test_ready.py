@@ -104,8 +104,8 @@ def test_the_page_s_head_gets_what_its_first_paint_needs():
         return HTMLResponse(page if request.url.path == "/" else "</head>")
 
     app = Starlette(routes=[Route(path, answer) for path in ("/", "/config")],
-                    middleware=[Middleware(Ready, first="<style>p{}</style>")])
-    app.get_blocks = lambda: SimpleNamespace(config={})
+                    middleware=[Middleware(Ready, first=lambda config: f"<style>{config['it']}</style>")])
+    app.get_blocks = lambda: SimpleNamespace(config={"it": "p{}"})
     client = TestClient(app)
     assert client.get("/").text == "<head><script>'</head>'</script><style>p{}</style></head><body></body>"
     assert client.get("/config").text == "</head>"

@@ -141,7 +141,9 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, outcome: Results, metho
         root = web_address(address).rstrip("/")
         return gr.update(value=str(export_file(held, FORMATS[chosen], root)), visible=True)
 
-    page.load(restore, fragment, [tabs, modes, methods, *outcome.outputs, token, delete, share], js=FRAGMENT, **QUIET)
+    # Gradio walks the whole page for each output that may show progress, twice before a page can be used.
+    page.load(restore, fragment, [tabs, modes, methods, *outcome.outputs, token, delete, share], js=FRAGMENT,
+              show_progress_on=fragment, **QUIET)
     share.click(put, outcome.state, [outcome.state, query, deletion, token, said, delete, share],
                 show_progress="minimal", api_visibility="private").success(
         lambda a, b: [gr.update(value=a, visible=True), gr.update(value=b, visible=True)], [query, deletion],

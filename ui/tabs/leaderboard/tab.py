@@ -195,7 +195,8 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
     state = [notes, *controls.inputs, *outputs, plot]
     tabs = enclosing(gr.Tabs)
     width, address = gr.Number(visible=False), gr.Textbox(visible=False)
-    page.load(start, [width, address], [screen, tabs, *state], js=SCREEN, **settings).then(
+    # As for every load event: Gradio walks the whole page for each output that may show progress.
+    page.load(start, [width, address], [screen, tabs, *state], js=SCREEN, show_progress_on=width, **settings).then(
         None, shown, None, js="(query) => { if (query) window.meanOpinion?.know(query); }", **settings)
     # "always_last" would run for ever where two handlers share a trigger; one at a time, in order, is quick enough.
     changes = [component.input for component in controls.of_table if component is not controls.search]
