@@ -58,6 +58,13 @@ def test_photos_arrive_anywhere_and_results_stay_in_the_browser(open_page, scree
     assert newest["value"] == shown
     assert "evidence" not in newest["record"]
 
+    arrive(page, "paste", "rocket.jpg")  # scored once more, it is the newest, and stands there once
+    photo_named(page, "leaf-picture", "rocket.jpg")
+    page.click("#leaf-run")
+    expect(page.locator("#visit li img").first).to_have_attribute("src", first["thumbnail"])
+    expect(page.locator("#visit li")).to_have_count(2)
+    first = kept(page)[-1]
+
     page.locator("#visit li button").last.click()
     record = page.locator("dialog[open]")
     expect(record.locator(".dial-score strong")).to_have_text(first["value"])
@@ -66,7 +73,10 @@ def test_photos_arrive_anywhere_and_results_stay_in_the_browser(open_page, scree
     page.get_by_role("button", name="Close").click()
 
     open_tab(page, "Score")
-    photo_named(page, "score-picture", "coffee.jpg")
+    photo_named(page, "score-picture", "rocket.jpg")
+    # It is scored there too, by LEAF again, which must not come after the rest.
+    expect(page.locator(".score-room .verdict[data-kept]")).to_be_visible()
+    expect(page.locator("#visit li")).to_have_count(2)
     arrive(page, "paste", text="http://127.0.0.1:9/photo.jpg")  # no photo of the machine's own network is fetched
     assert sentence(page).startswith("The address of a photo could not be fetched")
 

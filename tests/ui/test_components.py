@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import html
+import json
 import re
 import threading
 import time
@@ -122,6 +124,17 @@ def test_the_verdict_names_the_model_its_accuracy_and_what_is_templated():
     assert "filled in from measured evidence" in raw
     assert "mean-opinion evaluate --method visualquality-r1 --lmm embedded" in raw
     assert "demonstration model" not in verdict_html(_assessment(method="q-bench", lmm="Qwen/Qwen3-VL-8B-Instruct@1"))
+
+
+def test_the_browser_keeps_one_result_of_a_photo_for_what_scored_it():
+    def system(**changes):
+        kept = re.search(r'data-result="(.*?)"', verdict_html(_assessment(method="q-bench", **changes)))
+        return json.loads(html.unescape(kept[1]))["system"]
+
+    assert system() == system(seconds=9.0, score=0.1)
+    others = [system(options={"question": "five-level"}), system(lmm="another@1"), system(seed=7), system(max_pixels=9),
+              system(basis={"references": "mine"})]
+    assert len({system(), *others}) == 6
 
 
 def test_neighbours_are_photos_that_ship_and_none_where_the_licence_does_not_let_them():

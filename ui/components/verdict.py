@@ -27,6 +27,9 @@ REFERENCES = FOLDER / "reference-set"
 REFERENCES_ARE = "live-challenge-dev"
 """The dataset that the photos of the reference set are from, the only rated ones whose licence lets them ship."""
 
+SYSTEM = ("method", "options", "seed", "lmm", "max_pixels", "basis")
+"""Of a record: what scored the photo. Of results that differ in nothing of it, the visit keeps the last."""
+
 THUMBNAIL = 240
 MILLION, BILLION = 1e6, 1e9
 
@@ -57,7 +60,8 @@ def result_to_keep(title: str, known: Meaning | Consensus | None, words: str, sc
     value, spoken = f"{score:.2f}", f"raw score {score:.2f}"
     if known is not None:
         value, spoken = f"{known.mos:.0f}", f"{known.mos:.0f} of 100, nine of ten {known.low:.0f} to {known.high:.0f}"
-    kept = {"title": title, "value": value, "spoken": spoken, "words": words, "record": record}
+    system = json.dumps([title, *(record.get(name) for name in SYSTEM)], sort_keys=True)
+    kept = {"title": title, "value": value, "spoken": spoken, "words": words, "record": record, "system": system}
     return f' data-result="{html.escape(json.dumps(kept))}"'
 
 

@@ -42,8 +42,11 @@
   dialog.querySelector('.close-result').addEventListener('click', () => dialog.close());
   dialog.addEventListener('click', (event) => { if (event.target === dialog) dialog.close(); });
 
-  const small = async () => {
-    const image = [...document.querySelectorAll('[id$="-picture"] img')].find((one) => one.checkVisibility());
+  // Of the tab that the result lies in, which need not be the one in sight any more.
+  const photoOf = (verdict) => verdict.closest('[role=tabpanel]')?.querySelector('[id$="-picture"] img');
+  // The folder that a photo lies in on the server is named by what is in it.
+  const named = (image) => /\/([0-9a-f]{64})\//.exec(image?.src ?? '')?.[1] ?? '';
+  const small = async (image) => {
     if (!image) return '';
     try {
       await image.decode();
@@ -58,8 +61,11 @@
     const text = verdict.dataset.result;
     verdict.dataset.kept = 'yes';
     if (results.some((one) => one.text === text)) return;
-    const dial = verdict.querySelector('.dial').outerHTML;
-    results.unshift({...JSON.parse(text), text, dial, thumbnail: await small()});
+    const dial = verdict.querySelector('.dial').outerHTML, image = photoOf(verdict), kept = JSON.parse(text);
+    const photo = named(image), thumbnail = await small(image);
+    // A photo that the same system scores once more stands there once.
+    results = results.filter((one) => one.system !== kept.system || !photo || one.photo !== photo);
+    results.unshift({...kept, text, dial, photo, thumbnail});
     keep();
     draw();
   };
