@@ -74,8 +74,8 @@ def _columns(table: Table) -> list[tuple[str, str, str]]:
              ("rank", "Rank", f"Place by mean rank over {', '.join(map(table.short, table.shared)) or 'no set'}; below "
                               f"it the mean rank. Borda points are in the row's details."),
              ("coverage", "Sets", "Shown datasets with a result")]
-    shown = fixed + [(dataset.slug, dataset.short, f"{dataset.name} ({dataset.kind})") for dataset in table.datasets]
-    return shown + [(name, label, about) for name, label, about in _COST_COLUMNS if table.view.costs]
+    columns = fixed + [(dataset.slug, dataset.short, f"{dataset.name} ({dataset.kind})") for dataset in table.datasets]
+    return columns + [(name, label, about) for name, label, about in _COST_COLUMNS if table.view.costs]
 
 
 _COST_COLUMNS = (

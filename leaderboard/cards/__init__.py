@@ -165,7 +165,7 @@ def _dataset_card(board: Board, dataset: Dataset) -> Card:
     better = "higher is better" if facts["higher_is_better"] == "true" else "lower is better (DMOS)"
     get = (f"mean-opinion evaluate --dataset {dataset.slug} --root DIR reads it as its authors distribute it"
            if dataset.slug in LAYOUTS else "")
-    told = (
+    lines = (
         ("What is in it", line.get("content", "")), ("Kind", dataset.kind),
         ("Images", f"{int(facts['n_images']):,}" if facts["n_images"].isdigit() else ""),
         ("Raters", line.get("raters", "")),
@@ -174,7 +174,7 @@ def _dataset_card(board: Board, dataset: Dataset) -> Card:
         ("Reference", facts["reference"]), ("How to get it", line.get("link", "")),
         ("In this project", get or "mean-opinion evaluate --images DIR --scores CSV reads any folder of rated images"),
         ("Notes", facts["notes"] or "none"), ("Source of these facts", line.get("source", "")))
-    return Card(f"dataset:{dataset.slug}", dataset.name, _told(told))
+    return Card(f"dataset:{dataset.slug}", dataset.name, _told(lines))
 
 
 def _told(facts: Facts) -> Facts:

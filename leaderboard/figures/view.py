@@ -187,7 +187,7 @@ def against_cost(ranked: Table, axis: str, narrow: bool = False) -> go.Figure:
     if ranked.lower_is_better:
         raise FigureError("RMSE has each dataset's own unit, so it has no mean; choose a correlation.")
     figure = new_figure(620 if narrow else 540)
-    told = []
+    fronts = []
     known = sorted(cost for row in ranked.rows if (cost := _cost(row, axis)) is not None)
     middle = 0.3 if axis == "parameters" else (known[0] * max(known[-1], 1e-9)) ** 0.5 if known else 0.0
     for index, (origin, what) in enumerate((("published", "published"), (MEASURED, "measured here"))):
@@ -195,7 +195,7 @@ def against_cost(ranked: Table, axis: str, narrow: bool = False) -> go.Figure:
         if not rows:
             continue
         names = ", ".join(ranked.short(name) for name in shared)
-        told.append(f"{what}: {len(rows)} rows on {names}")
+        fronts.append(f"{what}: {len(rows)} rows on {names}")
         clean = [row for row in rows if not any(row.cells[name].overlap or row.cells[name].labels for name in shared)]
         front = _front([(cost, _mean(row, shared), row) for row in clean
                         if (cost := _cost(row, axis)) is not None])
@@ -215,7 +215,7 @@ def against_cost(ranked: Table, axis: str, narrow: bool = False) -> go.Figure:
                     text=["" if hollow else labels.get(row.entry.id, "") for row in some],
                     customdata=[[row.entry.label] for row in some],
                     hovertemplate="%{customdata[0]}<br>" + _AXES[axis] + " %{x}: %{y:.3f}<extra></extra>")
-    if not told:
+    if not fronts:
         raise FigureError(f"No ranked row has a known {_WHAT[axis]}; take a filter away, show all rows, or choose "
                           "another axis.")
     costs = [x for trace in figure.data for x in trace.x if x > 0]
@@ -225,8 +225,8 @@ def against_cost(ranked: Table, axis: str, narrow: bool = False) -> go.Figure:
         figure.update_xaxes(range=[-3, 2], tickvals=DECADES, ticktext=[f"{tick:g}" for tick in DECADES])
     figure.update_yaxes(title=f"mean {ranked.view.metric.upper()}")
     figure.update_layout(legend=BELOW if narrow else ABOVE)
-    apart = ". Their images differ: compare along a front, not across" if len(told) > 1 else ""
-    return titled(figure, "; ".join(told) + apart, narrow)
+    apart = ". Their images differ: compare along a front, not across" if len(fronts) > 1 else ""
+    return titled(figure, "; ".join(fronts) + apart, narrow)
 
 
 _AXES = {"parameters": "parameters (billions)", "weights": "weights (GB)", "passes": "LMM passes per image",

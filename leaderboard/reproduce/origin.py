@@ -22,6 +22,6 @@ def training_marks(name: str, datasets: Sequence[str]) -> list[str]:
         return [f"{name} was trained on opinions, and its authors do not say of which sets"
                 if find(name.rpartition("#")[2]) else f"nothing is known here of what {name} was trained on"]
     known = catalogue(load_board()).by_dataset
-    seen = {slug: overlap(trained, known[slug], known) for slug in datasets if slug in known}
+    overlaps = {slug: overlap(trained, known[slug], known) for slug in datasets if slug in known}
     words = {"yes": "was trained on opinions of", "possible": "may have been trained on opinions of"}
-    return [f"{name} {words[degree]} {known[slug].name}" for slug, degree in seen.items() if degree]
+    return [f"{name} {words[degree]} {known[slug].name}" for slug, degree in overlaps.items() if degree]

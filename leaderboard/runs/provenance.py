@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -20,8 +21,12 @@ UNKNOWN = "unknown"
 """The commit outside a checkout."""
 
 
+@functools.cache
 def commit() -> str:
-    """The checked-out commit, with "+changes" where tracked files differ from it; `UNKNOWN` outside a checkout."""
+    """The checked-out commit, with "+changes" where tracked files differ from it; `UNKNOWN` outside a checkout.
+
+    Asked once per process, whose code a later commit does not change.
+    """
     try:
         head = _git("rev-parse", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", "methods", "leaderboard", "assets")
@@ -31,7 +36,12 @@ def commit() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the installed packages that a score can depend on."""
+    """Versions of Python and of the installed packages that a score can depend on, as at the first call."""
+    return dict(_versions())
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
     result = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:

@@ -25,7 +25,7 @@ _MIN_SLOPE, _MAX_SLOPE = 0.02, 20.0
 _MAX_MIDPOINT = 6.0
 _GRID_POINTS = 2000
 _BINS = 1500
-_STEPS = 12
+_STEPS, _SETTLED = 12, 1e-8
 
 
 @dataclass(frozen=True)
@@ -148,9 +148,14 @@ class Refitter:
 
 
 def _levenberg_marquardt(x: Floats, y: Floats, w: Floats, theta: Floats) -> Floats:
-    """One damped least-squares fit a row: x [m]; y, w [b, m]; theta [b, 4] start values -> [b, 4]."""
+    """One damped least-squares fit a row: x [m]; y, w [b, m]; theta [b, 4] start values -> [b, 4].
+
+    A row is left alone once a step changes its loss by less than `_SETTLED` of it.
+    """
     bounds = np.array([[-np.inf, -np.inf, -_MAX_MIDPOINT, np.log(_MIN_SLOPE)],
                        [np.inf, np.inf, _MAX_MIDPOINT, np.log(_MAX_SLOPE)]])
+    result = theta.copy()
+    left = np.arange(len(theta))
     damping = np.full(len(theta), 1e-3)
     shape, residual, loss = _evaluate(x, y, w, theta)
     for _ in range(_STEPS):
@@ -167,14 +172,18 @@ def _levenberg_marquardt(x: Floats, y: Floats, w: Floats, theta: Floats) -> Floa
         trial = np.clip(theta - step, *bounds)
         new_shape, new_residual, new_loss = _evaluate(x, y, w, trial)
         better = new_loss < loss
-        gained = np.max(np.where(better, (loss - new_loss) / np.maximum(loss, 1e-12), 0.0), initial=0.0)
+        moving = np.abs(loss - new_loss) > _SETTLED * loss
         pick = better[:, None]
         theta, shape = np.where(pick, trial, theta), np.where(pick, new_shape, shape)
         residual, loss = np.where(pick, new_residual, residual), np.where(better, new_loss, loss)
         damping = np.clip(np.where(better, damping * 0.2, damping * 8), 1e-9, 1e6)
-        if better.any() and gained < 1e-8:
+        result[left] = theta
+        if not moving.all():
+            left, y, w, theta, damping, shape, residual, loss = (
+                values[moving] for values in (left, y, w, theta, damping, shape, residual, loss))
+        if not len(left):
             break
-    return theta
+    return result
 
 
 def _evaluate(x: Floats, y: Floats, w: Floats, theta: Floats) -> tuple[Floats, ...]:

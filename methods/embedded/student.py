@@ -148,11 +148,11 @@ def across_subsets(features: np.ndarray, mos: np.ndarray, subset: np.ndarray, pe
     """Mean SRCC of each subset's photos, scored by a head of the others: how `PENALTY` was chosen."""
     result = {}
     for penalty in penalties:
-        found = []
+        correlations = []
         for name in np.unique(subset):
             head = fit_large(features[subset != name], mos[subset != name], penalty).head
-            found.append(stats.srcc(head(features[subset == name]), mos[subset == name]))
-        result[penalty] = float(np.mean(found))
+            correlations.append(stats.srcc(head(features[subset == name]), mos[subset == name]))
+        result[penalty] = float(np.mean(correlations))
     return result
 
 

@@ -52,8 +52,11 @@ def browser() -> Iterator:
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        # One for all pages, so that the second finds the scripts of the first; no page keeps anything in it.
-        yield browser.new_context()
+        # One for all pages, so that the second finds the scripts of the first; no page keeps anything in it. Its empty
+        # page keeps the window, which the browser would draw again for the next one.
+        context = browser.new_context()
+        context.new_page()
+        yield context
         browser.close()
 
 

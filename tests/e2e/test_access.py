@@ -8,6 +8,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import expect
 
 from app import TABS
+from tests.e2e.conftest import SIZES
 from tests.e2e.steps import AXE, expect_no_sideways_scrolling
 
 # Names and stops are given a moment after something is drawn.
@@ -30,22 +31,23 @@ def select(page, name: str) -> None:
         "aria-selected", "true")
 
 
-@pytest.mark.parametrize("size", ["desktop", "phone"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_on_any_tab(open_page, theme, size):
-    page = open_page(theme, size)
+def test_axe_finds_nothing_on_any_tab(open_page, theme):
+    page = open_page(theme)
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # a colour on its way to another one is neither
     page.evaluate(AXE_SCRIPT)
     faults = []
-    for tab in TABS:
-        select(page, tab)
-        if tab == "leaderboard":
-            page.locator("#leaderboard-figure .main-svg").first.wait_for()
-        page.wait_for_function(NAMED)
-        faults += [f"{tab}: {fault}" for fault in page.evaluate(AXE)]
-        expect_no_sideways_scrolling(page)
-        if size == "phone" and tab not in ("compare", "leaderboard", "api", "about"):
-            page.wait_for_function(FIRST_SCREEN, arg=tab.replace("_", "-"))
+    for size, (width, height) in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        for tab in TABS:
+            select(page, tab)
+            if tab == "leaderboard":
+                page.locator("#leaderboard-figure .main-svg").first.wait_for()
+            page.wait_for_function(NAMED)
+            faults += [f"{size}, {tab}: {fault}" for fault in page.evaluate(AXE)]
+            expect_no_sideways_scrolling(page)
+            if size == "phone" and tab not in ("compare", "leaderboard", "api", "about"):
+                page.wait_for_function(FIRST_SCREEN, arg=tab.replace("_", "-"))
     assert not faults, "\n".join(faults)
 
 

@@ -169,16 +169,12 @@ def test_a_folder_of_fifty_does_not_keep_another_visitor_waiting(open_page, app_
             assert float(rows[number]["score"]) == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_api_tab_prints_snippets_for_this_address(open_page, app_url, screenshot):
-    page = open_page()
+@pytest.mark.parametrize(("theme", "size"), [("light", "desktop"), ("dark", "phone")])
+def test_the_api_names_this_address_and_every_method_is_drawn(open_page, app_url, screenshot, theme, size):
+    page = open_page(theme, size)
     open_tab(page, "API")
     expect(page.locator("#api-page .cm-content").first).to_contain_text(app_url)
-    screenshot(page, "api-light", full_page=True)
-
-
-@pytest.mark.parametrize(("theme", "size"), [("light", "desktop"), ("dark", "phone")])
-def test_every_method_has_its_pipeline_drawn(open_page, screenshot, theme, size):
-    page = open_page(theme, size)
+    screenshot(page, f"api-{size}-{theme}", full_page=True)
     open_tab(page, "About")
     drawings = page.locator(".pipeline svg")
     expect(drawings.first).to_be_visible()

@@ -51,9 +51,20 @@ def choose(page, method):
     expect(page.locator("#score-model")).to_be_visible()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_photo_is_scored(open_page, screenshot, photo, theme):
-    page = open_page(theme)
+def walk(page, screenshot, look: str) -> None:
+    """Through all tabs and back to the first."""
+    names = page.locator(".rooms [role=tab]").all_inner_texts()
+    assert names[0] == "Score"
+    assert names[-1] == "About"
+    for name in names:
+        open_tab(page, name)
+        screenshot(page, f"tab-{re.sub('[^a-z0-9]+', '-', name.lower())}-{look}")
+    open_tab(page, "Score")
+
+
+def test_every_tab_opens_and_a_photo_is_scored(open_page, screenshot, photo):
+    page = open_page("light")
+    walk(page, screenshot, "light")
     upload(page, photo)
     page.click("#score-run")
     assert 0 <= read_score(page) <= 1
@@ -68,12 +79,12 @@ def test_a_photo_is_scored(open_page, screenshot, photo, theme):
     expect(page.locator(".score-room .block.result-explanation")).to_contain_text("expects people to rate")
     expect(page.locator(".score-room .block.result-notes")).to_contain_text("90 degrees")
     expect(page.locator(".score-room .block.result-cost")).to_contain_text(re.compile(r"\d\.\d\d s · raw score 0"))
-    screenshot(page, f"score-desktop-{theme}")
+    screenshot(page, "score-desktop-light")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_phone_shows_all_of_it_without_sideways_scrolling(open_page, screenshot, photo, theme):
-    page = open_page(theme, "phone")
+def test_a_phone_shows_all_of_it_without_sideways_scrolling(open_page, screenshot, photo):
+    page = open_page("dark", "phone")
+    walk(page, screenshot, "dark")
     upload(page, photo)
     page.click("#score-run")
     read_score(page)
@@ -83,7 +94,7 @@ def test_a_phone_shows_all_of_it_without_sideways_scrolling(open_page, screensho
         box = page.locator(place).bounding_box()
         assert box["y"] + box["height"] <= 844, place
     expect_no_sideways_scrolling(page)
-    screenshot(page, f"score-phone-{theme}", full_page=True)
+    screenshot(page, "score-phone-dark", full_page=True)
     dial = page.locator(".score-room .dial[data-score]")
     before = dial.get_attribute("data-score")
     page.locator(".examples:visible .gallery-item").nth(1).click()
@@ -123,24 +134,20 @@ def test_from_an_empty_page_to_a_meaning_to_all_methods_and_through_the_tabs(ope
         assert kept.format == "PNG"
 
 
-def test_a_new_photo_clears_the_old_one_s_score(open_page, photo):
+def test_options_change_what_is_asked_and_a_new_photo_clears_the_old_one_s_score(open_page, photo):
     page = open_page()
-    page.locator(".examples:visible .gallery-item").first.click()
-    read_score(page)
-    page.locator("#score-picture button[aria-label='Clear'], #score-picture button[aria-label='Remove Image']").click()
-    expect(page.locator(".score-room figure.dial-empty")).to_be_visible()
-    upload(page, photo)
-    expect(page.locator(".score-room figure.dial-empty")).to_be_visible()
-
-
-def test_options_change_what_is_asked(open_page):
-    page = open_page()
+    page.click("#score-run")
+    assert sentence(page) == "Add a photo first."
     choose(page, "Q-Bench")
     page.locator(".options:visible").get_by_label("five-level").check()
     page.locator(".examples:visible .gallery-item").first.click()
     read_score(page)
     expect_figure_without_background(page, ".score-room .block.evidence")
     expect(page.locator(".score-room .block.evidence")).to_contain_text("excellent")
+    page.locator("#score-picture button[aria-label='Clear'], #score-picture button[aria-label='Remove Image']").click()
+    expect(page.locator(".score-room figure.dial-empty")).to_be_visible()
+    upload(page, photo)
+    expect(page.locator(".score-room figure.dial-empty")).to_be_visible()
 
 
 def test_a_file_that_is_no_picture_is_one_sentence_in_sight_and_read_out(open_page, tmp_path):
@@ -166,27 +173,3 @@ def test_an_error_leaves_the_last_result_in_sight(open_page):
     assert "Build your reference set first" in sentence(page)
     expect(page.locator(".dial[data-score]:visible")).to_be_visible()
     expect(page.locator("[data-testid=status-tracker]:visible .error")).to_have_count(0)
-
-
-def test_no_photo_is_one_sentence(open_page):
-    page = open_page()
-    page.click("#score-run")
-    assert sentence(page) == "Add a photo first."
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_tab_opens(open_page, screenshot, theme):
-    page = open_page(theme)
-    names = page.locator(".rooms [role=tab]").all_inner_texts()
-    assert names[0] == "Score"
-    assert names[-1] == "About"
-    for name in names:
-        open_tab(page, name)
-        expect(page.locator(".rooms [role=tab][aria-selected=true]").first).to_have_text(name)
-        screenshot(page, f"tab-{re.sub('[^a-z0-9]+', '-', name.lower())}-{theme}")
-
-
-def test_the_methods_and_models_that_can_be_chosen_are_named(open_page):
-    page = open_page()
-    page.locator("#score-method input").click()
-    expect(page.get_by_role("option", name="Q-Bench")).to_be_visible()

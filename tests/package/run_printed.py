@@ -1,6 +1,7 @@
-"""Runs commands of the documents, each in a fork of a process that has loaded what takes seconds to load.
+"""Runs what the documents print, each in a fork of a process that has loaded what takes seconds to load.
 
-A line of JSON on stdin is a job: {"command": "mean-opinion ...", "log": FILE}; its exit status is a line on stdout.
+A line of JSON on stdin is a job: {"command": "mean-opinion ...", "log": FILE}, or with "python": true a snippet of
+Python; its exit status is a line on stdout.
 """
 
 from __future__ import annotations
@@ -26,12 +27,15 @@ def load() -> None:
     from methods.lmm import transformers_lmm  # noqa: F401
 
 
-def perform(command: str, log: str) -> int:
-    """In a child: what the shell would do with the command, its output going to the log."""
-    words = shlex.split(command, comments=True)
+def perform(command: str, log: str, python: bool) -> int:
+    """In a child: what the shell, or Python, would do with the command, its output going to the log."""
     with open(log, "w") as file:
         os.dup2(file.fileno(), 2)
         os.dup2(file.fileno(), 1)
+    if python:
+        exec(compile(command, "<snippet>", "exec"), {"__name__": "__main__"})
+        return 0
+    words = shlex.split(command, comments=True)
     if ">" in words:
         place = words.index(">")
         with open(words[place + 1], "w") as file:

@@ -7,15 +7,15 @@ import pytest
 
 from tests.soak.__main__ import soak
 
-SECONDS, VISITORS = 60.0, 12
+SECONDS, VISITORS = 30.0, 12
 
 
 @pytest.mark.slow
-def test_everything_at_once_for_a_minute(tmp_path):
+def test_everything_at_once_for_half_a_minute(tmp_path):
     # Nothing of it needs a home, which a container may not have.
     report = soak(tmp_path / "app", SECONDS, VISITORS, kills=1, HOME="/proc/no-home")
     print(report.text())
     assert report.broken == []
-    assert report.calls["answered"] > 20
+    assert report.calls["answered"] > 10
     assert report.opened > 0
     assert report.beside > 0, "the system did not count"

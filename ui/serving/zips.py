@@ -142,16 +142,16 @@ def members_called(path: str | Path, names: Sequence[str], most_bytes: int) -> d
     Raises:
         InputError: not a zip, encrypted, damaged, with broken names, one that is larger, or two of one name.
     """
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     with _archive(path) as archive:
         for info, member in _members(archive, MOST_FILES):
             name = PurePosixPath(member).name
             if name not in names:
                 continue
-            if name in found:
+            if name in contents:
                 raise InputError(f"The zip holds more than one {name}; pack one run alone.")
-            found[name] = b"".join(_chunks(archive, info, most_bytes, name))
-    return found
+            contents[name] = b"".join(_chunks(archive, info, most_bytes, name))
+    return contents
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

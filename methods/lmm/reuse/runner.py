@@ -210,10 +210,10 @@ class SharingRunner:
         """As `LMM.sample`; nothing is computed beyond the piece that was asked for."""
         rows = self.layout.rows([rendered])
         most = min(n, self._most_samples(len(rows[0]), sampling))
-        told: list[str] = []
+        streamed: list[str] = []
         while True:
             try:
-                texts = yield from self._side_by_side(rows, most, sampling, told)
+                texts = yield from self._side_by_side(rows, most, sampling, streamed)
                 break
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
@@ -230,10 +230,10 @@ class SharingRunner:
             yield ""
         return texts
 
-    def _side_by_side(self, rows: list[Row], count: int, sampling: Sampling, told: list[str]
+    def _side_by_side(self, rows: list[Row], count: int, sampling: Sampling, streamed: list[str]
                       ) -> Generator[str, None, list[str]]:
-        """The first samples of one prompt; yields what follows `told` of the very first, and adds it there."""
-        skip = sum(map(len, told))
+        """The first samples of one prompt; yields what follows `streamed` of the very first, and adds it there."""
+        skip = sum(map(len, streamed))
         pieces = TextPieces(self.processor.tokenizer)
         tokens: list[list[int]] = [[] for _ in range(count)]
         jobs = [(0, sample) for sample in range(count)]
@@ -242,7 +242,7 @@ class SharingRunner:
             nonlocal skip
             fresh, skip = text[skip:], max(skip - len(text), 0)
             if fresh:
-                told.append(fresh)
+                streamed.append(fresh)
             return fresh
 
         settled = False
@@ -260,7 +260,7 @@ class SharingRunner:
         if not settled:
             yield fresh(pieces.rest())
         others = [self.processor.tokenizer.decode(ids, skip_special_tokens=True) for ids in tokens[1:]]
-        return ["".join(told), *others]
+        return ["".join(streamed), *others]
 
     def _sample(self, rows: list[Row], sampling: Sampling, jobs: list[tuple[int, int]]) -> list[str]:
         tokens: list[list[int]] = [[] for _ in jobs]

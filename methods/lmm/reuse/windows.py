@@ -100,10 +100,10 @@ def _groups(bounds: torch.Tensor) -> _Groups:
     if known is not None and id(bounds) in known:
         return known[id(bounds)][1]
     made: _Groups = []
-    found = groups(bounds.tolist())
-    for length, starts in found:
+    buckets = groups(bounds.tolist())
+    for length, starts in buckets:
         places = None
-        if len(found) > 1:
+        if len(buckets) > 1:
             first = torch.tensor(starts, device=bounds.device)
             places = (first[:, None] + torch.arange(length, device=bounds.device)).flatten()
         made.append((length, places))

@@ -54,9 +54,10 @@ def test_doubts_travel_with_their_cells(board):
 
 @pytest.mark.slow
 def test_the_data_passes_its_own_check(capsys):
-    assert list(check.check()) == []
     assert main(["check"]) == 0
-    assert "1302 published results" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1302 published results" in said
+    assert "all well" in said
 
 
 def edit(data: Path, file: str, old: str, new: str) -> None:
