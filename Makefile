@@ -25,6 +25,9 @@ RUN := $(VENV)/bin/python
 INSTALL := PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/constraints.txt SAM2_BUILD_CUDA=0 \
 	$(RUN) -m pip install --disable-pip-version-check
 
+# Some machines forbid compiled modules; then each of the many processes of a test would compile all of them again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test test-quick test-server soak lint constraints clean
 
 help:

@@ -90,15 +90,15 @@ def propose(folder: Path, *, data: Path = DATA, submissions: Path | None = None)
         if wrong:
             raise SchemaError(f"{name} would break the leaderboard's data: {wrong[0]}")
         board = load_board(copy)
-        board_table = table(board, View(datasets=(run.provenance["dataset"],), costs=True))
-        row = next(row for row in board_table.rows
+        ranking = table(board, View(datasets=(run.provenance["dataset"],), costs=True))
+        row = next(row for row in ranking.rows
                    if row.entry.origin == MEASURED and row.entry.provenance["run"] == name)
-        text = _text(run, row, board_table, replaces=name in before)
+        text = _text(run, row, ranking, replaces=name in before)
         changed = {f"leaderboard/data/{file}": (copy / file).read_bytes() for file in ("measured.csv", "revisions.csv")}
         changed |= {f"leaderboard/submissions/{name}/{file}": (kept / name / file).read_bytes() for file in FILES}
     title = f"{'Replace' if name in before else 'Add'} {name}"
     archive = _zipped({**changed, "PULL_REQUEST.md": text.encode()})
-    return Proposal(run, name in before, board_table, row, archive, title, text)
+    return Proposal(run, name in before, ranking, row, archive, title, text)
 
 
 def run_of_predictions(table_file: Path, folder: Path, *, method: str, dataset: str, command: str, split: str = "all",
@@ -140,7 +140,7 @@ def run_of_predictions(table_file: Path, folder: Path, *, method: str, dataset: 
     shutil.copyfile(table_file, folder / "predictions.csv")
 
 
-def _text(run: Run, row: Row, board_table: Table, *, replaces: bool) -> str:
+def _text(run: Run, row: Row, ranking: Table, *, replaces: bool) -> str:
     facts = run.provenance
     lines = [f"{'Replaces' if replaces else 'Adds'} the measured result `{run.name}`.", "",
              f"- Method: {row.entry.label}", f"- Dataset: {facts['dataset']}, {facts.get('split') or 'all'}; "
@@ -156,8 +156,8 @@ def _text(run: Run, row: Row, board_table: Table, *, replaces: bool) -> str:
         value = "undefined" if one.value is None else f"{one.value:.4f}"
         interval = "" if one.low is None else f"{one.low:.4f} to {one.high:.4f}"
         lines.append(f"| {name} | {value} | {interval} |")
-    place = "not ranked" if row.position is None else f"place {row.position} of {board_table.ranked}"
-    return "\n".join([*lines, "", f"It would stand at {place} on {board_table.short(facts['dataset'])}. Recomputed from "
+    place = "not ranked" if row.position is None else f"place {row.position} of {ranking.ranked}"
+    return "\n".join([*lines, "", f"It would stand at {place} on {ranking.short(facts['dataset'])}. Recomputed from "
                       "its per-image predictions; `mean-opinion check` confirms the changed files. Where the data has "
                       "moved on meanwhile, `mean-opinion add` with the two files of the submission makes them again.",
                       ""])

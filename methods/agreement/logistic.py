@@ -179,8 +179,9 @@ def _levenberg_marquardt(x: Floats, y: Floats, w: Floats, theta: Floats) -> Floa
         damping = np.clip(np.where(better, damping * 0.2, damping * 8), 1e-9, 1e6)
         result[left] = theta
         if not moving.all():
-            left, y, w, theta, damping, shape, residual, loss = (
-                values[moving] for values in (left, y, w, theta, damping, shape, residual, loss))
+            left = left[moving]
+            y, w, theta, damping, shape, residual, loss = (
+                values[moving] for values in (y, w, theta, damping, shape, residual, loss))
         if not len(left):
             break
     return result
