@@ -28,6 +28,7 @@ def made(pictures: int, systems: int, error: float | None = 12.0):
         dataclasses.replace(one, name=NAMES[index % len(NAMES)]) for index, one in enumerate(comparison.pictures)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pictures", "systems"), [(1, 1), (1, 4), (3, 1), (2, 2), (5, 3), (12, 4)])
 def test_no_text_lies_on_another_or_runs_over_the_edge(pictures, systems):
     copies = [copy_for_sharing(picture(index)) for index in range(pictures)]

@@ -20,6 +20,8 @@ from methods.torchvision_compat import ensure_torchvision
 from methods.visualquality_r1 import prompts as visualquality_r1
 from methods.visualquality_r1.answer import has_format, parse_score
 
+pytestmark = pytest.mark.slow
+
 FOLDER = assets.FOLDER / "embedded-lmm"
 
 STRENGTHS = {
@@ -76,7 +78,6 @@ def test_the_same_picture_gets_the_same_score(lmm, photo):
     np.testing.assert_array_equal(first, second)
 
 
-@pytest.mark.slow
 def test_scores_fall_with_the_strength_of_a_flaw(lmm):
     import skimage.data
 

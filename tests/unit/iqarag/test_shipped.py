@@ -119,6 +119,7 @@ class TestOnDisk:
             assert (100 * mos, 100 * std) == pytest.approx((table[name].mos, table[name].std), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_resized_jpeg_copy_of_a_reference_does_not_get_it(references):
     small = references.image(7).resize((320, 320), Image.Resampling.BICUBIC)
     jpeg = io.BytesIO()
@@ -136,6 +137,7 @@ def test_a_resized_jpeg_copy_of_a_reference_does_not_get_it(references):
     assert references.names[7] not in [one.name for one in evidence.references]
 
 
+@pytest.mark.slow
 def test_another_model_encodes_it_on_first_use(references):
     lmm = BrightnessLMM()
     method = IQARAG(lmm)

@@ -77,6 +77,7 @@ def test_a_run_that_is_killed_ten_times_equals_one_that_is_not(tmp_path):
     assert (disturbed / "metrics.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_lock_dies_with_its_process(tmp_path):
     data = make_pictures(tmp_path / "set", 60)
     out = tmp_path / "run"

@@ -49,6 +49,7 @@ def cells(method, data, tmp_path, dataset: str = "live-challenge-dev"):
     return entry.cells["srcc"][dataset], metrics["provenance"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dataset", "sees"),
                          [("live-challenge-dev", True), ("live-challenge", True), ("sriqa-bench", False)])
 def test_references_are_labels_of_their_set_and_of_its_parts(dataset, sees, others, data, tmp_path):

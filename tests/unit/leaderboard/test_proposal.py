@@ -27,6 +27,7 @@ def unpacked(proposal, folder):
     return folder
 
 
+@pytest.mark.slow
 def test_the_files_are_those_that_add_would_write(data, tmp_path):
     submissions = tmp_path / "submissions"
     add(make_run(tmp_path / "earlier", n=399, failed=0, split="all", training_set="none"), data=data,

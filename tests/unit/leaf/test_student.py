@@ -37,6 +37,7 @@ def test_what_ships_is_small_and_says_how_good_it_is(student: Student) -> None:
     assert (student.root, student.calibrated_with) == ("embedded-biq2021", ("live-challenge-dev",))
 
 
+@pytest.mark.slow
 def test_the_student_that_saw_nothing_of_live_challenge(shared_data: Path) -> None:
     unseen = Student.load("embedded-biq2021")
     assert unseen.revision == unseen.card["revision"] == Student.load(UNSEEN).revision
@@ -51,6 +52,7 @@ def test_the_student_that_saw_nothing_of_live_challenge(shared_data: Path) -> No
     assert unseen.calibrate(paths, mos, scale=(0, 100)).calibration.trained_on == 0
 
 
+@pytest.mark.slow
 def test_mirror_images_count_as_the_same_photo(rated: tuple, student: Student) -> None:
     views = student.views(rated[0])
     assert views.shape == (2, len(rated[0]), student.backbone.width)
@@ -161,6 +163,7 @@ def test_accuracy_is_measured_on_the_images_that_are_new(rated: tuple, features:
     assert fit.srcc == pytest.approx(stats.srcc(fit.predicted[10:], rated[1][10:]))
 
 
+@pytest.mark.slow
 def test_the_student_that_ships_knows_what_it_was_trained_on(shared_data: Path) -> None:
     own = Student.load()
     assert len(own.trained_on) > len(Student.load("embedded-biq2021").trained_on) > 8000

@@ -301,6 +301,7 @@ def test_wrong_tables_get_one_sentence(rated: tuple, tmp_path: Path, capsys, row
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_ratings_that_run_the_other_way_are_noticed(rated: tuple, features, student, tmp_path: Path, capsys) -> None:
     scores = student.predict(features=features)
     path = tmp_path / "dmos.csv"
@@ -326,6 +327,7 @@ def test_train_refuses_what_makes_no_sense(rated: tuple, tmp_path: Path, capsys)
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_calibrating_again_on_the_same_images_says_so(rated: tuple, table: Path, tmp_path: Path, capsys) -> None:
     own, again = tmp_path / "own", tmp_path / "again"
     command = ["calibrate", "--images", str(rated[0][0].parent), "--scores", str(table)]

@@ -7,6 +7,8 @@ from PIL import Image
 from methods.llm_iqa.segmentation import regions
 from methods.torchvision_compat import ensure_torchvision
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def segmenter():
@@ -32,7 +34,6 @@ def segmenter():
                          points_per_side=3)
 
 
-@pytest.mark.slow
 def test_masks_fit_the_picture_and_become_regions(segmenter):
     pixels = np.random.default_rng(1).integers(0, 256, (120, 200, 3), dtype=np.uint8)
     image = Image.fromarray(pixels)
@@ -47,7 +48,6 @@ def test_masks_fit_the_picture_and_become_regions(segmenter):
     assert (~covered).sum() < 1000
 
 
-@pytest.mark.slow
 def test_the_same_picture_gives_the_same_masks(segmenter):
     image = Image.fromarray(np.random.default_rng(2).integers(0, 256, (96, 96, 3), dtype=np.uint8))
     first, second = segmenter.masks(image), segmenter.masks(image)
@@ -73,7 +73,6 @@ def short_of_memory(segmenter, monkeypatch, most):
     return tried
 
 
-@pytest.mark.slow
 def test_fewer_points_at_a_time_where_memory_is_short_give_the_same_masks(segmenter, monkeypatch):
     image = Image.fromarray(np.random.default_rng(3).integers(0, 256, (64, 96, 3), dtype=np.uint8))
     expected = segmenter.masks(image)
@@ -115,7 +114,6 @@ def test_the_papers_settings_reach_the_generator():
     assert SAM2_SETTINGS["min_mask_region_area"] == 1000
 
 
-@pytest.mark.slow
 def test_sam2s_own_settings_are_an_option(segmenter, monkeypatch):
     """Table 5, Default: SAM 2's generator as it comes, on a grid of 32 x 32 points instead of 8 x 8."""
     from methods.llm_iqa import segmenters

@@ -92,6 +92,7 @@ def test_an_image_whose_encoding_is_kept_is_not_processed(tiny, pictures):
     assert lmm.prepare(pictures[1]).nbytes > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options"), [("q-bench", {}), ("q-debias", {}), ("llm-iqa", {"scored": "whole"}),
                                                ("visualquality-r1", {"samples": 1})])
 def test_a_prepared_image_has_the_same_score(name, options, pictures, preparations):

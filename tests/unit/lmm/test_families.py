@@ -12,6 +12,8 @@ from methods.lmm.sampling import Sampling
 from tests import tiny_lmm
 from tests.unit.lmm import naive
 
+pytestmark = pytest.mark.slow
+
 FAMILIES = list(tiny_lmm.FAMILIES)
 WORDS = ["excellent", "good", "fair", "poor", "bad"]
 PREFIX = "The quality of the image is"

@@ -15,6 +15,8 @@ from methods.lmm.transformers_lmm import TransformersLMM
 from tests import tiny_lmm
 from tests.unit.lmm import naive
 
+pytestmark = pytest.mark.slow
+
 WORDS = ["excellent", "good", "fair", "poor", "bad"]
 
 

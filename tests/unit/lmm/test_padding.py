@@ -10,6 +10,8 @@ from methods.base import load_method
 from methods.lmm.transformers_lmm import TransformersLMM
 from tests import real_vocabularies, tiny_lmm, tiny_tokenizer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=[tiny_tokenizer.tokenizer, real_vocabularies.qwen], ids=["tiny", "real"])
 def lmm(request, tmp_path_factory):

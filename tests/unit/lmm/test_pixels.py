@@ -14,6 +14,8 @@ from methods.lmm.plain import PlainRunner
 from methods.lmm.transformers_lmm import TransformersLMM
 from tests import tiny_lmm
 
+pytestmark = pytest.mark.slow
+
 OWN = {"qwen3_vl": 64 * 64, "qwen2_5_vl": 64 * 64, "internvl": 4 * 32 * 32, "llava_onevision": 64 * 64,
        "smolvlm": 64 * 64, "idefics3": 64 * 64}
 """The tiny checkpoints' own limits; the other families have none."""

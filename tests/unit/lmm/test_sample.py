@@ -13,6 +13,8 @@ from methods.lmm.reuse import runner
 from methods.lmm.reuse.batching import Budget, MemoryShortage
 from methods.lmm.sampling import Sampling
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {"max_new_tokens": 12, "temperature": 0.9, "top_k": 40, "seed": 5}
 
 

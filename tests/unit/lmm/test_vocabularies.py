@@ -16,6 +16,8 @@ from methods.q_debias.prompts import WORDS, condition_prompt, similarity_prompt
 from tests import real_vocabularies, tiny_lmm
 from tests.unit.lmm import naive
 
+pytestmark = pytest.mark.slow
+
 ASSISTANT = "<|im_start|>assistant\n"
 PREFIX = ASSISTANT + "The quality of the image is"
 

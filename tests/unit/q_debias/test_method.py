@@ -282,6 +282,7 @@ class PairLMM(KnownLMM):
         return 0.0, 0.0, 0.0, 5.0
 
 
+@pytest.mark.slow
 def test_inconsistent_conditions_are_degraded_versions_of_other_images():
     from assets import FOLDER
     from methods.images import decode

@@ -275,6 +275,7 @@ WRITER = textwrap.dedent("""
 """)
 
 
+@pytest.mark.slow
 def test_killed_at_any_point_it_stays_consistent(tmp_path):
     """kill -9 at random moments, several times on one folder: every entry is whole, the cap holds, and the newest
     that the process had been told was stored is there."""

@@ -15,6 +15,8 @@ from benchmarks.training_memory import table  # noqa: E402
 from methods.visualquality_r1.training.memory import Counts, counts, training_memory  # noqa: E402
 from methods.visualquality_r1.training.trainer import RL2RSettings  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = 8_292_166_656
 
 
