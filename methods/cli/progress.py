@@ -8,7 +8,7 @@ from typing import NoReturn, TextIO
 
 from tqdm import tqdm
 
-_FORMAT = "{desc}{n_fmt}/{total_fmt} ({percentage:.0f} %), {rate_fmt}, {remaining} left{postfix}"
+_FORMAT = "{desc}{n_fmt}/{total_fmt} ({percentage:.0f} %), {rate_noinv_fmt}, {remaining} left{postfix}"
 
 
 class _Lines:

@@ -24,3 +24,10 @@ def test_a_callback_of_steps_ends_with_the_last_one_and_can_begin_anew(capsys):
     lines = capsys.readouterr().err.splitlines()
     assert any(line.startswith("Features: 3/3 (100 %)") for line in lines)
     assert lines[-1].startswith("Features: 1/1 (100 %)")
+
+
+def test_a_slow_rate_reads_as_a_fast_one():
+    with progress(4) as bar:
+        bar.start_t -= 8
+        bar.n = 2
+        assert "0.25 images/s" in str(bar)
