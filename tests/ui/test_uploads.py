@@ -15,6 +15,7 @@ import pytest
 
 from tests.ui.plain_http import call, through_queue
 from ui.components.uploads import REFUSED
+from ui.visit.page import PROBLEMS
 
 FILE_COMPONENTS = {"image", "gallery", "imageslider", "file", "uploadbutton", "imageeditor", "annotatedimage",
                    "multimodaltextbox", "video", "audio", "downloadbutton", "model3d", "chatbot"}
@@ -118,3 +119,14 @@ def test_what_the_page_s_script_says_has_arrived_is_an_upload_or_refused(app_url
     message = through_queue(app_url, index, [], event_data=sent)
     assert message["success"] is False
     assert message["output"].get("error") == REFUSED
+
+
+@pytest.mark.parametrize("typed", ["photo.jpg", "/etc/passwd", "ftp://example.org/a.jpg", " "])
+def test_what_is_no_web_address_is_said_to_be_none(app_url, typed):
+    with urllib.request.urlopen(f"{app_url}/config", timeout=20) as answer:
+        config = json.load(answer)
+    (field,) = [one["id"] for one in config["components"] if one["props"].get("elem_id") == "score-address"]
+    (index,) = [event["id"] for event in config["dependencies"] if [field, "submit"] in event["targets"]]
+    message = through_queue(app_url, index, [typed])
+    assert message["success"] is False
+    assert message["output"].get("error") == PROBLEMS["address"]

@@ -67,8 +67,8 @@ def lines_html(lines: Sequence[Line]) -> str:
     """A table with a line for each method: opinion, interval, seconds and why."""
     rows = "".join(_row(line) for line in lines)
     return ('<table class="together"><thead><tr><th>Method</th><th class="number">Opinion</th>'
-            '<th class="track">0 to 100, nine of ten</th><th class="number">Seconds</th><th>Why</th></tr></thead>'
-            f"<tbody>{rows}</tbody></table>{_models(lines)}")
+            '<th class="track">0 to 100, nine of ten</th><th class="number">Seconds</th><th class="why">Why</th>'
+            f"</tr></thead><tbody>{rows}</tbody></table>{_models(lines)}")
 
 
 def _models(lines: Sequence[Line]) -> str:

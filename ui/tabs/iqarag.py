@@ -189,8 +189,9 @@ def gallery_html(evidence: IQARAGEvidence) -> str:
     if not evidence.references:
         return ""
     cards = "".join(
-        f'<figure style="margin:0;flex:1 1 170px;max-width:320px;min-width:150px">'
-        f'<img src="{data_url(one.thumbnail, lossless=True)}" alt="{html.escape(one.name)}" loading="lazy" '
+        f'<figure style="margin:0;max-width:320px">'
+        f'<img src="{data_url(one.thumbnail, lossless=True)}" alt="{html.escape(one.name)}" '
+        f'width="{one.thumbnail.width}" height="{one.thumbnail.height}" '
         f'style="width:100%;height:auto;border-radius:8px">'
         f'<figcaption><strong class="level-{one.level.lower()}">{html.escape(one.level)}</strong> · '
         f'people: {100 * one.mos:.0f} of 100{_spread(one.std)}<br>'
@@ -199,7 +200,8 @@ def gallery_html(evidence: IQARAGEvidence) -> str:
         for one in evidence.references
     )
     return (f'<section><h3>What the model saw first, with {html.escape(evidence.opinions)}</h3>'
-            f'<div style="display:flex;flex-wrap:wrap;gap:1rem">{cards}</div></section>')
+            '<div style="display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:1rem">'
+            f"{cards}</div></section>")
 
 
 def _spread(std: float | None) -> str:

@@ -183,9 +183,11 @@ def digit_figure(evidence: LLMIQAEvidence) -> go.Figure | None:
     if evidence.lmms[0].whole is None or not evidence.standard:
         return None
     groups = {lmm.lmm.split("@")[0]: lmm.whole.probabilities for lmm in evidence.lmms}
-    figure = word_probabilities(evidence.standard, groups, height=85 + 30 * evidence.k)
-    return figure.update_xaxes(title={"text": "how likely each digit was for the whole photo; words as the paper "
-                                              "orders them", "font": {"size": 12, "color": INK}})
+    figure = word_probabilities(evidence.standard, groups, height=120 + 30 * evidence.k)
+    # In lines that a phone has room for.
+    return figure.update_xaxes(automargin=True, title={
+        "text": "how likely each digit was<br>for the whole photo;<br>words as the paper orders them",
+        "font": {"size": 12, "color": INK}})
 
 
 def render_evidence(evidence: LLMIQAEvidence) -> go.Figure | None:

@@ -28,6 +28,7 @@ HTML = """
 PROBLEMS = {
     "kind": "That holds no photo; take a picture file, or a zip of some.",
     "many": f"There are more than {MOST_FILES} photos; take fewer at once, or a zip in parts.",
+    "address": "That is no web address of a photo; it starts with https:// or http://.",
     "upload": "The photos could not be uploaded; check the connection and the size of the files, and try again.",
 }
 
@@ -88,7 +89,10 @@ def build(photo: gr.State, places: Sequence[tuple[gr.Tab, PictureInput]], severa
 
     @plain_errors
     def fetched(text: str) -> list[Any]:
-        return in_tab(picture_file((text or "").strip()), str(places[0][0].label))
+        address = (text or "").strip()
+        if not address.lower().startswith(("http://", "https://")):
+            raise gr.Error(PROBLEMS["address"], print_exception=False)
+        return in_tab(picture_file(address), str(places[0][0].label))
 
     settings: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     visit.upload(arrived, None, outputs, **settings)
