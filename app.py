@@ -56,15 +56,16 @@ def build() -> gr.Blocks:
     """The page, ready to be launched."""
     with Page(title="Mean Opinion", analytics_enabled=False, delete_cache=(600, KEEP_UPLOADS)) as page:
         gr.HTML(header(), elem_classes="masthead-block")
-        page.photo, places = gr.State(None), []
+        page.photo, rooms, places = gr.State(None), [], []
         with gr.Tabs(elem_classes="rooms", overflow_behavior="wrap") as tabs:
             for name in TABS:
                 tab = importlib.import_module(f"ui.tabs.{name}")
                 with gr.Tab(tab.TITLE, id=name) as room:
                     tab.build(page)
+                rooms.append(room)
                 places += [(room, picture) for picture in inputs_of(room)]
         follow(page.photo, places)
-        visit.build(page.photo, places, visit.Several(tabs, *page.folder), page.address)
+        visit.build(page.photo, rooms, places, visit.Several(tabs, *page.folder), page.address)
     return page.queue(default_concurrency_limit=8)
 
 

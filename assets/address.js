@@ -1,5 +1,5 @@
-// The tab and the leaderboard's view stand in the address: Back, Forward and reload keep them, and what is copied from the
-// address bar is a link.
+// The tab, its choices and its photo, and the leaderboard's view stand in the address: Back, Forward and reload keep them,
+// and what is copied from the address bar is a link. An uploaded photo cannot be in it.
 (() => {
   // With a base, plotly names its own clips and gradients by the address at which they were drawn, and a figure loses its
   // lines under another one. A base that says what the address says anyway can go; with another one the address stays.
@@ -7,22 +7,35 @@
   if (base && base.href === new URL('.', location.href).href) base.removeAttribute('href');
   const stays = !!document.querySelector('base[href]');
 
-  const queries = {leaderboard: window.meanOpinion.opening};
-  const tabOf = (search) => new URLSearchParams(search).get('tab') ?? 'score';
-  const tabs = (id) => document.querySelectorAll(`.rooms [role=tab][data-tab-id="${CSS.escape(id)}"]`);
+  let leaderboard = window.meanOpinion.opening;
+  const chosen = {};  // tab -> [[name, text]] of what differs from the page's own choices
+  let photo = '', uploaded = false;  // the photo in sight: its name in the address, or that it has none
+
+  const read = (search) => new URLSearchParams(search);
+  const tabOf = (search) => read(search).get('tab') ?? 'score';
+  const tabs = (id) => document.querySelectorAll(`.rooms > .tab-wrapper [role=tab][data-tab-id="${CSS.escape(id)}"]`);
   const inSight = (id) => [...tabs(id)].some((tab) => tab.ariaSelected === 'true');
+  const current = () => document.querySelector('.rooms > .tab-wrapper [role=tab][aria-selected=true]')?.dataset.tabId;
+  const takesPhoto = (id) => !!document.getElementById(`${id.replaceAll('_', '-')}-picture`);
+  const queryOf = (id) => {
+    if (id === 'leaderboard') return leaderboard;
+    const parts = [['tab', id], ...(chosen[id] ?? []), ...(photo && takesPhoto(id) ? [['photo', photo]] : [])];
+    return '?' + parts.map(([name, text]) => `${name}=${encodeURIComponent(text).replace(/%(2C|3A|2F)/g, decodeURIComponent)}`)
+      .join('&');
+  };
   const themed = (query) => {
-    const theme = new URLSearchParams(location.search).get('__theme');
+    const theme = read(location.search).get('__theme');
     return theme ? `${query}&__theme=${encodeURIComponent(theme)}` : query;
   };
-  const bare = (search) => {
-    const parts = new URLSearchParams(search);
-    for (const name of ['__theme', 'rev', 'q']) parts.delete(name);
+  const without = (search, ...names) => {
+    const parts = read(search);
+    for (const name of ['__theme', 'rev', ...names]) parts.delete(name);
     return parts.toString();
   };
-  const write = (query, again = false) => {
-    if (stays || themed(query) === location.search) return;
-    history[again ? 'replaceState' : 'pushState'](null, '', location.pathname + themed(query));
+  const write = (id, again = false) => {
+    const query = themed(queryOf(id)), own = uploaded && takesPhoto(id);
+    if (stays || (query === location.search && own === !!history.state?.uploaded)) return;
+    history[again ? 'replaceState' : 'pushState']({uploaded: own}, '', location.pathname + query);
   };
 
   let here = false;  // a click of this script's own is no step
@@ -36,31 +49,102 @@
     return !!tab;
   };
 
+  // What the address says beyond its tab: of a choice, a photo, or nothing that is known.
+  const wants = () => {
+    const names = [...read(location.search).keys()].filter((name) => !name.startsWith('__') && name !== 'tab');
+    return names.length > 0 || !tabs(tabOf(location.search)).length || history.state?.uploaded;
+  };
+  const restore = () => {
+    const parts = [...read(location.search)].filter(([name]) => !name.startsWith('__') && name !== 'tab');
+    const id = tabOf(location.search);
+    const named = parts.find(([name]) => name === 'photo')?.[1] ?? '';
+    const lost = !!history.state?.uploaded && !uploaded;
+    // An uploaded photo stays where an address says nothing of a photo.
+    const same = named === photo;
+    chosen[id] = parts.filter(([name]) => name !== 'photo');
+    if (!same) uploaded = false;
+    if (takesPhoto(id)) photo = named;
+    window.dispatchEvent(new CustomEvent('mean-opinion-choices', {
+      detail: {query: location.search, same, uploaded: lost}}));
+  };
+
+  const text = (value) => {
+    if (Array.isArray(value)) return value.map(text).sort().join(',');
+    if (typeof value === 'boolean') return String(Number(value));
+    return value === null || value === undefined ? 'none' : String(value);
+  };
+
   Object.assign(window.meanOpinion, {
     // The leaderboard's view, when the page has opened.
-    know: (query) => { queries.leaderboard = query; },
+    know: (query) => { leaderboard = query; },
     // The same after a choice: a step back undoes it. Words that are being typed are one step.
     show: (query) => {
-      queries.leaderboard = query;
-      if (inSight('leaderboard')) write(query, bare(query) === bare(location.search));
+      leaderboard = query;
+      if (inSight('leaderboard')) write('leaderboard', without(query, 'q') === without(location.search, 'q'));
+    },
+    // The choices of another tab, `spec` being the name, the page's own value and whether it is typed. Options of a method
+    // that is not chosen stay out.
+    chose: (id, spec, values) => {
+      const all = spec.map(([name, own], index) => [name, text(values[index]), text(own)]);
+      const methods = all.filter(([name]) => name === 'method' || name.endsWith('methods')).flatMap(([, now]) => now.split(','));
+      const counts = ([name]) => !name.includes('.') || methods.includes(name.split('.')[0]);
+      const before = new Map(chosen[id]);
+      chosen[id] = all.filter((one) => one[1] !== one[2] && counts(one)).map(([name, now]) => [name, now]);
+      const after = new Map(chosen[id]);
+      const changed = spec.filter(([name]) => before.get(name) !== after.get(name));
+      const one = changed.length === 1 && changed[0][2] ? changed[0][0] : null;
+      // Further steps of one slider are one step; the first of them is its own.
+      if (inSight(id)) write(id, !!one && read(location.search).has(one) && after.has(one));
+    },
+    // The photo that a visitor has put into an input: a file, or none.
+    lies: (file) => {
+      photo = '';
+      uploaded = !!file;
+      write(current());
+    },
+    // One that was fetched or pasted has come: a web address, {} for a file, null for several.
+    came: () => {
+      const coming = window.meanOpinion.coming;
+      if (coming) {
+        photo = typeof coming === 'string' ? coming : '';
+        uploaded = !photo;
+      }
+      requestAnimationFrame(() => write(current()));
+    },
+    // What of an address was understood: the next one holds no more.
+    restored: (id, words, name) => {
+      chosen[id] = words;
+      if (takesPhoto(id)) photo = name;
+    },
+    // The page can be asked.
+    opened: () => {
+      const parts = read(location.search);
+      if (tabOf(location.search) !== 'leaderboard' && !parts.has('share') && wants()) restore();
     },
   });
 
   document.addEventListener('click', (event) => {
     const id = !here && event.target.closest?.('.rooms > .tab-wrapper [role=tab]')?.dataset.tabId;
-    if (id) write(queries[id] ?? `?tab=${id}`);
+    if (id) write(id);
+    const example = event.target.closest?.('.examples button.gallery-item')?.querySelector('img');
+    if (example) {
+      photo = decodeURIComponent(new URL(example.src).pathname.split('/').pop());
+      uploaded = false;
+      write(current());
+    }
   });
   window.addEventListener('popstate', () => {
     const id = tabOf(location.search);
     choose(id);
-    if (id === 'leaderboard' && location.search !== themed(queries.leaderboard ?? '')) {
-      queries.leaderboard = location.search;
+    if (id === 'leaderboard') {
+      if (location.search === themed(leaderboard)) return;
+      leaderboard = location.search;
       window.dispatchEvent(new CustomEvent('mean-opinion-address', {detail: location.search}));
-    }
+    } else if (without(location.search) !== without(queryOf(id), '__theme') || !!history.state?.uploaded !== uploaded) restore();
   });
 
   // The page is drawn after this.
-  const wanted = new URLSearchParams(location.search).get('tab');
+  const wanted = read(location.search).get('tab');
   if (wanted && wanted !== 'leaderboard') {
     const watch = new MutationObserver(() => { if (choose(wanted)) watch.disconnect(); });
     watch.observe(document.documentElement, {childList: true, subtree: true});

@@ -110,7 +110,7 @@ _WHAT = {"metric": "metric", "datasets": "dataset", "methods": "method", "papers
          "training_sets": "training set", "kinds": "kind of dataset", "rank_on": "dataset", "sort": "column",
          "figure": "figure", "ablation": "ablation"}
 # Parameters that the page's framework adds to an address.
-_FRAMEWORK = re.compile(r"__.*|view|deep_link|logs|session_hash|theme")
+FRAMEWORK = re.compile(r"__.*|view|deep_link|logs|session_hash|theme")
 
 
 def encode(view: View, *, base: str = "", revision: str | None = None, board: Board | None = None) -> str:
@@ -168,8 +168,8 @@ def decode(link: str | Mapping[str, str], *, board: Board | None = None) -> Rest
             chosen = _value(name, text, known, notes)
             if chosen is not None:
                 changes[name] = chosen
-        elif not _FRAMEWORK.fullmatch(short):
-            notes.append(f"{_shown(short)} is not part of a leaderboard link; it was ignored.")
+        elif not FRAMEWORK.fullmatch(short):
+            notes.append(f"{quoted(short)} is not part of a leaderboard link; it was ignored.")
     if revision:
         notes.extend(_about_revision(revision, board))
     return Restored(replace(View(), **changes), tuple(notes), revision)
@@ -229,7 +229,7 @@ def _value(name: str, text: str, known: Mapping[str, tuple[str, ...]], notes: li
         most = 1 if isinstance(default, bool) else MAX_CELLS
         if re.fullmatch(r"\d{1,3}", text, re.ASCII) and int(text) <= most:
             return bool(int(text)) if isinstance(default, bool) else int(text)
-        notes.append(f"{_shown(text)} is no value for {_NAMES[name]!r}; it was ignored.")
+        notes.append(f"{quoted(text)} is no value for {_NAMES[name]!r}; it was ignored.")
         return None
     values = [item for item in text.split(",") if item] if isinstance(default, tuple) else [text]
     good = [value for value in values if value in known[name]]
@@ -243,13 +243,13 @@ def _value(name: str, text: str, known: Mapping[str, tuple[str, ...]], notes: li
 
 def _unknown(name: str, value: str, known: Iterable[str]) -> str:
     what = _WHAT.get(name)
-    quoted = _shown(value)
-    subject = f"There is no {what} {quoted} here" if what else f"{quoted} is no value for {_NAMES[name]!r}"
+    subject = (f"There is no {what} {quoted(value)} here" if what else
+               f"{quoted(value)} is no value for {_NAMES[name]!r}")
     near = difflib.get_close_matches(value.lower(), list(known), n=1, cutoff=0.75)
     return f"{subject}; it was ignored" + (f" (did you mean {near[0]!r}?)." if near else ".")
 
 
-def _shown(text: str) -> str:
+def quoted(text: str) -> str:
     """Text from an address as a sentence can hold it: printable and short."""
     clean = "".join(c if c.isprintable() else "?" for c in text)
     return repr(clean if len(clean) <= 40 else clean[:39] + "…")
@@ -262,7 +262,7 @@ def _about_revision(revision: str, board: Board) -> list[str]:
         return []
     match = history[history["revision"] == revision]
     if match.empty:
-        return [f"There is no data revision {_shown(revision)} here; revision {board.revision} is shown."]
+        return [f"There is no data revision {quoted(revision)} here; revision {board.revision} is shown."]
     old, new = match.iloc[0], history.iloc[-1]
     added = sum(int(new[name]) - int(old[name]) for name in ("published", "ablations", "measured"))
     change = f"{added:+d} results since" if added else "values or notes were changed since"

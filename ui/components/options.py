@@ -12,6 +12,7 @@ import gradio as gr
 
 from methods.base import Options, method_class
 from methods.errors import InputError
+from ui.components.choices import in_address
 
 SLIDER_STEPS = 1000
 """A bounded number with at most this many steps is a slider, else a number field."""
@@ -39,7 +40,7 @@ class OptionsForm:
 
 def options_form(
     options: Options, *, leave_out: Sequence[str] = (), advanced_label: str = "More options",
-    too_late: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    too_late: Mapping[str, Sequence[str]] = MappingProxyType({}), named: str = "",
 ) -> OptionsForm:
     """Draws one component an option, at the place where it is called; advanced ones are folded away.
 
@@ -47,12 +48,15 @@ def options_form(
         options: a method's defaults, `Method.options`.
         leave_out: options that the tab shows in its own way.
         too_late: by option, choices that are left out, `models.too_late`.
+        named: what stands before an option's name in the address, where a tab has the options of several methods.
     """
     specs = [spec for spec in dataclasses.fields(options) if spec.name not in leave_out]
     simple = [spec for spec in specs if not spec.metadata.get("advanced")]
     advanced = [spec for spec in specs if spec.metadata.get("advanced")]
     def component(spec: dataclasses.Field) -> gr.components.Component:
-        return _component(spec, getattr(options, spec.name), too_late.get(spec.name, ()))
+        made = _component(spec, getattr(options, spec.name), too_late.get(spec.name, ()))
+        # Text is a folder of this machine, which no link may name.
+        return made if isinstance(made, gr.Textbox) else in_address(made, f"{named}{spec.name}")
 
     controls = {spec.name: component(spec) for spec in simple}
     if advanced:

@@ -22,6 +22,9 @@ THUMBNAIL = 256  # pixels of its longer side; twice what the page gives it
 
 QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
+LIES = "(file) => { window.meanOpinion?.lies(file); return file; }"
+"""An uploaded photo cannot stand in the address: see assets/address.js."""
+
 
 def examples(page: gr.Blocks, picture: PictureInput) -> Any:
     """Draws the examples at the place where it is called; a click puts one into `picture`.
@@ -83,7 +86,7 @@ def follow(photo: gr.State, places: Sequence[tuple[gr.Tab, PictureInput]]) -> No
     """
     came = gr.Checkbox(visible=False)
     for tab, picture in places:
-        gr.on([picture.input, picture.clear], lambda path: path, picture, photo, **QUIET)
+        gr.on([picture.input, picture.clear], lambda path: path, picture, photo, js=LIES, **QUIET)
         event = tab.select(_take_over(*picture.result), [photo, picture], [came, picture, *picture.result[1]], **QUIET)
         if not models.ON_ZERO_GPU:
             # The button itself, so that whatever follows a visitor's click follows this one.

@@ -11,6 +11,7 @@ from methods import meaning
 from methods.base import method_class
 from methods.errors import UserError
 from methods.images import ImageError, decode
+from ui.components.choices import in_address
 from ui.components.uploads import uploaded
 from ui.serving import models
 
@@ -21,21 +22,21 @@ def method_picker(label: str = "Method", value: str | None = None, **settings: A
     """The handler gets a registry name."""
     names = models.available_methods()
     choices = [(method_class(name).title, name) for name in names]
-    return gr.Dropdown(choices, value=value or default_method(), label=label, **settings)
+    return in_address(gr.Dropdown(choices, value=value or default_method(), label=label, **settings), "method")
 
 
-def lmm_picker(label: str = "Model", method: str | None = None, **settings: Any) -> gr.Dropdown:
+def lmm_picker(label: str = "Model", method: str | None = None, named: str = "model", **settings: Any) -> gr.Dropdown:
     """The handler gets a name for `ui.serving.gpu`; it starts at the method's default on this machine."""
     value = models.default_for(method or default_method())
-    return gr.Dropdown(models.offered(), value=value, label=label, **settings)
+    return in_address(gr.Dropdown(models.offered(), value=value, label=label, **settings), named)
 
 
 def pixel_picker(method: str, **settings: Any) -> gr.Dropdown:
     """The handler gets one of `models.PIXEL_CHOICES`, or 0 for the model's own limit; hidden where the chosen model has
     no limit that can be lowered. `follow` keeps it true."""
     visible = method_class(method).needs_lmm and models.pixel_limit(models.default_for(method)) is not None
-    return gr.Dropdown(_pixel_choices(), value=0, label="Pixels shown to the model", info=PIXELS_INFO, visible=visible,
-                       elem_classes="pixels", **settings)
+    return in_address(gr.Dropdown(_pixel_choices(), value=0, label="Pixels shown to the model", info=PIXELS_INFO,
+                                  visible=visible, elem_classes="pixels", **settings), "pixels")
 
 
 def follow(pixels: gr.Dropdown, lmm: gr.Dropdown, picture: gr.Image, *scored: Any, method: gr.Dropdown | None = None

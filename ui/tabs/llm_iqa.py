@@ -23,6 +23,7 @@ from ui.components import (
     verdict_html,
     word_probabilities,
 )
+from ui.components.choices import in_address
 from ui.components.figures import INK
 from ui.components.photo import examples, result_of
 from ui.components.regions import DrawnRegion, region_figure, region_plot
@@ -48,19 +49,20 @@ def build(page: gr.Blocks) -> None:
             picture = picture_input(elem_id="llm-iqa-picture")
             example = examples(page, picture)
             button = gr.Button("Score", variant="primary", elem_id="llm-iqa-run")
-            chosen = gr.Dropdown(models.offered(), value=[models.default_for(LLMIQA.name)], multiselect=True,
-                                 max_choices=MOST_MODELS, label="Models",
-                                 info="Several models form an ensemble: their scores are averaged.")
+            chosen = in_address(gr.Dropdown(
+                models.offered(), value=[models.default_for(LLMIQA.name)], multiselect=True, max_choices=MOST_MODELS,
+                label="Models", info="Several models form an ensemble: their scores are averaged."), "model")
             form = options_form(LLMIQA.options, leave_out=("lam", "reading"), too_late=models.too_late(LLMIQA.name))
             pixels = pixel_picker(LLMIQA.name)
         with gr.Column(scale=3, min_width=300, elem_classes="result-column"):
             gauge = gr.HTML(dial(None), elem_classes="result-dial")
             regions = gr.HTML(elem_classes="result-regions")
             with gr.Row(visible=False) as controls:
-                lam = gr.Slider(0, 5, value=LLMIQA.options.lam, step=0.1, label="Lambda",
-                                info="What the regions count beside the whole photo.", min_width=220,
-                                elem_id="llm-iqa-lambda")
-                reading = gr.Radio(READINGS, value=LLMIQA.options.reading, label="Reading", min_width=220)
+                lam = in_address(gr.Slider(0, 5, value=LLMIQA.options.lam, step=0.1, label="Lambda",
+                                           info="What the regions count beside the whole photo.", min_width=220,
+                                           elem_id="llm-iqa-lambda"), "lambda")
+                reading = in_address(gr.Radio(READINGS, value=LLMIQA.options.reading, label="Reading", min_width=220),
+                                     "reading")
             with gr.Row(visible=False) as weighting:
                 weights = [gr.Slider(0, 1, value=1, step=0.05, visible=False, min_width=160)
                            for _ in range(MOST_MODELS)]

@@ -25,7 +25,7 @@ from ui.components.evidence import render_evidence
 from ui.components.options import Forms, as_options, components_of, free_text, options_of
 from ui.components.page import typed
 from ui.components.photo import examples, result_of
-from ui.components.pickers import default_method, pixels_for
+from ui.components.pickers import default_method
 from ui.components.together import Line, consensus_html, lines_html
 from ui.components.where import where_part
 from ui.serving import gpu, models
@@ -99,8 +99,10 @@ def build(page: gr.Blocks) -> None:
     example.then(None, None, None, js=TO_RESULT, api_visibility="private")
     tried = result_of(picture, example, nothing_yet, outputs).then(score_photo, chosen, outputs, **event)
     follow(pixels, lmm, picture, scored, tried, method=method)
-    method.change(_switch(names), method, [summary, lmm, pixels, *groups], queue=False, api_visibility="private",
-                  show_progress="hidden")
+    # Of a link's choices the model and its pixels stay, so the method's own are not taken after it.
+    switch, shown = _switch(names), [summary, lmm, pixels, *groups]
+    method.brings = (lambda values: switch(values["method"], values["model"], values["pixels"]), shown)
+    method.input(switch, method, shown, queue=False, api_visibility="private", show_progress="hidden")
     _endpoint(picture, method, lmm)
 
 
@@ -122,17 +124,20 @@ def _forms(names: tuple[str, ...], first: str) -> tuple[list[gr.Group], Forms]:
     for name in names:
         with gr.Column(visible=name == first, elem_classes="options") as group:
             options = method_class(name).options
-            forms[name] = options_form(options, leave_out=free_text(options), too_late=models.too_late(name))
+            forms[name] = options_form(options, leave_out=free_text(options), too_late=models.too_late(name),
+                                       named=f"{name}.")
         groups.append(group)
     return groups, forms
 
 
 def _switch(names: tuple[str, ...]):
-    def switch(name: str) -> list[object]:
+    def switch(name: str, model: str | None = None, limit: int = 0) -> list[object]:
         kind = method_class(name)
-        model = gr.Dropdown(value=models.default_for(name), visible=kind.needs_lmm)
-        pixels = pixels_for(models.default_for(name), None, 0, name)
-        return [kind.summary, model, pixels, *(gr.Column(visible=name == other) for other in names)]
+        model = model or models.default_for(name)
+        limited = kind.needs_lmm and models.pixel_limit(model) is not None
+        return [kind.summary, gr.Dropdown(value=model, visible=kind.needs_lmm),
+                gr.Dropdown(value=limit if limited else 0, visible=limited),
+                *(gr.Column(visible=name == other) for other in names)]
 
     return switch
 

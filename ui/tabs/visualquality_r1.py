@@ -33,6 +33,7 @@ from ui.components import (
     result_panel,
     themed,
 )
+from ui.components.choices import in_address
 from ui.components.photo import examples, result_of
 from ui.components.texts import distinct_names
 from ui.components.where import where_part
@@ -133,9 +134,9 @@ def _compare() -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             pictures = pictures_input(f"Two to {MOST_PICTURES} photos", elem_id="visualquality-r1-pictures")
-            lmm = lmm_picker(method=VisualQualityR1.name)
-            samples = gr.Slider(2, 32, value=VisualQualityR1.options.samples, step=1, label="Samples",
-                                info="How many times each photo is scored.")
+            lmm = lmm_picker(method=VisualQualityR1.name, named="pair-model")
+            samples = in_address(gr.Slider(2, 32, value=VisualQualityR1.options.samples, step=1, label="Samples",
+                                           info="How many times each photo is scored."), "pair-samples")
             button = gr.Button("Compare", variant="primary", elem_id="visualquality-r1-compare")
         with gr.Column(scale=3, min_width=300, elem_classes="result-column"):
             verdict = gr.Markdown(elem_classes="result-explanation", elem_id="visualquality-r1-verdict")

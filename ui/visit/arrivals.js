@@ -18,6 +18,7 @@
         const some = await Promise.all(photos.slice(start, start + AT_ONCE).map((photo) => upload(photo)));
         paths.push(...some.map((file) => file.path));
       }
+      window.meanOpinion.coming = photos.length > 1 || /\.zip$/i.test(photos[0].name) ? null : {};
       trigger('upload', {paths, tab: tab()});
     } catch {
       trigger('upload', {problem: 'upload', tab: tab()});
@@ -42,7 +43,11 @@
     const text = event.clipboardData?.getData('text/plain').trim() ?? '';
     const typing = event.target.closest?.('input, textarea, [contenteditable="true"]');
     if (files.some(isPhoto)) { event.preventDefault(); take(files); }
-    else if (!typing && isAddress(text)) { event.preventDefault(); trigger('upload', {address: text, tab: tab()}); }
+    else if (!typing && isAddress(text)) {
+      event.preventDefault();
+      window.meanOpinion.coming = text;
+      trigger('upload', {address: text, tab: tab()});
+    }
   });
 
   const carriesFiles = (event) => event.dataTransfer?.types.includes('Files');

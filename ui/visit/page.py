@@ -12,6 +12,7 @@ import gradio as gr
 from ui.components import plain_errors, uploaded
 from ui.components.uploads import PictureInput, picture_file
 from ui.serving.zips import MOST_FILES
+from ui.visit import address as visit_address
 
 HERE = Path(__file__).parent
 
@@ -33,6 +34,9 @@ PROBLEMS = {
 }
 
 
+COMING = "(text) => { if (window.meanOpinion) window.meanOpinion.coming = text.trim(); return text; }"
+
+
 @dataclass(frozen=True)
 class Several:
     """Where several photos go: the page's tabs, the modes of the Compare tab, and the input of its folder mode."""
@@ -42,18 +46,19 @@ class Several:
     files: gr.File
 
 
-def build(photo: gr.State, places: Sequence[tuple[gr.Tab, PictureInput]], several: Several, address: gr.Textbox
-          ) -> None:
+def build(photo: gr.State, rooms: Sequence[gr.Tab], places: Sequence[tuple[gr.Tab, PictureInput]], several: Several,
+          address: gr.Textbox) -> None:
     """Draws the component below the tabs and wires it.
 
     Args:
         photo: the path of the visit's one photo.
+        rooms: all tabs of the page.
         places: each photo input with the tab of the page that it lies in; the first is where photos go from tabs
             without one.
         several: where more than one photo goes.
         address: a field for the web address of a photo.
     """
-    scripts = "\n".join((HERE / name).read_text("utf-8") for name in ("arrivals.js", "history.js"))
+    scripts = "\n".join((HERE / name).read_text("utf-8") for name in ("arrivals.js", "history.js", "address.js"))
     style = (HERE / "visit.css").read_text("utf-8")
     visit = gr.HTML(f"<style>{style}</style>{HTML}", elem_id="visit", padding=False, apply_default_css=False,
                     js_on_load=scripts)
@@ -95,5 +100,8 @@ def build(photo: gr.State, places: Sequence[tuple[gr.Tab, PictureInput]], severa
         return in_tab(picture_file(address), str(places[0][0].label))
 
     settings: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    visit.upload(arrived, None, outputs, **settings)
-    address.submit(fetched, address, outputs, **settings)
+    arrive = visit.upload(arrived, None, outputs, **settings)
+    fetch = address.submit(fetched, address, outputs, js=COMING, **settings)
+    for event in (arrive, fetch):
+        event.success(None, None, None, js="() => window.meanOpinion?.came()", **settings)
+    visit_address.wire(visit, rooms, photo, places)

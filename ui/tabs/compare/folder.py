@@ -20,6 +20,7 @@ from methods.images import Decoded
 from methods.scoring import score_rows
 from ui.comparison.tables import csv_text
 from ui.components import plain_errors, required, uploaded
+from ui.components.choices import in_address
 from ui.components.opinion_scale import lower_is_better, scale_inputs, scale_of
 from ui.components.options import Forms, changed_options, components_of
 from ui.components.pickers import default_method
@@ -93,10 +94,10 @@ def build() -> Parts:
         with gr.Column(scale=4, min_width=290):
             files = gr.File(label=f"A zip, or up to {MOST_FILES} files", file_count="multiple", height=160,
                             file_types=[*UPLOAD_TYPES, ".zip"], elem_id="folder-files")
-            methods = gr.CheckboxGroup([(method_class(name).title, name) for name in names], label="Methods",
-                                       value=[default_method()], elem_id="folder-methods")
-            lmm = gr.Dropdown([("each method's default", ""), *offered], value="", label="Model",
-                              elem_id="folder-model", visible=len(offered) > 1)
+            methods = in_address(gr.CheckboxGroup([(method_class(name).title, name) for name in names], label="Methods",
+                                                  value=[default_method()], elem_id="folder-methods"), "folder-methods")
+            lmm = in_address(gr.Dropdown([("each method's default", ""), *offered], value="", label="Model",
+                                         elem_id="folder-model", visible=len(offered) > 1), "folder-model")
             with gr.Row():
                 button = gr.Button("Score them all", variant="primary", elem_id="folder-run")
                 stop = gr.Button("Stop", variant="stop", elem_id="folder-stop")

@@ -17,6 +17,7 @@ from methods.base import method_class
 from ui.comparison.records import MOST_PICTURES
 from ui.comparison.running import plan, run
 from ui.components import EXAMPLES, options_form, pictures_input, plain_errors, uploaded
+from ui.components.choices import in_address
 from ui.components.options import Forms, changed_options, components_of, free_text
 from ui.components.page import enclosing
 from ui.serving import gpu, models
@@ -56,12 +57,13 @@ def _side_by_side() -> tuple[dict[str, Any], Results, Forms]:
         with gr.Column(scale=4, min_width=290):
             pictures = pictures_input(f"Up to {MOST_PICTURES} photos", elem_id="compare-pictures")
             example = gr.Button("Take three examples", size="sm", elem_id="compare-examples")
-            methods = gr.CheckboxGroup(
+            methods = in_address(gr.CheckboxGroup(
                 [(method_class(name).title, name) for name in names], label="Methods", elem_id="compare-methods",
                 value=[name for name in START_WITH if name in names] or [names[0]],
-            )
-            lmms = gr.Dropdown(offered, value=[], multiselect=True, label="Models", visible=len(offered) > 1,
-                               info="None chosen: each method's default", elem_id="compare-models")
+            ), "methods")
+            lmms = in_address(gr.Dropdown(offered, value=[], multiselect=True, label="Models", visible=len(offered) > 1,
+                                          info="None chosen: each method's default", elem_id="compare-models"),
+                              "models")
             with gr.Row():
                 button = gr.Button("Compare", variant="primary", elem_id="compare-run")
                 stop = gr.Button("Stop", variant="stop", elem_id="compare-stop")
@@ -80,7 +82,7 @@ def _options() -> Forms:
             kind = method_class(name)
             with gr.Tab(kind.title):
                 forms[name] = options_form(kind.options, leave_out=free_text(kind.options),
-                                           too_late=models.too_late(name))
+                                           too_late=models.too_late(name), named=f"{name}.")
     return forms
 
 
