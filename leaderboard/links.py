@@ -23,6 +23,9 @@ FIGURES = ("dots", "heat", "radar", "cost", "pairs", "ablation")
 COSTS = ("parameters", "weights", "passes", "seconds", "memory")
 """What a row costs, as columns and as horizontal axis of the figure against cost."""
 AXES = COSTS
+COST_COLUMNS = (*COSTS, "hardware", "licence", "released", "link")
+COLUMNS = ("rank", "coverage", *COST_COLUMNS)
+"""Columns beside the row's name and the datasets, in their order."""
 ORIGINS = ("all", "published", "measured")
 TRAINING = ("all", "free", "trained")
 HIDE = ("doubtful", "in-domain")
@@ -54,7 +57,9 @@ class View:
         sort: "rank", "method", "coverage", a dataset slug, one of `COSTS` or "released"; the best, cheapest or newest
             first unless `reverse`.
         costs: whether the table has columns of what a row costs.
+        without: which of `COLUMNS` are left out.
         figure, axis, ablation: the figure below the table, the horizontal axis of "cost", the ablation of "ablation".
+        row: the measured run that is looked into below the table; empty for none.
     """
 
     metric: str = "srcc"
@@ -74,9 +79,11 @@ class View:
     sort: str = "rank"
     reverse: bool = False
     costs: bool = False
+    without: tuple[str, ...] = ()
     figure: str = "dots"
     axis: str = "parameters"
     ablation: str = ""
+    row: str = ""
 
     def __post_init__(self) -> None:
         for spec in fields(self):
@@ -86,6 +93,15 @@ class View:
         clean = "".join(c if c.isprintable() else " " for c in self.search)
         object.__setattr__(self, "search", " ".join(clean.split())[:MAX_SEARCH].strip())
         object.__setattr__(self, "cells", min(max(int(self.cells), 1), MAX_CELLS))
+        # Without any column of what a row costs, these are not left out one by one.
+        object.__setattr__(self, "costs", self.costs and not set(COST_COLUMNS) <= set(self.without))
+        if not self.costs:
+            object.__setattr__(self, "without", tuple(name for name in self.without if name not in COST_COLUMNS))
+
+    @property
+    def columns(self) -> list[str]:
+        """Those of `COLUMNS` that the table has."""
+        return [name for name in COLUMNS if name not in self.without and (self.costs or name not in COST_COLUMNS)]
 
 
 OPENING = View(rows="comparable", costs=True)
@@ -104,11 +120,12 @@ class Restored(NamedTuple):
 _NAMES = {"metric": "metric", "datasets": "d", "methods": "m", "papers": "from", "backbones": "lmm",
           "training_sets": "trained-on", "kinds": "kind", "training": "training", "origin": "origin", "rows": "show",
           "hide": "hide", "search": "q", "cells": "cells", "rank_on": "rank", "sort": "sort", "reverse": "reverse",
-          "costs": "costs", "figure": "fig", "axis": "axis", "ablation": "ablation"}
+          "costs": "costs", "without": "without", "figure": "fig", "axis": "axis", "ablation": "ablation",
+          "row": "row"}
 _FIELDS = {short: name for name, short in _NAMES.items()}
 _WHAT = {"metric": "metric", "datasets": "dataset", "methods": "method", "papers": "source", "backbones": "model",
          "training_sets": "training set", "kinds": "kind of dataset", "rank_on": "dataset", "sort": "column",
-         "figure": "figure", "ablation": "ablation"}
+         "figure": "figure", "ablation": "ablation", "without": "column", "row": "measured row"}
 # Parameters that the page's framework adds to an address.
 FRAMEWORK = re.compile(r"__.*|view|deep_link|logs|session_hash|theme")
 
@@ -201,7 +218,7 @@ def _known(board: Board) -> dict[str, tuple[str, ...]]:
     return {
         **vocabulary, "metric": tuple(METRICS), "training": TRAINING, "origin": ORIGINS, "rows": ROWS, "hide": HIDE,
         "figure": FIGURES, "axis": AXES, "rank_on": vocabulary["datasets"], "ablation": ablations(board),
-        "sort": columns(board),
+        "sort": columns(board), "without": COLUMNS, "row": tuple(board.measured["run"].unique()),
     }
 
 

@@ -74,21 +74,22 @@ def _columns(table: Table) -> list[tuple[str, str, str]]:
              ("rank", "Rank", f"Place by mean rank over {', '.join(map(table.short, table.shared)) or 'no set'}; below "
                               f"it the mean rank. Borda points are in the row's details."),
              ("coverage", "Sets", "Shown datasets with a result")]
-    columns = fixed + [(dataset.slug, dataset.short, f"{dataset.name} ({dataset.kind})") for dataset in table.datasets]
-    return columns + [(name, label, about) for name, label, about in _COST_COLUMNS if table.view.costs]
+    datasets = [(dataset.slug, dataset.short, f"{dataset.name} ({dataset.kind})") for dataset in table.datasets]
+    return ([one for one in fixed if one[0] in ("method", *table.view.columns)] + datasets
+            + [(name, *_COSTS[name]) for name in table.view.columns if name in _COSTS])
 
 
-_COST_COLUMNS = (
-    ("parameters", "Params, B", "Parameters of the model in billions, its vision part included"),
-    ("weights", "Weights, GB", "Size of the weights, in bfloat16 unless their file has another type"),
-    ("passes", "Passes", "LMM passes per image"),
-    ("seconds", "s / image", "Seconds per image of a measured row, on the hardware named beside it"),
-    ("memory", "Memory, GiB", "The most memory that a measured run held: of the GPU where it used one"),
-    ("hardware", "Hardware", "What a measured row ran on"),
-    ("licence", "Licence", "Of the weights"),
-    ("released", "Date", "Month or year of the model's paper"),
-    ("link", "Model", "Where the model is"),
-)
+_COSTS = {
+    "parameters": ("Params, B", "Parameters of the model in billions, its vision part included"),
+    "weights": ("Weights, GB", "Size of the weights, in bfloat16 unless their file has another type"),
+    "passes": ("Passes", "LMM passes per image"),
+    "seconds": ("s / image", "Seconds per image of a measured row, on the hardware named beside it"),
+    "memory": ("Memory, GiB", "The most memory that a measured run held: of the GPU where it used one"),
+    "hardware": ("Hardware", "What a measured row ran on"),
+    "licence": ("Licence", "Of the weights"),
+    "released": ("Date", "Month or year of the model's paper"),
+    "link": ("Model", "Where the model is"),
+}
 _UNSORTED = {"hardware", "licence", "link"}
 
 
@@ -123,14 +124,15 @@ def _row(table: Table, row: Row, sources: dict[str, str], marked: str, *, later:
     group = f'<span class="lb-group">{escape(row.group)}</span>' if row.group else ""
     place = f"{row.position}{group}<small>{row.mean_rank:.1f}</small>" if row.position is not None else DASH
     cells = "".join(_cell(table, row, dataset.slug) for dataset in table.datasets)
-    if table.view.costs:
-        cells += "".join(_cost_cell(row, name, label) for name, label, _ in _COST_COLUMNS)
+    cells += "".join(_cost_cell(row, column, _COSTS[column][0]) for column in table.view.columns if column in _COSTS)
+    fixed = {"rank": f'<td class="lb-rank">{place}</td>',
+             "coverage": f'<td class="lb-cover">{row.covered}/{len(table.datasets)}</td>'}
+    before = "".join(html for column, html in fixed.items() if column in table.view.columns)
     mark = ' class="lb-marked"' if entry.id == marked else ""
     inside = f' data-row="{escape(run)}"' if run else ""
     model = f' data-model="{escape(row.cost.model)}"'
     hidden = " hidden" if later else ""
-    return (f'<tr{mark}{inside}{model}{hidden}>{name}<td class="lb-rank">{place}</td>'
-            f'<td class="lb-cover">{row.covered}/{len(table.datasets)}</td>{cells}</tr>')
+    return f"<tr{mark}{inside}{model}{hidden}>{name}{before}{cells}</tr>"
 
 
 def _cost_cell(row: Row, name: str, label: str) -> str:

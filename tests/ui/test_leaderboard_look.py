@@ -8,11 +8,13 @@ import re
 import pytest
 
 from leaderboard.details import contrast, details
+from leaderboard.links import COLUMNS, View
 from leaderboard.markup import to_html
 from leaderboard.schema import load_board
 from leaderboard.tables import table
 from methods.errors import InputError
 from ui.tabs.leaderboard import look
+from ui.tabs.leaderboard.view import values_of, view_of
 
 RUN = "leaf_trained-on-biq2021_live-challenge-dev_all_2026-11-27"
 OTHER = "q-debias_embedded_live-challenge-dev_all_2026-11-27"
@@ -69,6 +71,21 @@ def test_a_difference_names_its_rows_and_photos(board):
     assert "Against Q-Debias (embedded) on LIVE-C dev" in text
     assert f"difference {both.difference.value:+.4f}" in text
     assert look.deciding_html(both, "live-challenge-dev").count("<figure>") == 12
+
+
+@pytest.mark.parametrize("without", [(), ("rank",), ("coverage", "hardware", "link"), COLUMNS])
+@pytest.mark.parametrize("costs", [False, True])
+def test_the_table_has_the_chosen_columns_in_every_row(board, costs, without):
+    shown = table(board, View(rows="comparable", costs=costs, without=without))
+    html = to_html(shown)
+    head, *body = re.findall(r"<tr.*?</tr>", html, re.DOTALL)
+    width = 1 + len(shown.datasets) + len(shown.view.columns)
+    assert head.count("<th ") == width
+    assert {row.count("<td ") for row in body} == {width - 1}
+    assert {row.count("<th ") for row in body} == {1}
+    assert ("lb-rank" in body[0], "lb-cover" in body[0]) == ("rank" not in without, "coverage" not in without)
+    assert ('data-sort="seconds"' in head) == ("seconds" in shown.view.columns)
+    assert view_of(tuple(values_of(shown.view))) == shown.view
 
 
 def test_a_run_that_is_not_there_is_a_sentence():

@@ -97,4 +97,5 @@ def _refuse(name: str, text: str, offered: dict[str, Any]) -> Any:
 
 def _sentence(name: str, text: str, offered: dict[str, Any]) -> str:
     near = difflib.get_close_matches(text, list(offered), n=1, cutoff=0.6)
-    return f"{quoted(text)} is no choice for {name!r} here; it was ignored{f' (did you mean {near[0]!r}?)' if near else ''}."
+    meant = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"{quoted(text)} is no choice for {name!r} here; it was ignored{meant}."

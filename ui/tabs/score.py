@@ -135,8 +135,8 @@ def _switch(names: tuple[str, ...]):
         kind = method_class(name)
         model = model or models.default_for(name)
         limited = kind.needs_lmm and models.pixel_limit(model) is not None
-        return [kind.summary, gr.Dropdown(value=model, visible=kind.needs_lmm),
-                gr.Dropdown(value=limit if limited else 0, visible=limited),
+        return [kind.summary, gr.update(value=model, visible=kind.needs_lmm),
+                gr.update(value=limit if limited else 0, visible=limited),
                 *(gr.Column(visible=name == other) for other in names)]
 
     return switch

@@ -81,7 +81,11 @@ def wire(visit: gr.HTML, rooms: Sequence[gr.Tab], photo: gr.State,
             gr.Warning(" ".join(notes), duration=None)
         return answer
 
-    visit.input(restore, None, [done, *outputs], **settings).success(None, done, None, js=RESTORED, **settings)
+    # Two steps back at once are two answers; the second counts.
+    both: dict[str, Any] = {**settings, "trigger_mode": "multiple"}
+    visit.input(restore, None, [done, *outputs], concurrency_limit=1, **both).success(
+        None, done, None, js=RESTORED, **both)
+
 
 
 def chosen(named: Mapping[str, Any], words: Mapping[str, str], notes: list[str]) -> dict[Any, Any]:

@@ -31,7 +31,8 @@ VIEWS = st.builds(
     hide=some(links.HIDE), search=st.text(max_size=120), cells=st.integers(1, links.MAX_CELLS),
     rank_on=some(KNOWN["datasets"]), sort=st.sampled_from(["rank", "method", "coverage", *KNOWN["datasets"]]),
     reverse=st.booleans(), figure=st.sampled_from(links.FIGURES), axis=st.sampled_from(links.AXES),
-    ablation=st.sampled_from(["", *links.ablations(BOARD)]),
+    ablation=st.sampled_from(["", *links.ablations(BOARD)]), without=some(links.COLUMNS),
+    row=st.sampled_from(["", *BOARD.measured["run"].unique()]),
 )
 
 
@@ -79,6 +80,18 @@ def test_any_text_gives_a_view_that_can_be_linked(link):
 def test_a_link_without_a_choice_of_rows_shows_all_as_it_always_did():
     assert decode("?tab=leaderboard&d=spaq&rev=3", board=BOARD).view.rows == "all"
     assert encode(links.OPENING, board=BOARD) == f"?tab=leaderboard&show=comparable&costs=1&rev={BOARD.revision}"
+
+
+def test_columns_that_are_left_out_are_in_the_link_and_those_that_are_not_there_are_named():
+    view = View(costs=True, without=("memory", "rank"))
+    assert encode(view, board=BOARD, revision="") == "?tab=leaderboard&costs=1&without=memory,rank"
+    assert view.columns == ["coverage", "parameters", "weights", "passes", "seconds", "hardware", "licence", "released",
+                            "link"]
+    assert View().columns == ["rank", "coverage"]
+    restored = decode("?without=memory,colour&row=nobody", board=BOARD)
+    assert restored.view == View(without=("memory",))
+    assert [note.split(" here")[0] for note in restored.notes] == ["There is no column 'colour'",
+                                                                  "There is no measured row 'nobody'"]
 
 
 def test_the_default_link_is_short():

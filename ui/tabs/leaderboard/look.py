@@ -98,8 +98,12 @@ def panel() -> Panel:
                  deciding, photos)
 
 
-def wire(looked: Panel, ranking: gr.HTML, metric: gr.Dropdown, screen: gr.State) -> None:
-    """Opens the panel when the table says so, and keeps it up to date."""
+def wire(looked: Panel, ranking: gr.HTML, metric: gr.Dropdown, screen: gr.State) -> list[Any]:
+    """Opens the panel when the table says so, and keeps it up to date.
+
+    Returns:
+        the events after which another row, or none, is looked into.
+    """
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
     @plain_errors
@@ -124,11 +128,13 @@ def wire(looked: Panel, ranking: gr.HTML, metric: gr.Dropdown, screen: gr.State)
         return [gr.Column(visible=True), difference_html(both, labels(board)), deciding(both, screen.narrow),
                 deciding_html(both, _dataset(first))]
 
-    ranking.expand(look, [looked.kind, screen], looked.outputs, **quiet).then(None, js=GO, **quiet)
+    opened = ranking.expand(look, [looked.kind, screen], looked.outputs, **quiet)
+    opened.then(None, js=GO, **quiet)
     looked.kind.input(figure, [looked.run, looked.kind, screen], looked.plot, **quiet)
     gr.on([looked.other.input, metric.input], beside, [looked.run, looked.other, metric, screen],
           [looked.difference, looked.sentence, looked.deciding, looked.photos], **quiet)
-    looked.close.click(lambda: gr.Column(visible=False), None, looked.room, **quiet)
+    closed = looked.close.click(lambda: ["", gr.Column(visible=False)], None, [looked.run, looked.room], **quiet)
+    return [opened, closed]
 
 
 def of_run(run: str, kind: str, narrow: bool) -> list[object]:

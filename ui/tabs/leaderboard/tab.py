@@ -27,7 +27,16 @@ from ui.components.plotly_script import warm_up
 from ui.components.texts import plain
 from ui.errors import plain_errors
 from ui.tabs.leaderboard import look, submit
-from ui.tabs.leaderboard.view import Controls, Screen, figure_controls, more_controls, top_controls, values_of, view_of
+from ui.tabs.leaderboard.view import (
+    Controls,
+    Screen,
+    column_controls,
+    figure_controls,
+    more_controls,
+    top_controls,
+    values_of,
+    view_of,
+)
 
 TITLE = "Leaderboard"
 
@@ -61,6 +70,8 @@ def build(page: gr.Blocks) -> None:
     style = (HERE / "leaderboard.css").read_text("utf-8")
     gr.HTML(f'<style>{style}</style><p class="lb-intro">{INTRO}</p>{cards_html(cards(board))}', padding=False)
     parts = top_controls(board)
+    with gr.Accordion("Columns", open=False):
+        parts |= column_controls(board)
     with gr.Accordion("More filters", open=False):
         parts |= more_controls(board)
     notes = gr.Markdown(visible=False, elem_classes="lb-notes")
@@ -84,14 +95,15 @@ def build(page: gr.Blocks) -> None:
     with gr.Accordion("Submit a result", open=False, elem_id="leaderboard-submit"):
         submit.panel(board)
     query = gr.State(encode(OPENING, board=board))
-    controls = Controls(**parts, order=gr.State((OPENING.sort, OPENING.reverse)))
+    controls = Controls(**parts, row=looked.run, order=gr.State((OPENING.sort, OPENING.reverse)))
     screen = gr.State(Screen())
-    look.wire(looked, ranking, controls.metric, screen)
-    _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, export, link, citation, file, screen)
+    opened = look.wire(looked, ranking, controls.metric, screen)
+    _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, export, link, citation, file, screen,
+          looked, opened)
 
 
 def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, export, link, citation, file,
-          screen) -> None:
+          screen, looked, opened_row) -> None:
     settings = {"show_progress": "hidden", "api_visibility": "private"}
     # Two quick changes must arrive in the order in which they were made.
     in_order = {**settings, "concurrency_limit": 1}
@@ -169,8 +181,10 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         names = list(controls.__dataclass_fields__)
         values[names.index("axis")] = gr.update(value=view.axis, visible=view.figure == "cost")
         values[names.index("ablation")] = gr.update(value=view.ablation or None, visible=view.figure == "ablation")
+        inside = (look.of_run(view.row, look.KINDS[0][1], screen.narrow) if view.row else
+                  [view.row, gr.Column(visible=False), *[gr.skip()] * (len(looked.outputs) - 2)])
         return [gr.update(value=text, visible=bool(text)), *values, *draw_table(view, screen),
-                draw_figure(view, screen)[0]]
+                draw_figure(view, screen)[0], *inside[1:], look.KINDS[0][1]]
 
     def newest(screen: Screen) -> list[object]:
         screen = replace(screen, revision="")
@@ -192,7 +206,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         paths = write(screen.board(), view_of(values), folder, (chosen,), base=screen.address)
         return gr.update(value=str(paths[0]), visible=True)
 
-    state = [notes, *controls.inputs, *outputs, plot]
+    state = [notes, *controls.inputs, *outputs, plot, *looked.outputs[1:], looked.kind]
     tabs = enclosing(gr.Tabs)
     width, address = gr.Number(visible=False), gr.Textbox(visible=False)
     # As for every load event: Gradio walks the whole page for each output that may show progress.
@@ -206,9 +220,12 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
     # Text that is pasted or filled in at once changes the box without a key press, so that "input" would miss it.
     written.append(controls.search.change(search, [query, screen, *controls.inputs], [*outputs, *figure],
                                           trigger_mode="multiple", **in_order))
-    written.append(gr.on([component.input for component in controls.of_figure],
-                         lambda screen, *values: [encode(view_of(values), board=screen.board())] * 2,
-                         [screen, *controls.inputs], [query, shown], **settings))
+    def named(screen: Screen, *values: object) -> list[str]:
+        return [encode(view_of(values), board=screen.board())] * 2
+
+    written.append(gr.on([component.input for component in controls.of_figure], named, [screen, *controls.inputs],
+                         [query, shown], **settings))
+    written += [event.then(named, [screen, *controls.inputs], [query, shown], **settings) for event in opened_row]
     sorted_ = ranking.select(sort, [screen, *controls.inputs], [controls.order, *outputs], **settings)
     sorted_.then(refresh_figure, [screen, *controls.inputs], figure, **settings)
     written += [sorted_, reset.click(newest, screen, [screen, *state], **settings)]

@@ -8,13 +8,25 @@ import gradio as gr
 
 from leaderboard.citations import source_keys
 from leaderboard.entries import Catalogue, catalogue, slug
-from leaderboard.links import HIDE, MAX_CELLS, MAX_SEARCH, OPENING, View, ablation_slug
+from leaderboard.links import (
+    COLUMNS,
+    HIDE,
+    MAX_CELLS,
+    MAX_SEARCH,
+    OPENING,
+    View,
+    ablation_slug,
+)
 from leaderboard.revisions import at
 from leaderboard.schema import METRICS, Board, load_board
 from ui.components.texts import web_address
 
 FIGURE_NAMES = [("Dots", "dots"), ("Heat map", "heat"), ("Radar", "radar"), ("Against cost", "cost"),
                 ("With and without", "pairs"), ("Ablations", "ablation")]
+
+COLUMN_NAMES = {"rank": "Rank", "coverage": "Sets with a result", "parameters": "Parameters", "weights": "Weights",
+                "passes": "Passes per image", "seconds": "Seconds per image", "memory": "Memory",
+                "hardware": "Hardware", "licence": "Licence", "released": "Date", "link": "Link to the model"}
 
 NARROW = 640
 """Pixels of the window up to which figures are drawn for a phone."""
@@ -38,10 +50,11 @@ class Controls:
     rank_on: gr.Dropdown
     hide: gr.CheckboxGroup
     cells: gr.Slider
-    costs: gr.Checkbox
+    columns: gr.CheckboxGroup
     figure: gr.Radio
     axis: gr.Radio
     ablation: gr.Dropdown
+    row: gr.State
     order: gr.State
 
     @property
@@ -83,16 +96,18 @@ def view_of(values: tuple[object, ...]) -> View:
     """The view that the values of `Controls.inputs` stand for."""
     named = dict(zip([spec.name for spec in fields(Controls)], values))
     sort, reverse = named.pop("order")
+    without = tuple(set(COLUMNS).difference(named.pop("columns") or ()))
     lists = {spec.name for spec in fields(View) if isinstance(spec.default, tuple)}
     clean = {name: tuple(value or ()) if name in lists else value for name, value in named.items()}
     clean["ablation"] = clean["ablation"] or ""
-    return View(**clean, sort=sort, reverse=reverse)
+    return View(**clean, costs=True, without=without, sort=sort, reverse=reverse)
 
 
 def values_of(view: View) -> list[object]:
     """Values of `Controls.inputs` for a view."""
     named = {spec.name: getattr(view, spec.name) for spec in fields(View)}
     named["order"] = (view.sort, view.reverse)
+    named["columns"] = view.columns
     values = [named[spec.name] for spec in fields(Controls)]
     lists = {spec.name for spec in fields(View) if isinstance(spec.default, tuple)}
     names = [spec.name for spec in fields(Controls)]
@@ -105,8 +120,6 @@ def top_controls(board: Board) -> dict[str, gr.components.Component]:
         rows = gr.Radio([("Comparable only", "comparable"), ("All", "all")], value=OPENING.rows, label="Rows",
                         info="Comparable: one protocol, the same photos, no model that saw the tested set",
                         elem_id="leaderboard-rows", scale=5, min_width=320)
-        costs = gr.Checkbox(OPENING.costs, label="What it costs", info="Size, time, memory, licence as columns",
-                            elem_id="leaderboard-costs", scale=3, min_width=240)
     with gr.Row(equal_height=False):
         search = gr.Textbox(label="Search", placeholder="method or paper", max_length=MAX_SEARCH,
                             scale=3, min_width=170)
@@ -116,14 +129,13 @@ def top_controls(board: Board) -> dict[str, gr.components.Component]:
                             label="Training", scale=5, min_width=372, elem_id="leaderboard-training")
         origin = gr.Radio([("All", "all"), ("Published", "published"), ("Measured", "measured")], value="all",
                           label="Results", scale=5, min_width=352)
-    return {"search": search, "metric": metric, "training": training, "origin": origin, "rows": rows,
-            "costs": costs}
+    return {"search": search, "metric": metric, "training": training, "origin": origin, "rows": rows}
 
 
 def more_controls(board: Board) -> dict[str, gr.components.Component]:
     """The rest, folded away."""
     known = catalogue(board)
-    datasets = [(dataset.name, dataset.slug) for dataset in known.datasets]
+    datasets = _datasets(known)
     titles = dict(zip(board.papers["slug"], board.papers["title"]))
 
     def several(label: str, choices: list[tuple[str, str]], info: str) -> gr.Dropdown:
@@ -132,12 +144,10 @@ def more_controls(board: Board) -> dict[str, gr.components.Component]:
     sources = [(f"{slug}: {titles[slug]}", slug) for slug in source_keys(board) if slug in titles]
     with gr.Row():
         methods = several("Methods", _methods(known), "A method, or one of its rows")
-        chosen = several("Datasets", datasets, "None chosen: every image-quality set with a result")
-    with gr.Row():
         kinds = several("Kinds of dataset", [(kind, kind) for kind in known.vocabulary["kinds"]],
                         "Aesthetics and video appear only when chosen")
-        papers = several("Sources", [*sources, ("measured here", "measured")], "Papers and repositories")
     with gr.Row():
+        papers = several("Sources", [*sources, ("measured here", "measured")], "Papers and repositories")
         backbones = several("Model", _backbones(known), "The model a method runs on")
         training_sets = several("Trained on", [(name, name) for name in known.vocabulary["training_sets"]],
                                 "Any of these")
@@ -147,8 +157,17 @@ def more_controls(board: Board) -> dict[str, gr.components.Component]:
                                 value=[], label="Leave out", min_width=280)
     cells = gr.Slider(1, min(MAX_CELLS, len(known.datasets)), value=1, step=1,
                       label="At least this many of the shown datasets")
-    return {"methods": methods, "datasets": chosen, "kinds": kinds, "papers": papers, "backbones": backbones,
+    return {"methods": methods, "kinds": kinds, "papers": papers, "backbones": backbones,
             "training_sets": training_sets, "rank_on": rank_on, "hide": hide, "cells": cells}
+
+
+def column_controls(board: Board) -> dict[str, gr.components.Component]:
+    """Which columns the table has; the row's name is always the first."""
+    datasets = gr.Dropdown(_datasets(catalogue(board)), value=[], multiselect=True, label="Datasets",
+                           info="None chosen: every image-quality set with a result")
+    columns = gr.CheckboxGroup([(COLUMN_NAMES[name], name) for name in COLUMNS], value=OPENING.columns,
+                               label="Beside them", elem_id="leaderboard-columns")
+    return {"datasets": datasets, "columns": columns}
 
 
 def figure_controls(board: Board) -> dict[str, gr.components.Component]:
@@ -162,6 +181,10 @@ def figure_controls(board: Board) -> dict[str, gr.components.Component]:
                     label="Cost as", visible=False)
     ablation = gr.Dropdown(choices, value=None, label="Ablation", visible=False)
     return {"figure": figure, "axis": axis, "ablation": ablation}
+
+
+def _datasets(known: Catalogue) -> list[tuple[str, str]]:
+    return [(dataset.name, dataset.slug) for dataset in known.datasets]
 
 
 def _methods(known: Catalogue) -> list[tuple[str, str]]:
