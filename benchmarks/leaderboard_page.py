@@ -51,7 +51,8 @@ CLICK = """(selector) => new Promise((done) => {
   look();
 })"""
 FILTERS = {"all rows": "#leaderboard-rows input[value=all]",
-           "training-free": "#leaderboard-training input[value=free]", "without costs": "#leaderboard-costs input"}
+           "training-free": "#leaderboard-training input[value=free]",
+           "without weights": "#leaderboard-columns input[title=weights]"}
 ENLARGED = """
 import sys; sys.path.insert(0, ".")
 import runpy

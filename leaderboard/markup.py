@@ -19,7 +19,8 @@ MOST_ROWS = 300
 """Rows drawn at once; a browser is slow with thousands, and exports hold all of them."""
 
 AT_FIRST = 60
-"""Rows in sight until the reader scrolls to their end: where the browser lays out a table, every row costs."""
+"""Rows that are part of the page until the reader scrolls to their end. The others are the text of a comment: what
+draws the page anew compares every node with what is there, and a browser lays out every row."""
 
 
 def to_html(table: Table, *, sources: dict[str, str] | None = None, marked: str = "") -> str:
@@ -35,16 +36,18 @@ def to_html(table: Table, *, sources: dict[str, str] | None = None, marked: str 
         return ('<div class="lb-empty">Nothing matches these filters. Take one away, or choose another metric: '
                 "RMSE and the logistic PLCC exist for measured results only.</div>")
     head = "".join(_header(table, name, label, title, still=bool(marked)) for name, label, title in _columns(table))
-    body = "".join(_row(table, row, sources, marked, later=index >= AT_FIRST and not marked)
-                   for index, row in enumerate(table.rows[:MOST_ROWS]))
-    count = min(len(table.rows), MOST_ROWS)
+    rows = [_row(table, row, sources, marked) for row in table.rows[:MOST_ROWS]]
+    count, first = len(rows), MOST_ROWS if marked else AT_FIRST
+    # Data is escaped, so that none of it ends the comment.
+    later = f"<!--{''.join(rows[first:])}-->" if count > first else ""
     every = (f'<button type="button" class="lb-more" data-every>Lay out all {count} rows at once</button>'
-             if count > AT_FIRST and not marked else "")
+             if later else "")
     more = (f" The first {MOST_ROWS} are drawn; narrow the filters, or export to have all of them."
             if len(table.rows) > MOST_ROWS else "")
     return (f'<div class="lb-scroll" role="region" aria-label="Leaderboard table" tabindex="0"><table class="lb">'
-            f"<caption>{escape(table.sentence + more)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-            f'</table></div>{every}<p class="lb-legend">'
+            f"<caption>{escape(table.sentence + more)}</caption><thead><tr>{head}</tr></thead>"
+            f"<tbody>{''.join(rows[:first])}</tbody>"
+            f'</table>{later}</div>{every}<p class="lb-legend">'
             f'<b>best</b> · <u>second</u> · † trained on the tested set (‡ possibly) · '
             f'◇ sees labels of the tested set · § on other images of the set, or on a part that is not stated: not '
             f'ranked with it · '
@@ -109,7 +112,7 @@ def _header(table: Table, name: str, label: str, title: str, *, still: bool) -> 
             f'title="{escape(title)}">{escape(label)}{dot}{arrow}</button></th>')
 
 
-def _row(table: Table, row: Row, sources: dict[str, str], marked: str, *, later: bool) -> str:
+def _row(table: Table, row: Row, sources: dict[str, str], marked: str) -> str:
     entry = row.entry
     run = "" if marked else entry.provenance.get("run", "")
     here = '<span class="lb-here">here</span>' if entry.origin == MEASURED else ""
@@ -131,8 +134,7 @@ def _row(table: Table, row: Row, sources: dict[str, str], marked: str, *, later:
     mark = ' class="lb-marked"' if entry.id == marked else ""
     inside = f' data-row="{escape(run)}"' if run else ""
     model = f' data-model="{escape(row.cost.model)}"'
-    hidden = " hidden" if later else ""
-    return f"<tr{mark}{inside}{model}{hidden}>{name}{before}{cells}</tr>"
+    return f"<tr{mark}{inside}{model}>{name}{before}{cells}</tr>"
 
 
 def _cost_cell(row: Row, name: str, label: str) -> str:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from urllib.parse import urljoin, urlsplit
 
+from playwright.sync_api import expect
+
 from tests.e2e.steps import expect_no_sideways_scrolling, open_tab
 from ui.tabs.leaderboard.view import FIGURE_NAMES
 
@@ -67,6 +69,14 @@ def test_the_page_opens_with_comparable_rows_and_all_are_one_click_away(open_pag
     page.locator("#leaderboard-rows").get_by_label("All", exact=True).click()
     expect_caption(page, f"{count()}, SRCC. Ranks are over")
     assert "show=" not in copied_link(page, "tab=leaderboard")
+    # Rows are laid out as they are scrolled to; the button has the rest.
+    drawn, every = page.locator("#leaderboard-table tbody tr"), page.locator("#leaderboard-table [data-every]")
+    expect(drawn).to_have_count(60)
+    page.locator("#leaderboard-table .lb-scroll").evaluate("node => node.scrollTo(0, node.scrollHeight)")
+    expect(drawn).to_have_count(120)
+    every.click()
+    expect(drawn).to_have_count(int(count().split()[0]))
+    expect(every).to_be_hidden()
     page.get_by_label("Comparable only").click()
     expect_caption(page, f"{count(OPENS_WITH)}, SRCC. Comparable only:")
     assert "show=comparable" in copied_link(page, "show=comparable")

@@ -72,18 +72,23 @@ const hide = () => {
   tip.removeAttribute('aria-label');
 };
 
-// Rows come into sight as the reader nears their end.
+// Rows become part of the page as the reader nears their end; until then they are the text of a comment.
+const comment = () => [...(element.querySelector('.lb-scroll')?.childNodes ?? [])].find((node) => node.nodeType === 8);
 const reveal = (count) => {
-  const later = [...element.querySelectorAll('tbody tr[hidden]')];
-  for (const row of later.slice(0, count)) row.hidden = false;
+  const later = comment();
+  if (!later?.data) return;
+  const rows = later.data.split('</tr>').slice(0, -1);
+  element.querySelector('tbody').insertAdjacentHTML('beforeend', rows.slice(0, count).map((row) => `${row}</tr>`).join(''));
+  later.data = rows.slice(count).map((row) => `${row}</tr>`).join('');
   const more = element.querySelector('[data-every]');
-  if (more) more.hidden = later.length <= count;
+  if (more) more.hidden = !later.data;
 };
 element.addEventListener('scroll', ({target}) => {
   if (target.scrollTop > 0 && target.scrollTop + target.clientHeight > target.scrollHeight - 900) reveal(60);
 }, true);
 element.addEventListener('focusin', ({target}) => {
-  if (target.closest('tr')?.nextElementSibling?.hidden) reveal(60);
+  const row = target.closest('tbody tr');
+  if (row && !row.nextElementSibling) reveal(60);
 });
 
 element.addEventListener('mouseover', (event) => {
@@ -110,7 +115,10 @@ document.addEventListener('click', (event) => {
 });
 document.addEventListener('keydown', (event) => { if (event.key === 'Escape') hide(); });
 element.addEventListener('scroll', () => { if (!pinned) tip.hidden = true; else hide(); }, true);
-window.addEventListener('scroll', hide, {passive: true});
+// The box stands still in the window: one that was asked for stays with its cell, another goes.
+window.addEventListener('scroll', () => {
+  if (!pinned) tip.hidden = true; else if (pinned.isConnected) place(pinned); else hide();
+}, {passive: true});
 
 // Back and Forward: the view of the address they lead to.
 window.addEventListener('mean-opinion-address', (event) => trigger('input', {value: event.detail}));

@@ -183,8 +183,8 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         values[names.index("ablation")] = gr.update(value=view.ablation or None, visible=view.figure == "ablation")
         inside = (look.of_run(view.row, look.KINDS[0][1], screen.narrow) if view.row else
                   [view.row, gr.Column(visible=False), *[gr.skip()] * (len(looked.outputs) - 2)])
-        return [gr.update(value=text, visible=bool(text)), *values, *draw_table(view, screen),
-                draw_figure(view, screen)[0], *inside[1:], look.KINDS[0][1]]
+        return [gr.update(value=text, visible=bool(text)), *values, *draw_table(view, screen), *inside[1:],
+                look.KINDS[0][1], draw_figure(view, screen)[0]]
 
     def newest(screen: Screen) -> list[object]:
         screen = replace(screen, revision="")
@@ -206,7 +206,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         paths = write(screen.board(), view_of(values), folder, (chosen,), base=screen.address)
         return gr.update(value=str(paths[0]), visible=True)
 
-    state = [notes, *controls.inputs, *outputs, plot, *looked.outputs[1:], looked.kind]
+    state = [notes, *controls.inputs, *outputs, *looked.outputs[1:], looked.kind, plot]
     tabs = enclosing(gr.Tabs)
     width, address = gr.Number(visible=False), gr.Textbox(visible=False)
     # As for every load event: Gradio walks the whole page for each output that may show progress.
