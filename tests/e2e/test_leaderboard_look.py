@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import expect
 
-from tests.e2e.steps import expect_no_sideways_scrolling
+from tests.e2e.steps import AXE, expect_no_sideways_scrolling
+from tests.e2e.test_access import NAMED
 from tests.e2e.test_leaderboard import opened
+
+
+def faults(page) -> list[str]:
+    """What axe finds in light and dark."""
+    every = []
+    for dark in (True, False):
+        page.evaluate("dark => document.body.classList.toggle('dark', dark)", dark)
+        every += [f"{'dark' if dark else 'light'}: {fault}" for fault in page.evaluate(AXE)]
+    return every
 
 
 def test_a_row_opens_by_key_and_by_click_and_is_compared(open_page):
     page = opened(open_page, "?tab=leaderboard&show=comparable&costs=1&fig=cost")
+    page.emulate_media(reduced_motion="reduce")  # a colour on its way to another one is neither
+    page.evaluate(AXE_SCRIPT)
     result = page.locator("#leaderboard-table td.lb-num").first
     result.click()
     tip = page.locator(".lb-tip")
     for card in ("Dataset: LIVE Challenge, development part", "Model: ", "Raters", "Licence"):
         expect(tip.get_by_text(card).first).to_be_visible()
+    # The box goes with its cell when the window scrolls.
+    page.evaluate("scrollBy(0, 40)")
+    page.wait_for_function("""() => { const box = document.querySelector('.lb-tip').getBoundingClientRect();
+      const cell = document.querySelector('#leaderboard-table td.lb-num').getBoundingClientRect();
+      return scrollY > 0 && Math.abs(box.top - cell.bottom - 6) < 2 || box.bottom <= cell.top; }""")
+    assert faults(page) == []
     page.keyboard.press("Escape")
     page.locator("#leaderboard-table td.lb-none").first.click()
     expect(tip.get_by_text("Memory, GiB: not known")).to_be_visible()
@@ -30,6 +51,9 @@ def test_a_row_opens_by_key_and_by_click_and_is_compared(open_page):
     page.locator("#leaderboard-table button[data-sort=seconds]").click()
     expect(page.locator("#leaderboard-table th[aria-sort=ascending] button[data-sort=seconds]")).to_be_visible()
     expect(page.locator("#leaderboard-figure").get_by_text("front, measured here")).to_be_visible()
+    with page.expect_download() as download:
+        page.locator("#leaderboard-figure .figure-save").click()
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
     page.get_by_role("button", name="Columns").click()
     page.locator("#leaderboard-columns").get_by_label("Weights").focus()
     page.keyboard.press("Space")
@@ -60,8 +84,14 @@ def test_a_row_opens_by_key_and_by_click_and_is_compared(open_page):
     difference = page.locator("#leaderboard-look-difference")
     expect(difference).to_contain_text("95 % interval")
     expect(page.locator("#leaderboard-look-deciding .scatterlayer .trace").first).to_be_visible()
+    page.get_by_role("button", name="All images", exact=True).click()
+    page.get_by_role("button", name="Cite").click()
+    page.wait_for_function(NAMED)
+    assert faults(page) == []
     page.set_viewport_size({"width": 390, "height": 844})
     expect_no_sideways_scrolling(page)
+    page.wait_for_function(NAMED)
+    assert faults(page) == []
     page.locator("#leaderboard-look").get_by_role("button", name="Close").click()
     expect(heading).to_be_hidden()
     page.wait_for_function("!location.search.includes('row=')")
