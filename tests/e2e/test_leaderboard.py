@@ -25,8 +25,9 @@ def rows(page) -> list[str]:
 
 
 def copied_link(page, part: str = "") -> str:
-    """What 'Copy link' offers, once it is a whole address that holds `part`. The page answers in order, so whatever it
-    asked the server for before has been asked by then."""
+    """What 'Copy link' offers, once it is a whole address that holds `part`: the button copies what the page has been
+    answered, so the page's own address says so first."""
+    page.wait_for_function("(part) => location.search.includes(part)", arg=part)
     page.get_by_role("button", name="Copy link").click()
     return page.wait_for_function("""(part) => {
       const link = document.querySelector('#leaderboard-link textarea, #leaderboard-link input')?.value ?? '';
