@@ -54,6 +54,8 @@
         if (tab.getAttribute('aria-controls') === '') tab.removeAttribute('aria-controls');
       }
     }
+    // A name needs a role; the place of a figure that is still to come has only the first.
+    for (const place of document.querySelectorAll('.empty[aria-label]:not([role])')) place.setAttribute('role', 'img');
     for (const code of document.querySelectorAll('.cm-content:not([aria-label])')) code.setAttribute('aria-label', 'Code');
     for (const box of document.querySelectorAll(SCROLLS)) {
       const scrolls = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;

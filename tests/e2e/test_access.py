@@ -13,6 +13,7 @@ from tests.e2e.steps import AXE, expect_no_sideways_scrolling
 
 # Names and stops are given a moment after something is drawn.
 NAMED = """() => !document.querySelector('.examples button.gallery-item:not([aria-label])')
+  && !document.querySelector('.empty[aria-label]:not([role])')
   && [...document.querySelectorAll('.rooms [role=tab][aria-selected=false]')].every((tab) => tab.tabIndex === -1)
   && [...document.querySelectorAll('.js-plotly-plot, .cm-content')].every((node) => node.hasAttribute('aria-label'))
   && [...document.querySelectorAll('.pipeline, .cm-scroller, .table-wrap')].every(

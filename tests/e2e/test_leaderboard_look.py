@@ -17,6 +17,7 @@ def faults(page) -> list[str]:
     every = []
     for dark in (True, False):
         page.evaluate("dark => document.body.classList.toggle('dark', dark)", dark)
+        page.wait_for_function(NAMED)
         every += [f"{'dark' if dark else 'light'}: {fault}" for fault in page.evaluate(AXE)]
     return every
 
@@ -63,7 +64,7 @@ def test_a_row_opens_by_key_and_by_click_and_is_compared(open_page):
     first, second = page.locator("button.lb-look").nth(0), page.locator("#leaderboard-table tbody tr").nth(1)
     first.focus()
     page.keyboard.press("Enter")
-    heading = page.locator("#leaderboard-look h3")
+    heading = page.locator("#leaderboard-look h2")
     expect(heading).to_have_attribute("data-run", first.get_attribute("data-look"))
     expect(heading).to_be_focused()
     page.wait_for_function("run => location.search.includes(`row=${run}`)", arg=first.get_attribute("data-look"))
@@ -86,11 +87,9 @@ def test_a_row_opens_by_key_and_by_click_and_is_compared(open_page):
     expect(page.locator("#leaderboard-look-deciding .scatterlayer .trace").first).to_be_visible()
     page.get_by_role("button", name="All images", exact=True).click()
     page.get_by_role("button", name="Cite").click()
-    page.wait_for_function(NAMED)
     assert faults(page) == []
     page.set_viewport_size({"width": 390, "height": 844})
     expect_no_sideways_scrolling(page)
-    page.wait_for_function(NAMED)
     assert faults(page) == []
     page.locator("#leaderboard-look").get_by_role("button", name="Close").click()
     expect(heading).to_be_hidden()

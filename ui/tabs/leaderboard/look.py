@@ -34,7 +34,7 @@ GO = """() => {
   if (!window.leaderboardGo) return;
   const until = performance.now() + 5000;
   const go = () => {
-    const heading = document.querySelector('#leaderboard-look h3');
+    const heading = document.querySelector('#leaderboard-look h2');
     if (heading?.dataset.run === window.leaderboardGo && heading.getBoundingClientRect().height) {
       window.leaderboardGo = null;
       heading.focus({preventScroll: true});
@@ -168,7 +168,7 @@ def labels(board: schema.Board) -> dict[str, str]:
 def heading_html(inside: Details, label: str) -> str:
     """The row's name, which takes the focus, and how many images it is on."""
     failed = f", {len(inside.failed)} failed" if inside.failed else ""
-    return (f'<h3 tabindex="-1" data-run="{escape(inside.run)}">{escape(label)}</h3>'
+    return (f'<h2 tabindex="-1" data-run="{escape(inside.run)}">{escape(label)}</h2>'
             f'<p class="lb-note">{len(inside.images)} images{failed}. Expected opinions and errors are those of images '
             "that the fit from scores to opinions has not seen.</p>")
 
@@ -180,7 +180,7 @@ def worst_html(inside: Details) -> str:
         return ""
     cards = "".join(_card(row["image"], _dataset(inside), f"people {row['mos']:.3g}, expected {row['expected']:.3g}")
                     for row in rows)
-    return f'<h4>Largest errors</h4><div class="lb-photos">{cards}</div>{_photos_note(rows, _dataset(inside))}'
+    return f'<h3>Largest errors</h3><div class="lb-photos">{cards}</div>{_photos_note(rows, _dataset(inside))}'
 
 
 def deciding_html(both: Contrast, dataset: str) -> str:
@@ -193,7 +193,7 @@ def deciding_html(both: Contrast, dataset: str) -> str:
 def difference_html(both: Contrast, names: dict[str, str]) -> str:
     """First and second by name, the difference with its interval, and how the images divide."""
     sentence = both.sentence("the first", "the second")
-    return (f'<h4>Against {escape(names[both.b])}</h4><p class="lb-note">First: {escape(names[both.a])}. Second: '
+    return (f'<h3>Against {escape(names[both.b])}</h3><p class="lb-note">First: {escape(names[both.a])}. Second: '
             f"{escape(names[both.b])}. {escape(sentence)} {escape(both.balance)} All shares sum to the difference.</p>")
 
 
