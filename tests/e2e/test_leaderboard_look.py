@@ -85,7 +85,7 @@ def test_a_row_opens_by_key_and_by_click_and_is_compared(open_page):
     difference = page.locator("#leaderboard-look-difference")
     expect(difference).to_contain_text("95 % interval")
     expect(page.locator("#leaderboard-look-deciding .scatterlayer .trace").first).to_be_visible()
-    page.get_by_role("button", name="All images", exact=True).click()
+    page.locator("#leaderboard-look").get_by_text("All images", exact=True).click()
     page.get_by_role("button", name="Cite").click()
     assert faults(page) == []
     page.set_viewport_size({"width": 390, "height": 844})
