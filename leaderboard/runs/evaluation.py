@@ -24,7 +24,11 @@ from methods.cli.progress import progress
 from methods.data import RatedPicture, RatedPictures, direction_question
 
 if TYPE_CHECKING:
+    from leaderboard.runs.distributed import Cluster
+    from leaderboard.runs.folds import FoldScorer
+    from leaderboard.runs.scoring import Scorer
     from methods.base import Method
+    from methods.lmm.base import LMM
     from methods.meaning import Calibration
 
 BATCH = 8
@@ -73,8 +77,8 @@ class Evaluation:
         return [batch for batch in batches(self.wanted, self.batch_size)
                 if any(item.name not in self.rows for item in batch)]
 
-    def perform(self, method: str | Method, lmm: Any = None, options: dict[str, Any] | None = None, *,
-                command: str = "", spread: Any = None, members: Sequence[Path] = (),
+    def perform(self, method: str | Method, lmm: str | LMM | None = None, options: dict[str, Any] | None = None, *,
+                command: str = "", spread: Cluster | None = None, members: Sequence[Path] = (),
                 facts: dict[str, Any] | None = None) -> dict[str, Any]:
         """Scores what is missing and returns the metrics, which are written to metrics.json as well.
 
@@ -100,6 +104,8 @@ class Evaluation:
         if done:
             print(f"{done} of {len(self.wanted)} images have been scored before.", file=sys.stderr)
         if spread is not None:
+            if not isinstance(method, str) or not isinstance(lmm, str | None):
+                raise RunError("A Ray cluster loads the method and the model itself; give their names.")
             results = spread.score(method, lmm, options or {}, pending, members)
         else:
             results = _in_this_process(make_scorer(method, lmm, options, members), pending)
@@ -206,7 +212,7 @@ def without_address(identity: dict[str, Any]) -> dict[str, Any]:
             for key, value in identity.items()}
 
 
-def _in_this_process(scorer: Any, pending: Sequence[Sequence[RatedPicture]]) \
+def _in_this_process(scorer: Scorer | FoldScorer, pending: Sequence[Sequence[RatedPicture]]) \
         -> Iterator[tuple[dict[str, Any], dict[str, Any], list[Prediction]]]:
     identity, about = scorer.identity(), scorer.about()
     yield identity, about, []  # Pins the settings, and refuses others, before the first image is scored.

@@ -11,14 +11,16 @@ from leaderboard.runs.folder import Prediction
 from leaderboard.runs.scoring import Scorer
 from methods.base import Method, json_safe, load_method, method_class
 from methods.data import RatedPicture
+from methods.lmm.base import LMM
 
 
-def make_scorer(method: str | Method, lmm: Any, options: dict[str, Any] | None, folders: Sequence[str | Path] = ()) \
-        -> Scorer | FoldScorer:
+def make_scorer(method: str | Method, lmm: str | LMM | None, options: dict[str, Any] | None,
+                folders: Sequence[str | Path] = ()) -> Scorer | FoldScorer:
     """What turns rated images into predictions: one model, or with `folders` one per fold. Errors as `Scorer`."""
     if not folders:
         return Scorer(method, lmm, options)
-    return FoldScorer(method if isinstance(method, str) else method.name, lmm, options, folders)
+    name = lmm if isinstance(lmm, str | None) else lmm.name
+    return FoldScorer(method if isinstance(method, str) else method.name, name, options, folders)
 
 
 class FoldScorer:
