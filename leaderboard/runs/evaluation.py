@@ -90,7 +90,7 @@ class Evaluation:
             facts: further entries of the provenance; None values are left out.
 
         Raises:
-            RunError: the folder belongs to another run.
+            RunError: the folder belongs to another run, or a cluster is given what is loaded here already.
             methods.lmm.LMMError: the model cannot be loaded or reached.
         """
         from leaderboard.runs.folds import make_scorer

@@ -87,7 +87,6 @@ def wire(visit: gr.HTML, rooms: Sequence[gr.Tab], photo: gr.State,
         None, done, None, js=RESTORED, **both)
 
 
-
 def chosen(named: Mapping[str, Any], words: Mapping[str, str], notes: list[str]) -> dict[Any, Any]:
     """Component -> its value or update, for the words of an address; its own value where they say nothing."""
     values = {name: one.value for name, one in named.items()}

@@ -366,6 +366,18 @@ def test_the_pixel_limit_belongs_to_a_run(data, tmp_path):
         Evaluation(folder, rated).perform(quick.Quick(max_pixels=16))
 
 
+def test_a_cluster_takes_names_and_no_loaded_model(data, tmp_path):
+    class Nowhere:
+        def score(self, *given):
+            pytest.fail("a loaded model was sent to a cluster")
+
+    rated = read_table(data[1], data[0])
+    for method, lmm in ((quick.Quick(), None), ("q-bench", object())):
+        with RunFolder(tmp_path / "run") as folder, pytest.raises(RunError, match="give their names"):
+            Evaluation(folder, rated).perform(method, lmm, spread=Nowhere())
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
 def test_the_models_pixel_limit_belongs_to_a_run_and_how_it_ran_is_recorded(data, tmp_path, capsys):
     out = tmp_path / "run"
     settings = ("--limit", "2", "--lmm", "embedded", "--device", "cpu", "--dtype", "float32")
