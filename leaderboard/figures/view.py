@@ -8,6 +8,7 @@ instead of beside them, since a name alone fills half such a screen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -188,8 +189,6 @@ def against_cost(ranked: Table, axis: str, narrow: bool = False) -> go.Figure:
         raise FigureError("RMSE has each dataset's own unit, so it has no mean; choose a correlation.")
     figure = new_figure(620 if narrow else 540)
     fronts = []
-    known = sorted(cost for row in ranked.rows if (cost := _cost(row, axis)) is not None)
-    middle = 0.3 if axis == "parameters" else (known[0] * max(known[-1], 1e-9)) ** 0.5 if known else 0.0
     for index, (origin, what) in enumerate((("published", "published"), (MEASURED, "measured here"))):
         rows, shared = _with_cost(ranked, origin, axis)
         if not rows:
@@ -209,8 +208,6 @@ def against_cost(ranked: Table, axis: str, narrow: bool = False) -> go.Figure:
                 figure.add_scatter(
                     x=[_cost(row, axis) for row in some], y=[_mean(row, shared) for row in some], name=kind,
                     mode="markers" if hollow else "markers+text", textfont={"size": 10.5, "color": INK},
-                    # Towards the middle of the figure, where there is room for a name.
-                    textposition=["top right" if (_cost(row, axis) or 0) < middle else "top left" for row in some],
                     marker={**marker(index), "size": 10, "symbol": SYMBOLS[index] + hollow},
                     text=["" if hollow else labels.get(row.entry.id, "") for row in some],
                     customdata=[[row.entry.label] for row in some],
@@ -223,6 +220,7 @@ def against_cost(ranked: Table, axis: str, narrow: bool = False) -> go.Figure:
     figure.update_xaxes(title=_AXES[axis], type="log" if logarithmic else "linear")
     if axis == "parameters":
         figure.update_xaxes(range=[-3, 2], tickvals=DECADES, ticktext=[f"{tick:g}" for tick in DECADES])
+    _lay_names(figure, narrow, logarithmic, DECADES if axis == "parameters" else ())
     figure.update_yaxes(title=f"mean {ranked.view.metric.upper()}")
     figure.update_layout(legend=BELOW if narrow else ABOVE)
     apart = ". Their images differ: compare along a front, not across" if len(fronts) > 1 else ""
@@ -233,6 +231,59 @@ _AXES = {"parameters": "parameters (billions)", "weights": "weights (GB)", "pass
          "seconds": "seconds per image", "memory": "peak memory (GiB)"}
 _WHAT = {"parameters": "number of parameters", "weights": "size of its weights", "passes": "number of LMM passes",
          "seconds": "time per image", "memory": "peak memory"}
+
+
+_PLACES = {"top right": (1, -1), "top left": (-1, -1), "bottom right": (1, 1), "bottom left": (-1, 1),
+           "middle right": (1, 0), "middle left": (-1, 0)}
+"""plotly's place of a name, and where that is from its point: to the right and downwards."""
+
+
+def _lay_names(figure: go.Figure, narrow: bool, logarithmic: bool, ends: Sequence[float]) -> None:
+    """Gives every name of a point a place beside it where it covers no other name and no other point; one that has no
+    such place goes, since whoever points at the point reads it anyway.
+
+    Args:
+        figure: with traces whose points have a text.
+        ends: what the horizontal axis holds whatever is drawn.
+    """
+    width, height, letter, line, gap = (270, 400, 6.2, 14, 7) if narrow else (760, 380, 6.2, 14, 7)
+    points = [(trace, number, trace.x[number], trace.y[number]) for trace in figure.data if "markers" in trace.mode
+              for number in range(len(trace.x))]
+    low, high = min(y for *_, y in points), max(y for *_, y in points)
+    across = [math.log10(max(x, 1e-9)) if logarithmic else x for _, _, x, _ in points]
+    edges = [*across, *(math.log10(end) for end in ends)]
+    start, span = min(edges), (max(edges) - min(edges)) or 1.0
+    at = [(width * (x - start) / span, height * (high - y) / ((high - low) or 1.0))
+          for x, (_, _, _, y) in zip(across, points)]
+    taken = [(x - gap, y - gap, x + gap, y + gap) for x, y in at]
+    texts = {id(trace): list(trace.text or ()) for trace, *_ in points}
+    places = {id(trace): ["top right"] * len(trace.x) for trace, *_ in points}
+    # The best first, so that it is a name further down that goes.
+    for index in sorted(range(len(points)), key=lambda one: at[one][1]):
+        trace, number = points[index][:2]
+        text = texts[id(trace)][number] if texts[id(trace)] else ""
+        if not text:
+            continue
+        (x, y), long = at[index], letter * len(text)
+        others = [box for one, box in enumerate(taken) if one != index]
+        for place, (right, down) in _PLACES.items():
+            left = x + gap if right > 0 else x - gap - long
+            top = y + down * (gap + line / 2) - line / 2
+            box = (left, top, left + long, top + line)
+            if left >= -2 * gap and left + long <= width + 2 * gap and not any(_meet(box, other) for other in others):
+                places[id(trace)][number] = place
+                taken.append(box)
+                break
+        else:
+            texts[id(trace)][number] = ""
+    for trace in figure.data:
+        if texts.get(id(trace)):
+            trace.text, trace.textposition = texts[id(trace)], places[id(trace)]
+
+
+def _meet(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    """Whether two boxes (left, top, right, bottom) share a pixel."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _with_cost(ranked: Table, origin: str, axis: str) -> tuple[list[Row], tuple[str, ...]]:
