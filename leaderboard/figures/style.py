@@ -29,6 +29,8 @@ DECADES = (0.001, 0.01, 0.1, 1, 10, 100)
 MOST_ROWS, MOST_NARROW, MOST_RADAR = 40, 25, 5
 NARROW_LINE = 46
 """Letters of a caption that fit on one line of a phone."""
+WIDE_LINE = 130
+"""The same on a window of a thousand pixels."""
 NARROW_LABEL = 55
 """Letters of a row's name and source that fit there, in smaller type."""
 
@@ -109,7 +111,7 @@ def new_figure(height: int) -> go.Figure:
 
 def titled(figure: go.Figure, title: str, narrow: bool = False) -> go.Figure:
     """The figure with its caption on top; on a narrow one in lines, with room for them and the legend."""
-    text = wrapped(title, NARROW_LINE) if narrow else title
+    text = wrapped(title, NARROW_LINE if narrow else WIDE_LINE)
     lines = text.count("<br>") + 1
     figure.update_layout(title={"text": text, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "yref": "container",
                                 "pad": {"l": 12, "t": 12 + 9 * (lines - 1)}, "font": {"size": 13, "color": INK}})
@@ -122,7 +124,9 @@ def titled(figure: go.Figure, title: str, narrow: bool = False) -> go.Figure:
     elif above:
         # All entries are as wide as the longest name; beside the rows' names there are about 700 pixels for them.
         across = max(1, 700 // (50 + 7 * max(map(len, named))))
-        figure.update_layout(margin_t=45 + 19 * -(-len(named) // across))
+        figure.update_layout(margin_t=45 + 19 * -(-len(named) // across) + 18 * (lines - 1))
+    else:
+        figure.update_layout(margin_t=figure.layout.margin.t + 18 * (lines - 1))
     return figure
 
 
