@@ -54,7 +54,11 @@
     const names = [...read(location.search).keys()].filter((name) => !name.startsWith('__') && name !== 'tab');
     return names.length > 0 || !tabs(tabOf(location.search)).length || history.state?.uploaded;
   };
+  // Until the answer is there, the controls hold what is being undone; a dropdown that loses its focus tells of it.
+  let asked = [];
+  const restoring = () => (asked = asked.filter((time) => performance.now() - time < 5000)).length > 0;
   const restore = () => {
+    asked.push(performance.now());
     const parts = [...read(location.search)].filter(([name]) => !name.startsWith('__') && name !== 'tab');
     const id = tabOf(location.search);
     const named = parts.find(([name]) => name === 'photo')?.[1] ?? '';
@@ -85,6 +89,7 @@
     // The choices of another tab, `spec` being the name, the page's own value and whether it is typed. Options of a method
     // that is not chosen stay out.
     chose: (id, spec, values) => {
+      if (restoring()) return;
       const all = spec.map(([name, own], index) => [name, text(values[index]), text(own)]);
       const methods = all.filter(([name]) => name === 'method' || name.endsWith('methods')).flatMap(([, now]) => now.split(','));
       const counts = ([name]) => !name.includes('.') || methods.includes(name.split('.')[0]);
@@ -113,6 +118,7 @@
     },
     // What of an address was understood: the next one holds no more.
     restored: (id, words, name) => {
+      asked.shift();
       chosen[id] = words;
       if (takesPhoto(id)) photo = name;
     },

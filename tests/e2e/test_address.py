@@ -41,6 +41,7 @@ def test_back_forward_and_reload_keep_choices_and_photo(open_page):
     method.click()
     page.get_by_role("option", name="Q-Bench").click()
     at(page, "method=q-bench")
+    expect(page.locator(".options:visible").get_by_label("five-level")).to_be_visible()
     page.go_back()
     expect(method).to_have_value(first)
     page.go_forward()
