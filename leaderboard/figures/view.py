@@ -246,7 +246,8 @@ def _lay_names(figure: go.Figure, narrow: bool, logarithmic: bool, ends: Sequenc
         figure: with traces whose points have a text.
         ends: what the horizontal axis holds whatever is drawn.
     """
-    width, height, letter, line, gap = (270, 400, 6.2, 14, 7) if narrow else (760, 380, 6.2, 14, 7)
+    width, height = (270, 400) if narrow else (760, 380)  # pixels of the axes; then of a letter, a line and a marker
+    letter, line, gap = 6.2, 14, 7
     points = [(trace, number, trace.x[number], trace.y[number]) for trace in figure.data if "markers" in trace.mode
               for number in range(len(trace.x))]
     low, high = min(y for *_, y in points), max(y for *_, y in points)

@@ -54,6 +54,12 @@ def test_a_value_is_understood_or_named(component, text, value, note):
     assert type(back[0]) is type(value)
 
 
+def test_a_link_names_no_more_models_than_the_control_takes():
+    component = gr.Dropdown(["a", "b", "c"], value=["a"], multiselect=True, max_choices=2)
+    assert value_of("model", component, "b,c") == (["b", "c"], "")
+    assert value_of("model", component, "a,b,c") == (["a"], "'model' takes at most 2 choices; the link's were ignored.")
+
+
 def test_two_choices_of_one_name_are_a_fault():
     with gr.Blocks(), gr.Tab("Tab") as room:
         in_address(gr.Number(), "x")

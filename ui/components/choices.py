@@ -71,6 +71,8 @@ def value_of(name: str, component: Any, text: str) -> tuple[Any, str]:
         unknown = [part for part in parts if part not in offered]
         if unknown and not good:
             _refuse(name, unknown[0], offered)
+        if (most := getattr(component, "max_choices", None)) and len(good) > most:
+            raise InputError(f"{name!r} takes at most {most} choices; the link's were ignored.")
         return good, "" if not unknown else _sentence(name, unknown[0], offered)
     except InputError as error:
         return component.value, str(error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ def _named(text: str, places: str) -> list[str]:
 
 
 @cache
-def _sheet(styles: Iterable[str]) -> tuple[str, str]:
+def _sheet(styles: tuple[str, ...]) -> tuple[str, str]:
     """Name and text of these style sheets in one."""
     text = "\n".join((FOLDER / "assets" / name).read_text("utf-8") for name in styles)
     return f"opening-{hashlib.sha256(text.encode()).hexdigest()[:8]}.css", text
