@@ -24,7 +24,7 @@
     return button;
   };
 
-  const SCROLLS = '.cm-scroller, .table-wrap, .prose table, .pipeline, .lb-scroll, .comparison';
+  const SCROLLS = 'pre, .cm-scroller, .table-wrap, .prose table, .pipeline, .lb-scroll, .comparison';
 
   // Where columns lie beyond the right edge, the style sheet lets what is there fade.
   const cue = (box) => {
@@ -53,6 +53,20 @@
         if (tab.tabIndex !== stop) tab.tabIndex = stop;
         if (tab.getAttribute('aria-controls') === '') tab.removeAttribute('aria-controls');
       }
+    }
+    // The button for more files is a button in a button, named by a word of no language; one in its place presses it.
+    for (const more of document.querySelectorAll('button.icon-button:has(button.upload-container):not([hidden])')) {
+      const button = document.createElement('button');
+      button.className = `${more.className} add-files`;
+      button.title = 'Add files';
+      button.setAttribute('aria-label', button.title);
+      button.innerHTML = more.querySelector('svg').outerHTML;
+      button.addEventListener('click', () => more.querySelector('button.upload-container').click());
+      more.hidden = true;
+      more.after(button);
+    }
+    for (const button of document.querySelectorAll('button.add-files')) {
+      if (!button.previousElementSibling?.querySelector('button.upload-container')) button.remove();
     }
     // A name needs a role; the place of a figure that is still to come has only the first.
     for (const place of document.querySelectorAll('.empty[aria-label]:not([role])')) place.setAttribute('role', 'img');

@@ -17,9 +17,19 @@
   const inSight = (id) => [...tabs(id)].some((tab) => tab.ariaSelected === 'true');
   const current = () => document.querySelector('.rooms > .tab-wrapper [role=tab][aria-selected=true]')?.dataset.tabId;
   const takesPhoto = (id) => !!document.getElementById(`${id.replaceAll('_', '-')}-picture`);
+  // The tab inside a tab, where it has a name and is not the first: what is open is what the page shows.
+  const MODES = '.rooms .tabitem [role=tab]:not([data-tab-id=""])', named = (tab) => /^[a-z][a-z-]*$/.test(tab.dataset.tabId);
+  const modes = {};
+  const modeOf = (id) => {
+    const all = id === current() ? [...document.querySelectorAll(MODES)].filter((tab) => tab.offsetParent && named(tab)) : [];
+    const open = all.findIndex((tab) => tab.ariaSelected === 'true');
+    if (open >= 0) modes[id] = open ? all[open].dataset.tabId : '';
+    return modes[id] ?? '';
+  };
   const queryOf = (id) => {
     if (id === 'leaderboard') return leaderboard;
-    const parts = [['tab', id], ...(chosen[id] ?? []), ...(photo && takesPhoto(id) ? [['photo', photo]] : [])];
+    const mode = modeOf(id);
+    const parts = [['tab', id], ...(mode ? [['mode', mode]] : []), ...(chosen[id] ?? []), ...(photo && takesPhoto(id) ? [['photo', photo]] : [])];
     return '?' + parts.map(([name, text]) => `${name}=${encodeURIComponent(text).replace(/%(2C|3A|2F)/g, decodeURIComponent)}`)
       .join('&');
   };
@@ -65,7 +75,7 @@
     const lost = !!history.state?.uploaded && !uploaded;
     // An uploaded photo stays where an address says nothing of a photo.
     const same = named === photo;
-    chosen[id] = parts.filter(([name]) => name !== 'photo');
+    chosen[id] = parts.filter(([name]) => name !== 'photo' && name !== 'mode');
     if (!same) uploaded = false;
     if (takesPhoto(id)) photo = named;
     window.dispatchEvent(new CustomEvent('mean-opinion-choices', {
@@ -132,6 +142,16 @@
   document.addEventListener('click', (event) => {
     const id = !here && event.target.closest?.('.rooms > .tab-wrapper [role=tab]')?.dataset.tabId;
     if (id) write(id);
+    const mode = !here && event.target.closest?.(MODES);
+    if (mode && named(mode)) {
+      // Several sets of the same tabs, as of languages, go together.
+      here = true;
+      for (const tab of document.querySelectorAll(MODES)) {
+        if (tab !== mode && tab.offsetParent && tab.dataset.tabId === mode.dataset.tabId && tab.ariaSelected !== 'true') tab.click();
+      }
+      here = false;
+      requestAnimationFrame(() => write(current()));
+    }
     const example = event.target.closest?.('.examples button.gallery-item')?.querySelector('img');
     if (example) {
       photo = decodeURIComponent(new URL(example.src).pathname.split('/').pop());

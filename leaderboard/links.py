@@ -23,6 +23,8 @@ FIGURES = ("dots", "heat", "radar", "cost", "pairs", "ablation")
 COSTS = ("parameters", "weights", "passes", "seconds", "memory")
 """What a row costs, as columns and as horizontal axis of the figure against cost."""
 AXES = COSTS
+INSIDE = ("scatter", "calibration", "residuals")
+"""Figures of a measured row."""
 COST_COLUMNS = (*COSTS, "hardware", "licence", "released", "link")
 COLUMNS = ("rank", "coverage", *COST_COLUMNS)
 """Columns beside the row's name and the datasets, in their order."""
@@ -60,6 +62,7 @@ class View:
         without: which of `COLUMNS` are left out.
         figure, axis, ablation: the figure below the table, the horizontal axis of "cost", the ablation of "ablation".
         row: the measured run that is looked into below the table; empty for none.
+        inside, beside: the figure of that row, one of `INSIDE`, and the run that it is compared with; empty for none.
     """
 
     metric: str = "srcc"
@@ -84,6 +87,8 @@ class View:
     axis: str = "parameters"
     ablation: str = ""
     row: str = ""
+    inside: str = INSIDE[0]
+    beside: str = ""
 
     def __post_init__(self) -> None:
         for spec in fields(self):
@@ -97,6 +102,11 @@ class View:
         object.__setattr__(self, "costs", self.costs and not set(COST_COLUMNS) <= set(self.without))
         if not self.costs:
             object.__setattr__(self, "without", tuple(name for name in self.without if name not in COST_COLUMNS))
+
+        if not self.row:
+            object.__setattr__(self, "inside", INSIDE[0])
+        if not self.row or self.beside == self.row:
+            object.__setattr__(self, "beside", "")
 
     @property
     def columns(self) -> list[str]:
@@ -121,11 +131,12 @@ _NAMES = {"metric": "metric", "datasets": "d", "methods": "m", "papers": "from",
           "training_sets": "trained-on", "kinds": "kind", "training": "training", "origin": "origin", "rows": "show",
           "hide": "hide", "search": "q", "cells": "cells", "rank_on": "rank", "sort": "sort", "reverse": "reverse",
           "costs": "costs", "without": "without", "figure": "fig", "axis": "axis", "ablation": "ablation",
-          "row": "row"}
+          "row": "row", "inside": "inside", "beside": "beside"}
 _FIELDS = {short: name for name, short in _NAMES.items()}
 _WHAT = {"metric": "metric", "datasets": "dataset", "methods": "method", "papers": "source", "backbones": "model",
          "training_sets": "training set", "kinds": "kind of dataset", "rank_on": "dataset", "sort": "column",
-         "figure": "figure", "ablation": "ablation", "without": "column", "row": "measured row"}
+         "figure": "figure", "ablation": "ablation", "without": "column", "row": "measured row",
+         "inside": "figure of a row", "beside": "measured row"}
 # Parameters that the page's framework adds to an address.
 FRAMEWORK = re.compile(r"__.*|view|deep_link|logs|session_hash|theme")
 
@@ -214,11 +225,11 @@ def _pairs(link: str | Mapping[str, str], notes: list[str]) -> list[tuple[str, s
 
 
 def _known(board: Board) -> dict[str, tuple[str, ...]]:
-    vocabulary = catalogue(board).vocabulary
+    vocabulary, runs = catalogue(board).vocabulary, tuple(board.measured["run"].unique())
     return {
         **vocabulary, "metric": tuple(METRICS), "training": TRAINING, "origin": ORIGINS, "rows": ROWS, "hide": HIDE,
         "figure": FIGURES, "axis": AXES, "rank_on": vocabulary["datasets"], "ablation": ablations(board),
-        "sort": columns(board), "without": COLUMNS, "row": tuple(board.measured["run"].unique()),
+        "sort": columns(board), "without": COLUMNS, "row": runs, "inside": INSIDE, "beside": runs,
     }
 
 

@@ -15,44 +15,45 @@ from leaderboard.export import DASH, marks_of, text_of
 from leaderboard.links import COSTS
 from leaderboard.tables import Row, Table
 
-MOST_ROWS = 300
-"""Rows drawn at once; a browser is slow with thousands, and exports hold all of them."""
-
-AT_FIRST = 60
-"""Rows that are part of the page until the reader scrolls to their end. The others are the text of a comment: what
-draws the page anew compares every node with what is there, and a browser lays out every row."""
+AT_FIRST = 30
+"""Rows of a table whose reader is there to ask for more: what draws the page anew compares every node with what is
+there, and a browser lays out every row."""
 
 
-def to_html(table: Table, *, sources: dict[str, str] | None = None, marked: str = "") -> str:
+def to_html(table: Table, *, sources: dict[str, str] | None = None, marked: str = "", query: str = "") -> str:
     """The table as an HTML fragment without scripts or styles.
 
     Args:
         table: the table in view.
         sources: source slug -> its title.
         marked: id of a row that is to stand out, in a table to be read alone: without buttons.
+        query: of the view's link, with which a page asks for `rows_html` beyond the first `AT_FIRST`; "" draws all.
     """
     sources = sources or {}
     if not table.rows:
         return ('<div class="lb-empty">Nothing matches these filters. Take one away, or choose another metric: '
                 "RMSE and the logistic PLCC exist for measured results only.</div>")
     head = "".join(_header(table, name, label, title, still=bool(marked)) for name, label, title in _columns(table))
-    rows = [_row(table, row, sources, marked) for row in table.rows[:MOST_ROWS]]
-    count, first = len(rows), MOST_ROWS if marked else AT_FIRST
-    # Data is escaped, so that none of it ends the comment.
-    later = f"<!--{''.join(rows[first:])}-->" if count > first else ""
+    count = len(table.rows)
+    asks = bool(query) and count > AT_FIRST
+    name = "The row as it would stand" if marked else "Leaderboard table"
     every = (f'<button type="button" class="lb-more" data-every>Lay out all {count} rows at once</button>'
-             if later else "")
-    more = (f" The first {MOST_ROWS} are drawn; narrow the filters, or export to have all of them."
-            if len(table.rows) > MOST_ROWS else "")
-    return (f'<div class="lb-scroll" role="region" aria-label="Leaderboard table" tabindex="0"><table class="lb">'
-            f"<caption>{escape(table.sentence + more)}</caption><thead><tr>{head}</tr></thead>"
-            f"<tbody>{''.join(rows[:first])}</tbody>"
-            f'</table>{later}</div>{every}<p class="lb-legend">'
+             if asks else "")
+    more = f' data-query="{escape(query)}" data-rows="{count}"' if asks else ""
+    return (f'<div class="lb-scroll" role="region" aria-label="{name}" tabindex="0"><table class="lb"'
+            f"{more}><caption>{escape(table.sentence)}</caption><thead><tr>{head}</tr></thead>"
+            f"<tbody>{rows_html(table, sources, 0, AT_FIRST if asks else count, marked)}</tbody>"
+            f'</table></div>{every}<p class="lb-legend">'
             f'<b>best</b> · <u>second</u> · † trained on the tested set (‡ possibly) · '
             f'◇ sees labels of the tested set · § on other images of the set, or on a part that is not stated: not '
             f'ranked with it · '
             f'<span class="lb-q">?</span> doubtful as printed · <span class="lb-here">here</span> measured here · '
             f"● ranks are over this set · a, b … groups that cannot be told apart</p>")
+
+
+def rows_html(table: Table, sources: dict[str, str], start: int, end: int, marked: str = "") -> str:
+    """The rows from `start` to before `end`, as `to_html` draws them."""
+    return "".join(_row(table, row, sources, marked) for row in table.rows[start:end])
 
 
 def cards_html(cards: dict[str, Card]) -> str:

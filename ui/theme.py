@@ -61,7 +61,7 @@ def theme() -> gr.themes.Base:
         input_background_fill="#ffffff", input_background_fill_dark="#12171c",
         input_border_width="1px", input_border_color="#cbd2d9", input_border_color_dark="#39434d",
         button_primary_background_fill="#17716d", button_primary_background_fill_dark="#1d807b",
-        button_primary_background_fill_hover="#135a58", button_primary_background_fill_hover_dark="#268c86",
+        button_primary_background_fill_hover="#135a58", button_primary_background_fill_hover_dark="#186f6a",
         button_primary_text_color="#ffffff", button_primary_text_color_dark="#ffffff",
         button_secondary_background_fill="#ffffff", button_secondary_background_fill_dark="#1e252c",
         button_secondary_border_color="#cbd2d9", button_secondary_border_color_dark="#39434d",

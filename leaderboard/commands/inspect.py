@@ -28,11 +28,12 @@ def run(args: argparse.Namespace) -> int:
         files.replace(args.write, to_csv(inside))
         print(args.write, file=sys.stderr)
     if args.figures:
-        from leaderboard.figures.details import KINDS, draw
+        from leaderboard.figures.details import draw
         from leaderboard.figures.static import render
+        from leaderboard.links import INSIDE
 
         args.figures.mkdir(parents=True, exist_ok=True)
-        for kind in KINDS:
+        for kind in INSIDE:
             path = args.figures / f"{kind}.svg"
             files.replace(path, render(draw(inside, kind), "svg"))
             print(path, file=sys.stderr)

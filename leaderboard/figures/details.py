@@ -12,17 +12,16 @@ if TYPE_CHECKING:
 
     from leaderboard.details import Bin, Contrast, Details
 
-KINDS = ("scatter", "calibration", "residuals")
 _FAINT = {"size": 6, "color": COLOURS[0], "opacity": 0.45}
 _BAND = "rgba(31, 138, 138, 0.14)"
 
 
 def draw(inside: Details, kind: str, narrow: bool = False) -> go.Figure:
-    """One of `KINDS`; a message in its place where too few images give no calibration.
+    """One of `links.INSIDE`; a message in its place where too few images give no calibration.
 
     Args:
         inside: the row.
-        kind: a name of `KINDS`.
+        kind: a name of `links.INSIDE`.
         narrow: for a screen that is at most about 640 pixels wide.
     """
     try:

@@ -68,3 +68,29 @@ def test_a_link_to_a_tab_that_is_not_there_is_a_sentence(open_page):
     page = open_page(path="/?tab=nowhere&seed=1")
     assert sentence(page) == "There is no tab 'nowhere' here; this is the first one."
     expect(page.locator("#score-picture")).to_be_visible()
+
+
+def test_a_tab_inside_a_tab_is_in_the_address(open_page):
+    page = open_page(path="/?tab=compare&mode=folder")
+
+    def mode(name):
+        return page.get_by_role("tab", name=name, exact=True)
+
+    expect(mode("A folder")).to_have_attribute("aria-selected", "true")
+    mode("Side by side").click()
+    at(page, "tab=compare", without=["mode"])
+    page.go_back()
+    expect(mode("A folder")).to_have_attribute("aria-selected", "true")
+    open_tab(page, "VisualQuality-R1")
+    at(page, "tab=visualquality_r1", without=["mode"])
+    mode("Compare photos").click()
+    at(page, "tab=visualquality_r1", "mode=several")
+    open_tab(page, "API")
+    at(page, "tab=api", without=["mode"])
+    mode("curl").first.click()
+    at(page, "tab=api", "mode=curl")
+    page.reload()
+    # One language holds for every endpoint.
+    page.wait_for_function("""() => {
+      const all = [...document.querySelectorAll('#api-page [data-tab-id=curl]')].filter((tab) => tab.offsetParent);
+      return all.length > 3 && all.every((tab) => tab.ariaSelected === 'true'); }""")

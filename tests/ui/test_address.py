@@ -7,9 +7,9 @@ import importlib
 import gradio as gr
 import pytest
 
-from ui.components.choices import TYPED, choices_of, in_address, text_of, value_of
+from ui.components.choices import TYPED, choices_of, in_address, modes_of, text_of, value_of
 from ui.tabs import score
-from ui.visit.address import chosen
+from ui.visit.address import chosen, opened
 
 
 @pytest.mark.parametrize("name", ["score", "iqarag", "llm_iqa", "visualquality_r1", "leaf", "q_debias"])
@@ -84,3 +84,22 @@ def test_a_link_to_a_method_brings_its_model_and_its_options():
     assert answer[named["model"]]["visible"]
 
 
+
+
+def test_a_link_opens_a_tab_inside_a_tab():
+    with gr.Blocks(), gr.Tabs(), gr.Tab("Tab", id="tab") as room:
+        with gr.Tabs() as modes:
+            for name in ("one", "several"):
+                with gr.Tab(name, id=name), gr.Row(), gr.Tabs(), gr.Tab("without a name"):
+                    pass
+        with gr.Tabs() as languages, gr.Tab("curl", id="curl"):
+            pass
+    sets = modes_of(room)
+    assert sets == [(modes, ["one", "several"]), (languages, ["curl"])]
+    notes: list[str] = []
+    assert {tabs: update.selected for tabs, update in opened(sets, "several", notes).items()} == {
+        modes: "several", languages: "curl"}
+    assert {update.selected for update in opened(sets, "", notes).values()} == {"one", "curl"}
+    assert notes == []
+    assert opened(sets, "severla", notes)[modes].selected == "one"
+    assert notes == ["There is no 'severla' in this tab; it was ignored."]

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
 from leaderboard.details import contrast, details
-from leaderboard.links import COLUMNS, View
-from leaderboard.markup import to_html
+from leaderboard.links import COLUMNS, View, decode, encode
+from leaderboard.markup import rows_html, to_html
 from leaderboard.schema import load_board
 from leaderboard.tables import table
 from methods.errors import InputError
+from tests.ui.plain_http import post
 from ui.tabs.leaderboard import look
+from ui.tabs.leaderboard.tab import _paired
 from ui.tabs.leaderboard.view import values_of, view_of
 
 RUN = "leaf_trained-on-biq2021_live-challenge-dev_all_2026-11-27"
@@ -33,13 +38,15 @@ def test_every_measured_row_and_no_other_can_be_looked_into(board):
     assert re.findall(r'data-look="([^"]+)"', html) == re.findall(r'<tr data-row="([^"]+)"', html) == measured
     assert len(measured) == board.measured["run"].nunique()
     for run in measured:
-        assert look.of_run(run, "scatter", narrow=False)[0] == run
+        assert look.of_run(run, "scatter", "", narrow=False)[0] == run
 
 
 def test_the_panel_holds_the_runs_images_and_offers_rows_on_the_same_ones(board):
     inside = details(board, RUN)
-    run, _, heading, figure, worst, facts, images, file, others, _ = look.of_run(RUN, "residuals", narrow=True)
-    assert run == RUN
+    run, kind, others, _, heading, figure, worst, facts, images, file, *both = look.of_run(
+        RUN, "residuals", "", narrow=True)
+    assert (run, kind, others.value) == (RUN, "residuals", None)
+    assert both[0].visible is False
     assert "LEAF (trained on BIQ2021) on LIVE-C dev" in heading
     assert list(figure.data[0].y) == list(inside.images["residual"])
     assert [row[0] for row in images] == list(inside.images["image"])
@@ -90,4 +97,47 @@ def test_the_table_has_the_chosen_columns_in_every_row(board, costs, without):
 
 def test_a_run_that_is_not_there_is_a_sentence():
     with pytest.raises(InputError, match="no measured run"):
-        look.of_run("../../etc", "scatter", narrow=False)
+        look.of_run("../../etc", "scatter", "", narrow=False)
+
+
+def test_a_link_brings_the_row_beside_and_the_figure():
+    view = View(row=RUN, inside="calibration", beside=OTHER)
+    link = encode(view)
+    assert f"row={RUN}&inside=calibration&beside={OTHER}&rev=" in link
+    assert decode(link).view == view
+    assert _paired(decode(link)).view == view
+    _, _, others, *drawn = look.of_run(RUN, "calibration", OTHER, narrow=False)
+    assert others.value == OTHER
+    sentence = drawn[-3]
+    assert sentence == look.of_two(RUN, OTHER, "srcc", narrow=False)[1]
+    assert "Q-Debias" in sentence
+    assert View(inside="calibration", beside=OTHER) == View(), "without a row there is no figure of it"
+    assert View(row=RUN, beside=RUN) == View(row=RUN)
+
+
+def test_a_link_cannot_put_a_row_beside_one_on_other_images():
+    restored = _paired(decode(encode(View(row=RUN, beside=ELSEWHERE))))
+    assert restored.view == View(row=RUN)
+    assert restored.notes == (f"{RUN} and {ELSEWHERE} have 0 scored images in common; at least 5 are needed.",)
+
+
+def test_the_page_gets_the_rows_that_it_asks_for(app_url, board):
+    page = json.load(urlopen(f"{app_url}/config", timeout=60))
+    component = next(one["id"] for one in page["components"] if one["props"].get("elem_id") == "leaderboard-table")
+
+    def asked(*data):
+        return post(f"{app_url}/gradio_api/component_server", {
+            "data": list(data), "component_id": component, "fn_name": "more_rows", "session_hash": "rows"})
+
+    view = View(training="free")
+    query, whole = encode(view, board=board), table(board, view)
+    rows = asked(query, 30, 33)
+    titles = dict(zip(board.papers["slug"], board.papers["title"]))
+    assert rows == rows_html(whole, titles, 30, 33)
+    assert rows.count("<tr") == 3
+    assert asked(query, len(whole.rows), 9999) == ""
+    for wrong in ((query, -1, 5), (query, "0", 5), (query, 5, 3), (query, 0), ("x" * 9000, 0, 5)):
+        with pytest.raises(HTTPError) as error:
+            asked(*wrong)
+        assert error.value.code == 422
+        assert json.load(error.value)["detail"] == "Rows are asked for by the query of a link and two whole numbers."

@@ -1,4 +1,5 @@
-"""Choices that stand in the page's address: which component goes by which name, and what a link may say of it.
+"""Choices that stand in the page's address: which component goes by which name, and what a link may
+say of it; and which tabs lie inside a tab.
 
 `text_of` and `chose` in assets/address.js write the same text.
 """
@@ -39,6 +40,17 @@ def choices_of(block: gr.blocks.Block) -> dict[str, Any]:
             raise ValueError(f"Two components go by {sorted(twice)[0]!r} in the address of one tab.")
         named |= more
     return named
+
+
+def modes_of(block: gr.blocks.Block) -> list[tuple[gr.Tabs, list[str]]]:
+    """Every set of tabs inside a block whose tabs have names (an `id` of their own), with these; the first is open."""
+    sets = []
+    for child in getattr(block, "children", ()):
+        if isinstance(child, gr.Tabs):
+            names = [tab.id for tab in child.children if isinstance(tab, gr.Tab) and isinstance(tab.id, str)]
+            sets += [(child, names)] if names else []
+        sets += modes_of(child)
+    return sets
 
 
 def text_of(value: Any) -> str:

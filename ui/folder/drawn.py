@@ -172,7 +172,7 @@ def agreement_html(folder: Folder) -> str:
     if not rated and not left_out:
         return ""
     measured = agreements(folder)
-    parts = ["<h3>Beside people's ratings</h3>"]
+    parts = ['<h2 class="part-title">Beside people\'s ratings</h2>']
     if left_out:
         parts.append(f'<p class="sums"><strong>{left_out} rated photos are left out here:</strong> '
                      f'{" and ".join(map(title_of, learners))} was trained on people\'s opinions of these very photos. '
@@ -205,7 +205,7 @@ def outliers_html(folder: Folder) -> str:
         f"<figure>{_picture(photo)}<figcaption><strong>{number}</strong> {expected} {folder.value(photo):.0f}, rated "
         f"{photo.rated:.0f}<small>{html.escape(photo.name)}</small></figcaption></figure>"
         for number, photo in enumerate(far, 1))
-    return f'<section class="outliers"><h4>Furthest from the ratings, by their places in order</h4>{cards}</section>'
+    return f'<section class="outliers"><h3>Furthest from the ratings, by their places in order</h3>{cards}</section>'
 
 
 def _estimate(one: Agreement, metric: str) -> str:

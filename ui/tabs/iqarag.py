@@ -199,7 +199,7 @@ def gallery_html(evidence: IQARAGEvidence) -> str:
         f'<small>{html.escape(one.name)}</small></figcaption></figure>'
         for one in evidence.references
     )
-    return (f'<section><h3>What the model saw first, with {html.escape(evidence.opinions)}</h3>'
+    return (f'<section><h2 class="part-title">What the model saw first, with {html.escape(evidence.opinions)}</h2>'
             '<div style="display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:1rem">'
             f"{cards}</div></section>")
 

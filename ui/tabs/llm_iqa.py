@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from methods.base import Assessment, Evidence
+from methods.llm_iqa.aggregation import ensemble
 from methods.llm_iqa.evidence import LLMIQAEvidence, Total
 from methods.llm_iqa.method import LLMIQA, explain, in_words
 from ui.components import (
@@ -64,8 +65,8 @@ def build(page: gr.Blocks) -> None:
                 reading = in_address(gr.Radio(READINGS, value=LLMIQA.options.reading, label="Reading", min_width=220),
                                      "reading")
             with gr.Row(visible=False) as weighting:
-                weights = [gr.Slider(0, 1, value=1, step=0.05, visible=False, min_width=160)
-                           for _ in range(MOST_MODELS)]
+                weights = [in_address(gr.Slider(0, 1, value=1.0, step=0.05, visible=False, min_width=160),
+                                      f"weight{number}") for number in range(1, MOST_MODELS + 1)]
             plot = gr.Plot(visible=False, show_label=False, container=False)
             notes = gr.Markdown(visible=False, elem_classes="result-notes")
             explanation = gr.Markdown(elem_classes="result-explanation")
@@ -79,8 +80,8 @@ def build(page: gr.Blocks) -> None:
         required(path)
         if not names:
             raise gr.Error("Choose at least one model.", print_exception=False)
-        *held, chosen_limit = values
-        limit = chosen_limit or None
+        held, limit, shares = values[:-1 - MOST_MODELS], values[-1 - MOST_MODELS] or None, values[-MOST_MODELS:]
+        ensemble(shares[:len(names)], shares[:len(names)])  # refuses weights that are all 0 before any model is asked
         options = {**form.kwargs(held), "lam": lam, "reading": reading}
         with gpu.held([path]) as photos:
             result = gpu.call(
@@ -90,31 +91,36 @@ def build(page: gr.Blocks) -> None:
                 lmms=[gpu.Model(name, limit) for name in names], image=photos[0], options=options,
             )
         members = result.evidence.lmms
-        sliders = [gr.Slider(value=1, visible=len(members) > 1 and index < len(members),
+        sliders = [gr.Slider(visible=len(members) > 1 and index < len(members),
                              label=f"Weight of {members[index].lmm.split('@')[0]}" if index < len(members) else None)
                    for index in range(MOST_MODELS)]
         changed = image_notes(result.image_notes)
         bare = replace(result, evidence=Evidence())
         return [
-            bare, result.evidence, *_show(result.evidence, result.evidence.total, reading, bare),
+            bare, result.evidence, *weighted(bare, result.evidence, lam, reading, shares),
             gr.Row(visible=True), gr.Row(visible=len(members) > 1), *sliders,
             gr.Markdown(changed, visible=bool(changed)), cost_line(result, result.evidence.passes),
         ]
+
+    def weighted(result: Assessment, verdict: LLMIQAEvidence, lam: float, reading: str,
+                 shares: tuple[float, ...]) -> list[object]:
+        """The outputs for a lambda, a reading and a weight for each model."""
+        given = tuple(shares[: len(verdict.lmms)])
+        total = verdict.rescored(lam=lam, reading=reading, lmm_weights=given)
+        # Weights of one's own make an ensemble that nobody has measured.
+        own = "" if len(set(given)) == 1 else " weighted"
+        now = replace(result, score=total.score, lmm=result.lmm + own,
+                      options={**result.options, "lam": lam, "reading": reading})
+        return _show(verdict, total, reading, now)
 
     @plain_errors
     def rescore(result: Assessment | None, verdict: LLMIQAEvidence | None, lam: float, reading: str,
                 *values: float) -> list[object]:
         if verdict is None or result is None:
             return [gr.skip()] * len(outputs)
-        chosen_weights = tuple(values[: len(verdict.lmms)])
-        total = verdict.rescored(lam=lam, reading=reading, lmm_weights=chosen_weights)
-        # Weights of one's own make an ensemble that nobody has measured.
-        own = "" if len(set(chosen_weights)) == 1 else " weighted"
-        now = replace(result, score=total.score, lmm=result.lmm + own,
-                      options={**result.options, "lam": lam, "reading": reading})
-        return _show(verdict, total, reading, now)
+        return weighted(result, verdict, lam, reading, values)
 
-    asked = [picture, chosen, lam, reading, *form.components, pixels]
+    asked = [picture, chosen, lam, reading, *form.components, pixels, *weights]
     answer = [record, evidence, *outputs, controls, weighting, *weights, notes, cost]
     scored = button.click(score, asked, answer, api_name="llm_iqa", **gpu.LANE)
     hidden = gr.Row(visible=False)
@@ -126,6 +132,8 @@ def build(page: gr.Blocks) -> None:
     tried = emptied.then(score, asked, answer, api_visibility="private", **gpu.LANE)
     follow(pixels, chosen, picture, scored, tried)
     where.wire(picture, LLMIQA.name, chosen, scored, tried)
+    # Weights are those of the models that were chosen with them.
+    chosen.input(lambda: [1.0] * MOST_MODELS, None, weights, show_progress="hidden", api_visibility="private")
     for control in (lam, reading, *weights):
         event = control.change if control is reading else control.release
         # By default, what is moved before the answer to the move before would be lost.

@@ -56,9 +56,9 @@ def build(page: gr.Blocks) -> None:
     """Draws the tab; called inside its `gr.Tab`."""
     gr.Markdown(INTRO, elem_classes="tab-intro")
     with gr.Tabs():
-        with gr.Tab("One photo"):
+        with gr.Tab("One photo", id="one"):
             _one_photo(page)
-        with gr.Tab("Compare photos"):
+        with gr.Tab("Compare photos", id="several"):
             _compare()
 
 

@@ -15,7 +15,7 @@ import gradio as gr
 
 from leaderboard.links import FRAMEWORK, MAX_LINK, quoted
 from ui.components import EXAMPLES, plain_errors
-from ui.components.choices import TYPED, choices_of, value_of
+from ui.components.choices import TYPED, choices_of, modes_of, value_of
 from ui.components.photo import EXAMPLE_PICTURES
 from ui.components.uploads import PictureInput, picture_file
 from ui.serving import models
@@ -40,6 +40,7 @@ def wire(visit: gr.HTML, rooms: Sequence[gr.Tab], photo: gr.State,
         places: each photo input with its tab.
     """
     choices = {str(room.id): choices_of(room) for room in rooms}
+    modes = {str(room.id): modes_of(room) for room in rooms}
     pictures = {str(room.id): picture for room, picture in places}
     settings: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     outputs: list[Any] = [photo]
@@ -52,6 +53,7 @@ def wire(visit: gr.HTML, rooms: Sequence[gr.Tab], photo: gr.State,
             spec = json.dumps([[name, one.value, isinstance(one, TYPED)] for name, one in named.items()])
             gr.on([one.input for one in named.values()], None, list(named.values()), None, **settings,
                   js=f"(...values) => {{ window.meanOpinion?.chose({tab!r}, {spec}, values); }}")
+    outputs += [tabs for sets in modes.values() for tabs, _ in sets]
     for picture in pictures.values():
         outputs += [picture, *picture.result[1]]
     done = gr.Textbox(visible=False)
@@ -63,9 +65,9 @@ def wire(visit: gr.HTML, rooms: Sequence[gr.Tab], photo: gr.State,
         tab = words.pop("tab", "score")
         notes: list[str] = [] if tab in choices else [f"There is no tab {quoted(tab)} here; this is the first one."]
         answer: dict[Any, Any] = {}
-        name, run = words.pop("photo", ""), False
+        name, mode, run = words.pop("photo", ""), words.pop("mode", ""), False
         if tab in choices:
-            answer = chosen(choices[tab], words, notes)
+            answer = chosen(choices[tab], words, notes) | opened(modes[tab], mode, notes)
             if tab in pictures and not sent.get("same"):
                 path = _photo(name, notes) if name else None
                 empty, below = pictures[tab].result
@@ -102,6 +104,13 @@ def chosen(named: Mapping[str, Any], words: Mapping[str, str], notes: list[str])
             update, outputs = one.brings
             answer |= dict(zip(outputs, update(values)))
     return answer
+
+
+def opened(sets: Sequence[tuple[gr.Tabs, list[str]]], mode: str, notes: list[str]) -> dict[Any, Any]:
+    """Tabs inside a tab -> which of them is open, for the mode of an address; the first where it says nothing."""
+    if mode and not any(mode in names for _, names in sets):
+        notes.append(f"There is no {quoted(mode)} in this tab; it was ignored.")
+    return {tabs: gr.Tabs(selected=mode if mode in names else names[0]) for tabs, names in sets}
 
 
 def _photo(name: str, notes: list[str]) -> str | None:

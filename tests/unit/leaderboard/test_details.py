@@ -11,6 +11,7 @@ import pytest
 from leaderboard.__main__ import main
 from leaderboard.details import NOT_RECORDED, contrast, details, read_details, same_images
 from leaderboard.figures import details as figures
+from leaderboard.links import INSIDE
 from leaderboard.runs.add import add
 from leaderboard.schema import load_board
 from methods.errors import InputError
@@ -117,7 +118,7 @@ def test_inspect_prints_and_writes_what_the_page_shows(shipped, tmp_path, capsys
     assert shipped.outliers["image"].iloc[0] in printed
     rows = list(csv.DictReader((tmp_path / "all.csv").open(newline="")))
     assert [float(row["expected"]) for row in rows] == pytest.approx(list(shipped.images["expected"]))
-    assert all((tmp_path / f"{kind}.svg").stat().st_size > 10_000 for kind in figures.KINDS)
+    assert all((tmp_path / f"{kind}.svg").stat().st_size > 10_000 for kind in INSIDE)
     run = make_run(tmp_path / "run, mine", n=60, failed=1)
     assert main(["inspect", str(run), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)

@@ -199,26 +199,25 @@ def test_html_is_a_closed_table_with_every_source(board):
     assert any("Note: CONFLICT" in text for text in parser.about)
 
 
-def test_a_long_table_says_how_much_is_drawn(board, monkeypatch):
-    from leaderboard import markup
+def test_rows_beyond_the_first_are_asked_for(board):
+    from leaderboard.links import encode
+    from leaderboard.markup import AT_FIRST, rows_html
 
-    monkeypatch.setattr(markup, "MOST_ROWS", 7)
-    text = to_html(table(board))
-    assert text.count("<tr") == 8
-    assert "The first 7 are drawn" in text
-
-
-def test_rows_beyond_the_first_come_into_sight_later(board):
-    from leaderboard.markup import AT_FIRST
-
-    shown = table(board)
-    text = to_html(shown)
-    (comment,) = re.findall("<!--(.*?)-->", text, re.DOTALL)
-    assert comment.count("<tr") == comment.count("</tr>") == len(shown.rows) - AT_FIRST > 0
-    assert text.replace(comment, "").count("<tr") == 1 + AT_FIRST
-    assert "<!--" not in to_html(shown, marked=shown.rows[0].entry.id), "a table that is read alone has no script"
-    assert f"Lay out all {len(shown.rows)} rows at once" in text
-    assert "data-every" not in to_html(table(board, View(papers=("q-debias",))))
+    ranked = table(board)
+    query = encode(ranked.view, board=board)
+    text = to_html(ranked, query=query)
+    count = len(ranked.rows)
+    assert text.count("<tr") == 1 + AT_FIRST < count
+    assert f'data-query="{query.replace("&", "&amp;")}" data-rows="{count}"' in text
+    assert f"Lay out all {count} rows at once" in text
+    rest = rows_html(ranked, {}, AT_FIRST, count)
+    for whole in (to_html(ranked), to_html(ranked, marked=ranked.rows[-1].entry.id)):
+        assert whole.count("<tr") == 1 + count, "a table that nobody can ask for more has all its rows"
+        assert "data-every" not in whole
+    assert to_html(ranked).replace(rest, "").count("<tr") == 1 + AT_FIRST
+    few = table(board, View(papers=("q-debias",)))
+    assert "data-every" not in to_html(few, query=query)
+    assert to_html(few, query=query).count("<tr") == 1 + len(few.rows)
 
 
 def test_html_escapes_what_comes_from_data(data):

@@ -51,7 +51,7 @@ def build(page: gr.Blocks) -> None:
             gr.Markdown(f"### {endpoint.title}\n\n{endpoint.text}\n\n{_parameters(endpoint.parameters)}")
             with gr.Tabs():
                 for language in endpoint.languages:
-                    with gr.Tab(language):
+                    with gr.Tab(language, id=language.lower()):
                         codes.append(gr.Code(snippets(DEFAULT_ADDRESS)[endpoint.name, language], interactive=False,
                                              language=_highlight(language), show_label=False))
         gr.Markdown(f"Names of the methods: {_methods()}. Names of the models here: {_models()}.")

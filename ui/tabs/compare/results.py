@@ -135,7 +135,7 @@ def results() -> Results:
         evidence = gr.Plot(visible=False, show_label=False, container=False)
         explanation = gr.Markdown(elem_classes="result-explanation")
     with gr.Column(visible=False, elem_id="compare-sharing") as sharing:
-        gr.HTML('<h3 class="compare-heading">Keep it</h3>', padding=False)
+        gr.HTML('<h2 class="part-title">Keep it</h2>', padding=False)
     components = Results(state, notice, words, table, plot, pair, left, right, slider, preferred, agreed, fold, which,
                          evidence, explanation, sharing)
 

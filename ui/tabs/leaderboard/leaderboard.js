@@ -72,23 +72,32 @@ const hide = () => {
   tip.removeAttribute('aria-label');
 };
 
-// Rows become part of the page as the reader nears their end; until then they are the text of a comment.
-const comment = () => [...(element.querySelector('.lb-scroll')?.childNodes ?? [])].find((node) => node.nodeType === 8);
-const reveal = (count) => {
-  const later = comment();
-  if (!later?.data) return;
-  const rows = later.data.split('</tr>').slice(0, -1);
-  element.querySelector('tbody').insertAdjacentHTML('beforeend', rows.slice(0, count).map((row) => `${row}</tr>`).join(''));
-  later.data = rows.slice(count).map((row) => `${row}</tr>`).join('');
-  const more = element.querySelector('[data-every]');
-  if (more) more.hidden = !later.data;
+// Rows come as the reader nears their end: the server has them, and the table says of which view it is.
+const MORE = 60;
+let last = Promise.resolve(), asking = false;
+const next = async (most) => {
+  const table = element.querySelector('table.lb[data-query]'), every = element.querySelector('[data-every]');
+  const all = Number(table?.dataset.rows ?? 0), start = table?.tBodies[0].rows.length ?? 0;
+  if (start >= all) return;
+  asking = true;
+  try {
+    const rows = await server.more_rows(table.dataset.query, start, Math.min(start + most, all));
+    // A filter may have put another table there.
+    if (table.isConnected && table.tBodies[0].rows.length === start) table.tBodies[0].insertAdjacentHTML('beforeend', rows);
+    every.hidden = table.tBodies[0].rows.length === all;
+  } catch {
+    every.textContent = 'The other rows could not be fetched; click to try again';
+  } finally {
+    asking = false;
+  }
 };
+const reveal = (most) => { last = last.then(() => next(most)); };
 element.addEventListener('scroll', ({target}) => {
-  if (target.scrollTop > 0 && target.scrollTop + target.clientHeight > target.scrollHeight - 900) reveal(60);
+  if (!asking && target.scrollTop > 0 && target.scrollTop + target.clientHeight > target.scrollHeight - 1800) reveal(MORE);
 }, true);
 element.addEventListener('focusin', ({target}) => {
   const row = target.closest('tbody tr');
-  if (row && !row.nextElementSibling) reveal(60);
+  if (!asking && row && !row.nextElementSibling) reveal(MORE);
 });
 
 element.addEventListener('mouseover', (event) => {

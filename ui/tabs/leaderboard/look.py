@@ -17,6 +17,7 @@ from assets import FOLDER
 from leaderboard import details, schema
 from leaderboard.commands.inspect import to_csv
 from leaderboard.entries import catalogue
+from leaderboard.links import INSIDE
 from ui.components.inline_images import data_url
 from ui.errors import plain_errors
 
@@ -68,8 +69,18 @@ class Panel:
     @property
     def outputs(self) -> list[gr.components.Component | gr.Column]:
         """As `of_run` fills them."""
-        return [self.run, self.room, self.heading, self.plot, self.worst, self.facts, self.images, self.file,
-                self.other, self.difference]
+        return [self.run, self.kind, self.other, *self.drawn]
+
+    @property
+    def drawn(self) -> list[gr.components.Component | gr.Column]:
+        """What follows from the row, its figure and the other row."""
+        return [self.room, self.heading, self.plot, self.worst, self.facts, self.images, self.file,
+                *self.of_both]
+
+    @property
+    def of_both(self) -> list[gr.components.Component | gr.Column]:
+        """As `of_two` fills them."""
+        return [self.difference, self.sentence, self.deciding, self.photos]
 
 
 def panel() -> Panel:
@@ -79,7 +90,7 @@ def panel() -> Panel:
         with gr.Row(equal_height=False, elem_id="leaderboard-look-top"):
             heading = gr.HTML(padding=False)
             close = gr.Button("Close", size="sm", min_width=80, scale=0)
-        kind = gr.Radio(KINDS, value="scatter", label="Figure of this row", elem_id="leaderboard-look-kind")
+        kind = gr.Radio(KINDS, value=INSIDE[0], label="Figure of this row", elem_id="leaderboard-look-kind")
         plot = gr.Plot(show_label=False, elem_id="leaderboard-look-figure")
         worst = gr.HTML(padding=False)
         facts = gr.HTML(padding=False)
@@ -102,13 +113,13 @@ def wire(looked: Panel, ranking: gr.HTML, metric: gr.Dropdown, screen: gr.State)
     """Opens the panel when the table says so, and keeps it up to date.
 
     Returns:
-        the events after which another row, or none, is looked into.
+        the events after which another row, another figure of it or another row beside it is looked at.
     """
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
     @plain_errors
     def look(event: gr.EventData, kind: str, screen: Any) -> list[object]:
-        return of_run(str(event._data.get("value", "")), kind, screen.narrow)
+        return of_run(str(event._data.get("value", "")), kind, "", screen.narrow)
 
     @plain_errors
     def figure(run: str, kind: str, screen: Any) -> Any:
@@ -118,32 +129,23 @@ def wire(looked: Panel, ranking: gr.HTML, metric: gr.Dropdown, screen: gr.State)
 
     @plain_errors
     def beside(run: str, other: str | None, metric: str, screen: Any) -> list[object]:
-        if not run or not other:
-            return [gr.Column(visible=False), *[gr.skip()] * 3]
-        from leaderboard.figures.details import deciding
-
-        board = schema.load_board()
-        first, second = details.details(board, run), details.details(board, other)
-        both = details.contrast(first, second, metric)
-        return [gr.Column(visible=True), difference_html(both, labels(board)), deciding(both, screen.narrow),
-                deciding_html(both, _dataset(first))]
+        return of_two(run, other or "", metric, screen.narrow)
 
     opened = ranking.expand(look, [looked.kind, screen], looked.outputs, **quiet)
     opened.then(None, js=GO, **quiet)
-    looked.kind.input(figure, [looked.run, looked.kind, screen], looked.plot, **quiet)
-    gr.on([looked.other.input, metric.input], beside, [looked.run, looked.other, metric, screen],
-          [looked.difference, looked.sentence, looked.deciding, looked.photos], **quiet)
+    redrawn = looked.kind.input(figure, [looked.run, looked.kind, screen], looked.plot, **quiet)
+    compared = looked.other.input(beside, [looked.run, looked.other, metric, screen], looked.of_both, **quiet)
+    metric.input(beside, [looked.run, looked.other, metric, screen], looked.of_both, **quiet)
     closed = looked.close.click(lambda: ["", gr.Column(visible=False)], None, [looked.run, looked.room], **quiet)
-    return [opened, closed]
+    return [opened, redrawn, compared, closed]
 
 
-def of_run(run: str, kind: str, narrow: bool) -> list[object]:
-    """Values of `Panel.outputs` for a measured run.
+def of_run(run: str, kind: str, other: str, narrow: bool, metric: str = "srcc") -> list[object]:
+    """Values of `Panel.outputs` for a measured run, the figure of it and the run beside it ("" for none).
 
     Raises:
-        InputError: there is none of this name, or its predictions are not kept.
+        InputError: there is none of this name, its predictions are not kept, or the other is on other images.
     """
-    from leaderboard.figures.details import KINDS as FIGURES
     from leaderboard.figures.details import draw
 
     board = schema.load_board()
@@ -151,10 +153,28 @@ def of_run(run: str, kind: str, narrow: bool) -> list[object]:
     names = labels(board)
     others = [(names[name], name) for name in details.same_images(board, run)]
     table = inside.images.round({"mos": 4, "score": 4, "expected": 2, "residual": 2, "seconds": 3})
-    return [run, gr.Column(visible=True), heading_html(inside, names[run]),
-            draw(inside, kind if kind in FIGURES else FIGURES[0], narrow), worst_html(inside), facts_html(inside),
+    kind = kind if kind in INSIDE else INSIDE[0]
+    return [run, kind, gr.Dropdown(choices=others, value=other or None, visible=bool(others)), gr.Column(visible=True),
+            heading_html(inside, names[run]), draw(inside, kind, narrow), worst_html(inside), facts_html(inside),
             table.astype(object).where(table.notna(), None).to_numpy().tolist(), _file(inside),
-            gr.Dropdown(choices=others, value=None, visible=bool(others)), gr.Column(visible=False)]
+            *of_two(run, other, metric, narrow)]
+
+
+def of_two(run: str, other: str, metric: str, narrow: bool) -> list[object]:
+    """Values of `Panel.of_both`: what decides between a row and another, out of sight without one.
+
+    Raises:
+        InputError: as `leaderboard.details.contrast`.
+    """
+    if not run or not other:
+        return [gr.Column(visible=False), *[gr.skip()] * 3]
+    from leaderboard.figures.details import deciding
+
+    board = schema.load_board()
+    first, second = details.details(board, run), details.details(board, other)
+    both = details.contrast(first, second, metric)
+    return [gr.Column(visible=True), difference_html(both, labels(board)), deciding(both, narrow),
+            deciding_html(both, _dataset(first))]
 
 
 def labels(board: schema.Board) -> dict[str, str]:

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from fastapi import HTTPException
 
 from leaderboard import schema
 from leaderboard.cards import cards
 from leaderboard.citations import bibtex
+from leaderboard.details import contrast, details
 from leaderboard.export import FORMATS, as_text
-from leaderboard.links import MAX_LINK, OPENING, TAB, View, board_of, columns, decode, encode
-from leaderboard.markup import cards_html, to_html
+from leaderboard.links import MAX_LINK, OPENING, TAB, Restored, View, board_of, columns, decode, encode
+from leaderboard.markup import cards_html, rows_html, to_html
 from leaderboard.tables import table
 from methods.errors import InputError
 from ui.components.page import enclosing, typed
@@ -75,8 +77,9 @@ def build(page: gr.Blocks) -> None:
     with gr.Accordion("More filters", open=False):
         parts |= more_controls(board)
     notes = gr.Markdown(visible=False, elem_classes="lb-notes")
-    ranking = gr.HTML(to_html(first, sources=_titles(board)), elem_id="leaderboard-table",
-                      apply_default_css=False,
+    opening = encode(OPENING, board=board)
+    ranking = gr.HTML(to_html(first, sources=_titles(board), query=opening), elem_id="leaderboard-table",
+                      apply_default_css=False, server_functions=[more_rows],
                       js_on_load=(HERE / "leaderboard.js").read_text("utf-8"))
     looked = look.panel()
     with gr.Row():
@@ -94,8 +97,9 @@ def build(page: gr.Blocks) -> None:
     plot = gr.Plot(show_label=False, elem_id="leaderboard-figure")
     with gr.Accordion("Submit a result", open=False, elem_id="leaderboard-submit"):
         submit.panel(board)
-    query = gr.State(encode(OPENING, board=board))
-    controls = Controls(**parts, row=looked.run, order=gr.State((OPENING.sort, OPENING.reverse)))
+    query = gr.State(opening)
+    controls = Controls(**parts, row=looked.run, inside=looked.kind, beside=looked.other,
+                        order=gr.State((OPENING.sort, OPENING.reverse)))
     screen = gr.State(Screen())
     opened = look.wire(looked, ranking, controls.metric, screen)
     _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, export, link, citation, file, screen,
@@ -107,28 +111,37 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
     settings = {"show_progress": "hidden", "api_visibility": "private"}
     # Two quick changes must arrive in the order in which they were made.
     in_order = {**settings, "concurrency_limit": 1}
-    stale = [link, citation, file]
+    # Links, citations and files of the view before. The browser looks through the whole page for every input and output
+    # of an event, and three times for one out of sight: they are outputs only where there is something to take away.
+    given, of_view = gr.State(False), [link, citation, file]
     # The same as the state, for the browser. What is drawn is compared with the state: a browser reports the search box
     # as changed before it has this.
-    shown = gr.Textbox(visible=False)
+    to_browser = gr.Textbox(visible=False)
 
     def draw_table(view: View, screen: Screen) -> list[object]:
         data = screen.board()
-        hidden = [gr.update(visible=False) for _ in stale]
-        return [to_html(table(data, view), sources=_titles(data)), *[encode(view, board=data)] * 2, *hidden]
+        text = encode(view, board=data)
+        return [to_html(_table(data, view), sources=_titles(data), query=text), text, text, False]
 
-    def draw_figure(view: View, screen: Screen) -> list[object]:
+    def draw_plot(view: View, screen: Screen) -> Any:
         from leaderboard.figures import draw
 
-        return [draw(screen.board(), view, narrow=screen.narrow), gr.update(visible=view.figure == "cost"),
+        return draw(screen.board(), view, narrow=screen.narrow)
+
+    def draw_figure(view: View, screen: Screen) -> list[object]:
+        return [draw_plot(view, screen), gr.update(visible=view.figure == "cost"),
                 gr.update(visible=view.figure == "ablation")]
 
-    outputs = [ranking, query, shown, *stale]
+    outputs = [ranking, query, to_browser, given]
     figure = [plot, controls.axis, controls.ablation]
 
     @plain_errors
     def refresh(screen: Screen, *values: object) -> list[object]:
         return draw_table(view_of(values), screen)
+
+    @plain_errors
+    def refresh_plot(screen: Screen, drawn_query: str) -> Any:
+        return draw_plot(decode(drawn_query, board=screen.board()).view, screen)
 
     @plain_errors
     def refresh_figure(screen: Screen, *values: object) -> list[object]:
@@ -140,8 +153,8 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         if view.search == decode(drawn_query, board=screen.board()).view.search:
             # A link or Reset filled the box in. The page reports that as a change while its other controls still
             # hold their old values, from which the wrong table would be drawn.
-            return [gr.skip()] * (len(outputs) + len(figure))
-        return [*draw_table(view, screen), *draw_figure(view, screen)]
+            return [gr.skip()] * (len(outputs) + 1)
+        return [*draw_table(view, screen), draw_plot(view, screen)]
 
     @plain_errors
     def sort(event: gr.EventData, screen: Screen, *values: object) -> list[object]:
@@ -164,7 +177,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         return [screen, gr.Tabs(selected=TAB), *rest]
 
     def opened(link: str | dict[str, str], screen: Screen) -> list[object]:
-        restored = decode(link, board=board_of(link))
+        restored = _paired(decode(link, board=board_of(link)))
         screen = replace(screen, revision=restored.revision)
         # What is no choice any more is in the table of that revision, but not in the controls of today.
         return [screen, *everything(restored.view, screen, restored.notes, decode(link).view)]
@@ -181,62 +194,70 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         names = list(controls.__dataclass_fields__)
         values[names.index("axis")] = gr.update(value=view.axis, visible=view.figure == "cost")
         values[names.index("ablation")] = gr.update(value=view.ablation or None, visible=view.figure == "ablation")
-        inside = (look.of_run(view.row, look.KINDS[0][1], screen.narrow) if view.row else
-                  [view.row, gr.Column(visible=False), *[gr.skip()] * (len(looked.outputs) - 2)])
-        return [gr.update(value=text, visible=bool(text)), *values, *draw_table(view, screen), *inside[1:],
-                look.KINDS[0][1], draw_figure(view, screen)[0]]
+        start = names.index("row")
+        drawn: list[object] = [gr.Column(visible=False), *[gr.skip()] * (len(looked.drawn) - 1)]
+        values[names.index("beside")] = None
+        if view.row:
+            panel = look.of_run(view.row, view.inside, view.beside, screen.narrow, view.metric)
+            values[start:start + 3], drawn = panel[:3], panel[3:]
+        return [gr.update(value=text, visible=bool(text)), *values, *draw_table(view, screen), *drawn,
+                draw_plot(view, screen)]
 
     def newest(screen: Screen) -> list[object]:
         screen = replace(screen, revision="")
         return [screen, *everything(OPENING, screen)]
 
     @plain_errors
-    def references(screen: Screen, *values: object) -> Any:
-        data, view = screen.board(), view_of(values)
+    def references(screen: Screen, drawn_query: str) -> Any:
+        data = screen.board()
+        view = decode(drawn_query, board=data).view
         link = encode(view, base=screen.address, board=data) if screen.address else ""
-        return gr.update(value=bibtex(data, table(data, view), link=link), visible=True)
+        return gr.update(value=bibtex(data, _table(data, view), link=link), visible=True), True
 
     @plain_errors
-    def save(chosen: str, screen: Screen, *values: object) -> Any:
+    def save(chosen: str, screen: Screen, drawn_query: str) -> Any:
         from leaderboard.commands.export import FILES, write
 
         if chosen not in FILES:
             raise gr.Error(f"An export is one of {', '.join(FILES)}.", print_exception=False)
         folder = Path(tempfile.mkdtemp(prefix="mean-opinion-", dir=_upload_folder(file)))
-        paths = write(screen.board(), view_of(values), folder, (chosen,), base=screen.address)
-        return gr.update(value=str(paths[0]), visible=True)
+        data = screen.board()
+        paths = write(data, decode(drawn_query, board=data).view, folder, (chosen,), base=screen.address)
+        return gr.update(value=str(paths[0]), visible=True), True
 
-    state = [notes, *controls.inputs, *outputs, *looked.outputs[1:], looked.kind, plot]
+    state = [notes, *controls.inputs, *outputs, *looked.drawn, plot]
     tabs = enclosing(gr.Tabs)
-    width, address = gr.Number(visible=False), gr.Textbox(visible=False)
+    width, page_address = gr.Number(visible=False), gr.Textbox(visible=False)
     # As for every load event: Gradio walks the whole page for each output that may show progress.
-    page.load(start, [width, address], [screen, tabs, *state], js=SCREEN, show_progress_on=width, **settings).then(
-        None, shown, None, js="(query) => { if (query) window.meanOpinion?.know(query); }", **settings)
+    page.load(start, [width, page_address], [screen, tabs, *state], js=SCREEN, show_progress_on=width, **settings).then(
+        None, to_browser, None, js="(query) => { if (query) window.meanOpinion?.know(query); }", **settings)
     # "always_last" would run for ever where two handlers share a trigger; one at a time, in order, is quick enough.
-    changes = [component.input for component in controls.of_table if component is not controls.search]
-    written = [gr.on(changes, refresh, [screen, *controls.inputs], outputs, trigger_mode="multiple", **in_order)]
-    gr.on(changes + [component.input for component in controls.of_figure], refresh_figure,
-          [screen, *controls.inputs], figure, trigger_mode="multiple", **in_order)
+    every: dict[str, Any] = {"trigger_mode": "multiple", **in_order}
+    drawn = gr.on([component.input for component in controls.of_table if component is not controls.search], refresh,
+                  [screen, *controls.inputs], outputs, **every)
+    sorted_ = ranking.select(sort, [screen, *controls.inputs], [controls.order, *outputs], **settings)
+    for event in (drawn, sorted_):
+        event.then(refresh_plot, [screen, query], plot, **settings)
     # Text that is pasted or filled in at once changes the box without a key press, so that "input" would miss it.
-    written.append(controls.search.change(search, [query, screen, *controls.inputs], [*outputs, *figure],
-                                          trigger_mode="multiple", **in_order))
+    searched = controls.search.change(search, [query, screen, *controls.inputs], [*outputs, plot], **every)
+    of_figure = [component.input for component in controls.of_figure]
+    gr.on(of_figure, refresh_figure, [screen, *controls.inputs], figure, **every)
+
     def named(screen: Screen, *values: object) -> list[str]:
         return [encode(view_of(values), board=screen.board())] * 2
 
-    written.append(gr.on([component.input for component in controls.of_figure], named, [screen, *controls.inputs],
-                         [query, shown], **settings))
-    written += [event.then(named, [screen, *controls.inputs], [query, shown], **settings) for event in opened_row]
-    sorted_ = ranking.select(sort, [screen, *controls.inputs], [controls.order, *outputs], **settings)
-    sorted_.then(refresh_figure, [screen, *controls.inputs], figure, **settings)
-    written += [sorted_, reset.click(newest, screen, [screen, *state], **settings)]
-    for event in written:
-        event.then(None, shown, None, js=TO_ADDRESS, **settings)
+    renamed = [gr.on(of_figure, named, [screen, *controls.inputs], [query, to_browser], **settings)]
+    renamed += [event.then(named, [screen, *controls.inputs], [query, to_browser], **settings) for event in opened_row]
+    for event in (drawn, sorted_, searched, *renamed, reset.click(newest, screen, [screen, *state], **settings)):
+        event.then(None, to_browser, None, js=TO_ADDRESS, **settings)
     # Two steps back at once are two answers; the second counts.
-    ranking.input(go, screen, [screen, *state], trigger_mode="multiple", **in_order)
-    copy.click(lambda text: gr.update(value=text, visible=True), query, link, **settings).then(
+    ranking.input(go, screen, [screen, *state], **every)
+    given.change(lambda given: [gr.skip() if given else gr.update(visible=False)] * len(of_view), given, of_view,
+                 **settings)
+    copy.click(lambda text: (gr.update(value=text, visible=True), True), query, [link, given], **settings).then(
         None, link, link, js=COPY, **settings)
-    cite.click(references, [screen, *controls.inputs], citation, **settings)
-    export.click(save, [kind, screen, *controls.inputs], file, show_progress="minimal", api_visibility="private")
+    cite.click(references, [screen, query], [citation, given], **settings)
+    export.click(save, [kind, screen, query], [file, given], show_progress="minimal", api_visibility="private")
     gr.api(leaderboard, api_name="leaderboard")
 
 
@@ -262,6 +283,39 @@ LONGEST_LINK = 2000
 def _table_text(link: str, format: str) -> str:
     board = board_of(link)
     return as_text(board, table(board, decode(link, board=board).view), format)
+
+
+def _paired(restored: Restored) -> Restored:
+    """Without a run beside the open row that cannot be compared with it."""
+    view, board = restored.view, schema.load_board()
+    if not view.beside:
+        return restored
+    try:
+        contrast(details(board, view.row), details(board, view.beside), view.metric)
+    except InputError as error:
+        return restored._replace(view=replace(view, beside=""), notes=(*restored.notes, str(error)))
+    return restored
+
+
+def more_rows(asked: list[Any]) -> str:
+    """Rows of a table for the page that shows its first ones.
+
+    Args:
+        asked: the query of the table's link, the first row and the one after the last, from 0.
+
+    Raises:
+        HTTPException: it is not that.
+    """
+    query, start, end = asked if isinstance(asked, list) and len(asked) == 3 else ("", None, None)
+    if not (isinstance(query, str) and len(query) <= MAX_LINK and isinstance(start, int) and isinstance(end, int)
+            and 0 <= start <= end):
+        raise HTTPException(422, "Rows are asked for by the query of a link and two whole numbers.")
+    board = board_of(query)
+    return rows_html(_table(board, decode(query, board=board).view), _titles(board), start, end)
+
+
+_table = functools.lru_cache(maxsize=16)(table)
+"""A view is drawn, then asked for more rows, by everybody who opens its link."""
 
 
 def _titles(board: schema.Board) -> dict[str, str]:

@@ -55,6 +55,8 @@ class Controls:
     axis: gr.Radio
     ablation: gr.Dropdown
     row: gr.State
+    inside: gr.Radio
+    beside: gr.Dropdown
     order: gr.State
 
     @property
@@ -99,7 +101,8 @@ def view_of(values: tuple[object, ...]) -> View:
     without = tuple(set(COLUMNS).difference(named.pop("columns") or ()))
     lists = {spec.name for spec in fields(View) if isinstance(spec.default, tuple)}
     clean = {name: tuple(value or ()) if name in lists else value for name, value in named.items()}
-    clean["ablation"] = clean["ablation"] or ""
+    for name in ("ablation", "beside"):  # a dropdown without a choice has None
+        clean[name] = clean[name] or ""
     return View(**clean, costs=True, without=without, sort=sort, reverse=reverse)
 
 
