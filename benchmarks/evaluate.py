@@ -42,9 +42,9 @@ def rows(count: int) -> None:
         os.truncate(path, path.stat().st_size - 5)
         begun = time.perf_counter()
         with RunFolder(folder) as run:
-            found = run.resume()
+            rows = run.resume()
         resumed = time.perf_counter()
-        kept = list(found.values())
+        kept = list(rows.values())
         metrics = stats.summary([row.score for row in kept], [row.mos for row in kept])
         ended = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -65,7 +65,7 @@ def ray(words: list[str], actors: int, limit: int, repeats: int) -> None:
 
     ways = {"one process": [], f"{actors} actors": ["--ray", "--actors", str(actors)]}
     one, several = ways
-    found, ratios, free = {}, [], []
+    tables, ratios, free = {}, [], []
     with tempfile.TemporaryDirectory() as folder:
         for repeat in range(repeats):
             wall, spent = {}, {}
@@ -76,16 +76,16 @@ def ray(words: list[str], actors: int, limit: int, repeats: int) -> None:
                     wall[name, size], spent[name, size] = _timed(
                         [sys.executable, "-m", "leaderboard", "evaluate", *words, "--limit", str(size), "--out",
                          str(out), *more])
-                    found[name, repeat] = {row.image: row.cells()[:4] for row in load_run(out)}
+                    tables[name, repeat] = {row.image: row.cells()[:4] for row in load_run(out)}
             pictures = limit - limit // 4
             seconds = {name: wall[name, limit] - wall[name, limit // 4] for name in ways}
             each = {name: (spent[name, limit] - spent[name, limit // 4]) / pictures for name in ways}
             ratios.append(seconds[one] / seconds[several])
             free.append(actors * each[one] / each[several])
             for name in ways:
-                print(f"{name}: {pictures / seconds[name]:.2f} pictures/s, {each[name]:.3f} s of processor a picture")
+                print(f"{name}: {pictures / seconds[name]:.2f} images/s, {each[name]:.3f} s of processor per image")
             print(f"  {ratios[-1]:.2f} times as many a second as measured; {free[-1]:.2f} times by processor time")
-    same = all(rows == found[one, 0] for rows in found.values())
+    same = all(rows == tables[one, 0] for rows in tables.values())
     print(f"{actors} actors against one process, median of {repeats}: {statistics.median(ratios):.2f} times as many, "
           f"{statistics.median(free):.2f} times by processor time; predictions "
           f"{'equal bit for bit' if same else 'DIFFER'}")

@@ -5,7 +5,7 @@
     python -m benchmarks.gpu --tiny                           a tiny model, on a CPU too
     python -m benchmarks.gpu --tiny --repeats 0               counts alone
 
-Per method and number of photos, of one size, of mixed sizes and of 12 megapixels: milliseconds a photo, peak memory,
+Per method and number of photos, of one size, of mixed sizes and of 12 megapixels: milliseconds per photo, peak memory,
 the share of the time that the device works, padded over real tokens, the time of the naive loop (transformers as is,
 one prompt at a time, pixels each time) over ours in the same run, and operations over the least that answers the same
 prompts (`benchmarks.flops`). Tokens and images are counted by hooks on the model's passes. Results are kept after each

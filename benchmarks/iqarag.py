@@ -26,7 +26,7 @@ NEIGHBOURS = 50
 
 
 def search(references: int, width: int) -> None:
-    """Prints milliseconds a query, exact and by codes, and the share of the exact neighbours that the codes find."""
+    """Prints milliseconds per query, exact and by codes, and the share of the exact neighbours that the codes find."""
     from methods.iqarag import index as indices
 
     print(f"{references} references of {width} numbers, {NEIGHBOURS} neighbours, {QUERIES} queries one by one")
@@ -50,9 +50,9 @@ def search(references: int, width: int) -> None:
             truth, _ = indices.nearest(exact, None, query, NEIGHBOURS)
             scans.append(time.perf_counter() - start)
             start = time.perf_counter()
-            found, _ = indices.nearest(exact, codes, query, NEIGHBOURS)
+            nearest, _ = indices.nearest(exact, codes, query, NEIGHBOURS)
             coded.append(time.perf_counter() - start)
-            shares.append(len(set(truth) & set(found)) / NEIGHBOURS)
+            shares.append(len(set(truth) & set(nearest)) / NEIGHBOURS)
         scan, code = statistics.median(scans), statistics.median(coded)
         print(f"  {kind}: exact {1e3 * scan:.1f} ms, by codes {1e3 * code:.1f} ms (at most {1e3 * max(coded):.1f}), "
               f"{scan / code:.1f} times as fast, {np.mean(shares):.1%} of the neighbours, codes made in {built:.0f} s")

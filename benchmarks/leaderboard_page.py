@@ -30,13 +30,13 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PORT = 7968
 
 WATCH = """() => {
-  const seen = window.seen = {};
-  document.addEventListener('click', () => { seen.click ??= performance.now(); }, true);
+  const at = window.meanOpinionTimes = {};
+  document.addEventListener('click', () => { at.click ??= performance.now(); }, true);
   const visible = (selector) => document.querySelector(selector)?.getBoundingClientRect().height > 0;
   const look = () => {
-    if (!seen.table && visible('#leaderboard-table tbody tr')) seen.table = performance.now();
-    if (!seen.figure && visible('#leaderboard-figure .main-svg .scatterlayer .trace')) seen.figure = performance.now();
-    if (!seen.figure) requestAnimationFrame(look);
+    if (!at.table && visible('#leaderboard-table tbody tr')) at.table = performance.now();
+    if (!at.figure && visible('#leaderboard-figure .main-svg .scatterlayer .trace')) at.figure = performance.now();
+    if (!at.figure) requestAnimationFrame(look);
   };
   requestAnimationFrame(look);
 }"""
@@ -85,9 +85,9 @@ def opened(play, address: str, settle: float, *, ahead: bool, filters: bool = Fa
         inside.send("Performance.enable")
         before = _busy(inside)
         tab.click()
-        page.wait_for_function("() => window.seen.figure", timeout=60_000)
+        page.wait_for_function("() => window.meanOpinionTimes.figure", timeout=60_000)
         busy = _busy(inside) - before
-        seen = page.evaluate("window.seen")
+        at = page.evaluate("window.meanOpinionTimes")
         times = {}
         if filters:
             page.locator("button.label-wrap", has_text="Columns").click()
@@ -97,7 +97,7 @@ def opened(play, address: str, settle: float, *, ahead: bool, filters: bool = Fa
             before = _busy(inside)
             times[name] = page.evaluate(CLICK, selector)
             times[f"{name}, busy"] = _busy(inside) - before
-        return {**times, "table": seen["table"] - seen["click"], "figure": seen["figure"] - seen["click"], "busy": busy}
+        return {**times, "table": at["table"] - at["click"], "figure": at["figure"] - at["click"], "busy": busy}
     finally:
         browser.close()
 

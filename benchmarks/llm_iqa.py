@@ -50,8 +50,8 @@ def region_by_region(lmm, pictures, segmenter, standard) -> list[list[int]]:
 
 def prompts_of(picture, segmenter, standard) -> list:
     """The question about the whole picture, then about each of its regions."""
-    found = regions(segmenter.masks(picture), (picture.height, picture.width))
-    return [standard.prompt(view) for view in (picture, *(region.cut(picture) for region in found))]
+    parts = regions(segmenter.masks(picture), (picture.height, picture.width))
+    return [standard.prompt(view) for view in (picture, *(region.cut(picture) for region in parts))]
 
 
 def together(method, pictures) -> list[list[int]]:

@@ -64,15 +64,15 @@ def main() -> int:
     truth = np.array(mos)
     print(f"\n| variant | SRCC | PLCC | (n = {len(truth)}) |\n|---|---|---|---|")
     for name, values in columns.items():
-        found = summary(np.array(values), truth)
-        cells = [f"{found[key].value:.3f} [{found[key].low:.3f}, {found[key].high:.3f}]" for key in ("srcc", "plcc")]
+        estimates = summary(np.array(values), truth)
+        cells = [f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in (estimates["srcc"], estimates["plcc"])]
         print(f"| {name} | {' | '.join(cells)} | |")
     for first, second in (("global + local, argmax", "global, argmax"),
                           ("global + local, expectation", "global, expectation"),
                           ("global + local, expectation", "global + local, argmax")):
         for metric in ("srcc", "plcc"):
-            found = paired_difference(columns[first], columns[second], truth, metric)
-            gap = f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+            difference = paired_difference(columns[first], columns[second], truth, metric)
+            gap = f"{difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
             print(f"{metric.upper()} of '{first}' minus '{second}': {gap}")
     return 0
 

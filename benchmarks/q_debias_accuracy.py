@@ -39,9 +39,9 @@ def main() -> int:
     opinions = read_table(chosen.scores, chosen.images)
     paths, mos = opinions.paths[: chosen.limit], opinions.mos[: chosen.limit]
     lmm = load_lmm(chosen.lmm)
-    found = assess(QDebias(lmm, seed=chosen.seed), paths)
-    vanilla = np.array([one.evidence.vanilla for one in found])
-    variants = {"Q-Debias": [one.score for one in found], **subsets(found), **schemes(found)}
+    results = assess(QDebias(lmm, seed=chosen.seed), paths)
+    vanilla = np.array([one.evidence.vanilla for one in results])
+    variants = {"Q-Debias": [one.score for one in results], **subsets(results), **schemes(results)}
     for prompt in ("T1", "T2", "T3"):
         variants[f"prompt {prompt}"] = [one.score for one in
                                         assess(QDebias(lmm, seed=chosen.seed, prompt=prompt), paths)]
@@ -57,32 +57,32 @@ def main() -> int:
 
 
 def assess(method: QDebias, paths: Sequence[Path]) -> list[Assessment]:
-    found: list[Assessment] = []
+    results: list[Assessment] = []
     for start in range(0, len(paths), AT_ONCE):
-        found += method.assess_batch(paths[start : start + AT_ONCE])
-        print(f"\r{method.options.setting} {method.options.prompt}: {len(found)} of {len(paths)}", end="",
+        results += method.assess_batch(paths[start : start + AT_ONCE])
+        print(f"\r{method.options.setting} {method.options.prompt}: {len(results)} of {len(paths)}", end="",
               file=sys.stderr)
     print(file=sys.stderr)
-    return found
+    return results
 
 
-def subsets(found: list[Assessment]) -> dict[str, list[float]]:
+def subsets(results: list[Assessment]) -> dict[str, list[float]]:
     """Table 3: each condition by itself."""
-    names = [condition.distortion for condition in found[0].evidence.conditions]
-    return {f"{name} alone": [one.evidence.conditions[index].quality for one in found]
+    names = [condition.distortion for condition in results[0].evidence.conditions]
+    return {f"{name} alone": [one.evidence.conditions[index].quality for one in results]
             for index, name in enumerate(names)}
 
 
-def schemes(found: list[Assessment]) -> dict[str, list[float]]:
+def schemes(results: list[Assessment]) -> dict[str, list[float]]:
     """Table 5: the other aggregations."""
     scores: dict[str, list[float]] = {}
     for scheme in SCHEMES[1:]:
         scores[scheme] = []
-        for one in found:
-            seen = one.evidence
-            likeness = [ssim(seen.query, seen.degraded(condition.distortion)) if scheme == "quality-similarity"
-                        else condition.similarity for condition in seen.conditions]
-            scores[scheme].append(aggregate([condition.quality for condition in seen.conditions], likeness, scheme))
+        for one in results:
+            evidence = one.evidence
+            likeness = [ssim(evidence.query, evidence.degraded(condition.distortion)) if scheme == "quality-similarity"
+                        else condition.similarity for condition in evidence.conditions]
+            scores[scheme].append(aggregate([condition.quality for condition in evidence.conditions], likeness, scheme))
     return scores
 
 
@@ -90,8 +90,8 @@ def report(name: str, scores: np.ndarray, vanilla: np.ndarray, mos: np.ndarray) 
     row = f"{name:28}"
     for metric, width in (("srcc", 7), ("plcc", 9)):
         gap = paired_difference(scores, vanilla, mos, metric)
-        shown = f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]" if scores is not vanilla else ""
-        row += f"{gap.a:{width}.3f}{shown:>30}"
+        cell = f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]" if scores is not vanilla else ""
+        row += f"{gap.a:{width}.3f}{cell:>30}"
     print(row)
 
 

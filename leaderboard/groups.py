@@ -70,13 +70,13 @@ def group(runs: Mapping[int, tuple[str, float]], metric: str, submissions: Path)
         return None
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
     order = sorted(rows, key=lambda row: -sign * runs[row][1])
-    apart = told_apart([sign * runs[row][1] for row in order], np.array([sign * rows[row].draws for row in order]))
+    apart = distinct([sign * runs[row][1] for row in order], np.array([sign * rows[row].draws for row in order]))
     letters = letters_of(apart)
     return Groups({row: letters[i] for i, row in enumerate(order)},
                   {row: 1 + int(apart[:i, i].sum()) for i, row in enumerate(order)})
 
 
-def told_apart(values: Sequence[float], draws: Floats) -> NDArray[np.bool_]:
+def distinct(values: Sequence[float], draws: Floats) -> NDArray[np.bool_]:
     """Which pairs differ, by simultaneous intervals.
 
     Args:

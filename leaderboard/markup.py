@@ -165,7 +165,7 @@ def _cell(table: Table, row: Row, name: str) -> str:
 
 
 def _about_cell(table: Table, row: Row, name: str, cell: Cell) -> str:
-    """Plain text, one fact a line; the first line is a heading."""
+    """Plain text, one fact per line; the first line is a heading."""
     entry = row.entry
     value = text_of(cell, measured=entry.origin == MEASURED)
     lines = [f"{entry.label} on {table.short(name)}: {value}"]

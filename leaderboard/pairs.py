@@ -71,10 +71,10 @@ def _from_results(ranked: Table) -> Iterator[Pair]:
         cells = alone.get((entry.paper, entry.backbone, condition, entry.training))
         if cells is None:
             continue
-        shown_condition = condition or ("" if WITH.search(entry.variant) else entry.variant)
+        condition_name = condition or ("" if WITH.search(entry.variant) else entry.variant)
         for dataset in ranked.datasets:
             if dataset.slug in row.cells and dataset.slug in cells:
-                yield Pair(entry.method, entry.backbone, shown_condition, dataset.short, ranked.view.metric,
+                yield Pair(entry.method, entry.backbone, condition_name, dataset.short, ranked.view.metric,
                            cells[dataset.slug].value, row.cells[dataset.slug].value, entry.paper)
 
 

@@ -299,9 +299,9 @@ class Method(ABC):
 
     def _ahead(self, image: Image.Image, options: Any) -> list[Any]:
         """What is made of an image ahead, each with `nbytes`: here, what the models make of the image itself."""
-        return self._shown_ahead([image], options)
+        return self._prepare([image], options)
 
-    def _shown_ahead(self, images: Sequence[Image.Image], options: Any) -> list[Any]:
+    def _prepare(self, images: Sequence[Image.Image], options: Any) -> list[Any]:
         """What the models make of images before they are shown."""
         alone = self.images_per_prompt(options) == 1
         return [made for lmm in self.lmms for image in images if (made := lmm.prepare(image, alone)) is not None]

@@ -22,7 +22,7 @@ def option(default: Any, help: str, *, choices: Sequence[object] | None = None, 
 
     Args:
         default: used when the caller says nothing; the paper's setting unless the help says otherwise.
-        help: one sentence a visitor understands.
+        help: one sentence that a visitor understands.
         choices: the allowed values, where they are few.
         low, high: inclusive bounds of a number.
         step: a sensible step for a slider.

@@ -135,7 +135,7 @@ def _model_card(board: Board, name: str, entries: list[Entry]) -> Card:
         ("Opinions seen in training, by these rows", ", ".join(trained) + ("; some do not state it" if unstated else "")
          if trained else "not stated" if unstated else "none known"),
         ("How to run it", _how_to_run(name, known)), ("Source of these facts", line.get("source", "")))
-    return Card(f"model:{name}", line.get("title") or (known.title if known else name), _told(facts))
+    return Card(f"model:{name}", line.get("title") or (known.title if known else name), _complete(facts))
 
 
 def _how_to_run(name: str, known: CatalogueEntry | None) -> str:
@@ -174,10 +174,10 @@ def _dataset_card(board: Board, dataset: Dataset) -> Card:
         ("Reference", facts["reference"]), ("How to get it", line.get("link", "")),
         ("In this project", get or "mean-opinion evaluate --images DIR --scores CSV reads any folder of rated images"),
         ("Notes", facts["notes"] or "none"), ("Source of these facts", line.get("source", "")))
-    return Card(f"dataset:{dataset.slug}", dataset.name, _told(lines))
+    return Card(f"dataset:{dataset.slug}", dataset.name, _complete(lines))
 
 
-def _told(facts: Facts) -> Facts:
+def _complete(facts: Facts) -> Facts:
     return tuple((what, text or NOT_KNOWN) for what, text in facts)
 
 

@@ -31,7 +31,7 @@ def draw(inside: Details, kind: str, narrow: bool = False) -> go.Figure:
 
 
 def scatter(inside: Details, narrow: bool = False) -> go.Figure:
-    """Opinion against score, an image a dot; the fit with the interval of nine in ten, and the worst errors named."""
+    """Opinion against score, a dot per image; the fit with its interval of nine in ten; the worst errors are named."""
     images, curve = inside.images, inside.curve
     figure = new_figure(440)
     if inside.calibrated:

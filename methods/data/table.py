@@ -69,9 +69,9 @@ def read_table(
     count = len(rows.names) - len(absent)
     if count < minimum:
         raise TableError(f"{path.name} rates {_count(count, 'image')} that can be used; at least {minimum} are needed.")
-    low_seen, high_seen = min(rows.scores), max(rows.scores)
-    if not allow_constant and low_seen == high_seen:
-        raise TableError(f"All {len(rows.names)} scores in {path.name} are {low_seen:g}; opinions that never differ "
+    lowest, highest = min(rows.scores), max(rows.scores)
+    if not allow_constant and lowest == highest:
+        raise TableError(f"All {len(rows.names)} scores in {path.name} are {lowest:g}; opinions that never differ "
                          "hold nothing to learn from.")
     layout = LAYOUTS.get(dataset or "")
     if layout is None and {title.lower() for title in rows.columns.header or ()} >= _KADID:
@@ -80,7 +80,7 @@ def read_table(
     (low, high), assumed = _scale(path.name, rows, layout, scale)
     notes.insert(0, f"{path.name}: {rows.form}; {_count(len(rows.names), 'image')} named in column "
                     f"{rows.columns.title(rows.name_column)}, opinions in column "
-                    f"{rows.columns.title(rows.columns.mos)} from {low_seen:g} to {high_seen:g} on a scale from "
+                    f"{rows.columns.title(rows.columns.mos)} from {lowest:g} to {highest:g} on a scale from "
                     f"{low:g} to {high:g}{assumed}, {'lower' if lower else 'higher'} is better.")
     if why:
         notes.insert(1, why)

@@ -260,7 +260,7 @@ def _verdict(case: _Case, answers: dict, references: ReferenceSet, options: IQAR
         probabilities_with=_floats(LEVELS.probabilities(logits_with, options.temperature)),
         score_without=float(scores[()]),
         score_with=float(scores[case.selection]),
-        references=_shown(case, references, options),
+        references=_references_of(case, references, options),
         empty_bins=_empty(case, references, options),
         reference_set=references.title,
         opinions=references.opinions,
@@ -276,7 +276,7 @@ def _verdict(case: _Case, answers: dict, references: ReferenceSet, options: IQAR
     return Verdict(score=score, native_score=score, explanation=explain(evidence), evidence=evidence)
 
 
-def _shown(case: _Case, references: ReferenceSet, options: IQARAGOptions):
+def _references_of(case: _Case, references: ReferenceSet, options: IQARAGOptions):
     rank = {number: place for place, number in enumerate(case.neighbours.indices.tolist())}
     return tuple(
         ShownReference(

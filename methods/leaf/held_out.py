@@ -1,8 +1,8 @@
-"""What a teacher saves in labels, where it was trained on some of the rated images: one teacher a fold.
+"""What a teacher saves in labels, where it was trained on some of the rated images: one teacher per fold.
 
     mean-opinion leaf budget --folds DIR --images DIR --scores ratings.csv --out runs/budget
 
-A teacher that has seen an image's opinion score has nothing to prove on it. DIR holds a teacher a fold, as
+A teacher that has seen an image's opinion score has nothing to prove on it. DIR holds a teacher per fold, as
 `mean-opinion evaluate --folds` reads them; each judges only the images that it was trained without, and
 students learn and are tested within the images of one fold. Judgements are kept in the output folder as they come,
 so the same command goes on after a kill.

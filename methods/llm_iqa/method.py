@@ -267,7 +267,7 @@ def _reduced(image: Image.Image, longest_side: int) -> Image.Image:
     if scale >= 1:
         return image.copy()
     size = tuple(max(1, round(side * scale)) for side in image.size)
-    # A dozen an image: whole factors by boxes and the rest, below two, bilinearly takes a fraction of a filter's time.
+    # A dozen per image: whole factors by boxes and the rest, below two, bilinearly takes a fraction of a filter's time.
     boxes = image.reduce(int(1 / scale)) if scale <= 0.5 else image
     return Image.fromarray(cv2.resize(np.asarray(boxes), size, interpolation=cv2.INTER_LINEAR))
 

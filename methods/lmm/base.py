@@ -65,7 +65,7 @@ class LMM(ABC):
             words: candidates without a leading space; each prompt's prefix decides whether one is added.
 
         Returns:
-            float32 [prompts, words]. A server may return log-probabilities: equal up to a constant a row.
+            float32 [prompts, words]. A server may return log-probabilities: equal up to a constant per row.
 
         Raises:
             LMMError: two candidates share their first token, a prompt shows too many images or is too long, or

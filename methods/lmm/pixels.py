@@ -46,7 +46,7 @@ class PixelLimit:
     slimmest: int | None = None
     varies: bool = False
 
-    def shown(self, image: Image.Image) -> Image.Image:
+    def scaled(self, image: Image.Image) -> Image.Image:
         """The image as the processor is handed it. Errors as `size`."""
         size = self.size(image.size)
         return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)

@@ -46,7 +46,7 @@ class PlainRunner:
         bos = self.processor.tokenizer.bos_token
         features = self.processor(
             text=[rendered.text],
-            images=[[self.limit.shown(image) for image in rendered.images]] if rendered.images else None,
+            images=[[self.limit.scaled(image) for image in rendered.images]] if rendered.images else None,
             add_special_tokens=not (bos is not None and rendered.text.startswith(bos)),
             return_tensors="pt",
         )

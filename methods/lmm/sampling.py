@@ -86,7 +86,7 @@ class Draw:
         self._generators = [torch.Generator(device).manual_seed(sampling.seed + sample) for sample in samples]
 
     def __call__(self, rows: list[int], logits: Any) -> Any:
-        """One token a row: int64 [rows] from float logits [rows, vocabulary]; `rows` names the samples still alive."""
+        """One token per row: int64 [rows] from float logits [rows, vocabulary]; `rows` are the samples still alive."""
         import torch
 
         if self._greedy:

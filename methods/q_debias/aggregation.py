@@ -59,7 +59,7 @@ def weights(similarity: Sequence[float] | np.ndarray, scheme: str = "semantic") 
     """
     similarities = np.asarray(similarity, dtype=np.float64)
     if similarities.ndim != 1 or similarities.size == 0:
-        raise ValueError(f"Give one similarity a condition, for at least one condition; got {similarities.shape}.")
+        raise ValueError(f"Give one similarity per condition, for at least one condition; got {similarities.shape}.")
     if not np.isfinite(similarities).all():
         raise ValueError(f"The similarities must be finite; got {similarities.tolist()}.")
     if scheme == "average":

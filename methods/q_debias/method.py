@@ -110,7 +110,7 @@ class QDebias(Method):
         """The degraded copies too."""
         (copies,) = degrade_all([image], options)
         made = _copies[id(image)] = _Copies(image, _degradation(options), copies)
-        return [made, *self._shown_ahead([image, *copies], options)]
+        return [made, *self._prepare([image, *copies], options)]
 
     def _assess(self, images: list[Image.Image], options: QDebiasOptions) -> list[Verdict]:
         return [verdict for chunk in _chunks(images) for verdict in self._assess_together(chunk, options)]

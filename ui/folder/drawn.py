@@ -136,8 +136,8 @@ def scatter(folder: Folder) -> go.Figure | None:
     _points(figure, first, [(photo, folder.value(photo)) for photo in photos], ACCENT, True, several)
     if several:
         for index, method in enumerate(folder.methods[0 if folder.calibrated else 1:], 0 if folder.calibrated else 1):
-            seen = [(photo, _value(folder, photo.cells[index])) for photo in photos]
-            _points(figure, title_of(method), seen, SERIES[(index + 1) % len(SERIES)], "legendonly", True)
+            values = [(photo, _value(folder, photo.cells[index])) for photo in photos]
+            _points(figure, title_of(method), values, SERIES[(index + 1) % len(SERIES)], "legendonly", True)
     far = outliers(folder)
     figure.add_scatter(
         x=[folder.value(photo) for photo in far], y=[photo.rated for photo in far], mode="markers+text",

@@ -325,7 +325,7 @@ def pixel_limit(name: str | None) -> int | None:
     return limit.pixels if limit is not None and limit.varies else None
 
 
-def shown_at_most(name: str, max_pixels: int | None = None) -> int:
+def most_pixels(name: str, max_pixels: int | None = None) -> int:
     """Pixels of a photo that a model is shown at most, for an estimate: of one that is not loaded, the usual limit."""
     own = getattr(_lmms.get(name), "max_pixels", None) or DEFAULT_PIXELS
     return min(own, max_pixels or own)

@@ -125,7 +125,7 @@ class Received:
         folder: of the set, for the option `reference_set`.
         count: references.
         by_bin: how many fall into each fifth of the quality range, worst first.
-        problems: one sentence an image that was left out.
+        problems: one sentence per image that was left out.
         notes: what was assumed or mended in the CSV.
     """
 

@@ -87,7 +87,7 @@ def build(page: gr.Blocks) -> None:
             result = gpu.call(
                 "methods.llm_iqa.method:assess_with", progress=progress,
                 seconds=gpu.seconds(LLMIQA.name, photos, options, lmms=len(names),
-                                    limit=max(models.shown_at_most(name, limit) for name in names)),
+                                    limit=max(models.most_pixels(name, limit) for name in names)),
                 lmms=[gpu.Model(name, limit) for name in names], image=photos[0], options=options,
             )
         members = result.evidence.lmms

@@ -100,9 +100,9 @@ def build(page: gr.Blocks) -> None:
     tried = result_of(picture, example, nothing_yet, outputs).then(score_photo, chosen, outputs, **event)
     follow(pixels, lmm, picture, scored, tried, method=method)
     # Of a link's choices the model and its pixels stay, so the method's own are not taken after it.
-    switch, shown = _switch(names), [summary, lmm, pixels, *groups]
-    method.brings = (lambda values: switch(values["method"], values["model"], values["pixels"]), shown)
-    method.input(switch, method, shown, queue=False, api_visibility="private", show_progress="hidden")
+    switch, parts = _switch(names), [summary, lmm, pixels, *groups]
+    method.brings = (lambda values: switch(values["method"], values["model"], values["pixels"]), parts)
+    method.input(switch, method, parts, queue=False, api_visibility="private", show_progress="hidden")
     _endpoint(picture, method, lmm)
 
 

@@ -94,7 +94,7 @@ def _one_photo(page: gr.Blocks) -> None:
         text = ""
         with stops.run(request.session_hash) as flag, gpu.held([path]) as photos:
             seconds = gpu.seconds(VisualQualityR1.name, photos, options,
-                                  limit=models.shown_at_most(name, limit or None))
+                                  limit=models.most_pixels(name, limit or None))
             parts = gpu.stream("methods.visualquality_r1.method:stream_with", seconds=seconds,
                                progress=StoppableProgress(progress, flag),
                                method=gpu.MethodOf(VisualQualityR1.name, name, limit or None), image=photos[0],

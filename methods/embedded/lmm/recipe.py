@@ -27,7 +27,7 @@ CONDITIONS = ("zoom_blur", "spatter", "saturate", "fog")
 """Q-Debias's damages, which its prompts show first."""
 
 LADDERS = ("Darken",)
-"""Damages that every photo is shown at all levels of. Raters hardly see the first steps of darkening; one level a photo
+"""Damages of which every photo shows all levels. Raters hardly see the first steps of darkening; one level per photo
 does not teach to tell a darkened photo from a dark one (rank correlation 0.48 over held-out photos' levels, with all
 levels 0.70)."""
 
@@ -193,7 +193,7 @@ def ladder_shots(pristine: Sequence[Shot]) -> list[Shot]:
 
 
 def part_shots(pristine: Sequence[Shot], seed: int = 3) -> list[Shot]:
-    """Corners of each photo of `pristine`, of which one is damaged: two damages a photo, from inside and outside."""
+    """Corners of each photo of `pristine`, of which one is damaged: two damages per photo, from inside and outside."""
     rng = np.random.default_rng(seed)
     photos = {shot.group: shot for shot in pristine}
     shots = []

@@ -59,7 +59,7 @@ def runs(lengths: Sequence[int], allowance: float) -> list[list[int]]:
     next would add more than is left.
 
     Args:
-        lengths: tokens a row.
+        lengths: tokens per row.
         allowance: tokens of padding in all runs together.
     """
     joined: list[list[int]] = []
@@ -91,7 +91,7 @@ def packed(lengths: Sequence[int], joined: Sequence[Sequence[int]], fits: Callab
     """The runs cut into batches that fit.
 
     Args:
-        lengths: tokens a row.
+        lengths: tokens per row.
         joined: as `runs` gives them; the first batch is the one most likely to fail.
         fits: whether a batch of so many rows, padded to so many tokens, may be made; asked while the batches are
             taken, so that what one teaches counts for the next. A row that does not fit is a batch by itself.

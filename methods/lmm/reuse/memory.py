@@ -73,7 +73,7 @@ class TokenBytes:
         """What one pass over [rows, width] tokens takes while it runs, its KV cache apart.
 
         Args:
-            before: tokens a row whose keys and values are in the cache already.
+            before: tokens per row whose keys and values are in the cache already.
         """
         attended = before + width
         # Rows of one batch have an attention mask, [width, attended] of bool and of the model's dtype.

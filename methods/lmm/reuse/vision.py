@@ -240,7 +240,7 @@ class VisionEncoder:
 
     def _prepare(self, key: PictureKey, image: Image.Image) -> _Prepared:
         processor = self._processor
-        image = self._limit.shown(image)
+        image = self._limit.scaled(image)
         # Where the context matters, the picture is shown twice and the second one is dropped.
         copies = 1 if key.alone else 2
         features = processor(

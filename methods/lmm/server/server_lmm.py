@@ -53,7 +53,7 @@ SECONDS_BETWEEN_STEPS = 0.5
 class ServerLMM(LMM):
     """A model that a server holds.
 
-    `word_logits` returns log-probabilities: equal to the logits up to a constant a row.
+    `word_logits` returns log-probabilities: equal to the logits up to a constant per row.
 
     Args:
         url: http(s)://HOST:PORT, with or without /v1. A query sets concurrency, timeout, patience and images where
@@ -390,5 +390,5 @@ class _Encoder:
         # Images are encoded beside one another, each once.
         with own_lock:
             if not url:
-                url.append(data_url(self._limit.shown(image)))
+                url.append(data_url(self._limit.scaled(image)))
             return url[0]

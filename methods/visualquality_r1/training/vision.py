@@ -1,4 +1,4 @@
-"""The vision tower in training: each distinct image of a batch goes through it once, and once a run if it is frozen.
+"""The vision tower in training: each distinct image of a batch goes through it once, and once per run if it is frozen.
 
 GRPO shows every image K times, once for each of its answers, and TRL passes all K copies through the tower: while
 sampling, for the policy, for the reference and in the backward pass. The copies' features are equal, so computing them
@@ -40,7 +40,7 @@ def encode_once(network: Any) -> None:
         arguments = {**dict(zip(names, args)), **kwargs}
         grid = arguments.get("image_grid_thw")
         pictures = split(arguments["pixel_values"], grid)
-        # Other arguments that hold one entry an image (image_sizes) would have to be cut as well.
+        # Other arguments that hold one entry per image (image_sizes) would have to be cut as well.
         others = [name for name, value in arguments.items()
                   if name not in ("pixel_values", "image_grid_thw") and hasattr(value, "shape")]
         if pictures is None or others:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from leaderboard.entries import MEASURED, catalogue
-from leaderboard.groups import group, letters_of, told_apart
+from leaderboard.groups import distinct, group, letters_of
 from leaderboard.links import OPENING, View
 from leaderboard.markup import to_html
 from leaderboard.ranking import shared_datasets
@@ -100,7 +100,7 @@ def test_two_rows_are_told_apart_about_as_the_paired_difference_says():
         a, b = mos + 0.5 * rng.normal(size=150), mos + noise * rng.normal(size=150)
         gap = stats.paired_difference(a, b, mos)
         draws = np.array([stats.resampled(one, mos) for one in (a, b)])
-        wrong += told_apart([stats.srcc(a, mos), stats.srcc(b, mos)], draws)[0, 1] != (gap.low > 0 or gap.high < 0)
+        wrong += distinct([stats.srcc(a, mos), stats.srcc(b, mos)], draws)[0, 1] != (gap.low > 0 or gap.high < 0)
     assert wrong <= 1
 
 

@@ -25,7 +25,7 @@ def asked(pictures):
 
 @pytest.fixture
 def preparations(monkeypatch):
-    """The threads in which a processor worked, one entry an image."""
+    """The threads in which a processor worked, one entry per image."""
     threads = []
     original = VisionEncoder._prepare
 

@@ -58,7 +58,7 @@ def test_no_limit_is_exceeded_and_tokens_are_foretold(family, limit, checkpoint,
         [row] = lmm._runner.layout.rows(rendered)
         tokens = len(row.encodings[0].features)
         assert tokens <= lmm.picture_tokens(*picture.size) <= 2 * tokens + 14
-        if family.startswith("qwen"):  # 16 x 16 pixels a token
+        if family.startswith("qwen"):  # 16 x 16 pixels per token
             assert tokens * 16 * 16 <= max(limit, 256)
         if family == "internvl":  # 4 tokens a tile and the thumbnail
             assert tokens <= 4 * (max(limit // 1024, 1) + 1)
@@ -67,7 +67,7 @@ def test_no_limit_is_exceeded_and_tokens_are_foretold(family, limit, checkpoint,
 def test_families_of_one_size_are_handed_a_smaller_picture(checkpoint, pictures, monkeypatch):
     lmm = TransformersLMM(checkpoint("llava"), device="cpu", max_pixels=600)
     sizes = []
-    monkeypatch.setattr(type(lmm.limit), "shown", lambda limit, image: sizes.append(limit.size(image.size)) or image)
+    monkeypatch.setattr(type(lmm.limit), "scaled", lambda limit, image: sizes.append(limit.size(image.size)) or image)
     lmm.embed(pictures)
     assert [width * height <= 600 for width, height in sizes] == [True] * 5
     assert sizes[0] == (31, 18)  # of 80 x 48

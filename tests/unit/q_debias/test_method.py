@@ -28,7 +28,7 @@ def sigmoid(value):
     return 1 / (1 + math.exp(-value))
 
 
-# Eq. 8 and 11 on the logits above: quality and similarity a condition.
+# Eq. 8 and 11 on the logits above: quality and similarity per condition.
 QUALITY = [sigmoid(1), 0.5, sigmoid(-2), sigmoid(3)]
 SIMILARITY = [sigmoid(3), sigmoid(-1), sigmoid(2), 0.5]
 VANILLA = sigmoid(0.5)

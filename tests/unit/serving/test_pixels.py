@@ -68,8 +68,8 @@ def test_the_time_that_is_asked_for_counts_it(monkeypatch):
         gpu.assess("q-debias", [photo()], max_pixels=limit)
     saved = 18 * (640 * 480 - 2**16) / 1e6
     assert jobs[0].seconds - jobs[1].seconds == pytest.approx(saved * gpu.SECONDS_PER_MEGAPIXEL)
-    assert models.shown_at_most("tiny") == 2**20
-    assert models.shown_at_most("tiny", 2**16) == 2**16
+    assert models.most_pixels("tiny") == 2**20
+    assert models.most_pixels("tiny", 2**16) == 2**16
 
 
 def test_the_control_says_what_the_photo_takes(tmp_path, monkeypatch):
