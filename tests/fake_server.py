@@ -33,16 +33,16 @@ VOCABULARY = 900  # below the 1,000 likeliest tokens that ServerLMM asks for at 
 
 def pieces(text: str) -> list[int]:
     """Tokens: pieces of up to six letters with the space before them, so " excellent" takes two."""
-    found = re.findall(r"<\|\w+\|>| ?[A-Za-z]{1,6}|\d|\s|.", text)
-    return [int(hashlib.sha256(piece.encode()).hexdigest()[:8], 16) % VOCABULARY for piece in found]
+    pieces_of_text = re.findall(r"<\|\w+\|>| ?[A-Za-z]{1,6}|\d|\s|.", text)
+    return [int(hashlib.sha256(piece.encode()).hexdigest()[:8], 16) % VOCABULARY for piece in pieces_of_text]
 
 
 def rendered(messages: list[dict[str, Any]], add_generation_prompt: bool, continue_final_message: bool) -> str:
     text = ""
     for number, message in enumerate(messages):
         content = message["content"]
-        shown = content if isinstance(content, str) else "".join(map(_part, content))
-        text += f"<|im_start|>{message['role']}\n{shown}"
+        body = content if isinstance(content, str) else "".join(map(_part, content))
+        text += f"<|im_start|>{message['role']}\n{body}"
         text += "" if continue_final_message and number == len(messages) - 1 else "<|im_end|>\n"
     return text + ("<|im_start|>assistant\n" if add_generation_prompt else "")
 
@@ -62,8 +62,8 @@ def expected_text(prompt: Prompt) -> str:
     """What the server must have been told for a prompt."""
     text = ""
     for turn in prompt.turns:
-        shown = "".join(part if isinstance(part, str) else f"<|picture{digest(part)}|>" for part in turn.parts)
-        text += f"<|im_start|>{turn.role}\n{shown}<|im_end|>\n"
+        body = "".join(part if isinstance(part, str) else f"<|picture{digest(part)}|>" for part in turn.parts)
+        text += f"<|im_start|>{turn.role}\n{body}<|im_end|>\n"
     return f"{text}<|im_start|>assistant\n{prompt.answer_prefix}"
 
 

@@ -33,8 +33,8 @@ def test_a_server_that_dies_ends_the_run_and_a_new_one_finishes_it(data, tmp_pat
         # Ten requests are answered, whatever comes after finds nobody.
         server.faults.extend([None] * 10 + ["cut"] * 10_000)
         assert evaluate(data, broken, server) == 1
-    told = capsys.readouterr().err
-    assert "check that it runs" in told
+    errors = capsys.readouterr().err
+    assert "check that it runs" in errors
     rows = load_run(broken)
     assert len(rows) == 8
     assert not any(row.error for row in rows)

@@ -72,9 +72,9 @@ def test_a_server_that_restarts_is_waited_for():
         second.__exit__()
         timer = threading.Timer(0.5, second.__enter__)
         timer.start()
-        found = lmm.word_logits(prompts(2), WORDS)
+        logits = lmm.word_logits(prompts(2), WORDS)
         timer.join()
-    np.testing.assert_allclose(found, [expected(prompt, WORDS) for prompt in prompts(2)], atol=1e-5)
+    np.testing.assert_allclose(logits, [expected(prompt, WORDS) for prompt in prompts(2)], atol=1e-5)
 
 
 def test_a_server_that_is_gone_is_told():

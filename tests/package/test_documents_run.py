@@ -115,17 +115,17 @@ class Printed:
 
 def printed(document: str) -> list[Printed]:
     """Everything in the document's code blocks that can be run, in order."""
-    found = []
+    printouts = []
     for token in MarkdownIt().parse((REPOSITORY / document).read_text("utf-8")):
         if token.type not in ("fence", "code_block") or token.content.lstrip().startswith(tuple(TEXTS)):
             continue
         line = token.map[0] + 1
         if token.info == "python" or token.content.startswith(("import ", "from ")):
-            found.append(Printed(line, token.content, python=True))
+            printouts.append(Printed(line, token.content, python=True))
         else:
             whole = re.sub(r"\\\n\s*", "", token.content)
-            found += [Printed(line, one.strip()) for one in whole.splitlines() if one.strip()]
-    return found
+            printouts += [Printed(line, one.strip()) for one in whole.splitlines() if one.strip()]
+    return printouts
 
 
 def within_sentences(document: str) -> list[str]:

@@ -117,8 +117,8 @@ def test_the_page_offers_it_describes_it_and_scores_with_it(site: Path, photo: P
     texts = [str(part["props"].get("value")) for part in client.config["components"]]
     assert any("Light is all." in text for text in texts)
     assert any("Night is dark." in text for text in texts)
-    found = client.predict(handle_file(str(photo)), "light", None, {"gain": 2.0}, api_name="/score")
-    assert found["score"] == pytest.approx(0.4)
+    answer = client.predict(handle_file(str(photo)), "light", None, {"gain": 2.0}, api_name="/score")
+    assert answer["score"] == pytest.approx(0.4)
     compared = client.predict([handle_file(str(photo))], ["light"], None, None, api_name="/compare")
     assert compared["cells"][0]["why"] == "its brightness is 0.20"
 

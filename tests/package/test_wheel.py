@@ -56,8 +56,8 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder, with_pip=False)
     interpreter = folder / "bin" / "python"
     own = Path(_run(interpreter, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
-    seen = dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
-    (own / "dependencies.pth").write_text("\n".join(seen) + "\n")
+    folders = dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
+    (own / "dependencies.pth").write_text("\n".join(folders) + "\n")
     _pip("--python", str(interpreter), "install", "--no-deps", "--no-index", str(wheel))
     return interpreter
 
@@ -119,11 +119,11 @@ scores = [mean_opinion.score("photo.png", name, "embedded" if name != "leaf" els
 print(json.dumps({{"version": mean_opinion.__version__, "from": [mean_opinion.__file__, methods.__file__],
                    "scores": scores}}))
 """
-    told = json.loads(_run(python, "-c", code, cwd=tmp_path).splitlines()[-1])
-    assert told["version"] == VERSION
-    assert all(Path(origin).is_relative_to(python.parents[1]) for origin in told["from"])
-    assert len(told["scores"]) == 6
-    assert all(0 <= score <= 1 for score in told["scores"])
+    answer = json.loads(_run(python, "-c", code, cwd=tmp_path).splitlines()[-1])
+    assert answer["version"] == VERSION
+    assert all(Path(origin).is_relative_to(python.parents[1]) for origin in answer["from"])
+    assert len(answer["scores"]) == 6
+    assert all(0 <= score <= 1 for score in answer["scores"])
 
 
 def test_the_page_is_built_from_the_installed_package(python: Path, tmp_path: Path):

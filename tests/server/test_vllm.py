@@ -94,9 +94,9 @@ class Served:
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -138,9 +138,9 @@ def centred(logits: np.ndarray) -> np.ndarray:
 
 
 def test_word_logits_agree_with_transformers(server, local):
-    found = ServerLMM(server, NAME).word_logits(prompts(), WORDS)
+    logits = ServerLMM(server, NAME).word_logits(prompts(), WORDS)
     expected = local.word_logits(prompts(), WORDS)
-    gap = np.abs(centred(found) - centred(expected)).max()
+    gap = np.abs(centred(logits) - centred(expected)).max()
     print(f"largest difference {gap:.2e}")
     assert gap < 5e-3
 
@@ -149,9 +149,9 @@ def test_faults_on_the_way_change_nothing(server, local):
     with FaultProxy(server) as proxy:
         lmm = ServerLMM(proxy.url, NAME, timeout=2.0, patience=60)
         proxy.faults.extend(["429", "500", "cut", "slow", "500"])
-        found = lmm.word_logits(prompts(), WORDS)
+        logits = lmm.word_logits(prompts(), WORDS)
         assert sum(proxy.met.values()) == 5
-    assert np.abs(centred(found) - centred(local.word_logits(prompts(), WORDS))).max() < 5e-3
+    assert np.abs(centred(logits) - centred(local.word_logits(prompts(), WORDS))).max() < 5e-3
 
 
 def test_texts_repeat_with_their_seed_and_stream(server):

@@ -64,9 +64,9 @@ def test_no_table_on_the_page_is_empty(app_url):
 
 
 def test_the_page_prints_them_for_the_visitor_s_address():
-    shown = at_address("https://example.org/space")
-    assert len(shown) == len(PRINTED)
-    assert all("https://example.org/space" in code for code in shown)
+    snippets = at_address("https://example.org/space")
+    assert len(snippets) == len(PRINTED)
+    assert all("https://example.org/space" in code for code in snippets)
     for odd in ("", None, "javascript:alert(1)", 'http://x"; import os; "', "http://a\nb", "file:///etc/passwd"):
         assert all("http://127.0.0.1:7860" in code for code in at_address(odd))
 
@@ -80,26 +80,26 @@ def test_every_parameter_is_named_and_typed(client, name):
 
 
 def test_compare_gives_each_score_with_what_led_to_it(client):
-    found = client.predict(pictures=[handle_file(COFFEE), handle_file(DARK)], methods=["q-bench", "leaf"],
+    answer = client.predict(pictures=[handle_file(COFFEE), handle_file(DARK)], methods=["q-bench", "leaf"],
                            options={"q-bench": {"question": "five-level"}}, api_name="/compare")
-    by_place = {(cell["picture"], cell["system"]): cell for cell in found["cells"]}
+    by_place = {(cell["picture"], cell["system"]): cell for cell in answer["cells"]}
     assert sorted(by_place) == [(0, 0), (0, 1), (1, 0), (1, 1)]
-    assert found["systems"][0]["options"] == {"question": "five-level"}
+    assert answer["systems"][0]["options"] == {"question": "five-level"}
     assert len(by_place[0, 0]["evidence"]["words"]) == 5
     assert by_place[0, 0]["score"] > by_place[1, 0]["score"]
-    assert all("@" in cell["lmm"] and cell["seconds"] > 0 for cell in found["cells"])
-    assert found["summary"]["agreement"][0]["pairs"] == 1
-    assert "torch" in found["versions"]
+    assert all("@" in cell["lmm"] and cell["seconds"] > 0 for cell in answer["cells"])
+    assert answer["summary"]["agreement"][0]["pairs"] == 1
+    assert "torch" in answer["versions"]
     alone = client.predict(handle_file(COFFEE), "q-bench", None, {"question": "five-level"}, api_name="/score")
     assert by_place[0, 0]["score"] == alone["score"]
 
 
 def test_rank_puts_the_better_picture_first(client):
-    found = client.predict(pictures=[handle_file(DARK), handle_file(COFFEE)], method="visualquality-r1",
+    answer = client.predict(pictures=[handle_file(DARK), handle_file(COFFEE)], method="visualquality-r1",
                            options={"samples": 3}, api_name="/rank")
-    assert [one["index"] for one in found["ranking"]] == [1, 0]
-    assert found["preferences"][1][0] > 0.5
-    assert found["preferences"][1][0] + found["preferences"][0][1] == pytest.approx(1)
+    assert [one["index"] for one in answer["ranking"]] == [1, 0]
+    assert answer["preferences"][1][0] > 0.5
+    assert answer["preferences"][1][0] + answer["preferences"][0][1] == pytest.approx(1)
 
 
 @pytest.mark.parametrize(("endpoint", "arguments", "sentence"), [

@@ -43,13 +43,13 @@ class Bright(Mute):
     """Likes a picture the more, the brighter it is; takes as long as `busy` says of the first picture's size."""
 
     def __init__(self, name="bright", sign=1.0):
-        self.name, self.sign, self.busy, self.seen = name, sign, lambda size: False, []
+        self.name, self.sign, self.busy, self.means = name, sign, lambda size: False, []
 
     def word_logits(self, prompts, words):
         while self.busy(prompts[0].images[-1].size):
             time.sleep(0.001)
         means = [np.asarray(prompt.images[-1]).mean() / 64 for prompt in prompts]
-        self.seen += means
+        self.means += means
         ramp = np.linspace(1, -1, len(words))
         return np.array([self.sign * (mean - 1) * ramp for mean in means], dtype=np.float32)
 
@@ -139,9 +139,9 @@ def test_the_shipped_methods_give_spread_and_reason():
     from methods import load_method
 
     for name in models.available_methods():
-        found = load_method(name).assess(COFFEE)
-        spread = found.evidence.spread(found.score)
-        assert len(found.evidence.reason(found.score)) > 10, name
+        result = load_method(name).assess(COFFEE)
+        spread = result.evidence.spread(result.score)
+        assert len(result.evidence.reason(result.score)) > 10, name
         assert (spread is None) == (name == "q-bench"), name
         if spread is None:
             continue
@@ -248,10 +248,10 @@ def test_the_list_and_the_csv_hold_every_photo(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     photos = (*compare_folder.score(contents([COFFEE, DARK]), Q_BENCH), Photo("=1+1.png", error="No picture."))
     folder = Folder(("q-bench",), 5, photos)
-    _, status, *_, shown = compare_folder.show(folder, "worst first", 2.0)
+    _, status, *_, listing = compare_folder.show(folder, "worst first", 2.0)
     assert "3 of 5" in status
     assert "1 could not be scored" in status
-    assert re.findall('data-photo="([^"]*)"', shown) == ["coffee-dark-and-noisy.jpg", "coffee.jpg", "=1+1.png"]
+    assert re.findall('data-photo="([^"]*)"', listing) == ["coffee-dark-and-noisy.jpg", "coffee.jpg", "=1+1.png"]
     lines = list(csv.DictReader(io.StringIO(Path(compare_folder.csv_file(folder)).read_text("utf-8"))))
     assert [line["path"] for line in lines] == ["coffee.jpg", "coffee-dark-and-noisy.jpg", "'=1+1.png"]
     assert float(lines[0]["score"]) == pytest.approx(photos[0].cells[0].score, abs=1e-6)
@@ -313,8 +313,8 @@ def test_a_visitor_s_photo_goes_before_the_rest_of_any_number_of_folders(bright)
     between = []
     for path in (COFFEE, ROCKET, DARK):
         asking.set()
-        before = len(bright.seen)
-        between.append((gpu.assess("q-bench", [path])[0].score, len(bright.seen) - before - 1))
+        before = len(bright.means)
+        between.append((gpu.assess("q-bench", [path])[0].score, len(bright.means) - before - 1))
         asking.clear()
     stop.set()
     for thread in threads:

@@ -138,11 +138,11 @@ def test_the_browser_keeps_one_result_of_a_photo_for_what_scored_it():
 
 
 def test_neighbours_are_photos_that_ship_and_none_where_the_licence_does_not_let_them():
-    shown = neighbours_html(dataclasses.replace(known(43.0), dataset="live-challenge-dev"))
-    rated = [int(number) for number in re.findall(r"people: <strong>(\d+)</strong>", shown)]
+    page = neighbours_html(dataclasses.replace(known(43.0), dataset="live-challenge-dev"))
+    rated = [int(number) for number in re.findall(r"people: <strong>(\d+)</strong>", page)]
     assert len(rated) == 2
     assert rated[0] <= 43 <= rated[1]
-    assert shown.count("data:image/webp") == 2
+    assert page.count("data:image/webp") == 2
     assert neighbours_html(known()) == ""
 
 
@@ -172,12 +172,12 @@ def test_the_cost_line_names_time_passes_model_and_seed_but_no_folder():
     assert line == "1.23 s · raw score 0.500 · 8 LMM passes · `tiny@abcdef01` · native score 3.000 on 1 to 5 · seed 4"
 
 
-@pytest.mark.parametrize(("lmm", "shown"), [
+@pytest.mark.parametrize(("lmm", "label"), [
     ("embedded@0123456789", "embedded@01234567"), ("leaf-student", "leaf-student"),
     ("Qwen/Qwen3-VL-2B-Instruct@abc", "Qwen/Qwen3-VL-2B-Instruct@abc"),
 ])  # fmt: skip
-def test_models_are_shown_short(lmm, shown):
-    assert short_model(lmm) == shown
+def test_models_are_shown_short(lmm, label):
+    assert short_model(lmm) == label
 
 
 def test_notes_become_sentences():
@@ -268,11 +268,11 @@ def test_a_folder_lets_a_photo_in_between_two_of_its_pictures():
 
 
 def test_the_lane_gives_up_with_a_sentence_and_frees_its_place():
-    lane, told = FairQueue(), []
+    lane, places = FairQueue(), []
     with lane.turn(1):
-        with pytest.raises(BusyError, match="try again"), lane.turn(0.05, on_wait=told.append):
+        with pytest.raises(BusyError, match="try again"), lane.turn(0.05, on_wait=places.append):
             pass
-        assert told[0] == 1
+        assert places[0] == 1
     with lane.turn(0.05):
         pass
 
@@ -285,8 +285,8 @@ def test_only_offered_models_are_loaded(monkeypatch):
         models.lmm("/models/tiny")
 
 
-@pytest.mark.parametrize(("name", "shown"), [("/secret/place/tiny", "tiny"), ("embedded", "embedded"),
+@pytest.mark.parametrize(("name", "label"), [("/secret/place/tiny", "tiny"), ("embedded", "embedded"),
                                              ("server:http://10.0.0.1:8000/v1#acme/vlm", "vlm"),
                                              ("qwen3-vl-2b", "Qwen/Qwen3-VL-2B-Instruct")])
-def test_visitors_see_no_folder_and_no_server_address(name, shown):
-    assert models._public_name(name) == shown
+def test_visitors_see_no_folder_and_no_server_address(name, label):
+    assert models._public_name(name) == label

@@ -194,10 +194,10 @@ def test_the_time_that_is_asked_for_follows_prompts_pixels_and_tokens():
 
 
 def test_what_may_take_longer_than_zero_gpu_grants_is_said(monkeypatch):
-    told = []
+    warnings = []
     monkeypatch.setattr(models, "ON_ZERO_GPU", True)
-    gpu.call(f"{HERE}:double", seconds=300, progress=lambda *given, desc: told.append(desc), value=1, model="m")
-    assert told == ["This may take up to 300 s and ZeroGPU grants 120 s; if it is cut off, choose fewer photos, "
+    gpu.call(f"{HERE}:double", seconds=300, progress=lambda *given, desc: warnings.append(desc), value=1, model="m")
+    assert warnings == ["This may take up to 300 s and ZeroGPU grants 120 s; if it is cut off, choose fewer photos, "
                     "samples or tokens"]
 
 

@@ -32,9 +32,9 @@ def board():
 
 
 def test_every_measured_row_and_no_other_can_be_looked_into(board):
-    shown = table(board)
-    html = to_html(shown)
-    measured = [row.entry.provenance["run"] for row in shown.rows if row.entry.provenance]
+    ranked = table(board)
+    html = to_html(ranked)
+    measured = [row.entry.provenance["run"] for row in ranked.rows if row.entry.provenance]
     assert re.findall(r'data-look="([^"]+)"', html) == re.findall(r'<tr data-row="([^"]+)"', html) == measured
     assert len(measured) == board.measured["run"].nunique()
     for run in measured:
@@ -83,16 +83,16 @@ def test_a_difference_names_its_rows_and_photos(board):
 @pytest.mark.parametrize("without", [(), ("rank",), ("coverage", "hardware", "link"), COLUMNS])
 @pytest.mark.parametrize("costs", [False, True])
 def test_the_table_has_the_chosen_columns_in_every_row(board, costs, without):
-    shown = table(board, View(rows="comparable", costs=costs, without=without))
-    html = to_html(shown)
+    ranked = table(board, View(rows="comparable", costs=costs, without=without))
+    html = to_html(ranked)
     head, *body = re.findall(r"<tr.*?</tr>", html, re.DOTALL)
-    width = 1 + len(shown.datasets) + len(shown.view.columns)
+    width = 1 + len(ranked.datasets) + len(ranked.view.columns)
     assert head.count("<th ") == width
     assert {row.count("<td ") for row in body} == {width - 1}
     assert {row.count("<th ") for row in body} == {1}
     assert ("lb-rank" in body[0], "lb-cover" in body[0]) == ("rank" not in without, "coverage" not in without)
-    assert ('data-sort="seconds"' in head) == ("seconds" in shown.view.columns)
-    assert view_of(tuple(values_of(shown.view))) == shown.view
+    assert ('data-sort="seconds"' in head) == ("seconds" in ranked.view.columns)
+    assert view_of(tuple(values_of(ranked.view))) == ranked.view
 
 
 def test_a_run_that_is_not_there_is_a_sentence():

@@ -33,30 +33,30 @@ def test_the_tab_builds_and_offers_its_endpoint():
 
 
 def test_the_percentile_is_drawn_with_its_number(evidence):
-    shown = leaf.standing_html(evidence)
-    assert f"{evidence.percentile:.0f} %" in shown
-    assert f"left:{evidence.percentile:.1f}%" in shown
-    assert evidence.population in shown
+    page = leaf.standing_html(evidence)
+    assert f"{evidence.percentile:.0f} %" in page
+    assert f"left:{evidence.percentile:.1f}%" in page
+    assert evidence.population in page
 
 
 def test_the_map_says_in_opinion_scores_what_its_colours_mean(photo, evidence):
-    shown = leaf.map_html(photo, evidence)
-    assert 'href="data:image/webp;base64,' in shown
+    page = leaf.map_html(photo, evidence)
+    assert 'href="data:image/webp;base64,' in page
     mos = 100 * evidence.local
     for value, words in ((mos.min(), "worst part"), (mos.mean(), "their mean"), (mos.max(), "best part")):
-        assert f"<strong>{value:.3g}</strong> {words}" in shown
-    assert shown.count('class="map-mark') == 2
-    assert "on 0 to 100" in shown
+        assert f"<strong>{value:.3g}</strong> {words}" in page
+    assert page.count('class="map-mark') == 2
+    assert "on 0 to 100" in page
     for heat in (maps.relative(evidence.local).min(), maps.relative(evidence.local).max()):
-        assert f"rgb{maps.colour(float(heat))}" in shown
+        assert f"rgb{maps.colour(float(heat))}" in page
     assert leaf.map_html(photo, visitors.assess_with_student(photo, map=False).evidence) == ""
 
 
 def test_an_even_picture_has_a_map_without_marks(photo, evidence):
     even = dataclasses.replace(evidence, local=np.full((3, 4), 0.5))
-    shown = leaf.map_html(photo, even)
-    assert "map-mark" not in shown
-    assert "<strong>50</strong> worst part" in shown
+    page = leaf.map_html(photo, even)
+    assert "map-mark" not in page
+    assert "<strong>50</strong> worst part" in page
 
 
 def test_the_map_tints_the_worse_half_orange_and_the_better_one_blue():

@@ -38,10 +38,10 @@ def test_the_figure_shows_every_number(evidence):
 
 def test_its_pictures_are_what_the_model_saw_without_loss(evidence):
     urls = re.findall(r'src="data:image/png;base64,([^"]+)"', conditions_figure(evidence))
-    shown = [np.asarray(Image.open(io.BytesIO(base64.b64decode(url)))) for url in urls]
+    views = [np.asarray(Image.open(io.BytesIO(base64.b64decode(url)))) for url in urls]
     expected = [evidence.query, *(evidence.degraded(name) for name in DISTORTIONS)]
-    assert len(shown) == 5
-    for one, other in zip(shown, expected):
+    assert len(views) == 5
+    for one, other in zip(views, expected):
         assert np.array_equal(one, np.asarray(other))
 
 
@@ -54,11 +54,11 @@ def test_large_pictures_are_reduced_in_the_figure_alone():
 
 @pytest.mark.parametrize("scheme", ["semantic", "average", "quality-similarity", "winner-takes-all"])
 def test_every_aggregation_is_drawn(scheme):
-    seen = QDebias(KnownLMM(), aggregation=scheme, distortions=("fog", "spatter")).assess(photo()).evidence
-    assert "Beside fog" in conditions_figure(seen)
-    figure = conditions_plot(seen)
-    assert list(figure.data[1].x) == [condition.quality for condition in seen.conditions]
-    assert tab.render_evidence(seen) is not None
+    evidence = QDebias(KnownLMM(), aggregation=scheme, distortions=("fog", "spatter")).assess(photo()).evidence
+    assert "Beside fog" in conditions_figure(evidence)
+    figure = conditions_plot(evidence)
+    assert list(figure.data[1].x) == [condition.quality for condition in evidence.conditions]
+    assert tab.render_evidence(evidence) is not None
 
 
 def test_the_prompts_are_shown_as_they_were_said(evidence):

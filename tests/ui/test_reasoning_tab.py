@@ -21,12 +21,12 @@ from ui.tabs.visualquality_r1 import (
 )
 
 
-def seen(*scores):
+def samples_of(*scores):
     return summarise(tuple(Sample("", f"thought {score}", score) for score in scores), 0, "")
 
 
 def test_dots_show_every_score_and_the_mean():
-    figure = score_dots(seen(3.0, 3.0, 4.0))
+    figure = score_dots(samples_of(3.0, 3.0, 4.0))
     mean, dots = figure.data
     assert dots.x == (3.0, 3.0, 4.0)
     assert mean.x[0] == pytest.approx(10 / 3)
@@ -34,7 +34,7 @@ def test_dots_show_every_score_and_the_mean():
 
 
 def test_one_score_has_no_spread_to_draw():
-    assert len(score_dots(seen(3.0)).data) == 1
+    assert len(score_dots(samples_of(3.0)).data) == 1
 
 
 def test_dots_of_near_scores_never_cover_each_other():
@@ -46,9 +46,9 @@ def test_dots_of_near_scores_never_cover_each_other():
 
 
 def test_reasoning_is_shown_as_text_and_not_as_markup():
-    shown = writing("<think>very <b>dark</b>")
-    assert "&lt;b&gt;" in shown
-    assert "<b>" not in shown
+    page = writing("<think>very <b>dark</b>")
+    assert "&lt;b&gt;" in page
+    assert "<b>" not in page
     assert "<b>" not in answers_markdown(summarise((Sample("", "<b>x</b>", 2.0),), 0, ""))
 
 
@@ -67,7 +67,7 @@ def test_two_photos_get_a_sentence_more_get_an_order():
 
 
 def test_the_table_and_the_matrix_put_the_best_first():
-    evidences = [seen(2.0, 2.1), seen(4.0, 4.2), seen(3.0, 3.1)]
+    evidences = [samples_of(2.0, 2.1), samples_of(4.0, 4.2), samples_of(3.0, 3.1)]
     ranking = rank([one.scores for one in evidences])
     rows = ranking_rows(["a", "b", "c"], ranking)
     assert [row[0] for row in rows] == ["b", "c", "a"]
@@ -82,7 +82,7 @@ def test_the_table_and_the_matrix_put_the_best_first():
 
 
 def test_curves_have_a_line_and_ticks_for_each_photo():
-    assert len(opinion_curves(["a", "b"], [seen(2.0, 2.5), seen(4.0, 4.0)]).data) == 4
+    assert len(opinion_curves(["a", "b"], [samples_of(2.0, 2.5), samples_of(4.0, 4.0)]).data) == 4
 
 
 def test_the_share_of_the_difference_curve_is_the_probability():
@@ -95,10 +95,10 @@ def test_the_share_of_the_difference_curve_is_the_probability():
 
 
 def test_a_stopped_text_says_so_and_stops_blinking():
-    shown = stopped(writing("<think>soft edges"))
-    assert "soft edges" in shown
-    assert "Stopped" in shown
-    assert "caret" not in shown
+    page = stopped(writing("<think>soft edges"))
+    assert "soft edges" in page
+    assert "Stopped" in page
+    assert "caret" not in page
     assert stopped(None) == ""
 
 
@@ -112,11 +112,11 @@ def test_a_run_that_is_asked_to_stop_hears_of_it_and_no_other_does():
         stops.stop("me")
         assert mine.is_set()
         assert not yours.is_set()
-        told = []
-        StoppableProgress(lambda *_, desc: told.append(desc), yours)(None, desc="Waiting")
-        assert told == ["Waiting"]
+        calls = []
+        StoppableProgress(lambda *_, desc: calls.append(desc), yours)(None, desc="Waiting")
+        assert calls == ["Waiting"]
         with pytest.raises(Stopped):
-            StoppableProgress(told.append, mine)(None, desc="Waiting")
+            StoppableProgress(calls.append, mine)(None, desc="Waiting")
     stops.stop("me")
     with stops.run("me") as again:
         assert not again.is_set()

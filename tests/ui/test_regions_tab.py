@@ -40,11 +40,11 @@ def test_every_region_is_drawn_with_its_score_and_weight(evidence):
     assert (left.label, rest.label) == ("6", "2")
     assert left.caption == "region 1, 50% of the weight"
     assert rest.caption == "rest of the photo, 50% of the weight"
-    shown = regions_html(evidence)
-    assert shown.count('class="region-card ') == 2
-    assert 'tabindex="0"' in shown
-    assert "level-excellent" in shown
-    assert "level-bad" in shown
+    page = regions_html(evidence)
+    assert page.count('class="region-card ') == 2
+    assert 'tabindex="0"' in page
+    assert "level-excellent" in page
+    assert "level-bad" in page
 
 
 def test_the_expectation_changes_the_labels(evidence):

@@ -58,14 +58,14 @@ def doors(app_url):
     with urllib.request.urlopen(f"{app_url}/config", timeout=20) as answer:
         config = json.load(answer)
     components = {component["id"]: component for component in config["components"]}
-    found = []
+    doors_by_name = []
     for index, event in enumerate(config["dependencies"]):
         for place, identity in enumerate(event["inputs"]):
             kind = components[identity]["type"]
             if kind in FILE_COMPONENTS:
                 defaults = [components[other]["props"].get("value") for other in event["inputs"]]
-                found.append((event.get("id", index), place, kind, defaults))
-    return found
+                doors_by_name.append((event.get("id", index), place, kind, defaults))
+    return doors_by_name
 
 
 def test_the_page_has_such_doors(doors):

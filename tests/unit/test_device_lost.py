@@ -28,11 +28,11 @@ LOST = "CUDA error: device-side assert triggered\nCUDA kernel errors might be re
     (LMMError("device-side assert"), False),
 ])
 def test_only_what_outlasts_a_call_counts(error, lost):
-    found = device_lost(error)
-    assert (found is not None) == lost
-    if found is not None:
-        assert "\n" not in str(found)
-        assert "run the same command again" in str(found)
+    loss = device_lost(error)
+    assert (loss is not None) == lost
+    if loss is not None:
+        assert "\n" not in str(loss)
+        assert "run the same command again" in str(loss)
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])

@@ -101,8 +101,8 @@ def test_a_table_is_found_by_all_that_decides_a_score_and_by_nothing_else(own_ta
 def test_an_option_that_only_explains_does_not_count(own_tables):
     table = made(method="leaf", options={}, weights="student@1")
     meaning.save(table, own_tables)
-    for shown in (True, False):
-        assert meaning.explain(assessed(table, options={"seed": 0, "map": shown})) is not None
+    for explained in (True, False):
+        assert meaning.explain(assessed(table, options={"seed": 0, "map": explained})) is not None
 
 
 def test_a_table_survives_its_file_and_a_new_one_takes_its_place(own_tables):

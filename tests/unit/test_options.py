@@ -184,9 +184,9 @@ def test_a_limit_of_pixels_holds_for_every_source_and_is_recorded(photo):
     ready = load_method("q-bench", max_pixels=16)
     buffer = io.BytesIO(photo.read_bytes())
     for source in (photo, str(photo), buffer, Image.open(photo), mean_opinion.decode(photo)):
-        found = ready.assess(source)
-        assert found.max_pixels == 16
-        assert any("8 x 8" in note and "4 x 4" in note for note in found.image_notes)
+        result = ready.assess(source)
+        assert result.max_pixels == 16
+        assert any("8 x 8" in note and "4 x 4" in note for note in result.image_notes)
     assert load_method("q-bench").assess(photo).max_pixels is None
     with pytest.raises(InputError, match="max_pixels must be at least 1"):
         load_method("q-bench", max_pixels=0)

@@ -54,11 +54,11 @@ def test_every_resample_equals_scipy_on_that_resample(ties):
 def test_counted_kendall_on_any_ties_and_counts(rows):
     x, y, counts = (np.array(column) for column in zip(*rows))
     long_x, long_y = np.repeat(x, counts), np.repeat(y, counts)
-    found = resampling.Kendall(x.astype(float), y.astype(float))(counts[None].astype(float))[0]
+    tau = resampling.Kendall(x.astype(float), y.astype(float))(counts[None].astype(float))[0]
     if len(long_x) < 2 or np.ptp(long_x) == 0 or np.ptp(long_y) == 0:
-        assert np.isnan(found)
+        assert np.isnan(tau)
     else:
-        assert found == pytest.approx(scipy_stats.kendalltau(long_x, long_y).statistic, abs=1e-10)
+        assert tau == pytest.approx(scipy_stats.kendalltau(long_x, long_y).statistic, abs=1e-10)
 
 
 @pytest.mark.parametrize("name", stats.METRICS)
@@ -120,8 +120,8 @@ def test_paired_difference_sees_what_unpaired_intervals_cannot():
 def test_logistic_recovers_a_known_map():
     x = np.linspace(-3, 5, 300)
     truth = logistic.Logistic4(upper=90, lower=10, midpoint=0.7, slope=0.8)
-    found = stats.fit_logistic4(x, truth(x))
-    assert (found.upper, found.lower, found.midpoint, found.slope) == pytest.approx((90, 10, 0.7, 0.8), rel=1e-4)
+    fit = stats.fit_logistic4(x, truth(x))
+    assert (fit.upper, fit.lower, fit.midpoint, fit.slope) == pytest.approx((90, 10, 0.7, 0.8), rel=1e-4)
     assert stats.plcc_logistic4(x, truth(x)) == pytest.approx(1, abs=1e-9)
 
 
@@ -157,14 +157,14 @@ def test_binned_refits_agree_with_exact_ones(monkeypatch):
 
 def test_summary_holds_every_metric_with_n():
     scores, mos = made(90)
-    found = stats.summary(scores, mos, samples=100)
-    assert tuple(found) == stats.METRICS
-    for name, estimate in found.items():
+    metrics = stats.summary(scores, mos, samples=100)
+    assert tuple(metrics) == stats.METRICS
+    for name, estimate in metrics.items():
         assert estimate.n == 90
         assert estimate.low <= estimate.value <= estimate.high
         assert estimate.to_dict() == {"value": estimate.value, "low": estimate.low, "high": estimate.high, "n": 90}
         assert estimate.low == stats.bootstrap_ci(scores, mos, name, samples=100).low
-    assert found["rmse"].value < mos.std()
+    assert metrics["rmse"].value < mos.std()
 
 
 def test_summary_says_why_a_metric_is_missing():
@@ -213,7 +213,7 @@ def test_pieces_come_back_in_order_and_errors_with_them():
         return piece * 2
 
     pieces = [np.array([number]) for number in range(40)]
-    assert [int(found[0]) for found in resampling.spread(slow, iter(pieces))] == [2 * number for number in range(40)]
+    assert [int(part[0]) for part in resampling.spread(slow, iter(pieces))] == [2 * number for number in range(40)]
     with pytest.raises(ZeroDivisionError):
         list(resampling.spread(lambda piece: 1 // int(piece[0]), iter(pieces)))
 

@@ -47,11 +47,11 @@ def test_a_picture_that_no_system_scored_has_no_preference():
 
 def test_agreement_counts_pairs_in_the_same_order():
     made = compared([[0.9, 0.8], [0.6, 0.3], [0.3, 0.4], [0.6, 0.1]])
-    (found,) = agreements(made)
+    (agreement,) = agreements(made)
     # By the first system 0 > 1 = 3 > 2, by the second 0 > 2 > 1 > 3: five clear pairs, the three with 0 the same.
-    assert (found.pictures, found.pairs, found.same) == (4, 5, 3)
-    assert found.gap == pytest.approx(np.mean([0.1, 0.3, 0.1, 0.5]))
-    assert found.share == pytest.approx(0.6)
+    assert (agreement.pictures, agreement.pairs, agreement.same) == (4, 5, 3)
+    assert agreement.gap == pytest.approx(np.mean([0.1, 0.3, 0.1, 0.5]))
+    assert agreement.share == pytest.approx(0.6)
 
 
 def test_systems_without_a_picture_in_common_are_left_out():

@@ -64,8 +64,8 @@ def test_figures_are_transparent_and_hold_every_score(table):
     made = compared(table)
     figure = dots(made)
     assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0,0,0,0)"
-    shown = [value for trace in figure.data if "markers" in trace.mode for value in trace.x]
-    assert sorted(shown) == sorted(cell.score for cell in made.scored)
+    values = [value for trace in figure.data if "markers" in trace.mode for value in trace.x]
+    assert sorted(values) == sorted(cell.score for cell in made.scored)
 
 
 def test_intervals_of_opinions_are_drawn_and_spreads_are_not():

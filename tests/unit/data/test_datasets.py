@@ -181,14 +181,14 @@ EXPECTED = {
 def test_layout(slug, tmp_path):
     make, names, scores, mos = EXPECTED[slug]
     make(tmp_path)
-    found = read_dataset(slug, tmp_path)
-    assert [item.name for item in found] == names
-    published = [found.low + found.high - mos if found.lower_is_better else mos for mos in found.mos]
+    rated = read_dataset(slug, tmp_path)
+    assert [item.name for item in rated] == names
+    published = [rated.low + rated.high - mos if rated.lower_is_better else mos for mos in rated.mos]
     np.testing.assert_allclose(published, scores)
-    np.testing.assert_allclose(found.mos01, mos, atol=1e-4)
-    assert all(item.path.is_file() for item in found)
-    assert found.missing == ()
-    assert all(type(picture.mos) is float and type(picture.std) in (float, type(None)) for picture in found)
+    np.testing.assert_allclose(rated.mos01, mos, atol=1e-4)
+    assert all(item.path.is_file() for item in rated)
+    assert rated.missing == ()
+    assert all(type(picture.mos) is float and type(picture.std) in (float, type(None)) for picture in rated)
     assert detect(tmp_path) == slug
 
 
@@ -206,10 +206,10 @@ def test_koniq_rescaled_to_100_with_the_authors_split(tmp_path):
         "image_name,c1,c2,c3,c4,c5,c_total,MOS,SD,set\na.jpg,0,0,1,2,3,6,75.5,0.5,training\nb.jpg,1,0,0,0,0,1,3.9,0.5,test\n")
     for name in "ab":
         picture(tmp_path / "512x384" / f"{name}.jpg")
-    found = read_dataset("koniq-10k", tmp_path)
-    np.testing.assert_allclose(found.mos01, [0.755, 0.039])
-    assert [item.split for item in found] == ["training", "test"]
-    assert found[0].std == 0.5
+    rated = read_dataset("koniq-10k", tmp_path)
+    np.testing.assert_allclose(rated.mos01, [0.755, 0.039])
+    assert [item.split for item in rated] == ["training", "test"]
+    assert rated[0].std == 0.5
 
 
 def test_contents_are_known(tmp_path):
@@ -222,15 +222,15 @@ def test_contents_are_known(tmp_path):
 
 def test_live_challenge_leaves_the_raters_training_out_and_knows_the_spread(tmp_path):
     live_challenge(tmp_path)
-    found = read_dataset("live-challenge", tmp_path / "ChallengeDB_release")
-    assert [item.std for item in found] == [3.0, 4.0]
+    rated = read_dataset("live-challenge", tmp_path / "ChallengeDB_release")
+    assert [item.std for item in rated] == [3.0, 4.0]
 
 
 def test_flive_tells_equal_names_apart_by_their_folder(tmp_path):
     flive(tmp_path)
-    found = read_dataset("flive", tmp_path)
-    assert [item.path.parent.name for item in found] == ["voc_emotic_ava", "blur_dataset"]
-    assert [item.split for item in found] == ["training", "validation"]
+    rated = read_dataset("flive", tmp_path)
+    assert [item.path.parent.name for item in rated] == ["voc_emotic_ava", "blur_dataset"]
+    assert [item.split for item in rated] == ["training", "validation"]
 
 
 def test_siqad_from_copies_of_it(tmp_path):
@@ -246,9 +246,9 @@ def test_siqad_from_copies_of_it(tmp_path):
         read_dataset("siqad", tmp_path)
     (tmp_path / "DMOS_SIQAD.mat").unlink()
     (tmp_path / "DMOS.csv").write_text("image,DMOS\ncim1_1_1,25\ncim2_7_7.bmp,80\n")
-    found = read_dataset("siqad", tmp_path)
-    assert [item.name for item in found] == ["cim1_1_1.bmp", "cim2_7_7.bmp"]
-    np.testing.assert_allclose(found.mos01, [0.75, 0.2])
+    rated = read_dataset("siqad", tmp_path)
+    assert [item.name for item in rated] == ["cim1_1_1.bmp", "cim2_7_7.bmp"]
+    np.testing.assert_allclose(rated.mos01, [0.75, 0.2])
 
 
 def test_tid2013_knows_the_spread_where_the_file_fits(tmp_path):
@@ -269,10 +269,10 @@ def test_missing_pictures_end_it_unless_they_may_be_missing(tmp_path):
     (tmp_path / "kadid10k" / "images" / "I02_01_05.png").unlink()
     with pytest.raises(DatasetError, match=r"1 of the 2 images of dmos\.csv are not below .*: I02_01_05\.png"):
         read_dataset("kadid-10k", tmp_path)
-    found = read_dataset("kadid-10k", tmp_path, allow_missing=True)
-    assert [picture.name for picture in found.missing] == ["I02_01_05.png"]
-    assert found.present.names == ("I01_01_01.png",)
-    assert any("I02_01_05.png" in note for note in found.notes)
+    rated = read_dataset("kadid-10k", tmp_path, allow_missing=True)
+    assert [picture.name for picture in rated.missing] == ["I02_01_05.png"]
+    assert rated.present.names == ("I01_01_01.png",)
+    assert any("I02_01_05.png" in note for note in rated.notes)
 
 
 def test_a_picture_that_is_there_twice_is_refused(tmp_path):

@@ -79,7 +79,7 @@ def test_each_picture_is_scored_by_the_model_of_its_fold(data, cache, tmp_path):
     assert source["training_set"] == "biq2021+kadid-10k"
     assert source["training_free"] is False
     read = measured.read(out)
-    assert {name: (found.low, found.high) for name, found in read.estimates.items()} == {
+    assert {name: (estimate.low, estimate.high) for name, estimate in read.estimates.items()} == {
         name: (metrics[name]["low"], metrics[name]["high"]) for name in read.estimates}
     record = measured.rows(read)[0]
     assert "the one of 2 models that was trained without it" in record["protocol"]
@@ -102,8 +102,8 @@ def test_a_table_of_folds_is_followed_and_a_limit_raised_later_changes_nothing(d
     assert evaluate(data, raised, other, "--lmm", "mine") == 0
     expected = [alone(data, cache, fold) for fold in range(2)]
     for out in (whole, raised):
-        found = {row.image: row.score for row in load_run(out)}
-        assert found == pytest.approx({name: expected[fold][name] for name, fold in zip(names, deal)}, abs=1e-6)
+        scores = {row.image: row.score for row in load_run(out)}
+        assert scores == pytest.approx({name: expected[fold][name] for name, fold in zip(names, deal)}, abs=1e-6)
     source = json.loads((whole / "metrics.json").read_text())["provenance"]
     assert source["lmm"] == "mine"
     assert "training_set" not in source, "nobody said what a model of this name was trained on"

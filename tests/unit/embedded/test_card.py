@@ -78,9 +78,9 @@ def test_limits_are_measured_on_every_kind(tmp_path):
     photo = Path(tmp_path / "photo.png")
     small = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
     small.resize((320, 240), Image.Resampling.BICUBIC).save(photo)
-    found = other_kinds.measure(load_lmm("embedded"), [photo], count=1)
-    assert set(found) == {"photo", "text page", "screen", "under water"}
-    for kind in found.values():
+    limits = other_kinds.measure(load_lmm("embedded"), [photo], count=1)
+    assert set(limits) == {"photo", "text page", "screen", "under water"}
+    for kind in limits.values():
         assert 0 <= kind["intact"] <= 1
         assert set(kind["falls with"]) == set(other_kinds.DAMAGES)
         assert all(-1 <= value <= 1 for value in kind["falls with"].values())

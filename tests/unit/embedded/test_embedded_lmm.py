@@ -81,19 +81,19 @@ def test_the_same_picture_gets_the_same_score(lmm, photo):
 def test_scores_fall_with_the_strength_of_a_flaw(lmm):
     import skimage.data
 
-    found = {}
+    correlations = {}
     for name in ("astronaut", "chelsea"):
         image = getattr(skimage.data, name)()
         for flaw in STRENGTHS:
-            found[name, flaw] = ranks(lmm, image, flaw)
-    assert np.mean(list(found.values())) >= 0.8, found
+            correlations[name, flaw] = ranks(lmm, image, flaw)
+    assert np.mean(list(correlations.values())) >= 0.8, correlations
 
 
 def test_kodak_photos_are_ranked_by_strength(lmm, shared_data):
     files = sorted((shared_data / "kodak24").glob("*.png"))[4::7]
-    found = {flaw: np.mean([ranks(lmm, np.asarray(Image.open(file).convert("RGB")), flaw) for file in files])
+    correlations = {flaw: np.mean([ranks(lmm, np.asarray(Image.open(file).convert("RGB")), flaw) for file in files])
              for flaw in STRENGTHS}
-    assert min(found.values()) >= 0.8 - 1e-9, found
+    assert min(correlations.values()) >= 0.8 - 1e-9, correlations
 
 
 def test_every_prompt_tells_a_good_picture_from_a_bad_one(lmm, photo):

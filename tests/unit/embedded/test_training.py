@@ -146,10 +146,10 @@ def test_directions_survive_the_disk(tmp_path, fitted):
 def test_a_drawn_token_is_judged_as_it_is_shown(pool, fitted):
     rng = np.random.default_rng(0)
     for _ in range(50):
-        seen = pool.draw(rng)
-        quality, flaw = fitted.judge(seen.token[None])
-        assert seen.quality == pytest.approx(float(quality[0]))
-        assert seen.flaw == FLAW_NAMES[int(np.argmax(seen.token[FLAWS:CONTENT]))] == FLAW_NAMES[int(flaw[0])]
+        token = pool.draw(rng)
+        quality, flaw = fitted.judge(token.token[None])
+        assert token.quality == pytest.approx(float(quality[0]))
+        assert token.flaw == FLAW_NAMES[int(np.argmax(token.token[FLAWS:CONTENT]))] == FLAW_NAMES[int(flaw[0])]
 
 
 @pytest.mark.parametrize("quality", [0.05, 0.3, 0.5, 0.77, 0.95])

@@ -31,14 +31,14 @@ def rated(folder, count: int = 10, low: float = 1) -> RatedPictures:
 
 
 def test_a_set_from_a_folder(folder, tmp_path, lmm):
-    told = []
+    steps = []
     built = build(rated(folder), tmp_path / "set", OwnEncoder(lmm), batch=4, title="greys",
-                  progress=lambda *so_far: told.append(so_far))
+                  progress=lambda *so_far: steps.append(so_far))
     assert built.problems == ()
     assert built.references.mos.tolist() == pytest.approx([0.1 * n for n in range(10)])
     assert built.references.names == [f"{n}.png" for n in range(10)]
     assert built.references.title == "greys"
-    assert told == [(0, 10), (4, 10), (8, 10), (10, 10)]
+    assert steps == [(0, 10), (4, 10), (8, 10), (10, 10)]
     assert not (tmp_path / "set.building").exists()
     # Without copies the set points at the pictures where they are.
     assert built.references.images[3].resolve() == (folder / "3.png").resolve()

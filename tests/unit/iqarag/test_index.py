@@ -20,23 +20,23 @@ def by_hand(features: np.ndarray, query: np.ndarray, k: int) -> list[int]:
 
 def test_exact_search_is_a_sort_by_l2(features):
     query = features[17] + 0.01
-    found, distances = indices.nearest(indices.exact_index(features), None, query, 25)
-    assert found.tolist() == by_hand(features, query, 25)
-    np.testing.assert_allclose(distances, np.linalg.norm(features[found].astype(float) - query, axis=1), rtol=1e-6)
+    nearest, distances = indices.nearest(indices.exact_index(features), None, query, 25)
+    assert nearest.tolist() == by_hand(features, query, 25)
+    np.testing.assert_allclose(distances, np.linalg.norm(features[nearest].astype(float) - query, axis=1), rtol=1e-6)
     assert (np.diff(distances) >= 0).all()
 
 
 def test_all_neighbours_and_more_than_there_are(features):
     few = features[:40]
-    found, distances = indices.nearest(indices.exact_index(few), None, few[3], 1000)
-    assert found.tolist() == by_hand(few, few[3], 40)
+    nearest, distances = indices.nearest(indices.exact_index(few), None, few[3], 1000)
+    assert nearest.tolist() == by_hand(few, few[3], 40)
     assert distances[0] == 0
 
 
 def test_equal_distances_come_by_index():
     same = np.zeros((60, 4), np.float32)
-    found, _ = indices.nearest(indices.exact_index(same), None, np.ones(4, np.float32), 5)
-    assert found.tolist() == [0, 1, 2, 3, 4]
+    nearest, _ = indices.nearest(indices.exact_index(same), None, np.ones(4, np.float32), 5)
+    assert nearest.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_codes_find_the_same_neighbours(features):
@@ -44,16 +44,16 @@ def test_codes_find_the_same_neighbours(features):
     assert codes.d == 34  # an odd number of features is filled up
     for number in (0, 999, 4321):
         query = features[number] + 0.02
-        found, distances = indices.nearest(exact, codes, query, 10)
-        assert found.tolist() == by_hand(features, query, 10)
-        assert distances[0] == pytest.approx(np.linalg.norm(features[found[0]].astype(float) - query))
+        nearest, distances = indices.nearest(exact, codes, query, 10)
+        assert nearest.tolist() == by_hand(features, query, 10)
+        assert distances[0] == pytest.approx(np.linalg.norm(features[nearest[0]].astype(float) - query))
 
 
 def test_codes_are_not_asked_for_more_than_they_short_list(features):
     small = features[:1500]
     exact, codes = indices.exact_index(small), indices.compressed_index(small)
-    found, _ = indices.nearest(exact, codes, small[0], 1500)
-    assert sorted(found.tolist()) == list(range(1500))
+    nearest, _ = indices.nearest(exact, codes, small[0], 1500)
+    assert sorted(nearest.tolist()) == list(range(1500))
 
 
 def test_a_saved_index_is_mapped_and_gives_the_same(features, tmp_path):

@@ -54,8 +54,8 @@ def test_what_the_model_is_asked(method, lmm):
     levels = [turn.text for turn in full.turns[1:-1]]
     assert levels == [f"This image's quality is {word}." for word in ("excellent", "good", "fair", "poor", "bad")]
     # The nearest of each bin: brightness 100 is MOS 0.39.
-    shown = result.evidence.references
-    assert [one.mos for one in shown] == pytest.approx([0.8, 0.6, 0.4, 0.35, 0.15])
+    references = result.evidence.references
+    assert [one.mos for one in references] == pytest.approx([0.8, 0.6, 0.4, 0.35, 0.15])
     assert [image.getpixel((0, 0))[0] for image in full.images] == [204, 153, 102, 89, 38, 100]
     assert full.transcript() == result.evidence.transcript_with
     assert plain.transcript() == result.evidence.transcript_without

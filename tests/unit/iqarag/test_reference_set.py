@@ -37,9 +37,9 @@ def test_the_contract_names(lmm):
 
 
 def test_neighbours_by_distance(lmm):
-    found = made(lmm).nearest(lmm.embed([grey(110)])[0], k=3)
-    assert found.indices.tolist() == [2, 3, 1]
-    np.testing.assert_allclose(found.distances, [8 / 255, 43 / 255, 59 / 255], rtol=1e-5)
+    neighbours = made(lmm).nearest(lmm.embed([grey(110)])[0], k=3)
+    assert neighbours.indices.tolist() == [2, 3, 1]
+    np.testing.assert_allclose(neighbours.distances, [8 / 255, 43 / 255, 59 / 255], rtol=1e-5)
 
 
 def test_the_picture_is_never_its_own_reference(lmm):

@@ -66,9 +66,9 @@ def test_score_explains_in_every_form(measured, tmp_path, capsys):
     (record,) = json.loads(printed("json", "--explain"))
     assert record["meaning"] == known.to_dict()
     assert "meaning" not in json.loads(printed("json"))[0]
-    shown = printed("text", "--explain")
-    assert known.sentence() in shown
-    assert known.below.name in shown
+    text = printed("text", "--explain")
+    assert known.sentence() in text
+    assert known.below.name in text
     assert printed("csv").splitlines()[0] == "path,score,native_score,seconds,error"
 
 

@@ -36,14 +36,14 @@ def save(folder, predictions):
 def test_pairs_by_picture_whatever_the_order(opinions):
     mos, good, poor = opinions
     shuffled = [rows(poor, mos)[place] for place in np.random.default_rng(1).permutation(120)]
-    found = compare(rows(good, mos), shuffled)
-    gap = found.differences["srcc"]
-    assert (found.n, found.only_a, found.only_b) == (120, 0, 0)
+    comparison = compare(rows(good, mos), shuffled)
+    gap = comparison.differences["srcc"]
+    assert (comparison.n, comparison.only_a, comparison.only_b) == (120, 0, 0)
     assert gap.a == pytest.approx(stats.srcc(good, mos))
     assert gap.b == pytest.approx(stats.srcc(poor, mos))
     assert gap.value == pytest.approx(gap.a - gap.b)
     assert 0 < gap.low < gap.value < gap.high
-    assert found.differences["rmse"].value < 0
+    assert comparison.differences["rmse"].value < 0
 
 
 def test_a_run_does_not_differ_from_itself(opinions):
@@ -56,29 +56,29 @@ def test_only_pictures_that_both_scored_count(opinions):
     mos, good, poor = opinions
     a, b = rows(good, mos)[:100], rows(poor, mos)[20:]
     b[0] = Prediction(b[0].image, b[0].mos, None, None, None, "broken")
-    found = compare(a, b, metrics=["plcc"])
-    assert (found.n, found.only_a, found.only_b) == (79, 21, 20)
-    assert found.differences["plcc"].a == pytest.approx(stats.plcc(good[21:100], mos[21:100]))
+    comparison = compare(a, b, metrics=["plcc"])
+    assert (comparison.n, comparison.only_a, comparison.only_b) == (79, 21, 20)
+    assert comparison.differences["plcc"].a == pytest.approx(stats.plcc(good[21:100], mos[21:100]))
 
 
 def test_a_constant_score_has_no_difference_but_a_reason(opinions):
     mos, good, _ = opinions
-    found = compare(rows(good, mos), rows(np.ones(120), mos), metrics=["srcc"])
-    assert "undefined" in found.differences["srcc"]
+    comparison = compare(rows(good, mos), rows(np.ones(120), mos), metrics=["srcc"])
+    assert "undefined" in comparison.differences["srcc"]
 
 
 def test_the_command_prints_a_table_or_json(opinions, tmp_path, capsys):
     mos, good, poor = opinions
     a, b = save(tmp_path / "a", rows(good, mos)), save(tmp_path / "b", rows(poor, mos)[:90])
     assert main(["compare", a, b]) == 0
-    told = capsys.readouterr()
-    assert "90 shared images" in told.out
-    assert " *" in next(line for line in told.out.splitlines() if line.startswith("srcc"))
-    assert "Left out: 30 images" in told.err
+    output = capsys.readouterr()
+    assert "90 shared images" in output.out
+    assert " *" in next(line for line in output.out.splitlines() if line.startswith("srcc"))
+    assert "Left out: 30 images" in output.err
     assert main(["compare", a, f"{b}/predictions.csv", "--json", "--metric", "krcc"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["n"] == 90
-    assert list(found["differences"]) == ["krcc"]
+    record = json.loads(capsys.readouterr().out)
+    assert record["n"] == 90
+    assert list(record["differences"]) == ["krcc"]
 
 
 def test_what_cannot_be_compared_is_said(opinions, tmp_path, capsys):

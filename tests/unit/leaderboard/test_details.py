@@ -62,9 +62,9 @@ def test_what_a_run_did_not_record_is_said(shipped, tmp_path):
     assert facts["Command"].startswith("mean-opinion evaluate --method leaf --student embedded-biq2021")
     assert facts["Seed"] == "0"
     assert float(facts["Seconds per image"]) > 0
-    told = read_details(make_run(tmp_path / "run", hardware="a machine", peak_memory_gib=1.234), "run")
-    assert dict(told.facts)["Hardware"] == "a machine"
-    assert dict(told.facts)["Peak memory, GiB"] == "1.23"
+    details = read_details(make_run(tmp_path / "run", hardware="a machine", peak_memory_gib=1.234), "run")
+    assert dict(details.facts)["Hardware"] == "a machine"
+    assert dict(details.facts)["Peak memory, GiB"] == "1.23"
 
 
 @pytest.mark.parametrize("metric", ["srcc", "plcc", "rmse"])

@@ -97,7 +97,7 @@ def test_what_a_run_took_outlives_a_resume_on_another_machine(data, tmp_path, mo
 
     out = tmp_path / "run"
 
-    def told():
+    def machine_and_seconds():
         source = json.loads((out / "metrics.json").read_text())["provenance"]
         return source["hardware"], source.get("peak_memory_gib")
 
@@ -105,13 +105,13 @@ def test_what_a_run_took_outlives_a_resume_on_another_machine(data, tmp_path, mo
     assert evaluate(data, out, "--limit", "16") == 0
     on("two", 2.0)
     assert evaluate(data, out, "--limit", "16") == 0
-    assert told() == ("one", 3.0), "nothing was scored on the second machine"
+    assert machine_and_seconds() == ("one", 3.0), "nothing was scored on the second machine"
     assert evaluate(data, out) == 0
-    assert told() == ("one; two", 3.0)
+    assert machine_and_seconds() == ("one; two", 3.0)
     (out / "metrics.json").unlink()  # as after a kill
     on("three", 1.0)
     assert evaluate(data, out, "--retry-failed") == 0
-    assert told() == ("one", None), "of the others nothing is left"
+    assert machine_and_seconds() == ("one", None), "of the others nothing is left"
     two = {"hardware": "a; b", "device_memory_gib": 5.0}
     assert provenance.together(two, {"hardware": "b", "peak_memory_gib": 1.0}) == {**two, "peak_memory_gib": 1.0}
 
@@ -337,9 +337,9 @@ def test_another_folder_with_the_same_names_is_refused(data, tmp_path, capsys):
     before = (out / "predictions.csv").read_bytes()
     capsys.readouterr()
     assert evaluate((other, data[1]), out) != 0
-    told = capsys.readouterr().err
-    assert "4 images of this run had another content when scored, '000.png' first" in told
-    assert "Traceback" not in told
+    errors = capsys.readouterr().err
+    assert "4 images of this run had another content when scored, '000.png' first" in errors
+    assert "Traceback" not in errors
     assert (out / "predictions.csv").read_bytes() == before
     # A copy of the folder is the same images.
     copy = tmp_path / "copy"
@@ -407,9 +407,9 @@ def test_a_run_of_an_earlier_version_still_opens_and_says_what_is_not_known(data
     (out / "run.json").write_text(json.dumps(run))
     capsys.readouterr()
     assert evaluate(data, out) == 0
-    told = capsys.readouterr().err
-    assert "10 images of this run were scored before contents were recorded" in told
-    assert "began before max_pixels was recorded" in told
+    errors = capsys.readouterr().err
+    assert "10 images of this run were scored before contents were recorded" in errors
+    assert "began before max_pixels was recorded" in errors
     assert len(table(out)) == 40
     assert json.loads((out / "metrics.json").read_text())["provenance"]["images"] is None
 

@@ -69,9 +69,9 @@ def test_a_run_that_is_killed_ten_times_equals_one_that_is_not(tmp_path):
     assert len(rows(disturbed)) < 120, "every kill has to strike before the end"
     assert grown[0] > 0
     last = start(data, disturbed)
-    _, told = last.communicate()
-    assert last.returncode == 0, told.decode()
-    assert b"have been scored before" in told
+    _, errors = last.communicate()
+    assert last.returncode == 0, errors.decode()
+    assert b"have been scored before" in errors
     assert sorted(rows(disturbed)) == sorted(rows(undisturbed))
     assert len({row[0] for row in rows(disturbed)}) == 120
     assert (disturbed / "metrics.json").is_file()
@@ -86,9 +86,9 @@ def test_a_lock_dies_with_its_process(tmp_path):
     while not (out / "predictions.csv").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     second = start(data, out)
-    _, told = second.communicate()
+    _, errors = second.communicate()
     assert second.returncode == 2
-    assert f"process {first.pid} on".encode() in told
+    assert f"process {first.pid} on".encode() in errors
     first.kill()
     first.communicate()
     assert start(data, out).wait() == 0

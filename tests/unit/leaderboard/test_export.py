@@ -57,13 +57,13 @@ def check_latex(text: str) -> None:
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("standalone", [False, True])
 def test_latex_is_well_formed(board, view, standalone):
-    shown = table(board, view)
-    text = to_latex(board, shown, standalone=standalone, link="https://example.org/?tab=leaderboard&q=a%20b")
+    ranked = table(board, view)
+    text = to_latex(board, ranked, standalone=standalone, link="https://example.org/?tab=leaderboard&q=a%20b")
     check_latex(text)
     assert text.count("\\toprule") == 1
     keys = set(source_keys(board).values())
     assert set(re.findall(r"\\cite\{([^}]+)\}", text)) <= keys
-    assert text.count("\\\\\n") == len(shown.rows) + 1
+    assert text.count("\\\\\n") == len(ranked.rows) + 1
 
 
 def test_latex_says_when_a_table_is_more_than_a_page(board):
@@ -94,10 +94,10 @@ def test_latex_marks_and_citations(board):
 
 def test_csv_holds_what_is_shown(board):
     view = View(methods=("llm-iqa", "nima"), datasets=("koniq-10k", "agiqa-3k", "ava"))
-    shown = table(board, view)
-    rows = list(csv.DictReader(io.StringIO(to_csv(shown))))
-    assert len(rows) == len(shown.rows)
-    for line, row in zip(rows, shown.rows):
+    ranked = table(board, view)
+    rows = list(csv.DictReader(io.StringIO(to_csv(ranked))))
+    assert len(rows) == len(ranked.rows)
+    for line, row in zip(rows, ranked.rows):
         assert line["method"] == row.entry.method
         for name in view.datasets:
             assert line[name] == (row.cells[name].printed if name in row.cells else "")
@@ -107,21 +107,21 @@ def test_csv_holds_what_is_shown(board):
 
 
 def test_markdown_has_one_line_a_row_and_no_stray_pipes(board):
-    shown = table(board, View())
-    lines = [line for line in to_markdown(shown).splitlines() if line.startswith("|")]
-    assert len(lines) == len(shown.rows) + 2
+    ranked = table(board, View())
+    lines = [line for line in to_markdown(ranked).splitlines() if line.startswith("|")]
+    assert len(lines) == len(ranked.rows) + 2
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
-    assert "**0.846**" in to_markdown(shown)
-    assert "<u>0.875</u>" in to_markdown(shown)
+    assert "**0.846**" in to_markdown(ranked)
+    assert "<u>0.875</u>" in to_markdown(ranked)
     # The best of all that is printed is on another part of its set.
-    assert "0.9404†§" in to_markdown(shown)
+    assert "0.9404†§" in to_markdown(ranked)
 
 
 def fields(entry):
     """A BibTeX entry's kind, key and fields, blanks as one."""
     kind, key, body = re.fullmatch(r"\s*@(\w+)\{([^,]+),(.*)\}\s*", entry, re.DOTALL).groups()
-    found = re.findall(r"(\w+)\s*=\s*\{((?:[^{}]|\{[^{}]*\})*)\}", body)
-    return kind, key, {name: " ".join(value.split()) for name, value in found}
+    pairs = re.findall(r"(\w+)\s*=\s*\{((?:[^{}]|\{[^{}]*\})*)\}", body)
+    return kind, key, {name: " ".join(value.split()) for name, value in pairs}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -156,11 +156,11 @@ def test_unknown_formats_are_refused(board):
 
 
 def test_bibtex_of_exactly_the_sources_in_view(board):
-    shown = table(board, View(papers=("q-debias", "pyiqa")))
-    keys = [one.key for one in citations(board, shown)]
+    ranked = table(board, View(papers=("q-debias", "pyiqa")))
+    keys = [one.key for one in citations(board, ranked)]
     assert keys[0] == "meanopinion"
     assert set(keys) == {"meanopinion", "pan2024qdebias", "pyiqa"}
-    text = bibtex(board, shown, link="https://example.org/?tab=leaderboard")
+    text = bibtex(board, ranked, link="https://example.org/?tab=leaderboard")
     assert text.count("@") == 3
     assert text.count("{") == text.count("}")
     assert f"data revision {board.revision} of {board.revision_date}" in text
@@ -188,13 +188,13 @@ class _Cells(HTMLParser):
 
 
 def test_html_is_a_closed_table_with_every_source(board):
-    shown = table(board, View(papers=("q-debias",)))
+    ranked = table(board, View(papers=("q-debias",)))
     parser = _Cells()
-    parser.feed(to_html(shown))
+    parser.feed(to_html(ranked))
     assert parser.open == []
-    assert parser.rows == len(shown.rows) + 1
-    cells = sum(row.covered for row in shown.rows)
-    assert len(parser.about) == cells + len(shown.rows)
+    assert parser.rows == len(ranked.rows) + 1
+    cells = sum(row.covered for row in ranked.rows)
+    assert len(parser.about) == cells + len(ranked.rows)
     assert all("arXiv:2411.12791v1" in text for text in parser.about)
     assert any("Note: CONFLICT" in text for text in parser.about)
 
@@ -231,18 +231,18 @@ def test_html_escapes_what_comes_from_data(data):
 def test_measured_rows_are_marked_and_carry_their_interval(data, run, tmp_path):
     name, _ = add(run, data=data, submissions=tmp_path / "submissions")
     board = load_board(data)
-    shown = table(board, View(origin="measured"))
-    row = shown.rows[0]
+    ranked = table(board, View(origin="measured"))
+    row = ranked.rows[0]
     cell = row.cells["live-challenge-dev"]
     assert cell.low < cell.value < cell.high
     assert cell.overlap == "yes"
-    html = to_html(shown)
+    html = to_html(ranked)
     assert '<span class="lb-here">here</span>' in html
     assert f"95 % interval {cell.low:.4f} to {cell.high:.4f}, n = 40" in html
     assert f"run {name}" in html
-    assert "$^{*}$" in to_latex(board, shown)
-    assert "\\*" in to_markdown(shown)
-    assert [one.key for one in citations(board, shown)] == ["meanopinion", "wu2024qbench"]
+    assert "$^{*}$" in to_latex(board, ranked)
+    assert "\\*" in to_markdown(ranked)
+    assert [one.key for one in citations(board, ranked)] == ["meanopinion", "wu2024qbench"]
 
 
 @pytest.mark.parametrize("file_format", ["csv", "markdown", "latex"])

@@ -34,9 +34,9 @@ def test_every_figure_is_transparent_and_drawn(board, kind):
 
 def test_dots_are_the_tables_numbers(board):
     view = View(papers=("q-debias",))
-    shown, figure = table(board, view), draw(board, view)
-    for trace, name in zip(figure.data, shown.shared):
-        assert list(trace.x) == [row.cells[name].value for row in shown.rows if name in row.cells]
+    ranked, figure = table(board, view), draw(board, view)
+    for trace, name in zip(figure.data, ranked.shared):
+        assert list(trace.x) == [row.cells[name].value for row in ranked.rows if name in row.cells]
     assert len(draw(board, View()).layout.yaxis.categoryarray) == MOST_ROWS
 
 
@@ -53,9 +53,9 @@ def test_intervals_are_drawn_where_known(data, run, tmp_path):
 
 def test_heat_map_keeps_holes(board):
     view = View(papers=("q-debias",), figure="heat")
-    shown, trace = table(board, view), draw(board, view).data[0]
+    ranked, trace = table(board, view), draw(board, view).data[0]
     holes = sum(value is None for row in trace.z for value in row)
-    assert holes == sum(len(trace.x) - row.covered for row in shown.rows)
+    assert holes == sum(len(trace.x) - row.covered for row in ranked.rows)
     assert holes > 0
 
 
@@ -86,12 +86,12 @@ def test_names_on_a_phone_fit_their_line(board):
 
 def test_cost_means_are_over_the_shared_sets(board):
     view = View(figure="cost", axis="passes", papers=("q-debias",))
-    shown = table(board, view)
-    debias = next(row for row in shown.rows if row.entry.method == "Q-Debias" and row.position)
+    ranked = table(board, view)
+    debias = next(row for row in ranked.rows if row.entry.method == "Q-Debias" and row.position)
     traces = {trace.name: trace for trace in draw(board, view).data}
     place = [point[0] for point in traces["published"].customdata].index(debias.entry.label)
     assert traces["published"].x[place] == 8
-    assert traces["published"].y[place] == pytest.approx(np.mean([debias.cells[name].value for name in shown.shared]))
+    assert traces["published"].y[place] == pytest.approx(np.mean([debias.cells[name].value for name in ranked.shared]))
 
 
 def test_a_front_holds_what_none_is_cheaper_and_better_than_published_and_measured_apart(board):
@@ -142,16 +142,16 @@ def test_names_of_a_front_cover_neither_each_other_nor_another_point(narrow):
 
 def test_pairs_differ_in_nothing_but_the_method(board):
     # What was measured here comes and goes; the papers' pairs are known.
-    found = [pair for pair in pairs(board, View()) if pair.backbone != "embedded"]
-    iqarag = [pair for pair in found if pair.method == "IQARAG"]
+    same_setting = [pair for pair in pairs(board, View()) if pair.backbone != "embedded"]
+    iqarag = [pair for pair in same_setting if pair.method == "IQARAG"]
     assert len(iqarag) == 3 * 3 * 5
     one = next(pair for pair in iqarag if (pair.backbone, pair.condition, pair.dataset)
                == ("Qwen3-VL-8B-Instruct", "ratio=1:9", "KADID-10k"))
     assert (one.without, one.with_method) == (0.7280, 0.7682)
-    debias = [pair for pair in found if pair.method == "Q-Debias"]
+    debias = [pair for pair in same_setting if pair.method == "Q-Debias"]
     assert {pair.backbone for pair in debias} > {"mPLUG-Owl3"}
     assert len(debias) == 6 + 1 + 4
-    assert all(pair.method in ("IQARAG", "Q-Debias") for pair in found)
+    assert all(pair.method in ("IQARAG", "Q-Debias") for pair in same_setting)
     assert {pair.dataset for pair in pairs(board, View(datasets=("spaq",)))} == {"SPAQ"}
     assert "with and without" in said(draw(board, View(figure="pairs", papers=("pyiqa",))))
 

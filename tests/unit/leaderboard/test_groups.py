@@ -108,16 +108,16 @@ def test_the_opening_view_holds_one_protocol_on_the_same_images_without_models_t
     for view in (OPENING, View(rows="comparable", metric="plcc"), View(rows="comparable", training="trained"),
                  View(rows="comparable", papers=("iqarag",)), View(rows="comparable", papers=("pyiqa", "leaf")),
                  View(rows="comparable", papers=("q-realign",))):
-        shown = table(board, view)
-        entries = [row.entry for row in shown.rows]
+        ranked = table(board, view)
+        entries = [row.entry for row in ranked.rows]
         assert len({(entry.origin, entry.paper) + (() if entry.origin == MEASURED else (entry.table,))
                     for entry in entries}) == 1
-        for row in shown.rows:
+        for row in ranked.rows:
             assert row.apart == frozenset()
             assert row.cells
             assert not any(cell.overlap or cell.labels for cell in row.cells.values())
             assert row.entry.training is not None, "what is not stated may be the tested set"
-        assert "Comparable only" in shown.sentence
+        assert "Comparable only" in ranked.sentence
 
 
 def test_no_table_has_a_larger_block_than_the_opening_one(board):
@@ -125,22 +125,22 @@ def test_no_table_has_a_larger_block_than_the_opening_one(board):
     assert {row.entry.origin for row in opening.rows} == {MEASURED}, "measured rows go first where two can be ranked"
     assert opening.ranked >= 2
     board = dataclasses.replace(board, measured=board.measured.iloc[:0])
-    shown = table(board, OPENING)
-    size = shown.ranked * len(shown.shared)
+    ranked = table(board, OPENING)
+    size = ranked.ranked * len(ranked.shared)
     assert size > 0
     tables = {(entry.paper, entry.table) for entry in catalogue(board).entries if entry.origin != MEASURED}
     for paper in {paper for paper, _ in tables}:
         other = table(board, View(rows="comparable", papers=(paper,)))
         assert other.ranked * len(other.shared) <= size
-    assert shown.shared == shared_datasets([frozenset(row.cells) for row in shown.rows],
-                                           [dataset.slug for dataset in shown.datasets])
+    assert ranked.shared == shared_datasets([frozenset(row.cells) for row in ranked.rows],
+                                            [dataset.slug for dataset in ranked.datasets])
 
 
 def test_published_rows_are_not_grouped_by_guess(board):
-    shown = table(board, View(papers=("q-debias",)))
-    assert not shown.shared_places
-    assert {row.group for row in shown.rows} == {""}
-    assert "come without predictions" in shown.sentence
+    ranked = table(board, View(papers=("q-debias",)))
+    assert not ranked.shared_places
+    assert {row.group for row in ranked.rows} == {""}
+    assert "come without predictions" in ranked.sentence
 
 
 def test_measured_rows_come_first_and_share_a_place(data, tmp_path):
@@ -148,9 +148,9 @@ def test_measured_rows_come_first_and_share_a_place(data, tmp_path):
         # The opinions are the seed's own, so the second run keeps the first one's images only if they are the same.
         run = make_run(tmp_path / f"run{index}", seed=0, variant=f"v{seed}", training_set="kadid-10k")
         add(run, data=data)
-    shown = table(load_board(data), OPENING)
-    assert {row.entry.origin for row in shown.rows} == {MEASURED}
-    assert [(row.position, row.group) for row in shown.rows] == [(1, "a"), (1, "a")]
-    assert shown.shared_places
-    assert "measured here" in shown.sentence
-    assert '1<span class="lb-group">a</span>' in to_html(shown)
+    ranked = table(load_board(data), OPENING)
+    assert {row.entry.origin for row in ranked.rows} == {MEASURED}
+    assert [(row.position, row.group) for row in ranked.rows] == [(1, "a"), (1, "a")]
+    assert ranked.shared_places
+    assert "measured here" in ranked.sentence
+    assert '1<span class="lb-group">a</span>' in to_html(ranked)

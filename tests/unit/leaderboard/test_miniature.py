@@ -63,10 +63,10 @@ def test_every_table_runs_and_fills_every_cell_that_can_be_filled(tmp_path, caps
             assert row["marks"] or not row["model"], "made images and a random model are never the paper's"
     # The same command goes on with what is there, and the summary counts the same cells.
     assert main(words) == 0
-    told = capsys.readouterr().out
-    total = next(line for line in told.splitlines() if line.startswith("19 tables")).split()
+    output = capsys.readouterr().out
+    total = next(line for line in output.splitlines() if line.startswith("19 tables")).split()
     assert (int(total[2]), int(total[3])) == (len(rows), len(rows) - sum(empty.values()))
-    assert "leaf, 26 cells: needs a student" in told
+    assert "leaf, 26 cells: needs a student" in output
 
 
 def test_the_made_encoders_are_table_iiis(tmp_path):

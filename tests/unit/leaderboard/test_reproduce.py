@@ -65,10 +65,10 @@ def test_tables_are_listed_and_unknown_ones_suggested(capsys):
 
 def test_what_is_missing_is_said_cell_by_cell(tmp_path, capsys):
     assert main(["reproduce", "q-debias-table-1", "--out", str(tmp_path)]) == 0
-    told = capsys.readouterr().out
-    assert "add --data koniq-10k=FOLDER" in told
-    assert "quoted only:" in told
-    assert "NIQE" in told
+    output = capsys.readouterr().out
+    assert "add --data koniq-10k=FOLDER" in output
+    assert "quoted only:" in output
+    assert "NIQE" in output
     assert main(["reproduce", "leaf", "--csv", "--out", str(tmp_path)]) == 0
     rows = table(capsys.readouterr().out)
     assert rows
@@ -110,11 +110,11 @@ def test_models_may_be_named_or_stand_for_all():
 
 
 def test_a_line_a_cell_and_every_reason_once():
-    told = render([Cell("A", "spaq", "srcc", 0.9, 0.85, 0.8, 0.88, 100, marks=("not the paper's",)),
+    text = render([Cell("A", "spaq", "srcc", 0.9, 0.85, 0.8, 0.88, 100, marks=("not the paper's",)),
                    Cell("A", "koniq-10k", "mean_srcc_plcc", 0.7, reason="no GPU"),
                    Cell("B", "spaq", "srcc", 0.7, reason="no GPU"), Cell("B", "bid", "plcc", 0.6, reason="no data")])
-    assert "0.9000  0.8500  -0.0500   0.8000 to 0.8800" in told
-    lines = told.splitlines()
+    assert "0.9000  0.8500  -0.0500   0.8000 to 0.8800" in text
+    lines = text.splitlines()
     assert [line for line in lines if not line.startswith(" ")] == [
         "A", "B", "", "(a) not the paper's", "", "[1] 2 cells: no GPU", "[2] 1 cell: no data"]
     assert lines[2].split()[-2:] == ["100", "a"]
@@ -183,11 +183,11 @@ def test_what_ran_and_what_is_not_the_papers_stands_with_every_cell(koniq, tiny,
         assert ("SSIM" in row["marks"]) == ("Quality Similarity" in row["row"])
         assert float(row["low"]) <= float(row["high"])
     assert main(["reproduce", *words]) == 0
-    told = capsys.readouterr().out
-    head = told[: told.index("paper    ours")]
+    output = capsys.readouterr().out
+    head = output[: output.index("paper    ours")]
     assert f"Model: {rows[0]['model']} ({len(rows)} cells)" in head
     assert "the first 4 images of each dataset only" in head
-    assert "--lmm mplug-owl3-7b=llava-onevision-7b" in told  # the paper's model has no way to run
+    assert "--lmm mplug-owl3-7b=llava-onevision-7b" in output  # the paper's model has no way to run
 
 
 def test_a_model_that_was_trained_on_the_dataset_is_marked():

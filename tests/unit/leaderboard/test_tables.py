@@ -36,15 +36,15 @@ def test_for_errors_lower_is_better():
 @settings(max_examples=200)
 @given(st.lists(st.sets(st.sampled_from(NAMES)).map(frozenset), max_size=9))
 def test_the_shared_sets_are_the_largest_block(rows):
-    found = shared_datasets(rows, NAMES)
+    block = shared_datasets(rows, NAMES)
     sizes = {subset: sum(set(subset) <= row for row in rows) * len(subset)
              for r in range(1, 6) for subset in itertools.combinations(NAMES, r)
              if sum(set(subset) <= row for row in rows) >= 2}
     if not sizes:
-        assert found == ()
+        assert block == ()
     else:
-        assert sizes[found] == max(sizes.values())
-        assert len(found) == max(len(subset) for subset, size in sizes.items() if size == sizes[found])
+        assert sizes[block] == max(sizes.values())
+        assert len(block) == max(len(subset) for subset, size in sizes.items() if size == sizes[block])
 
 
 @settings(max_examples=100)
@@ -76,9 +76,9 @@ def test_no_published_cell_is_lost_or_merged(board):
 
 
 def test_the_default_view_leaves_out_aesthetics_and_video(board):
-    shown = table(board)
-    assert {dataset.kind for dataset in shown.datasets}.isdisjoint({"aesthetic", "video"})
-    assert "combined:iqarag-4" in {dataset.slug for dataset in shown.datasets}
+    ranking = table(board)
+    assert {dataset.kind for dataset in ranking.datasets}.isdisjoint({"aesthetic", "video"})
+    assert "combined:iqarag-4" in {dataset.slug for dataset in ranking.datasets}
     asked = table(board, View(kinds=("aesthetic", "video")))
     assert {dataset.slug for dataset in asked.datasets} >= {"ava", "konvid-1k", "lsvq"}
     assert table(board, View(datasets=("ava",))).datasets[0].slug == "ava"
@@ -87,23 +87,23 @@ def test_the_default_view_leaves_out_aesthetics_and_video(board):
 def test_ranked_rows_have_every_shared_dataset(board):
     for view in (View(), View(training="free"), View(papers=("q-debias",)), View(metric="krcc"),
                  View(rank_on=("siqad", "spaq"))):
-        shown = table(board, view)
-        for row in shown.rows:
-            assert (row.position is not None) == (set(shown.shared) <= set(row.cells) - row.apart)
-        assert shown.ranked == sum(row.position is not None for row in shown.rows)
-        assert f"which {shown.ranked} rows have" in shown.sentence
+        ranking = table(board, view)
+        for row in ranking.rows:
+            assert (row.position is not None) == (set(ranking.shared) <= set(row.cells) - row.apart)
+        assert ranking.ranked == sum(row.position is not None for row in ranking.rows)
+        assert f"which {ranking.ranked} rows have" in ranking.sentence
     assert table(board, View(rank_on=("siqad", "spaq"))).shared == ("spaq", "siqad")
 
 
 def test_results_on_different_images_never_share_a_ranked_column(board):
     for view in (View(), View(methods=("iqarag", "qwen3-vl")), View(datasets=("koniq-10k",)), View(papers=("pyiqa",)),
                  View(metric="plcc", training="free")):
-        shown = table(board, view)
-        for name in shown.shared:
-            ranked = [row.cells[name].part for row in shown.rows if row.position is not None]
-            assert set(ranked) <= {shown.parts[name]}
-        for row in shown.rows:
-            assert row.apart == {name for name, cell in row.cells.items() if cell.part != shown.parts[name]}
+        ranking = table(board, view)
+        for name in ranking.shared:
+            ranked = [row.cells[name].part for row in ranking.rows if row.position is not None]
+            assert set(ranked) <= {ranking.parts[name]}
+        for row in ranking.rows:
+            assert row.apart == {name for name, cell in row.cells.items() if cell.part != ranking.parts[name]}
             assert not row.apart & set(row.marks)
     # IQARAG's three splits have three test parts.
     parts = {row.cells["spaq"].part for row in table(board, View(papers=("iqarag",))).rows}
@@ -166,14 +166,14 @@ def test_filters(board):
     assert all(row.entry.training is None for row in table(board, View(training_sets=("not-stated",))).rows)
     assert all(row.entry.training == () for row in table(board, View(training_sets=("none",))).rows)
     assert all(row.covered >= 6 for row in table(board, View(cells=6)).rows)
-    found = table(board, View(search="QWEN3-VL-8B 3:7")).rows
-    assert {row.entry.method for row in found} == {"IQARAG", "Qwen3-VL"}
+    matches = table(board, View(search="QWEN3-VL-8B 3:7")).rows
+    assert {row.entry.method for row in matches} == {"IQARAG", "Qwen3-VL"}
     assert table(board, View(origin="measured", metric="plcc_logistic4", search="no such thing")).rows == ()
 
 
 def test_overlap_is_flagged_and_can_be_left_out(board):
-    shown = table(board)
-    topiq = next(row for row in shown.rows if row.entry.method == "topiq_nr")
+    ranking = table(board)
+    topiq = next(row for row in ranking.rows if row.entry.method == "topiq_nr")
     assert topiq.cells["koniq-10k"].overlap == "yes"
     assert topiq.cells["spaq"].overlap == ""
     hidden = table(board, View(hide=("in-domain", "doubtful")))
@@ -190,8 +190,8 @@ def test_overlap_knows_parts_and_unclear_sets():
 
 
 def test_best_and_second_are_those_of_the_shown_rows(board):
-    shown = table(board, View(methods=("q-debias", "q-bench"), papers=("q-debias",)))
-    by_method = {row.entry.label: row for row in shown.rows}
+    ranking = table(board, View(methods=("q-debias", "q-bench"), papers=("q-debias",)))
+    by_method = {row.entry.label: row for row in ranking.rows}
     full = by_method["Q-Debias (mPLUG-Owl3; four conditional images)"]
     assert full.marks["koniq-10k"] == 1
     assert by_method["Q-Bench (mPLUG-Owl3)"].marks["koniq-10k"] == 2
@@ -214,8 +214,8 @@ def test_an_ensemble_of_unnamed_models_has_no_passes_and_no_size(board):
 
 def test_weights_of_others_are_trained_on_nothing_that_is_known(board):
     """Of a model that others trained nobody can say that it saw no IQA data."""
-    shown = table(board, View(papers=("iqarag",)))
-    assert any(row.entry.training == () and row.entry.backbone for row in shown.rows)
-    about = [line for line in to_html(shown).splitlines() if "trained on:" in line]
+    ranking = table(board, View(papers=("iqarag",)))
+    assert any(row.entry.training == () and row.entry.backbone for row in ranking.rows)
+    about = [line for line in to_html(ranking).splitlines() if "trained on:" in line]
     assert any("trained on: none known" in line for line in about)
     assert not any(line.rstrip('">').endswith("trained on: none") for line in about)

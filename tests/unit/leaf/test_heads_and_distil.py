@@ -24,10 +24,10 @@ def made(n: int = 60, width: int = 200, seed: int = 0) -> tuple[np.ndarray, np.n
 
 def judged(quality: np.ndarray, noise: float = 0.02, seed: int = 0) -> Judgements:
     rng = np.random.default_rng(seed)
-    seen = np.clip(quality + noise * rng.normal(size=len(quality)), 0, 1)
-    logits = -((seen[:, None] - np.asarray(FIVE_LEVELS.weights)) ** 2) / 0.03
+    scores = np.clip(quality + noise * rng.normal(size=len(quality)), 0, 1)
+    logits = -((scores[:, None] - np.asarray(FIVE_LEVELS.weights)) ** 2) / 0.03
     pairs = rng.permutation(len(quality))[: len(quality) // 2 * 2].reshape(-1, 2)
-    preference = 1 / (1 + np.exp(-12 * (seen[pairs[:, 0]] - seen[pairs[:, 1]])))
+    preference = 1 / (1 + np.exp(-12 * (scores[pairs[:, 0]] - scores[pairs[:, 1]])))
     return Judgements(FIVE_LEVELS.probabilities(logits), pairs, preference, preference, "made@1")
 
 

@@ -58,12 +58,12 @@ def test_mirror_images_count_as_the_same_photo(rated: tuple, student: Student) -
     assert views.shape == (2, len(rated[0]), student.backbone.width)
     assert views[0] == pytest.approx(student.features(rated[0]), abs=1e-5)
     assert views[1, 0] == pytest.approx(student.features([ImageOps.mirror(Image.open(rated[0][0]))])[0], abs=1e-5)
-    told: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
     by_views = Student.load().calibrate(None, rated[1], features=views)
-    by_images = Student.load().calibrate(rated[0], rated[1], progress=lambda *step: told.append(step))
+    by_images = Student.load().calibrate(rated[0], rated[1], progress=lambda *step: steps.append(step))
     assert by_views.predict(features=views[0]) == pytest.approx(by_images.predict(features=views[0]), abs=1e-5)
     assert (by_views.calibration.n, by_images.calibration.n) == (24, 24)
-    assert told[-1] == (48, 48)
+    assert steps[-1] == (48, 48)
 
 
 def test_damage_lowers_the_score(student: Student, shared_data: Path) -> None:
@@ -245,9 +245,9 @@ def test_the_tower_gives_the_maps_asked_for(taps: tuple[int, ...], narrow: tuple
     with torch.inference_mode():
         every_wide, every_narrow = tower(pixels, (0, 1, 2, 3), (0, 1, 2, 3))
         wide, outputs = tower(pixels, taps, narrow)
-    for found, every, numbers in ((wide, every_wide, taps), (outputs, every_narrow, narrow)):
-        assert len(found) == len(numbers)
-        for maps, number in zip(found, numbers, strict=True):
+    for layers, every, numbers in ((wide, every_wide, taps), (outputs, every_narrow, narrow)):
+        assert len(layers) == len(numbers)
+        for maps, number in zip(layers, numbers, strict=True):
             assert torch.allclose(maps, every[number], atol=1e-5)
 
 

@@ -34,12 +34,12 @@ class SharpnessLMM(LMM):
             if self.left is not None and self.asked >= self.left:
                 raise LMMError("The model stopped.")
             self.asked += 1
-            seen = [min(float(np.abs(np.diff(np.asarray(image, dtype=float), axis=1)).mean()) / 40, 1.0)
+            sharpness = [min(float(np.abs(np.diff(np.asarray(image, dtype=float), axis=1)).mean()) / 40, 1.0)
                     for image in prompt.images]
             if tuple(words) == PAIR_WORDS:
-                rows.append([5 * (seen[0] - seen[1]) + 0.2, 0.0])
+                rows.append([5 * (sharpness[0] - sharpness[1]) + 0.2, 0.0])
             else:
-                rows.append(-((seen[0] - np.asarray(FIVE_LEVELS.weights)) ** 2) / 0.05)
+                rows.append(-((sharpness[0] - np.asarray(FIVE_LEVELS.weights)) ** 2) / 0.05)
         return np.array(rows, dtype=np.float32)
 
     def generate(self, *arguments, **settings):
@@ -85,14 +85,14 @@ def test_a_killed_run_goes_on_where_it_stopped(rated: tuple, tmp_path: Path) -> 
         judge(SharpnessLMM(fails_after=33), rated[0], cache=cache, batch=4)
     with cache.open("a") as file:
         file.write('{"key": "half')
-    told: list[tuple[str, int, int]] = []
+    steps: list[tuple[str, int, int]] = []
     lmm = SharpnessLMM()
-    again = judge(lmm, rated[0], cache=cache, batch=4, progress=lambda *news: told.append(news))
+    again = judge(lmm, rated[0], cache=cache, batch=4, progress=lambda *news: steps.append(news))
     whole = judge(SharpnessLMM(), rated[0])
     assert again.scores == pytest.approx(whole.scores)
     assert again.preference == pytest.approx(whole.preference)
     assert lmm.asked == 24 + 2 * len(whole.pairs) - 32
-    assert told[-1] == ("comparisons", 2 * len(whole.pairs), 2 * len(whole.pairs))
+    assert steps[-1] == ("comparisons", 2 * len(whole.pairs), 2 * len(whole.pairs))
     third = SharpnessLMM(fails_after=0)
     assert judge(third, rated[0], cache=cache).scores == pytest.approx(whole.scores)
 
@@ -154,9 +154,9 @@ def test_a_teacher_of_one_picture_gives_no_pairs(rated: tuple) -> None:
 
 
 def test_the_pair_prompt_shows_pictures_before_the_question() -> None:
-    shown = teacher.pair_prompt(Image.new("RGB", (2, 2)), Image.new("RGB", (2, 2))).transcript()
-    assert shown.startswith("user: <image><image>Which image")
-    assert shown.endswith("assistant: The image with better quality is the")
+    transcript = teacher.pair_prompt(Image.new("RGB", (2, 2)), Image.new("RGB", (2, 2))).transcript()
+    assert transcript.startswith("user: <image><image>Which image")
+    assert transcript.endswith("assistant: The image with better quality is the")
 
 
 @pytest.fixture
@@ -334,9 +334,9 @@ def test_calibrating_again_on_the_same_images_says_so(rated: tuple, table: Path,
     assert main([*command, "--out", str(own)]) == 0
     assert "Cross-validated on 24 ratings" in capsys.readouterr().out
     assert main([*command, "--student", str(own), "--out", str(again)]) == 0
-    told = capsys.readouterr().out
-    assert "The student was trained on 24 of these 24 images" in told
-    assert "SRCC" not in told
+    output = capsys.readouterr().out
+    assert "The student was trained on 24 of these 24 images" in output
+    assert "SRCC" not in output
 
 
 def test_a_visitors_student_comes_as_a_zip_and_is_deleted(rated: tuple, table: Path) -> None:

@@ -42,9 +42,9 @@ def test_masks_fit_the_picture_and_become_regions(segmenter):
     assert all(mask.shape == (120, 200) and mask.dtype == bool for mask in masks)
     areas = [int(mask.sum()) for mask in masks]
     assert areas == sorted(areas, reverse=True)
-    found = regions(masks, (120, 200))
-    assert all(region.area >= 1000 for region in found)
-    covered = np.any([region.mask for region in found], axis=0)
+    parts = regions(masks, (120, 200))
+    assert all(region.area >= 1000 for region in parts)
+    covered = np.any([region.mask for region in parts], axis=0)
     assert (~covered).sum() < 1000
 
 
@@ -77,9 +77,9 @@ def test_fewer_points_at_a_time_where_memory_is_short_give_the_same_masks(segmen
     image = Image.fromarray(np.random.default_rng(3).integers(0, 256, (64, 96, 3), dtype=np.uint8))
     expected = segmenter.masks(image)
     tried = short_of_memory(segmenter, monkeypatch, 4)
-    for found in (segmenter.masks(image), segmenter.masks(image)):
-        assert len(found) == len(expected)
-        assert all(np.mean(one != other) < 1e-3 for one, other in zip(found, expected))
+    for masks_again in (segmenter.masks(image), segmenter.masks(image)):
+        assert len(masks_again) == len(expected)
+        assert all(np.mean(one != other) < 1e-3 for one, other in zip(masks_again, expected))
     # Of 128 points at most, all nine came at once until four of them fitted; the second time nothing fails.
     assert [size for size in tried if size > 4] == [9, 9, 9, 9, 8]
     assert tried[-3:] == [4, 4, 1]

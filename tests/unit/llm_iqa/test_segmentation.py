@@ -34,19 +34,19 @@ def test_boxes_are_exclusive_and_areas_are_the_masks():
 def test_complement_is_what_the_union_leaves():
     shape = (100, 100)
     first, second = block(shape, 0, 0, 60, 100), block(shape, 40, 0, 80, 100)
-    found = regions([first, second], shape, 1000)
-    assert [region.area for region in found] == [6000, 4000, 2000]  # areas add up to more than the picture
-    assert found[-1].box == (80, 0, 100, 100)
-    assert np.array_equal(found[-1].mask, ~(first | second))
+    parts = regions([first, second], shape, 1000)
+    assert [region.area for region in parts] == [6000, 4000, 2000]  # areas add up to more than the picture
+    assert parts[-1].box == (80, 0, 100, 100)
+    assert np.array_equal(parts[-1].mask, ~(first | second))
 
 
 @pytest.mark.parametrize(("size", "kept"), [(999, False), (1000, True)])
 def test_threshold_keeps_a_mask_of_exactly_t(size, kept):
     mask = np.zeros((100, 100), dtype=bool)
     mask.ravel()[:size] = True
-    found = regions([mask], (100, 100))
+    parts = regions([mask], (100, 100))
     assert MIN_AREA == 1000
-    assert [region.area for region in found] == ([1000, 9000] if kept else [10_000])
+    assert [region.area for region in parts] == ([1000, 9000] if kept else [10_000])
 
 
 def test_a_small_rest_is_left_out():

@@ -29,25 +29,25 @@ def three_cores(monkeypatch):
 
 
 def threads_of_a_new_thread() -> int:
-    seen = []
-    thread = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    counts = []
+    thread = threading.Thread(target=lambda: counts.append(torch.get_num_threads()))
     thread.start()
     thread.join()
-    return seen[0]
+    return counts[0]
 
 
 @pytest.mark.parametrize("count", range(8))
 def test_results_come_in_order_and_each_worker_has_one_core(three_cores, count):
-    caller, seen = threading.get_ident(), {}
+    caller, workers = threading.get_ident(), {}
 
     def work(item):
-        seen[item] = (torch.get_num_threads(), threading.get_ident() == caller)
+        workers[item] = (torch.get_num_threads(), threading.get_ident() == caller)
         return 10 * item
 
     assert list(side_by_side(work, range(count))) == [10 * item for item in range(count)]
     # 1, 4 and 7 leave one over, which the calling thread does on all cores.
     alone = [count - 1] if count % 3 == 1 else []
-    assert seen == {item: (3, True) if item in alone else (1, False) for item in range(count)}
+    assert workers == {item: (3, True) if item in alone else (1, False) for item in range(count)}
 
 
 def test_threads_outside_keep_their_cores_during_and_after(three_cores):
@@ -119,8 +119,8 @@ def test_a_fused_tower_sees_the_same_and_leaves_the_original_alone(activation, g
     fast = fused(model)
     pictures = torch.randn(2, 3, 61, 64)
     with torch.inference_mode():
-        expected, seen = model(pictures).last_hidden_state, fast(pictures).last_hidden_state
-    torch.testing.assert_close(seen, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+        expected, features = model(pictures).last_hidden_state, fast(pictures).last_hidden_state
+    torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
     removed = [isinstance(block.squeeze_excite, torch.nn.Identity) for block in fast.encoder.blocks]
     assert removed == [False, gates == "some", False]
     assert model.state_dict().keys() == before.keys()

@@ -253,10 +253,10 @@ def hub(checkpoint, monkeypatch):
                 asked[kind.__name__] = settings
             kept = {key: settings[key] for key in ("dtype", "output_loading_info", "attn_implementation", "device_map",
                                                    "config") if key in settings}
-            found = real(str(checkpoint("llava")), **kept)
+            path = real(str(checkpoint("llava")), **kept)
             if kind is AutoConfig and Hub.packing:
-                found.quantization_config = Hub.packing
-            return found
+                path.quantization_config = Hub.packing
+            return path
 
         return from_pretrained
 

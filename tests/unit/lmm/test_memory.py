@@ -28,17 +28,17 @@ def small_memory(monkeypatch):
 
     def limit(lmm, most):
         monkeypatch.setattr(lmm._runner, "budget", Budget(lambda: memory.batch_bytes(lmm.model)))
-        forward, seen = lmm.model.forward, []
+        forward, sizes = lmm.model.forward, []
 
         def limited(*args, **kwargs):
             count = len(kwargs["input_ids"])
             if count > most:
                 raise torch.OutOfMemoryError("CUDA out of memory.")
-            seen.append(count)
+            sizes.append(count)
             return forward(*args, **kwargs)
 
         monkeypatch.setattr(lmm.model, "forward", limited)
-        return seen
+        return sizes
 
     return limit
 
@@ -47,9 +47,9 @@ def small_memory(monkeypatch):
 def test_word_logits_halve_and_agree(tiny, pictures, small_memory):
     lmm = tiny("llava")
     expected = lmm.word_logits(prompts(pictures), WORDS)
-    seen = small_memory(lmm, 2)
+    sizes = small_memory(lmm, 2)
     np.testing.assert_allclose(lmm.word_logits(prompts(pictures), WORDS), expected, atol=1e-4)
-    assert max(seen) == 2
+    assert max(sizes) == 2
 
 
 @pytest.mark.slow
@@ -157,10 +157,10 @@ def test_a_shared_prefix_that_is_followed_too_widely_is_computed_once(tiny, pict
     asked = [Prompt.ask(pictures[3], f"Rate the {word}.", answer_prefix="It is")
              for word in ("quality", "noise", "sharpness", "blur", "colour")]
     expected = lmm.word_logits(asked, WORDS)
-    seen = small_memory(lmm, 2)
+    sizes = small_memory(lmm, 2)
     np.testing.assert_allclose(lmm.word_logits(asked, WORDS), expected, atol=1e-4)
-    assert seen[0] == 1, "the prefix"
-    assert sum(seen) == 1 + len(asked)
+    assert sizes[0] == 1, "the prefix"
+    assert sum(sizes) == 1 + len(asked)
 
 
 def test_batches_respect_the_budget_the_padding_and_lose_nothing():

@@ -47,14 +47,14 @@ def ask(image):
 
 def test_the_noisy_quarter_pulled_the_score_down(picture):
     lmm = NoiseMeter()
-    found = saliency(lmm, picture, ask, GOOD_POOR)
+    influence = saliency(lmm, picture, ask, GOOD_POOR)
     assert lmm.calls == [17]
-    assert found.map.shape == (120, 200)
-    assert found.map.dtype == np.float32
-    quarter = found.map[60:, 100:].mean()
+    assert influence.map.shape == (120, 200)
+    assert influence.map.dtype == np.float32
+    quarter = influence.map[60:, 100:].mean()
     assert quarter < 0
-    assert quarter < found.map[:60, :100].mean()
-    left, top, right, bottom = found.worst()
+    assert quarter < influence.map[:60, :100].mean()
+    left, top, right, bottom = influence.worst()
     assert left >= 100
     assert top >= 60
     assert (right - left, bottom - top) == (50, 30)

@@ -20,12 +20,12 @@ SETTINGS = {"max_new_tokens": 12, "temperature": 0.9, "top_k": 40, "seed": 5}
 
 def read(pieces):
     """All pieces, and what the generator returned."""
-    told = []
+    events = []
     while True:
         try:
-            told.append(next(pieces))
+            events.append(next(pieces))
         except StopIteration as end:
-            return told, end.value
+            return events, end.value
 
 
 @pytest.fixture
@@ -51,10 +51,10 @@ def test_all_samples_come_out_of_one_decode(tiny, passes, prompt):
     lmm = tiny("qwen2_5_vl")
     expected = lmm.generate([prompt], n=4, **SETTINGS)[0]
     passes.clear()
-    told, texts = read(lmm.sample(prompt, 4, **SETTINGS))
+    events, texts = read(lmm.sample(prompt, 4, **SETTINGS))
     assert texts == expected
-    assert "".join(told) == texts[0]
-    assert len(told) > 2
+    assert "".join(events) == texts[0]
+    assert len(events) > 2
     (rows, tokens), *steps = passes
     assert (rows, tokens > 20) == (1, True), "the prompt is read once"
     assert steps[0] == (4, 1)
@@ -77,9 +77,9 @@ def test_a_reader_is_heard_while_the_others_go_on(tiny, prompt, monkeypatch):
     first = lmm.generate([prompt], n=1, **settings)[0][0]
     stop = lmm.processor.tokenizer.encode(first, add_special_tokens=False)[3]
     monkeypatch.setattr(lmm._runner, "_stops", lambda: {stop})
-    told, texts = read(lmm.sample(prompt, 4, **settings))
-    assert "".join(told) == texts[0]
-    after = told[next(index for index in range(len(told)) if "".join(told[:index]) == texts[0]):]
+    events, texts = read(lmm.sample(prompt, 4, **settings))
+    assert "".join(events) == texts[0]
+    after = events[next(index for index in range(len(events)) if "".join(events[:index]) == texts[0]):]
     assert after
     assert set(after) == {""}
 
@@ -96,9 +96,9 @@ def test_a_shortage_on_the_way_changes_no_text(tiny, passes, prompt, monkeypatch
         return forward(*args, **kwargs)
 
     monkeypatch.setattr(lmm.model, "forward", short)
-    told, texts = read(lmm.sample(prompt, 5, **SETTINGS))
+    events, texts = read(lmm.sample(prompt, 5, **SETTINGS))
     assert texts == expected
-    assert "".join(told) == texts[0]
+    assert "".join(events) == texts[0]
     assert max(calls) == 5
 
     monkeypatch.setattr(lmm.model, "forward", lambda *_, **__: (_ for _ in ()).throw(torch.OutOfMemoryError("full")))
@@ -121,8 +121,8 @@ def test_a_small_memory_takes_fewer_at_a_time(tiny, passes, prompt, monkeypatch)
 def test_the_plain_way_and_the_streams_agree(tiny, prompt):
     lmm = tiny("llava")
     plain = PlainRunner(lmm.model, lmm.processor)
-    told, texts = read(plain.sample(lmm._render(prompt), 2, Sampling(**SETTINGS)))
-    assert told[0] == texts[0]
+    events, texts = read(plain.sample(lmm._render(prompt), 2, Sampling(**SETTINGS)))
+    assert events[0] == texts[0]
     assert texts == plain.generate([lmm._render(prompt)], 2, Sampling(**SETTINGS))[0]
     assert "".join(lmm.stream(prompt, **SETTINGS)) == lmm.generate([prompt], **SETTINGS)[0][0]
     assert inspect.isgenerator(lmm.sample(prompt, 2))

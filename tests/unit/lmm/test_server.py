@@ -57,9 +57,9 @@ def expected(prompt: Prompt, words: list[str]) -> list[float]:
 def test_log_probabilities_by_token_id(server):
     lmm = connected(server, MODEL)
     asked = prompts()
-    found = lmm.word_logits(asked, WORDS)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, [expected(prompt, WORDS) for prompt in asked], atol=1e-5)
+    logits = lmm.word_logits(asked, WORDS)
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(logits, [expected(prompt, WORDS) for prompt in asked], atol=1e-5)
     body = server.requests[0]
     assert (body["max_tokens"], body["temperature"], body["logprobs"]) == (1, 0.0, True)
     assert body["return_tokens_as_token_ids"] is True
@@ -69,8 +69,8 @@ def test_log_probabilities_by_token_id(server):
 
 def test_without_a_prefix_the_answer_begins_with_the_word(server):
     prompt = Prompt.ask(picture(1), "Yes or no?")
-    found = connected(server).word_logits([prompt], ["Yes", "No"])
-    np.testing.assert_allclose(found, [expected(prompt, ["Yes", "No"])], atol=1e-5)
+    logits = connected(server).word_logits([prompt], ["Yes", "No"])
+    np.testing.assert_allclose(logits, [expected(prompt, ["Yes", "No"])], atol=1e-5)
     assert "add_generation_prompt" not in server.requests[0]
 
 
@@ -95,8 +95,8 @@ def test_older_servers_list_the_likeliest(by_id):
     server = FakeServer(by_id=by_id, max_logprobs=3000)
     asked = prompts(2)
     lmm = connected(server)
-    found = lmm.word_logits(asked[:1], WORDS[:3])
-    np.testing.assert_allclose(found, [expected(asked[0], WORDS[:3])], atol=1e-5)
+    logits = lmm.word_logits(asked[:1], WORDS[:3])
+    np.testing.assert_allclose(logits, [expected(asked[0], WORDS[:3])], atol=1e-5)
     before = len(server.requests)
     lmm.word_logits(asked[1:], WORDS[:3])
     assert all("logprob_token_ids" not in body for body in server.requests[before:])
@@ -144,13 +144,13 @@ def test_patience_ends(server):
 def test_samples_come_from_consecutive_seeds(server):
     lmm = connected(server)
     asked = prompts(2)
-    found = lmm.generate(asked, n=3, max_new_tokens=7, temperature=0.8, top_p=0.9, top_k=50, seed=11)
-    assert found == [[said(expected_text(prompt), 11 + number) for number in range(3)] for prompt in asked]
+    texts = lmm.generate(asked, n=3, max_new_tokens=7, temperature=0.8, top_p=0.9, top_k=50, seed=11)
+    assert texts == [[said(expected_text(prompt), 11 + number) for number in range(3)] for prompt in asked]
     assert len(server.requests) == 2
     body = server.requests[0]
     assert (body["n"], body["max_tokens"], body["top_p"], body["top_k"], body["seed"]) == (3, 7, 0.9, 50, 11)
     single = FakeServer(choices=1)
-    assert connected(single).generate(asked, n=3, seed=11) == found
+    assert connected(single).generate(asked, n=3, seed=11) == texts
     with pytest.raises(ValueError, match="Greedy"):
         lmm.generate(asked, n=2, temperature=0)
 
@@ -159,9 +159,9 @@ def test_a_stream_is_the_whole_text_in_pieces(server):
     lmm = connected(server)
     prompt = prompts(1)[0]
     server.faults.append((503, "starting"))
-    found = list(lmm.stream(prompt, seed=3))
-    assert len(found) == 4
-    assert "".join(found) == said(expected_text(prompt), 3)
+    pieces = list(lmm.stream(prompt, seed=3))
+    assert len(pieces) == 4
+    assert "".join(pieces) == said(expected_text(prompt), 3)
     server.faults.append("half")
     received = lmm.stream(prompt, seed=3)
     assert next(received)

@@ -51,12 +51,12 @@ class KnownLMM(LMM):
         if len(prompt.images) == 1:
             return 0.25, -0.25, -9.0, 9.0
         copy, query = prompt.images
-        (shown,) = [name for name in DISTORTIONS
+        (condition,) = [name for name in DISTORTIONS
                     if np.array_equal(np.asarray(copy), np.asarray(degrade(query, name, self.setting, self.seed)))]
         # Words that were not asked for get logits that would spoil the score.
         if "same object" in prompt.turns[-1].text:
-            return 50.0, -50.0, *YES_NO[shown]
-        return *GOOD_POOR[shown], 50.0, -50.0
+            return 50.0, -50.0, *YES_NO[condition]
+        return *GOOD_POOR[condition], 50.0, -50.0
 
     def generate(self, prompts, n=1, max_new_tokens=512, temperature=1.0, top_p=1.0, top_k=0, seed=0):
         raise AssertionError("Q-Debias generates nothing")
@@ -199,8 +199,8 @@ def test_evidence_shows_what_the_lmm_saw():
     before = image.tobytes()
     evidence = QDebias(lmm).assess(image).evidence
     assert image.tobytes() == before
-    shown = [prompt.images[0].tobytes() for prompt in lmm.calls[0][0][1::2]]
-    assert shown == [evidence.degraded(name).tobytes() for name in DISTORTIONS]
+    views = [prompt.images[0].tobytes() for prompt in lmm.calls[0][0][1::2]]
+    assert views == [evidence.degraded(name).tobytes() for name in DISTORTIONS]
     assert evidence.transcripts["condition"].startswith("user: <image><image>The visual quality of the first")
     assert set(evidence.transcripts) == {"condition", "similarity", "vanilla"}
 
@@ -290,12 +290,12 @@ def test_inconsistent_conditions_are_degraded_versions_of_other_images():
 
     query, lmm = photo(), PairLMM()
     assessment = QDebias(lmm, consistent=False).assess(query)
-    shown = {prompt.images[0].tobytes() for prompt in lmm.calls[0][0] if len(prompt.images) == 2}
-    assert len(shown) == len(DISTORTIONS)
+    views = {prompt.images[0].tobytes() for prompt in lmm.calls[0][0] if len(prompt.images) == 2}
+    assert len(views) == len(DISTORTIONS)
     others = [other_image(query, name) for name in DISTORTIONS]
     assert len({other.tobytes() for other in others}) == len(DISTORTIONS), "four different photos"
-    assert shown == {degrade(other, name).tobytes() for other, name in zip(others, DISTORTIONS)}
-    assert shown == {assessment.evidence.degraded(name).tobytes() for name in DISTORTIONS}
+    assert views == {degrade(other, name).tobytes() for other, name in zip(others, DISTORTIONS)}
+    assert views == {assessment.evidence.degraded(name).tobytes() for name in DISTORTIONS}
     assert "degraded other photos" in assessment.explanation
     assert "as is meant here" in assessment.explanation
     assert QDebias(PairLMM(), consistent=False).assess(query).score == assessment.score

@@ -172,15 +172,15 @@ def test_a_model_that_is_loading_keeps_nobody_from_another(slow):
 
 def test_who_waits_for_a_model_may_leave_and_is_told_how_long_it_takes(slow):
     _begun, go_on = slow
-    told = []
+    waits = []
 
     def leave(seconds):
-        told.append(seconds)
+        waits.append(seconds)
         raise InputError("I leave.")
 
     with pytest.raises(InputError, match="I leave"):
         models.wait_for(None, "slow", on_wait=leave)
-    assert told
+    assert waits
     with pytest.raises(UserError, match="still being loaded"):
         models.wait_for(None, "slow", most=0.01)
     go_on.set()

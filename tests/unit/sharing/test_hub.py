@@ -39,7 +39,7 @@ class FakeHub(HfApi):
         if self.broken == name or self.broken == "all":
             raise httpx.ConnectError("no network")
 
-    def _not_found(self, kind):
+    def _absent(self, kind):
         return kind("404", response=httpx.Response(404, request=httpx.Request("GET", "https://hub.test")))
 
     def create_repo(self, *, repo_id, repo_type, private, exist_ok):
@@ -58,16 +58,16 @@ class FakeHub(HfApi):
     def list_repo_tree(self, *, repo_id, path_in_repo, recursive, repo_type):
         self._call("list_repo_tree", repo_id, repo_type)
         if not self.made:
-            raise self._not_found(RepositoryNotFoundError)
-        found = [path for path in self.files if path.startswith(path_in_repo + "/")]
-        if not found:
-            raise self._not_found(RemoteEntryNotFoundError)
-        yield from (RepoFile(path=path, size=len(self.files[path]), oid="0" * 40) for path in found)
+            raise self._absent(RepositoryNotFoundError)
+        paths = [path for path in self.files if path.startswith(path_in_repo + "/")]
+        if not paths:
+            raise self._absent(RemoteEntryNotFoundError)
+        yield from (RepoFile(path=path, size=len(self.files[path]), oid="0" * 40) for path in paths)
 
     def hf_hub_download(self, *, repo_id, filename, repo_type):
         self._call("hf_hub_download", repo_id, repo_type)
         if filename not in self.files:
-            raise self._not_found(RemoteEntryNotFoundError)
+            raise self._absent(RemoteEntryNotFoundError)
         path = self.folder / "downloaded"
         path.write_bytes(self.files[filename])
         return str(path)
@@ -75,7 +75,7 @@ class FakeHub(HfApi):
     def delete_file(self, *, path_in_repo, repo_id, repo_type, commit_message):
         self._call("delete_file", repo_id, repo_type)
         if path_in_repo not in self.files:
-            raise self._not_found(RemoteEntryNotFoundError)
+            raise self._absent(RemoteEntryNotFoundError)
         del self.files[path_in_repo]
         self.history.append(dict(self.files))
 

@@ -285,18 +285,18 @@ def test_killed_at_any_point_it_stays_consistent(tmp_path):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(repository), str(folder), str(number)],
                                   stdout=subprocess.PIPE, text=True, cwd=repository)
         assert writer.stdout.readline() == "ready\n"
-        told = [writer.stdout.readline().strip() for _ in range(rng.randint(1, 25))]
+        tokens = [writer.stdout.readline().strip() for _ in range(rng.randint(1, 25))]
         time.sleep(rng.uniform(0, 0.02))
         writer.send_signal(signal.SIGKILL)
-        told += [line.strip() for line in writer.stdout.read().splitlines() if line.strip()]
+        tokens += [line.strip() for line in writer.stdout.read().splitlines() if line.strip()]
         writer.wait(120)
         number += 1000
         store = Store(folder, max_bytes=40_000, max_age=1e9)
         assert store.size() <= 40_000
         for path in folder.glob(f"??/*{SUFFIX}"):
             assert unpack(path.read_bytes(), path.stem).id == path.stem
-        deleted = {line[1:] for line in told if line.startswith("-")}
-        stored = [line for line in told if not line.startswith("-") and line not in deleted]
+        deleted = {line[1:] for line in tokens if line.startswith("-")}
+        stored = [line for line in tokens if not line.startswith("-") and line not in deleted]
         # The one after the last that was told may have been deleted right before the kill; those before were not.
         there = set(store.ids())
         assert not deleted & there

@@ -16,10 +16,10 @@ class Tower(torch.nn.Module):
     def __init__(self):
         super().__init__()
         self.map = torch.nn.Conv2d(3, 4, 2)
-        self.seen = []
+        self.passes = []
 
     def forward(self, pixel_values, **_):
-        self.seen.append(len(pixel_values))
+        self.passes.append(len(pixel_values))
         hidden = self.map(pixel_values)
         return BaseModelOutputWithPooling(last_hidden_state=hidden, pooler_output=hidden.mean(dim=(2, 3)))
 
@@ -43,10 +43,10 @@ class Patched(torch.nn.Module):
     def __init__(self):
         super().__init__()
         self.visual = torch.nn.Linear(5, 4)
-        self.seen = []
+        self.passes = []
 
     def get_image_features(self, pixel_values, image_grid_thw=None):
-        self.seen.append(len(image_grid_thw))
+        self.passes.append(len(image_grid_thw))
         parts = self.visual(pixel_values).split(image_grid_thw.prod(-1).tolist())
         output = BaseModelOutputWithPooling(last_hidden_state=pixel_values, pooler_output=parts)
         output.deepstack_features = [parts, tuple(2 * part for part in parts)]
@@ -75,7 +75,7 @@ def test_copies_of_a_picture_share_one_pass_and_add_their_gradients_up():
     expected = gradient(base, plain)
     encode_once(Network(base))
     features = base.get_image_features(pixel_values=batch, vision_feature_layer=-1).pooler_output
-    assert base.vision_tower.seen == [6, 3]
+    assert base.vision_tower.passes == [6, 3]
     torch.testing.assert_close(features, plain)
     for one, other in zip(gradient(base, features), expected, strict=True):
         torch.testing.assert_close(one, other)
@@ -90,7 +90,7 @@ def test_pictures_that_come_as_patches_are_told_apart_by_their_grids():
     plain = base.get_image_features(patches, grid)
     encode_once(Network(base))
     output = base.get_image_features(patches, grid)
-    assert base.seen == [4, 3]
+    assert base.passes == [4, 3]
     for one, other in zip(output.pooler_output, plain.pooler_output, strict=True):
         torch.testing.assert_close(one, other)
     for layer, expected in zip(output.deepstack_features, plain.deepstack_features, strict=True):
@@ -114,7 +114,7 @@ def test_a_frozen_tower_sees_a_picture_once_a_run(dtype):
     freeze_tower(Network(base))
     first = base.vision_tower(pictures[[0, 1, 0]]).last_hidden_state
     second = base.vision_tower(pictures[[2, 1, 3, 0]]).last_hidden_state
-    assert base.vision_tower.seen == [4, 2, 2]
+    assert base.vision_tower.passes == [4, 2, 2]
     torch.testing.assert_close(first, plain[[0, 1, 0]])
     torch.testing.assert_close(second, plain[[2, 1, 3, 0]])
     assert not any(parameter.requires_grad for parameter in base.vision_tower.parameters())
@@ -128,12 +128,12 @@ def test_what_was_seen_in_inference_mode_can_be_trained_on():
     with torch.inference_mode():
         base.vision_tower(pictures)
     (torch.ones(4, 5, 5, requires_grad=True) * base.vision_tower(pictures).last_hidden_state).sum().backward()
-    assert base.vision_tower.seen == [2]
+    assert base.vision_tower.passes == [2]
     # A reference model's tower with the same weights needs no pass of its own.
     twin = Stacked()
     freeze_tower(Network(twin), memory)
     torch.testing.assert_close(twin.vision_tower(pictures), base.vision_tower(pictures))
-    assert twin.vision_tower.seen == []
+    assert twin.vision_tower.passes == []
 
 
 def test_the_memory_of_a_frozen_tower_is_bounded():
@@ -145,7 +145,7 @@ def test_the_memory_of_a_frozen_tower_is_bounded():
     for _ in range(2):
         tower(pictures)
     assert len(memory) == 2
-    assert tower.seen == [3, 1]
+    assert tower.passes == [3, 1]
 
 
 def test_a_model_whose_tower_is_unknown_is_not_frozen_by_halves():
