@@ -1,6 +1,6 @@
 """What each part of LLM-IQA adds, on photos that the model has not seen: global, local, both; argmax, expectation.
 
-    python benchmarks/llm_iqa_parts.py --mos scores.csv --images photos/ --cache embedded-lmm-cache
+    python benchmarks/llm_iqa_parts.py --scores scores.csv --images photos/ --cache embedded-lmm-cache
 
 One pass over the photos; every variant follows from the same digits. Intervals are bootstrap 95 %.
 """
@@ -46,7 +46,7 @@ def held_out(table: Path, images: Path, cache: Path, limit: int | None) -> Itera
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--mos", type=Path, required=True)
+    parser.add_argument("--scores", type=Path, required=True)
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--limit", type=int)
@@ -54,7 +54,7 @@ def main() -> int:
     ensure_torchvision()
     mos: list[float] = []
     columns: dict[str, list[float]] = {}
-    for opinion, result in held_out(chosen.mos, chosen.images, chosen.cache, chosen.limit):
+    for opinion, result in held_out(chosen.scores, chosen.images, chosen.cache, chosen.limit):
         mos.append(opinion)
         for reading in ("argmax", "expectation"):
             total = result.evidence.rescored(reading=reading)

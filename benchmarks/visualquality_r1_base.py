@@ -1,7 +1,7 @@
 """A base for RL2R that can write but knows few opinions, with a split of the photos that it has not seen.
 
-    python -m methods.embedded.lmm --mos LIVE/scores.csv --photos KODAK MIT --out OUT --cache CACHE --only 0
-    python benchmarks/visualquality_r1_base.py --mos LIVE/scores.csv --photos KODAK MIT --cache CACHE --out BASE
+    python -m methods.embedded.lmm --scores LIVE/scores.csv --images KODAK MIT --out OUT --cache CACHE --only 0
+    python benchmarks/visualquality_r1_base.py --scores LIVE/scores.csv --images KODAK MIT --cache CACHE --out BASE
 
 The embedded model reads quality by opinion off the activations of its tower by one regression. Here that regression is
 fitted again, to the opinions of a few photos instead of all; everything else is fold 0's model, which never saw the
@@ -38,8 +38,8 @@ def deal(names: list[str], fold: np.ndarray, known: int, seed: int) -> tuple[dic
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--mos", type=Path, required=True, metavar="CSV")
-    parser.add_argument("--photos", type=Path, nargs="+", required=True, metavar="DIR")
+    parser.add_argument("--scores", type=Path, required=True, metavar="CSV")
+    parser.add_argument("--images", type=Path, nargs="+", required=True, metavar="DIR")
     parser.add_argument("--cache", type=Path, required=True, help="the embedded model's training cache, with fold 0")
     parser.add_argument("--known", type=int, default=20, help="opinions that the base knows (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
@@ -57,11 +57,11 @@ def main() -> int:
     from methods.embedded.lmm.readout import OPINION
     from methods.visualquality_r1.training.data import write_split
 
-    rated = rated_of(None, [chosen.mos])
-    material = pipeline.prepare(rated, chosen.photos, chosen.cache, FOLDS)
+    rated = rated_of(None, [chosen.scores])
+    material = pipeline.prepare(rated, chosen.images, chosen.cache, FOLDS)
     names = rated[0].names
     part, known = deal(names, deal_folds(len(names), FOLDS), chosen.known, chosen.seed)
-    write_split({(chosen.mos.stem, name): part[name] for name in names}, chosen.out / "split.csv")
+    write_split({(chosen.scores.stem, name): part[name] for name in names}, chosen.out / "split.csv")
 
     hidden = [shot if shot.role != "opinion" or names[shot.group] in known else dataclasses.replace(shot, mos=np.nan)
               for shot in material.shots]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from functools import partial
 
 from methods.cli.running import Command, run
 
@@ -21,12 +21,8 @@ COMMANDS = {
     "check": Command("leaderboard.check", "validate the data and recompute every measured result"),
 }
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit status."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    return run("python -m leaderboard", COMMANDS, words, "makes, compares and shows measured and published results")
-
+main = partial(run, "python -m leaderboard", COMMANDS,
+               description="makes, compares and shows measured and published results")
 
 if __name__ == "__main__":
     sys.exit(main())

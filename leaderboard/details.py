@@ -21,6 +21,7 @@ from leaderboard.schema import Board, SchemaError, read_text
 from methods import meaning
 from methods.agreement import metrics as stats
 from methods.agreement.shares import shares
+from methods.data import rescaled
 from methods.errors import InputError
 
 NOT_RECORDED = "not recorded"
@@ -269,7 +270,7 @@ def _expected(scored: pd.DataFrame, low: float, high: float) -> tuple[np.ndarray
     scores, mos = scored["score"].to_numpy(float), scored["mos"].to_numpy(float)
     if len(scored) < meaning.FEWEST or np.ptp(scores) == 0 or high <= low:
         return np.full(len(scored), np.nan), pd.DataFrame(columns=list(_CURVE))
-    calibration = meaning.Calibration(scores, 100 * (mos - low) / (high - low), meaning.folds_of(list(scored["image"])))
+    calibration = meaning.Calibration(scores, 100 * rescaled(mos, low, high), meaning.folds_of(list(scored["image"])))
     grid = np.linspace(scores.min(), scores.max(), 80)
     ends = [low + (high - low) * values / 100 for values in calibration.intervals(grid)]
     return (low + (high - low) * calibration.left_out / 100, pd.DataFrame(dict(zip(_CURVE, (grid, *ends)))))

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from leaderboard.schema import ENSEMBLE, OUTSIDE_IQA, WHOLE, Board, label_sets, part_of
 from methods import files
@@ -175,7 +175,7 @@ def _key(record: Mapping) -> tuple[str, ...]:
     return tuple(record[name] for name in ("paper", "table", "method", "backbone", "variant", "training_set"))
 
 
-def _dataset(record: Mapping[Any, str]) -> Dataset:
+def _dataset(record: Mapping[object, str]) -> Dataset:
     return Dataset(record["slug"], record["name"], record["short"], record["kind"],
                    frozenset(filter(None, record["related"].split("+"))),
                    frozenset(filter(None, record["possibly_related"].split("+"))))

@@ -7,14 +7,13 @@ question mark for a doubtful cell, a star for a result measured here.
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 
 from leaderboard.citations import source_keys
 from leaderboard.entries import MEASURED, Cell
 from leaderboard.schema import Board
 from leaderboard.tables import Row, Table
+from methods import files
 from methods.errors import InputError
 
 FORMATS = ("csv", "markdown", "latex")
@@ -50,24 +49,22 @@ def as_text(board: Board, table: Table, file_format: str, *, link: str = "", sta
 
 def to_csv(table: Table) -> str:
     """One line per row; beside every dataset's value its interval, n, marks and note, empty where there is none."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
     fixed = ["position", "group", "mean_rank", "borda", "method", "backbone", "variant", "training_free",
              "training_set", "source", "table", "origin", "coverage", "metric", "data_revision"]
     costs = ["parameters_billion", "weights_gb", "passes", "seconds_per_image", "memory_gib", "hardware", "licence",
              "released", "link"]
     each = ["", "low", "high", "n", "trained_on", "sees_labels", "part", "note"]
     names = [dataset.slug for dataset in table.datasets]
-    writer.writerow([*fixed, *(f"{name}{':' + part if part else ''}" for name in names for part in each), *costs])
+    lines = [[*fixed, *(f"{name}{':' + part if part else ''}" for name in names for part in each), *costs]]
     for row in table.rows:
         entry = row.entry
         training = "" if entry.training is None else "+".join(entry.training) or "none"
         cells = [item for name in names for item in _csv_cell(row.cells.get(name))]
-        writer.writerow([_number(row.position), row.group, _number(row.mean_rank), _number(row.borda), entry.method,
-                         entry.backbone, entry.variant, entry.training_free, training, entry.paper, entry.table,
-                         entry.origin, f"{row.covered}/{len(names)}", table.view.metric, table.revision, *cells,
-                         *_csv_costs(row)])
-    return stream.getvalue()
+        lines.append([_number(row.position), row.group, _number(row.mean_rank), _number(row.borda), entry.method,
+                      entry.backbone, entry.variant, entry.training_free, training, entry.paper, entry.table,
+                      entry.origin, f"{row.covered}/{len(names)}", table.view.metric, table.revision, *cells,
+                      *_csv_costs(row)])
+    return files.csv_text(lines)
 
 
 def _csv_costs(row: Row) -> list[str]:

@@ -139,7 +139,7 @@ def same_opinion(a: float, b: float) -> bool:
     return math.isclose(a, b, rel_tol=SAME_OPINION, abs_tol=SAME_OPINION)
 
 
-def run_name(provenance: dict[str, Any]) -> str:
+def run_name(provenance: dict[str, object]) -> str:
     """A run's name: method, variant, model, dataset, split and day, as a folder name."""
     parts = [provenance["method"], provenance.get("variant"), provenance.get("lmm"), provenance["dataset"],
              provenance.get("split"), str(provenance["date"])[:10]]

@@ -8,7 +8,6 @@ stored once for all revisions that share it.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import json
@@ -53,9 +52,7 @@ def record(folder: Path, date: str, note: str) -> str:
     name = str(int(history["revision"].iloc[-1]) + 1) if len(history) else "1"
     rows = {table: len(read_text(folder / f"{table}.csv")) for table in ("published", "ablations", "measured")}
     line = {"revision": name, "date": date, "digest": current, **rows, "note": note}
-    text = io.StringIO(newline="")
-    csv.DictWriter(text, REVISIONS, lineterminator="\n").writerow(line)
-    files.append(file, text.getvalue())
+    files.append(file, files.csv_text([[line[column] for column in REVISIONS]]))
     keep(folder, name)
     return name
 

@@ -296,7 +296,7 @@ def check_metrics(metrics: Any) -> list[str]:
     return problems + _check_provenance(provenance)
 
 
-def _check_estimate(name: str, entry: Any) -> list[str]:
+def _check_estimate(name: str, entry: object) -> list[str]:
     if not isinstance(entry, dict):
         return [f"metrics.json lacks the entry {name}."]
     absent = [key for key in ("value", "low", "high", "n") if key not in entry]
@@ -350,5 +350,5 @@ def _check_provenance(provenance: dict[str, Any]) -> list[str]:
     return problems
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

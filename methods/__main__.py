@@ -6,7 +6,7 @@ Only argparse is imported until it is known what to do, so that help and usage e
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from functools import partial
 
 from methods.cli.running import Command, run
 
@@ -15,12 +15,7 @@ COMMANDS = {
     "list": Command("methods.cli.listing", "list the methods with their options and cost, and the LMMs"),
 }
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit status."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    return run("python -m methods", COMMANDS, words, "scores the perceptual quality of images")
-
+main = partial(run, "python -m methods", COMMANDS, description="scores the perceptual quality of images")
 
 if __name__ == "__main__":
     sys.exit(main())

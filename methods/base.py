@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from methods.lmm.base import LMM
 
 ImageSource: TypeAlias = "Image.Image | Decoded | str | Path | bytes"
+Chosen = TypeVar("Chosen", bound=Options)
+"""The options of a method."""
 
 __all__ = ["METHODS", "RESERVED", "Assessment", "Evidence", "ImageSource", "Method", "Options", "Spread", "Verdict",
            "as_decoded", "json_safe", "load_method", "method_class", "method_names", "option"]
@@ -130,7 +132,7 @@ class _OnClassAndInstance:
         return functools.partial(self._function, owner if instance is None else instance)
 
 
-class Method(ABC):
+class Method(ABC, Generic[Chosen]):
     """A way to score images. Subclasses declare the class attributes and implement `_assess`.
 
     Class attributes:
@@ -165,7 +167,7 @@ class Method(ABC):
     needs_lmm: ClassVar[bool] = True
     min_images: ClassVar[int] = 1
     networks: ClassVar[Mapping[str, Sequence[str]]] = MappingProxyType({})
-    options: Options = Options()
+    options: Chosen = Options()  # type: ignore[assignment]
     lmms: tuple[LMM, ...] = ()
 
     def __init_subclass__(cls, **settings: object) -> None:
@@ -222,12 +224,12 @@ class Method(ABC):
         return float(self.passes(chosen) * max(len(self.lmms), 1))
 
     @classmethod
-    def passes(cls, options: Any) -> float:
+    def passes(cls, options: Chosen) -> float:
         """What a subclass says of its cost: passes per image and LMM under these options."""
         return 1.0
 
     @classmethod
-    def work(cls, options: Any, pixels: int, limit: int) -> Work:
+    def work(cls, options: Chosen, pixels: int, limit: int) -> Work:
         """What one image costs with one LMM under these options.
 
         Args:
@@ -237,12 +239,12 @@ class Method(ABC):
         prompts = cls.passes(options)
         return Work(prompts, prompts * cls.images_per_prompt(options) * min(pixels, limit))
 
-    def first_work(self, options: Any) -> Work:
+    def first_work(self, options: Chosen) -> Work:
         """What the next call under these options does once, before its first image."""
         return Work()
 
     @classmethod
-    def images_per_prompt(cls, options: Any) -> int:
+    def images_per_prompt(cls, options: Chosen) -> int:
         """The most images in one prompt under these options."""
         return cls.min_images
 
@@ -264,7 +266,7 @@ class Method(ABC):
         """
         return ()
 
-    def basis(self, options: Any) -> dict[str, str]:
+    def basis(self, options: Chosen) -> dict[str, str]:
         """What a score rests on besides options and models, by name: the segmenter that "auto" stands for, the content
         of a reference set. Scores with another basis are not comparable."""
         return {}
@@ -297,11 +299,11 @@ class Method(ABC):
         made = self._ahead(decoded.image, self.options.updated(**options))
         return dataclasses.replace(decoded, ahead=(*decoded.ahead, *made))
 
-    def _ahead(self, image: Image.Image, options: Any) -> list[Any]:
+    def _ahead(self, image: Image.Image, options: Chosen) -> list[Any]:
         """What is made of an image ahead, each with `nbytes`: here, what the models make of the image itself."""
         return self._prepare([image], options)
 
-    def _prepare(self, images: Sequence[Image.Image], options: Any) -> list[Any]:
+    def _prepare(self, images: Sequence[Image.Image], options: Chosen) -> list[Any]:
         """What the models make of images before they are shown."""
         alone = self.images_per_prompt(options) == 1
         return [made for lmm in self.lmms for image in images if (made := lmm.prepare(image, alone)) is not None]
@@ -331,7 +333,7 @@ class Method(ABC):
         seconds = (time.perf_counter() - start) / len(decoded)
         return [self._assessment(one, verdict, chosen, seconds) for one, verdict in zip(decoded, verdicts, strict=True)]
 
-    def _assessment(self, decoded: Decoded, verdict: Verdict, options: Options, seconds: float) -> Assessment:
+    def _assessment(self, decoded: Decoded, verdict: Verdict, options: Chosen, seconds: float) -> Assessment:
         return Assessment(
             # Rounding can leave a weighted mean a hair outside its range; anything further out is refused below.
             score=float(min(max(verdict.score, 0.0), 1.0) if -1e-6 <= verdict.score <= 1 + 1e-6 else verdict.score),
@@ -350,7 +352,7 @@ class Method(ABC):
         )
 
     @abstractmethod
-    def _assess(self, images: list[Image.Image], options: Any) -> list[Verdict]:
+    def _assess(self, images: list[Image.Image], options: Chosen) -> list[Verdict]:
         """One verdict per image, in order. Images are RGB."""
 
 

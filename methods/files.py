@@ -8,8 +8,10 @@ a dead process cannot keep.
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import hashlib
+import io
 import os
 import shutil
 import socket
@@ -124,6 +126,13 @@ def whole_lines(content: bytes) -> bytes:
     """The part of a journal that a kill cannot have torn: up to the last line end before any zero byte."""
     zero = content.find(b"\0")
     return content[: content.rfind(b"\n", 0, len(content) if zero < 0 else zero) + 1]
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """Rows as CSV, each ended by one line feed; None is an empty cell."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 @contextlib.contextmanager

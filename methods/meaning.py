@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from methods.data.splits import deal_folds
 from methods.errors import InputError
 from methods.files import hash_parts, replace
 from methods.images import MAX_PIXELS
@@ -245,7 +246,7 @@ class Calibration:
         width: five folds, dealt ten times, because the share of one deal of 399 images scatters by .015."""
         inside, widths = [], []
         for seed in range(10):
-            deal = np.random.default_rng(seed).permutation(len(self._mos)) % FOLDS
+            deal = deal_folds(len(self._mos), FOLDS, seed)
             for fold in range(FOLDS):
                 rest, test = deal != fold, deal == fold
                 inner = Calibration(self._scores[rest], self._mos[rest], self._folds[rest])
@@ -396,7 +397,7 @@ def advice(assessment: Assessment) -> str:
             f"{assessment.method}{model} --images DIR --scores CSV --out RUN, then mean-opinion calibrate RUN.")
 
 
-def measured_with(method: str, weights: str, options: Mapping[str, Any] | None = None) -> Table | None:
+def measured_with(method: str, weights: str, options: Mapping[str, object] | None = None) -> Table | None:
     """The table of a method under its default options, or these, whatever else its scores rest on; None without."""
     asked = deciding_options(method, options or {})
     return next((table for table in tables().values() if (table.method, table.weights) == (method, weights)

@@ -68,13 +68,12 @@ class Options:
                 raise InputError(f"There is no option {name!r}{suggestion(name, known)}")
         return dataclasses.replace(self, **changes)
 
-
-    def score_alone(self) -> dict[str, Any]:
+    def score_alone(self) -> dict[str, bool]:
         """Changes after which nothing is computed that only explains a score: for rows of numbers."""
         return {spec.name: False for spec in dataclasses.fields(self) if spec.metadata.get("explains")}
 
 
-def merged(options: Mapping[str, object] | None, more: Mapping[str, object]) -> dict[str, Any]:
+def merged(options: Mapping[str, object] | None, more: Mapping[str, object]) -> dict[str, object]:
     """Options given as a mapping and as keywords, in one.
 
     Raises:
@@ -87,11 +86,11 @@ def merged(options: Mapping[str, object] | None, more: Mapping[str, object]) -> 
 
 
 @functools.cache
-def _option_types(options: type[Options]) -> dict[str, Any]:
+def _option_types(options: type[Options]) -> dict[str, object]:
     return typing.get_type_hints(options)
 
 
-def _typed(name: str, hint: Any, value: Any) -> Any:
+def _typed(name: str, hint: object, value: object) -> object:
     """`value` as the option declares it: a slider gives 4.0 for 4, JSON a list for a tuple, numpy its own numbers."""
     if isinstance(value, np.generic):
         value = value.item()

@@ -51,7 +51,7 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def read_ahead(items: Iterable[Item], source: Callable[[Item], Any],
+def read_ahead(items: Iterable[Item], source: Callable[[Item], object],
                prepare: Callable[[Decoded], Decoded] | None = None, bytes_ahead: int = BYTES_AHEAD
                ) -> Generator[Opened[Item]]:
     """The items with their images, in order.

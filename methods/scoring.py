@@ -37,7 +37,7 @@ class Row(Generic[Item, Result]):
     error: str = ""
 
 
-def score_rows(items: Iterable[Item], source: Callable[[Item], Any],
+def score_rows(items: Iterable[Item], source: Callable[[Item], object],
                assess: Callable[[Sequence[Decoded]], Sequence[Result]], *, batch_size: int = 8,
                prepare: Callable[[Decoded], Decoded] | None = None, bytes_ahead: int = BYTES_AHEAD,
                sentences: tuple[type[Exception], ...] = (UserError,)) -> Iterator[Row[Item, Result]]:
@@ -64,7 +64,7 @@ def score_rows(items: Iterable[Item], source: Callable[[Item], Any],
         yield from _rows(images, assess, batch_size, sentences)
 
 
-def score_batches(batches: Sequence[Sequence[Item]], source: Callable[[Item], Any],
+def score_batches(batches: Sequence[Sequence[Item]], source: Callable[[Item], object],
                   assess: Callable[[Sequence[Decoded]], Sequence[Result]], *,
                   prepare: Callable[[Decoded], Decoded] | None = None) -> Iterator[list[Row[Item, Result]]]:
     """The rows of each batch, in order; a row depends on the images of its own batch alone.

@@ -40,7 +40,7 @@ def plain_errors(handler: Callable[..., Any]) -> Callable[..., Any]:
     if inspect.isgeneratorfunction(handler):
 
         @functools.wraps(handler)
-        def guarded_generator(*args: Any, **kwargs: Any) -> Any:
+        def guarded_generator(*args: object, **kwargs: object) -> object:
             try:
                 yield from handler(*args, **kwargs)
             except gr.Error:
@@ -51,7 +51,7 @@ def plain_errors(handler: Callable[..., Any]) -> Callable[..., Any]:
         return guarded_generator
 
     @functools.wraps(handler)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
+    def guarded(*args: object, **kwargs: object) -> object:
         try:
             return handler(*args, **kwargs)
         except gr.Error:
@@ -72,6 +72,6 @@ async def _unreadable_body(request: Request, error: Exception) -> JSONResponse:
                                    "the API tab lists."}, 422)
 
 
-API_ERRORS: dict[type[Exception], Callable[..., Any]] = {
+API_ERRORS: dict[type[Exception], Callable[..., object]] = {
     FnIndexInferError: _unknown_endpoint, RequestValidationError: _unreadable_body}
 """Answers to requests that Gradio itself refuses without a sentence, for `FastAPI(exception_handlers=...)`."""

@@ -11,6 +11,7 @@ from leaderboard.export import as_text
 from leaderboard.links import View, encode
 from leaderboard.schema import Board
 from leaderboard.tables import table
+from methods import files
 
 FILES = ("csv", "markdown", "latex", "bibtex", "svg", "png", "pdf")
 ENDINGS = {"csv": "csv", "markdown": "md", "latex": "tex", "bibtex": "bib"}
@@ -45,14 +46,15 @@ def write(board: Board, view: View, folder: Path, formats: tuple[str, ...] = FIL
     for kind in formats:
         file = folder / f"mean-opinion.{ENDINGS.get(kind, kind)}"
         if kind == "bibtex":
-            file.write_text(bibtex(board, ranked, link=link), encoding="utf-8")
+            content: str | bytes = bibtex(board, ranked, link=link)
         elif kind in ENDINGS:
-            file.write_text(as_text(board, ranked, kind, link=link), encoding="utf-8")
+            content = as_text(board, ranked, kind, link=link)
         else:
             from leaderboard.figures import draw
             from leaderboard.figures.static import render
 
             figure = figure if figure is not None else draw(board, view)
-            file.write_bytes(render(figure, kind))
+            content = render(figure, kind)
+        files.replace(file, content)
         paths.append(file)
     return paths

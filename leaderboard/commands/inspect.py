@@ -16,7 +16,8 @@ from methods.errors import InputError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="name of a measured run, or a folder with predictions.csv")
-    parser.add_argument("--write", type=Path, metavar="CSV", help="write the table of all images")
+    parser.add_argument("--out", "--write", dest="write", type=Path, metavar="CSV",
+                        help="write the table of all images")
     parser.add_argument("--figures", type=Path, metavar="DIR", help="write scatter, calibration and residuals as SVG")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 

@@ -7,7 +7,6 @@ damaged in steps, so that opinions mean something; a number that comes out measu
 from __future__ import annotations
 
 import argparse
-import csv
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 from PIL import Image
 
+from methods import files
 from methods.kadid.distortions import distort, level_mos
 
 COUNT = 10
@@ -90,10 +90,9 @@ def _save(image: Image.Image, path: Path) -> None:
     image.save(path)
 
 
-def _write(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def _write(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([header, *rows])
+    files.replace(path, files.csv_text([header, *rows]))
 
 
 def _koniq(root: Path, made: Made) -> None:

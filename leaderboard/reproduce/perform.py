@@ -304,7 +304,7 @@ def _other_models(row: Row, names: Sequence[str]) -> list[str]:
     return [] if same is paper else [f"by {ran}, not by the paper's {paper.title}"]
 
 
-def _safe(method: str, options: Mapping[str, Any]) -> str:
+def _safe(method: str, options: Mapping[str, object]) -> str:
     """A folder's name for a method with its options: readable, and different for different options."""
     name = "-".join([method, *(f"{key}={value}" for key, value in sorted(options.items())
                                if (key, value) not in (("seed", 0), ("by_content", False)))])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import math
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from string import ascii_lowercase
 
 from leaderboard.reproduce.perform import Cell
+from methods import files
 
 _METRICS = {"srcc": "SRCC", "plcc": "PLCC", "krcc": "KRCC", "mean_srcc_plcc": "mean"}
 
@@ -66,15 +65,15 @@ def summary(done: Mapping[str, Sequence[Cell]]) -> str:
 
 
 def print_csv(done: Mapping[str, Sequence[Cell]]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(("table", "row", "dataset", "metric", "paper", "ours", "low", "high", "n", "model", "marks",
-                     "reason"))
+    rows: list[tuple[object, ...]] = [
+        ("table", "row", "dataset", "metric", "paper", "ours", "low", "high", "n", "model", "marks", "reason")]
     for name, cells in done.items():
         for cell in cells:
             numbers = ("" if math.isnan(value) else repr(float(value))
                        for value in (cell.paper, cell.ours, cell.low, cell.high))
-            writer.writerow((name, cell.label, cell.dataset, cell.metric, *numbers, cell.n, cell.model,
-                             "; ".join(cell.marks), cell.reason))
+            rows.append((name, cell.label, cell.dataset, cell.metric, *numbers, cell.n, cell.model,
+                         "; ".join(cell.marks), cell.reason))
+    print(files.csv_text(rows), end="")
 
 
 def _letters() -> list[str]:

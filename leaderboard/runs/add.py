@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import datetime
-import io
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -60,19 +57,11 @@ def add(folder: Path, *, data: Path = DATA, submissions: Path | None = None, rep
         raise SchemaError(f"There is a result {result.name} already; say --replace to replace it.")
     others = before[before["run"] != result.name]
     lines: list[dict[Any, Any]] = [*others.to_dict("records"), *measured.rows(result)]
-    _write(file, lines)
+    files.replace(file, files.csv_text([MEASURED, *([line.get(column, "") for column in MEASURED] for line in lines)]))
     target = submissions / result.name
     target.mkdir(parents=True, exist_ok=True)
     for name in ("metrics.json", "predictions.csv"):
         if (folder / name).resolve() != (target / name).resolve():
-            shutil.copyfile(folder / name, target / name)
+            files.replace(target / name, (folder / name).read_bytes())
     revision = revisions.record(data, datetime.date.today().isoformat(), f"measured: {result.name}")
     return result.name, revision
-
-
-def _write(file: Path, lines: list[dict[Any, Any]]) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, MEASURED, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(lines)
-    files.replace(file, text.getvalue())

@@ -20,6 +20,7 @@ import numpy as np
 from leaderboard import measured
 from leaderboard.schema import load_board
 from methods import meaning
+from methods.data import rescaled
 from methods.errors import InputError
 from methods.images import MAX_PIXELS
 from methods.meaning import Estimate, Table
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                                                       "those of the fold models stand for")
     parser.add_argument("--population", metavar="TEXT", help="which images these are and whose opinions, in half a "
                                                              "sentence, such as '399 phone photos, 20 raters each'")
-    parser.add_argument("--to", type=Path, metavar="DIR",
+    parser.add_argument("--out", "--to", dest="to", type=Path, metavar="DIR",
                         help=f"folder of the table ({meaning.ENVIRONMENT} if it is set, else {OWN})")
 
 
@@ -79,8 +80,7 @@ def table_of_run(folder: Path, *, stands_for: str | None = None, population: str
     rows, srcc = result.predictions, result.estimates["srcc"]
     if srcc.value is None or srcc.low is None or srcc.high is None:
         raise InputError("The scores of this run have no rank correlation with the opinions; evaluate more images.")
-    low, high = scale
-    mos = 100 * (rows["mos"].to_numpy(float) - low) / (high - low)
+    mos = 100 * rescaled(rows["mos"].to_numpy(float), *scale)
     limits = facts.get("lmm_max_pixels")
     limits = [limit for limit in (limits if isinstance(limits, list) else [limits]) if limit]
     own = facts.get("max_pixels") or MAX_PIXELS

@@ -96,9 +96,7 @@ class Contents:
         rows: list[tuple[object, ...]] = [(name, *content) for name, content in fresh.items()]
         if not self.path.exists():
             rows.insert(0, ("image", *Content._fields))
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        files.append(self.path, text.getvalue())
+        files.append(self.path, files.csv_text(rows))
         self.known |= fresh
 
 

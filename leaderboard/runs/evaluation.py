@@ -21,7 +21,7 @@ from leaderboard.runs import provenance
 from leaderboard.runs.contents import Contents
 from leaderboard.runs.folder import METRICS, SETTINGS, Prediction, RunError, RunFolder, read_predictions
 from methods.cli.progress import progress
-from methods.data import RatedPicture, RatedPictures, direction_question
+from methods.data import RatedPicture, RatedPictures, direction_question, rescaled
 
 if TYPE_CHECKING:
     from leaderboard.runs.distributed import Cluster
@@ -135,7 +135,8 @@ class Evaluation:
         self.folder.write_metrics(metrics)
         return metrics
 
-    def _check_before_loading(self, pinned: dict[str, Any], method: str | Method, options: dict[str, Any]) -> None:
+    def _check_before_loading(self, pinned: dict[str, object], method: str | Method,
+                              options: dict[str, object]) -> None:
         """Refuses another method or other options before minutes are spent on loading a model."""
         from methods.base import Method, json_safe, method_class
 
@@ -171,8 +172,7 @@ class Evaluation:
         scores, mos = np.array([row.score for row in rows]), np.array([row.mos for row in rows])
         if len(rows) < meaning.FEWEST or np.ptp(scores) == 0:
             return None
-        low, high = self.pictures.low, self.pictures.high
-        return meaning.Calibration(scores, 100 * (mos - low) / (high - low),
+        return meaning.Calibration(scores, 100 * rescaled(mos, *self.pictures.scale),
                                    meaning.folds_of([row.image for row in rows]))
 
     def metrics(self, identity: dict[str, Any], about: dict[str, Any]) -> dict[str, Any]:

@@ -190,7 +190,7 @@ class RunFolder:
         except (ValueError, KeyError, TypeError):
             raise RunError(f"{path} cannot be read; restore it or choose another --out.") from None
 
-    def pin(self, settings: dict[str, Any], about: dict[str, Any]) -> None:
+    def pin(self, settings: dict[str, object], about: dict[str, object]) -> None:
         """Writes run.json on the first call, and later refuses settings that differ from it.
 
         Args:
@@ -229,7 +229,7 @@ class RunFolder:
         rows = list(self.resume().values())
         scored = [row for row in rows if not row.error]
         if len(scored) < len(rows):
-            files.replace(self.predictions, _lines([COLUMNS, *(row.cells() for row in scored)]))
+            files.replace(self.predictions, files.csv_text([COLUMNS, *(row.cells() for row in scored)]))
         return len(rows) - len(scored)
 
     def append(self, rows: Iterable[Prediction]) -> None:
@@ -244,24 +244,18 @@ class RunFolder:
             self._file = os.open(self.predictions, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         if os.fstat(self._file).st_size == 0:
             lines.insert(0, COLUMNS)
-        left = memoryview(_lines(lines).encode("utf-8", "surrogateescape"))
+        left = memoryview(files.csv_text(lines).encode("utf-8", "surrogateescape"))
         while left:
             left = left[os.write(self._file, left):]
         if time.monotonic() - self._synced > _SYNC_SECONDS:
             os.fsync(self._file)
             self._synced = time.monotonic()
 
-    def write_metrics(self, metrics: dict[str, Any]) -> None:
+    def write_metrics(self, metrics: dict[str, object]) -> None:
         files.replace(self.path / METRICS, json.dumps(metrics, indent=1, allow_nan=False) + "\n")
 
 
-def _lines(rows: Iterable[tuple[str, ...]]) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
-
-
-def _change(key: str, old: Any, new: Any) -> str:
+def _change(key: str, old: object, new: object) -> str:
     if key == "opinions":
         return "the images or their opinions have changed"
     if isinstance(old, dict) and isinstance(new, dict):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from leaderboard.runs.calibrate import summary, table_of_run
 from leaderboard.runs.scoring import EMBEDDED_TRAINED_ON
 from methods import files, meaning
 from methods.base import METHODS, method_class
-from methods.cli.running import DONE, run_one
+from methods.cli.running import DONE, guarded, run_one
 from methods.errors import UserError
 from methods.iqarag.opened_sets import SHIPPED, open_set
 from methods.leaf.student import Student
@@ -58,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--students", type=Path, metavar="DIR", help="fold students of the calibrated student")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="some of: " + ", ".join(
         one.name for one in measurements(None)) + ", leaf")
-    parser.add_argument("--to", type=Path, default=meaning.SHIPPED, help="folder of the tables")
+    parser.add_argument("--out", type=Path, metavar="DIR", default=meaning.SHIPPED, help="folder of the tables")
     chosen = parser.parse_args(arguments)
     failed = 0
     for one in measurements(chosen.students):
@@ -71,9 +70,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{one.name}: {error}", file=sys.stderr)
             failed += 1
             continue
-        for path in _of_the_same_model(chosen.to, table):
+        for path in _of_the_same_model(chosen.out, table):
             path.unlink()
-        print(f"{meaning.save(table, chosen.to)}: {summary(table)}")
+        print(f"{meaning.save(table, chosen.out)}: {summary(table)}")
     return 1 if failed else 0
 
 
@@ -112,10 +111,8 @@ def _without(scores: Path, names: set[str], runs: Path) -> tuple[Path, str]:
     with scores.open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file)
         header, *rows = list(reader)
-    path, text = runs / "without-references.csv", io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(
-        [header, *(row for row in rows if row[header.index("image")] not in names)])
-    files.replace(path, text.getvalue())
+    path = runs / "without-references.csv"
+    files.replace(path, files.csv_text([header, *(row for row in rows if row[header.index("image")] not in names)]))
     return path, " that are no references"
 
 
@@ -130,4 +127,4 @@ def _of_the_same_model(folder: Path, table: meaning.Table) -> list[Path]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(guarded("python -m leaderboard.runs.shipped", main))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from methods.data import RatedPictures
 
 
-def at_least(lowest: float, kind: type = int) -> Callable[[str], Any]:
+def at_least(lowest: float, kind: type = int) -> Callable[[str], object]:
     """An argparse type: finite numbers of that kind, none below `lowest`."""
     def number(text: str) -> Any:
         value = kind(text)

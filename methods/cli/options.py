@@ -7,7 +7,6 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable
-from typing import Any
 
 from methods.base import Method
 
@@ -50,7 +49,7 @@ def describe(spec: dataclasses.Field, default: object) -> str:
     return f"{spec.metadata.get('help', '')} ({limits}default {'none' if text in (None, '') else text})".strip()
 
 
-def _value_type(hint: Any) -> tuple[type, bool]:
+def _value_type(hint: object) -> tuple[type, bool]:
     """The type of one value, and whether the option takes several: `tuple[str, ...] | None` gives (str, True)."""
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
@@ -63,8 +62,8 @@ def _value_type(hint: Any) -> tuple[type, bool]:
     return hint, False
 
 
-def _one(value_type: type) -> Callable[[str], Any]:
-    def convert(text: str) -> Any:
+def _one(value_type: type) -> Callable[[str], object]:
+    def convert(text: str) -> object:
         if value_type is bool:
             if text.lower() not in ("true", "false", "yes", "no", "1", "0"):
                 raise argparse.ArgumentTypeError(f"{text!r} is not true or false")

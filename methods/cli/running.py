@@ -59,15 +59,17 @@ class Parser(argparse.ArgumentParser):
         self.exit(REFUSED, f"{self.prog}: {message}\n")
 
 
-def run(program: str, commands: Mapping[str, Command], words: Sequence[str], description: str = "") -> int:
+def run(program: str, commands: Mapping[str, Command], words: Sequence[str] | None = None, description: str = ""
+        ) -> int:
     """Runs one command and returns its exit status, also after help and usage errors.
 
     Args:
         program: what precedes the command on the command line.
         commands: by name.
-        words: the command and its arguments.
+        words: the command and its arguments; None takes the process's.
         description: of the program, for its help.
     """
+    words = sys.argv[1:] if words is None else words
     if not words or words[0] in ("-h", "--help"):
         print(_overview(program, commands, description), file=sys.stdout if words else sys.stderr)
         return DONE if words else REFUSED

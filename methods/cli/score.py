@@ -32,8 +32,8 @@ from methods.cli.arguments import (
 from methods.cli.options import add_flags, chosen
 from methods.cli.progress import progress
 from methods.cli.running import DONE, SOME_FAILED
+from methods.data.matching import walk_images
 from methods.errors import InputError
-from methods.images import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
     from methods.base import Assessment, Method
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     kind = method_class(arguments.method)
     options = {**option_values(kind, arguments.option), **chosen(arguments, kind)}
     kind.options.updated(**options)
-    places = find_images(arguments.paths)
+    places = places_of(arguments.paths)
     with contextlib.redirect_stdout(sys.stderr):  # What libraries print while loading; stdout carries the rows alone.
         method = load_method(arguments.method, lmm_name(arguments, kind), options=options,
                              **chosen_student(arguments, kind))
@@ -141,28 +141,19 @@ def text(row: Row[Place, Assessment], explain: bool = False) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def find_images(paths: Sequence[str]) -> list[Place]:
+def places_of(paths: Sequence[str]) -> list[Place]:
     """The files to score, in a stable order: as given, and a folder's by name, its own files before its subfolders'.
 
-    A file that is named is always tried, whatever its name. In folders, files are taken by their suffix; hidden ones
-    and links to folders are left out.
+    A file that is named is always tried, whatever its name. In folders, files are taken as `methods.data.find_images`
+    takes them.
     """
     return [place for path in paths for place in (_walk(path) if os.path.isdir(path) else [Place(path)])]
 
 
 def _walk(folder: str) -> list[Place]:
-    places: list[Place] = []
-    refused: list[OSError] = []
-    for parent, folders, files in os.walk(folder, onerror=refused.append):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        places += [
-            Place(os.path.join(parent, name))
-            for name in sorted(files)
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES
-        ]
-    places += [
-        Place(str(error.filename), "The folder cannot be read; change its permissions.") for error in refused
-    ]
+    refusals: list[OSError] = []
+    places = [Place(path) for path in walk_images(folder, refusals)]
+    places += [Place(str(error.filename), "The folder cannot be read; change its permissions.") for error in refusals]
     return places or [Place(folder, "The folder holds no image files; name another one.")]
 
 
@@ -172,7 +163,7 @@ def score_paths(method: Method, places: Sequence[Place], form: str, batch_size: 
 
     Args:
         method: ready to assess.
-        places: as `find_images` gives them.
+        places: as `places_of` gives them.
         form: "csv", "json" or "text".
         batch_size: at most so many images are handed to the method at once.
         out: stdout by default.

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,11 +91,8 @@ def write(folder: str | Path, names: Sequence[str], folds: Sequence[int]) -> Pat
         raise FoldError("Two rated images have the same name, so no table can say which fold each was left out with; "
                         "rename one of them.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("image", "fold"))
-    writer.writerows(zip(names, map(int, folds), strict=True))
-    content = text.getvalue().encode("utf-8", "surrogateescape")
+    text = files.csv_text([("image", "fold"), *zip(names, map(int, folds), strict=True)])
+    content = text.encode("utf-8", "surrogateescape")
     if path.is_file() and path.read_bytes() != content and any(path.parent.glob("fold-*/*")):
         raise FoldError(f"{path.parent} holds models that were trained under another deal of the images; choose "
                         "another folder, or remove its fold-0, fold-1 and so on.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -24,17 +24,29 @@ def find_images(folder: str | Path) -> list[Path]:
     passed over: their images have the names of real ones and are not the real ones.
 
     Raises:
-        InputError: there is no such folder.
+        InputError: there is no such folder, or a folder inside it cannot be read.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}; give the folder that holds the images.")
-    images = []
-    for where, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name.lower() not in _THUMBNAIL_FOLDERS]
-        images += [Path(where, name) for name in names
-                   if not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES]
-    return sorted(images)
+    refusals: list[OSError] = []
+    images = sorted(map(Path, walk_images(folder, refusals)))
+    if refusals:
+        raise InputError(f"The folder {refusals[0].filename} cannot be read; change its permissions.")
+    return images
+
+
+def walk_images(folder: str | Path, refusals: list[OSError]) -> Iterator[str]:
+    """As `find_images`: the image files of a folder, its own by name and then those of its subfolders.
+
+    Args:
+        refusals: takes why folders could not be read.
+    """
+    for where, folders, names in os.walk(folder, onerror=refusals.append):
+        folders[:] = sorted(name for name in folders
+                            if not name.startswith(".") and name.lower() not in _THUMBNAIL_FOLDERS)
+        yield from (os.path.join(where, name) for name in sorted(names)
+                    if not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES)
 
 
 @dataclass(frozen=True)

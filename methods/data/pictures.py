@@ -19,6 +19,11 @@ _SCALES = ((0.0, 1.0), (1.0, 5.0), (0.0, 5.0), (1.0, 10.0), (0.0, 10.0), (0.0, 1
 _ROUNDING = 1e-9  # share of the scale by which low + high - d may leave it
 
 
+def rescaled(value: ArrayLike, low: float, high: float) -> NDArray[np.float64]:
+    """Opinions on a scale from `low` to `high`, as shares of it: (value - low) / (high - low), float64 as `value`."""
+    return (np.asarray(value, dtype=np.float64) - low) / (high - low)
+
+
 @dataclass(frozen=True)
 class RatedPicture:
     """One image and what people thought of it.
@@ -147,7 +152,7 @@ class RatedPictures(Sequence[RatedPicture]):
         Raises:
             InputError: it is not a number on the scale.
         """
-        share = (value - self.low) / (self.high - self.low)
+        share = float(rescaled(value, self.low, self.high))
         if not -_ROUNDING <= share <= 1 + _ROUNDING:  # NaN fails too
             published = self.low + self.high - value if self.lower_is_better else value
             raise InputError(f"The opinion {published:g}{f' of {name!r}' if name else ''} is outside the scale "

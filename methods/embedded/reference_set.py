@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from methods import files
+from methods.cli.running import guarded
 from methods.data import RatedPictures, read_table
 from methods.errors import InputError
 from methods.images import decode
@@ -160,7 +162,7 @@ def make(pictures: RatedPictures, notice: Path, encoder: Encoder, out: Path) -> 
     with tempfile.TemporaryDirectory() as scratch:
         chosen, ratios = compressed(choose(free, features), Path(scratch) / "photos")
         page = Path(scratch) / "SOURCES.md"
-        page.write_text(sources_page(chosen, ratios), encoding="utf-8")
+        files.replace(page, sources_page(chosen, ratios))
         title = f"{len(chosen)} photos of LIVE Challenge with the opinions of its raters"
         built = build(chosen, Path(scratch) / "set", encoder, title=title, copy_images=True,
                       progress=steps("Encoded: "), about={"opinions": OPINIONS})
@@ -187,4 +189,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded("python -m methods.embedded.reference_set", main))

@@ -19,9 +19,8 @@ from __future__ import annotations
 
 import argparse
 import copy
-import csv
-import io
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from PIL import Image, ImageOps
 from methods import files
 from methods.agreement import metrics as stats
 from methods.cli.progress import steps
+from methods.cli.running import guarded
 from methods.data import RatedPictures, deal_folds, folds, read_dataset, read_table
 from methods.embedded import damages
 from methods.images import content_hash, decode
@@ -112,7 +112,7 @@ def pairs_of(mos: np.ndarray) -> list[Pair]:
     return pairs
 
 
-def cached_features(backbone: TowerBackbone, count: int, image: Callable[[int], Any], key: str, cache: Path,
+def cached_features(backbone: TowerBackbone, count: int, image: Callable[[int], object], key: str, cache: Path,
                     title: str) -> np.ndarray:
     """Features of `count` images, float32 [count, width] rounded to half precision, kept in parts under the key."""
     cache.mkdir(parents=True, exist_ok=True)
@@ -205,14 +205,10 @@ def label_budget(views: np.ndarray, mos: np.ndarray, prior: Head, repeats: int =
     return rows
 
 
-def write_budget(folder: Path, rows: list[dict[str, Any]]) -> None:
+def write_budget(folder: Path, rows: list[dict[str, object]]) -> None:
     """Writes what `label_budget` gave as calibration.csv and calibration.svg."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    files.replace(folder / "calibration.csv", text.getvalue())
+    files.replace(folder / "calibration.csv", files.csv_text([rows[0], *(row.values() for row in rows)]))
     files.replace(folder / "calibration.svg", figures.calibration_svg(rows))
 
 
@@ -335,4 +331,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(guarded("python -m methods.embedded.student", main))

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from functools import partial
 
 from methods.cli.running import Command, run
 
@@ -23,11 +23,7 @@ COMMANDS = {
     "measure": Command("methods.iqarag.commands.measure", "pool the predictions of several experiments, such as folds"),
 }
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit status."""
-    return run("python -m methods.iqarag", COMMANDS, list(sys.argv[1:] if argv is None else argv))
-
+main = partial(run, "python -m methods.iqarag", COMMANDS)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,7 +7,6 @@ set appears under its name in one step.
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -213,7 +212,5 @@ def _assembled(pictures: RatedPictures, journal: _Journal, encoder: Encoder, abo
 
 
 def _write_problems(problems: Sequence[Problem], out: Path) -> None:
-    with (out / PROBLEMS).open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(("image", "problem"))
-        table.writerows((problem.image, problem.reason) for problem in problems)
+    rows = [(problem.image, problem.reason) for problem in problems]
+    files.replace(out / PROBLEMS, files.csv_text([("image", "problem"), *rows]))

@@ -316,7 +316,7 @@ def _limited(run: Run, tests: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(np.random.default_rng(run.seed).permutation(list(tests))[:run.limit].tolist()))
 
 
-def _predictions(run: Run, part: Part) -> list[dict[str, Any]]:
+def _predictions(run: Run, part: Part) -> list[dict[str, object]]:
     """Scores of every test image, from the part's file where they are already there."""
     path = run.out / f"{part.name}.csv"
     columns = ["image", "mos", WITHOUT, *part.conditions]

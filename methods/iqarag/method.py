@@ -78,7 +78,7 @@ class _Case:
         return list(dict.fromkeys([(), self.selection, *self.resampled]))
 
 
-class IQARAG(Method):
+class IQARAG(Method[IQARAGOptions]):
     """IQARAG (arXiv 2601.08311), training-free, on any LMM that takes P + 1 images.
 
     Args:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from assets import FOLDER
 from methods import files
+from methods.cli.progress import steps
 from methods.errors import InputError
 from methods.iqarag.encoders import Encoder
 from methods.iqarag.reference_set import MANIFEST, Progress, ReferenceSet
@@ -108,7 +109,7 @@ def _kept(key: tuple, make: Callable[[], ReferenceSet]) -> ReferenceSet:
 def _encoded(references: ReferenceSet, encoder: Encoder, key: tuple, progress: Progress | None) -> ReferenceSet:
     log.warning("Encoding the %d images of %s with %s (%s); this happens once.",
                 len(references), references.title, encoder.name, encoder.revision)
-    encoded = references.encoded_by(encoder, progress or _logged)
+    encoded = references.encoded_by(encoder, progress or steps(f"{references.title}: "))
     if references.about.get(TEMPORARY):
         return encoded
     folder = _cache_folder(key)
@@ -141,8 +142,3 @@ def _cache_folder(key: tuple) -> Path:
     base = os.environ.get(CACHE_ENVIRONMENT) or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "mean-opinion"
     name = files.hash_parts(key)[:24]
     return Path(base).expanduser() / "reference-sets" / name
-
-
-def _logged(done: int, total: int) -> None:
-    if done == total or done % 1024 < 16:
-        log.warning("%d of %d reference images encoded.", done, total)

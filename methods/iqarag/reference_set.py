@@ -255,14 +255,13 @@ class ReferenceSet:
         return folder
 
     def _write(self, partial: Path, folder: Path, copy_images: bool) -> None:
-        with (partial / TABLE).open("w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            table.writerow(("image", "name", "mos", "std", "content", "perceptual"))
-            for number, image in enumerate(self.images):
-                stored = self._stored(partial, folder, number, image, copy_images)
-                std = "" if self.std[number] is None else f"{self.std[number]:.9g}"
-                table.writerow((stored, self.names[number], f"{self.mos[number]:.9g}", std, self.contents[number],
-                                self.perceptual[number]))
+        rows = [("image", "name", "mos", "std", "content", "perceptual")]
+        for number, image in enumerate(self.images):
+            stored = self._stored(partial, folder, number, image, copy_images)
+            std = "" if self.std[number] is None else f"{self.std[number]:.9g}"
+            rows.append((stored, self.names[number], f"{self.mos[number]:.9g}", std, self.contents[number],
+                         self.perceptual[number]))
+        files.replace(partial / TABLE, files.csv_text(rows))
         indices.save(self.index, partial / FEATURES)
         if self.codes is not None:
             indices.save(self.codes, partial / CODES)

@@ -70,7 +70,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def read_predictions(path: Path, columns: list[str] | None = None) -> list[dict[str, Any]]:
+def read_predictions(path: Path, columns: list[str] | None = None) -> list[dict[str, object]]:
     """The rows of a part's file; of those `columns`, where they are given."""
     content = files.decoded(files.recover(path), path)
     reader = csv.DictReader(io.StringIO(content, newline=""))
@@ -83,11 +83,7 @@ def read_predictions(path: Path, columns: list[str] | None = None) -> list[dict[
                          "it.") from error
 
 
-def append_predictions(path: Path, columns: list[str], rows: list[dict[str, Any]]) -> None:
+def append_predictions(path: Path, columns: list[str], rows: list[dict[str, object]]) -> None:
     """Adds rows to a part's file, with a header where it is new."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    if not path.exists() or path.stat().st_size == 0:
-        writer.writeheader()
-    writer.writerows(rows)
-    files.append(path, text.getvalue())
+    header = [columns] if not path.exists() or path.stat().st_size == 0 else []
+    files.append(path, files.csv_text([*header, *([row[name] for name in columns] for row in rows)]))

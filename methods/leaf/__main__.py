@@ -1,16 +1,9 @@
-"""`python -m methods.leaf COMMAND`: as `mean-opinion leaf COMMAND`.
-
-    label      have a teacher judge a folder of images
-    train      distil a student from a teacher and a few opinions
-    calibrate  fit a student to opinions
-    predict    score images with a student
-    budget     what held-out teachers save in labels
-"""
+"""`python -m methods.leaf COMMAND`: as `mean-opinion leaf COMMAND`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from functools import partial
 
 from methods.cli.running import Command, run
 
@@ -22,11 +15,7 @@ COMMANDS = {
     "budget": Command("methods.leaf.held_out", "what held-out teachers save in labels"),
 }
 
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit status."""
-    return run("python -m methods.leaf", COMMANDS, list(sys.argv[1:] if argv is None else argv))
-
+main = partial(run, "python -m methods.leaf", COMMANDS)
 
 if __name__ == "__main__":
     sys.exit(main())

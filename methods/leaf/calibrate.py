@@ -15,7 +15,7 @@ from methods.leaf.train import print_calibration
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_rated(parser, dataset=False, images=True, scores=True)
-    parser.add_argument("--student", type=Path, metavar="NAME",
+    parser.add_argument("--student", metavar="NAME",
                         help="to start from; by default the embedded one that has seen BIQ2021 only")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the calibrated student")
 

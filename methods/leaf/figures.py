@@ -5,7 +5,6 @@ The two sides differ in colour, marker and dash, so that print in grey will do.
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -122,17 +121,15 @@ def write(report: Report, folder: str | Path) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     table, figure = folder / TABLE, folder / FIGURE
     gains = {gain.budget: gain for gain in report.gains}
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["budget", "labels", "teacher", "srcc", "srcc_low", "srcc_high", "srcc_sd", "plcc", "plcc_low",
-                     "plcc_high", "gain_srcc", "gain_low", "gain_high", "pictures", "seeds"])
+    rows = [["budget", "labels", "teacher", "srcc", "srcc_low", "srcc_high", "srcc_sd", "plcc", "plcc_low", "plcc_high",
+             "gain_srcc", "gain_low", "gain_high", "pictures", "seeds"]]
     for point in report.points:
         gain = gains.get(point.budget) if point.teacher else None
         added = (gain.value, gain.low, gain.high) if gain else (None, None, None)
         cells = [point.srcc, *(point.srcc_interval or (None, None)), point.srcc_sd, point.plcc,
                  *(point.plcc_interval or (None, None)), *added]
-        writer.writerow([point.budget, f"{point.labels:g}", report.teacher if point.teacher else "",
-                         *("" if cell is None else f"{cell:.4f}" for cell in cells), report.pictures, report.seeds])
-    files.replace(table, text.getvalue())
+        rows.append([point.budget, f"{point.labels:g}", report.teacher if point.teacher else "",
+                     *("" if cell is None else f"{cell:.4f}" for cell in cells), report.pictures, report.seeds])
+    files.replace(table, files.csv_text(rows))
     files.replace(figure, svg(report))
     return table, figure

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from methods.cli.arguments import add_rated, read_rated
+from methods.cli.arguments import add_rated, at_least, read_rated
 from methods.cli.progress import stages, steps
 from methods.data import folds
 from methods.errors import InputError
@@ -27,18 +27,22 @@ from methods.leaf.train import print_gains
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--folds", type=Path, required=True, help="folder with fold-0, fold-1 ...: a teacher each")
+    command.add_argument("--folds", type=Path, required=True, metavar="DIR",
+                         help="folder with fold-0, fold-1 ...: a teacher each")
     add_rated(command, dataset=False, images=True, scores=True)
     command.add_argument("--only", type=int, nargs="+", metavar="FOLD", help="report on the images of these folds")
-    command.add_argument("--pairs", type=int, default=4, help="comparisons per image, on average")
-    command.add_argument("--alpha", type=float, default=1.0, help="weight of the pair-wise judgements")
-    command.add_argument("--seeds", type=int, default=10, help="repetitions, each with other folds and labels")
-    command.add_argument("--out", type=Path, default=Path("runs/label-budget"), help="folder of the report")
+    command.add_argument("--pairs", type=at_least(0), default=4, metavar="N",
+                         help="comparisons per image, on average (4)")
+    command.add_argument("--alpha", type=at_least(0, float), default=1.0, metavar="X",
+                         help="weight of the pair-wise judgements (1)")
+    command.add_argument("--seeds", type=at_least(1), default=10, metavar="N",
+                         help="repetitions, each with other folds and labels (10)")
+    command.add_argument("--out", type=Path, default=Path("runs/label-budget"), metavar="DIR",
+                         help="folder of the report (runs/label-budget)")
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Judges, measures and writes label-budget.csv and label-budget.svg; returns 0.
-    """
+    """Judges, measures and writes label-budget.csv and label-budget.svg; returns 0."""
     from methods.agreement import metrics as stats
     from methods.leaf.student import Student
     from methods.lmm.loading import load_lmm

@@ -1,6 +1,6 @@
 """`mean-opinion leaf label`: a teacher labels a folder of images, for any number of students to learn from.
 
-    mean-opinion leaf label --teacher embedded --images DIR --out LABELS
+    mean-opinion leaf label --lmm embedded --images DIR --out LABELS
     mean-opinion leaf train --judgements LABELS/judgements.jsonl --images DIR --scores ratings.csv
 
 The teacher may live on a machine with a GPU and the student be trained elsewhere: an image is known by its content.
@@ -10,10 +10,11 @@ Besides the cache that training reads, two tables say the same for people and sp
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from methods import files
+from methods.cli.arguments import at_least
 from methods.cli.progress import stages
 from methods.cli.running import DONE
 from methods.leaf.ratings import usable_images
@@ -25,10 +26,13 @@ CACHE, PICTURES, PAIRS = "judgements.jsonl", "pictures.csv", "comparisons.csv"
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of images, with subfolders")
-    command.add_argument("--teacher", default="embedded", help="embedded, a Hub id, a folder or server:URL#model")
-    command.add_argument("--pairs", type=int, default=4, help="comparisons per image, on average")
-    command.add_argument("--seed", type=int, default=0, metavar="N", help="of the choice of pairs")
-    command.add_argument("--out", type=Path, required=True, help="folder of the judgements; run again to go on")
+    command.add_argument("--lmm", "--teacher", dest="teacher", default="embedded", metavar="NAME",
+                         help="the teacher: embedded, a Hub id, a folder or server:URL#model")
+    command.add_argument("--pairs", type=at_least(0), default=4, metavar="N",
+                         help="comparisons per image, on average (4)")
+    command.add_argument("--seed", type=int, default=0, metavar="N", help="of the choice of pairs (0)")
+    command.add_argument("--out", type=Path, required=True, metavar="DIR",
+                         help="folder of the judgements; run again to go on")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -53,15 +57,13 @@ def write_tables(judgements: Judgements, names: Sequence[str], folder: Path) -> 
     """Writes pictures.csv (score and reliability of each, probability of each level) and comparisons.csv (of each pair
     P(first is better), as asked in either order, their mean and its reliability); returns their paths."""
     pictures, pairs = folder / PICTURES, folder / PAIRS
-    with pictures.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "score", "reliability", *FIVE_LEVELS.words])
-        for name, *numbers in zip(names, judgements.scores, judgements.reliability, *judgements.probabilities.T):
-            writer.writerow([name, *(f"{number:.6f}" for number in numbers)])
-    with pairs.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["first", "second", "first_shown_first", "first_shown_second", "preference", "reliability"])
-        for (i, j), *numbers in zip(judgements.pairs.tolist(), judgements.forward, judgements.backward,
-                                    judgements.preference, judgements.pair_reliability):
-            writer.writerow([names[i], names[j], *(f"{number:.6f}" for number in numbers)])
+    rows = [["image", "score", "reliability", *FIVE_LEVELS.words], *(
+        [name, *(f"{number:.6f}" for number in numbers)] for name, *numbers
+        in zip(names, judgements.scores, judgements.reliability, *judgements.probabilities.T))]
+    files.replace(pictures, files.csv_text(rows))
+    rows = [["first", "second", "first_shown_first", "first_shown_second", "preference", "reliability"], *(
+        [names[i], names[j], *(f"{number:.6f}" for number in numbers)] for (i, j), *numbers
+        in zip(judgements.pairs.tolist(), judgements.forward, judgements.backward, judgements.preference,
+               judgements.pair_reliability))]
+    files.replace(pairs, files.csv_text(rows))
     return pictures, pairs

@@ -77,7 +77,7 @@ def _loaded(folder: str | None) -> Student:
     return Student.load(folder) if folder else Student.load()
 
 
-class LEAF(Method):
+class LEAF(Method[LEAFOptions]):
     """The distilled student.
 
     Args:

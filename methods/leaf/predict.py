@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from methods.cli.arguments import add_student
 from methods.cli.progress import progress
 from methods.cli.running import DONE, SOME_FAILED
 from methods.data import find_images
@@ -26,8 +27,7 @@ BATCH = 64
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="an image file, or a folder")
-    parser.add_argument("--student", type=Path, metavar="NAME",
-                        help="embedded, embedded-biq2021, or a folder; by default embedded")
+    add_student(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

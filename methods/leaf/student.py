@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 from assets import FOLDER
 from methods import files
 from methods.agreement.logistic import Logistic4
-from methods.data import deal_folds, usual_scale
+from methods.data import deal_folds, rescaled, usual_scale
 from methods.errors import InputError
 from methods.images import content_hash, decode
 from methods.leaf.backbones import Backbone, Progress, digest, load_backbone
@@ -230,7 +230,7 @@ class Student:
         if features is None:
             assert images is not None
             features = self.views(images, progress)
-        target = (mos - low) / (high - low)
+        target = rescaled(mos, low, high)
         prior = None if from_scratch else self.head
         contents = np.array([content_hash(decode(image).image)[:_DIGITS] for image in images or ()], dtype=str)
         known = np.zeros(len(mos), dtype=bool)

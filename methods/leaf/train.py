@@ -1,8 +1,8 @@
 """`mean-opinion leaf train`, a student: the teacher labels, the student distils, a few human ratings calibrate.
 
-    mean-opinion leaf train --teacher embedded --images DIR --scores ratings.csv --budget 0.1 --out runs/student
+    mean-opinion leaf train --lmm embedded --images DIR --scores ratings.csv --budget 0.1 --out runs/student
 
-Without --scores the student keeps the teacher's scale; without --teacher it learns from the opinions alone. Judgements
+Without --scores the student keeps the teacher's scale; without --lmm it learns from the opinions alone. Judgements
 are cached in the output folder as they come, so the same command goes on after a kill; --judgements takes those that
 `label` has made, and then needs no teacher. --report adds the label-budget curve.
 """
@@ -24,10 +24,10 @@ from methods.leaf.ratings import FEWEST_LABELS, read_ratings, usable_images
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--teacher", help="LMM that labels the images, rated or not: embedded, a Hub id, a folder or "
-                                           "server:URL#model")
+    command.add_argument("--lmm", "--teacher", dest="teacher", metavar="NAME", help="the teacher, which labels the "
+                         "images, rated or not: embedded, a Hub id, a folder or server:URL#model")
     command.add_argument("--judgements", type=Path, metavar="FILE",
-                         help="judgements.jsonl to take and add to; without --teacher, all that is taken")
+                         help="judgements.jsonl to take and add to; without --lmm, all that is taken")
     add_rated(command, dataset=False, images=True)
     command.add_argument("--budget", type=float, default=1.0, metavar="SHARE", help="of the opinions to use, 0 to 1 "
                                                                                     "(1)")
@@ -52,7 +52,7 @@ def run(chosen: argparse.Namespace) -> int:
     if not 0 <= chosen.budget <= 1:
         raise InputError(f"The budget is a share between 0 and 1; got {chosen.budget}.")
     if not chosen.teacher and not chosen.judgements and not chosen.scores:
-        raise InputError("There is nothing to learn from; give --teacher, --judgements or --scores.")
+        raise InputError("There is nothing to learn from; give --lmm, --judgements or --scores.")
     opinions = _opinions(chosen)
     labels = _drawn(opinions, chosen)
     taught = bool(chosen.teacher or chosen.judgements)

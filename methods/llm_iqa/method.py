@@ -83,7 +83,7 @@ class LLMIQAOptions(Options):
                              "as well.")
 
 
-class LLMIQA(Method):
+class LLMIQA(Method[LLMIQAOptions]):
     """LLM-IQA (section 3), on one LMM or an ensemble.
 
     Args:

@@ -239,7 +239,7 @@ class Sam2Segmenter:
 
 
 @functools.lru_cache(maxsize=2)
-def _sam2_model(checkpoint: str, device: str) -> Any:
+def _sam2_model(checkpoint: str, device: str) -> object:
     """The weights, once for all settings: ZeroGPU takes none after the app's start."""
     from sam2.build_sam import build_sam2_hf
 

@@ -19,6 +19,8 @@ from methods.lmm.catalogue import find
 if TYPE_CHECKING:
     import torch
 
+    from methods.lmm.loaded import Config, Model, Processor
+
 DEFAULT_IMAGE_BUDGET = 8
 # Trained with one image per prompt; Q-Debias shows them two, and beyond that nobody has looked.
 SMALL_BUDGETS = {"llava": 2, "vipllava": 2}
@@ -40,8 +42,8 @@ class Checkpoint:
         settings: how it runs, for the provenance of results: device, dtype, attention, quantisation, device map.
     """
 
-    model: Any
-    processor: Any
+    model: Model
+    processor: Processor
     name: str
     revision: str
     image_budget: int
@@ -84,7 +86,7 @@ class Checkpoint:
         return cls.of(model, processor, name, exact, source, device_map)
 
     @classmethod
-    def of(cls, model: Any, processor: Any, name: str, revision: str = "in memory", source: str = "",
+    def of(cls, model: Model, processor: Processor, name: str, revision: str = "in memory", source: str = "",
            device_map: str | dict[str, Any] | None = None) -> Checkpoint:
         """A checkpoint around a model in memory; what its config does not say is looked up by `source`."""
         quantised = getattr(model.config, "quantization_config", None)
@@ -138,7 +140,7 @@ def _loaded(source: str, device: str, dtype: torch.dtype, free: bool, revision: 
     return model if "device_map" in settings else model.to(device), processor, config
 
 
-def _quantisation(config: Any) -> str:
+def _quantisation(config: Config) -> str:
     method = config.get("quant_method") if isinstance(config, dict) else getattr(config, "quant_method", None)
     return str(getattr(method, "value", method) or "unknown")
 
@@ -172,7 +174,7 @@ def _dtype(dtype: str | torch.dtype | None, device: str) -> torch.dtype:
     return known[dtype]
 
 
-def _image_budget(config: Any, source: str) -> int:
+def _image_budget(config: Config, source: str) -> int:
     if (own := getattr(config, "image_budget", None)) is not None:
         return int(own)
     if (entry := find(source)) is not None:

@@ -20,6 +20,8 @@ from methods import patience
 if TYPE_CHECKING:
     import torch
 
+    from methods.lmm.loaded import Model
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Maps = Callable[["torch.Tensor"], "torch.Tensor"]
@@ -48,7 +50,7 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)) and bool(mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES))
 
 
-def channels_last(model: Any) -> bool:
+def channels_last(model: Model) -> bool:
     """Lays a convolutional tower's weights out channels-last, in place.
 
     Returns:

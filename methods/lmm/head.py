@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
 
+    from methods.lmm.loaded import Model
 
-def is_readable(model: Any) -> bool:
+
+def is_readable(model: Model) -> bool:
     """Whether the candidates' rows can be taken from the model's output embedding.
 
     False for one that is quantised, adapted, or moved away between passes: its own logits are then read as they are.
@@ -28,7 +30,7 @@ def is_readable(model: Any) -> bool:
 
 
 @contextlib.contextmanager
-def reading(model: Any, tokens: Sequence[int]) -> Iterator[dict[int, int]]:
+def reading(model: Model, tokens: Sequence[int]) -> Iterator[dict[int, int]]:
     """While it lasts, the model's forward gives float32 logits of these tokens alone.
 
     Args:

@@ -17,12 +17,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from methods.errors import InputError
 from methods.lmm.base import LMMError
+
+if TYPE_CHECKING:
+    from methods.lmm.loaded import Model, Processor
 
 DEFAULT_PIXELS = 2**20
 DEFAULT_TILES = 6
@@ -68,7 +71,7 @@ class PixelLimit:
 UNLIMITED = PixelLimit()
 
 
-def limited(model: Any, processor: Any, request: int | None, default: bool = True) -> PixelLimit:
+def limited(model: Model, processor: Processor, request: int | None, default: bool = True) -> PixelLimit:
     """Sets the limit of a processor, and of the model's config where the two must agree.
 
     Args:
@@ -119,7 +122,7 @@ def limited(model: Any, processor: Any, request: int | None, default: bool = Tru
     return PixelLimit(request, beforehand=True)
 
 
-def _edge(size: Any, name: str) -> int | None:
+def _edge(size: object, name: str) -> int | None:
     """One entry of a size of transformers, which is a dictionary or looks like one."""
     value = size.get(name) if isinstance(size, dict) else getattr(size, name, None)
     return None if value is None else int(value)

@@ -21,6 +21,8 @@ from methods.patience import step
 if TYPE_CHECKING:
     import torch
 
+    from methods.lmm.loaded import Model, Processor
+
 
 class PlainRunner:
     """Runs prompts through `model` one by one.
@@ -33,7 +35,7 @@ class PlainRunner:
 
     shares = False
 
-    def __init__(self, model: Any, processor: Any, limit: PixelLimit = UNLIMITED) -> None:
+    def __init__(self, model: Model, processor: Processor, limit: PixelLimit = UNLIMITED) -> None:
         self.model = model
         self.processor = processor
         self.limit = limit
@@ -87,7 +89,7 @@ class PlainRunner:
         from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
         class Asks(StoppingCriteria):  # transformers asks its criteria after every token
-            def __call__(self, input_ids: torch.Tensor, scores: Any, **settings: Any) -> torch.Tensor:
+            def __call__(self, input_ids: torch.Tensor, scores: object, **settings: object) -> torch.Tensor:
                 step()
                 return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 

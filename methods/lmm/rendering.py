@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from methods.lmm.base import LMMError
 from methods.lmm.prompt import Prompt, Turn
+
+if TYPE_CHECKING:
+    from methods.lmm.loaded import Processor
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Rendered:
         return replace(self, text=self.text + self.joint, tail=self.tail + self.joint, joint="")
 
 
-def render(processor: Any, prompt: Prompt, name: str) -> Rendered:
+def render(processor: Processor, prompt: Prompt, name: str) -> Rendered:
     """Renders one prompt.
 
     Args:
@@ -72,7 +75,7 @@ def render(processor: Any, prompt: Prompt, name: str) -> Rendered:
     return Rendered(text, text[max(start, 0) :], prompt.images, prompt, _joint(processor, prompt, text))
 
 
-def _templated(processor: Any, prompt: Prompt, name: str) -> str:
+def _templated(processor: Processor, prompt: Prompt, name: str) -> str:
     from jinja2 import TemplateError
 
     failure: Exception | None = None
@@ -84,7 +87,7 @@ def _templated(processor: Any, prompt: Prompt, name: str) -> str:
     raise LMMError(f"The chat template of {name} refuses this conversation: {failure}") from failure
 
 
-def _apply(processor: Any, turns: Sequence[Turn], prefix: str) -> str:
+def _apply(processor: Processor, turns: Sequence[Turn], prefix: str) -> str:
     messages = [{"role": turn.role, "content": _content(turn)} for turn in turns]
     if not prefix.strip():
         return str(processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)) + prefix
@@ -94,7 +97,7 @@ def _apply(processor: Any, turns: Sequence[Turn], prefix: str) -> str:
     return text if text.endswith(prefix) else text.rstrip() + prefix[len(prefix.rstrip()) :]
 
 
-def _joint(processor: Any, prompt: Prompt, text: str) -> str:
+def _joint(processor: Processor, prompt: Prompt, text: str) -> str:
     """White space that the template puts before an answer which begins right after `text`."""
     if prompt.answer_prefix or not text or text[-1].isspace():
         return ""
@@ -123,7 +126,7 @@ def retold(turns: Sequence[Turn]) -> list[Turn]:
     return retold
 
 
-def tokenize(processor: Any, text: str) -> list[int]:
+def tokenize(processor: Processor, text: str) -> list[int]:
     """Token ids of a rendered text; the beginning-of-text token is added only where the template has not."""
     tokenizer = processor.tokenizer
     begun = tokenizer.bos_token is not None and text.startswith(tokenizer.bos_token)

@@ -8,9 +8,12 @@ depend on its neighbours.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from methods.errors import InputError
+
+if TYPE_CHECKING:
+    from methods.lmm.loaded import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class TextPieces:
     since the last piece are decoded, with the ids before it as context for the space between words.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._ids: list[int] = []
         self._context = 0

@@ -10,12 +10,15 @@ distribution; that is an error, never a score.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from methods.lmm.base import LMMError
 
+if TYPE_CHECKING:
+    from methods.lmm.loaded import Tokenizer
 
-def candidate_tokens(tokenizer: Any, context: str, spellings: Sequence[str], words: Sequence[str]) -> list[int]:
+
+def candidate_tokens(tokenizer: Tokenizer, context: str, spellings: Sequence[str], words: Sequence[str]) -> list[int]:
     """First token of each candidate, right after `context`.
 
     Args:
@@ -47,11 +50,11 @@ def candidate_tokens(tokenizer: Any, context: str, spellings: Sequence[str], wor
     return tokens
 
 
-def _ids(tokenizer: Any, text: str) -> list[int]:
+def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def _next_token(tokenizer: Any, context: str, before: list[int], spelling: str, word: str) -> int:
+def _next_token(tokenizer: Tokenizer, context: str, before: list[int], spelling: str, word: str) -> int:
     after = _ids(tokenizer, context + spelling)
     if len(after) <= len(before) or after[: len(before)] != before:
         raise LMMError(

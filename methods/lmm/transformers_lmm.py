@@ -34,6 +34,8 @@ from methods.locks import ForkSafeLock
 if TYPE_CHECKING:
     import torch
 
+    from methods.lmm.loaded import Model, Processor
+
 logger = logging.getLogger(__name__)
 
 
@@ -79,7 +81,7 @@ class TransformersLMM(LMM):
         self._hold(checkpoint, name or checkpoint.name, vision_cache_bytes, limit, frozen=True)
 
     @classmethod
-    def wrap(cls, model: Any, processor: Any, name: str, max_pixels: int | None = None) -> TransformersLMM:
+    def wrap(cls, model: Model, processor: Processor, name: str, max_pixels: int | None = None) -> TransformersLMM:
         """An LMM around a model that is already in memory, for example one that is being trained.
 
         Nothing is kept between calls, since the weights may change; the revision says "in memory". Without a pixel

@@ -48,7 +48,7 @@ class WordEvidence(Evidence):
         return f"its likeliest word is {self.words[likeliest]}, at {self.probabilities[likeliest]:.0%}"
 
 
-class QBench(Method):
+class QBench(Method[QBenchOptions]):
     """Q-Bench's closed-set softmax (Wu et al., ICLR 2024; Q-Debias Eq. 1, IQARAG Eq. 10-11)."""
 
     name = "q-bench"

@@ -238,7 +238,7 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
 }
 """Arguments by setting and distortion; where there are none, paper and released code agree with the defaults."""
 
-IMAGENET_C: dict[str, tuple[dict[str, Any], ...]] = {
+IMAGENET_C: dict[str, tuple[dict[str, object], ...]] = {
     "zoom_blur": tuple(
         {"factors": tuple(np.arange(1, stop, step).tolist())}
         for stop, step in ((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03))

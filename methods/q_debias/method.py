@@ -85,7 +85,7 @@ class QDebiasOptions(Options):
                              "another one for conditions of other images.")
 
 
-class QDebias(Method):
+class QDebias(Method[QDebiasOptions]):
     """Q-Debias (Pan et al., arXiv 2411.12791): quality on the condition that degraded copies are poor."""
 
     name = "q-debias"

@@ -95,7 +95,7 @@ class ReasoningEvidence(Evidence):
         return f"its {len(self.samples)} answers lie between {min(self.scores):.2f} and {max(self.scores):.2f} of 5"
 
 
-class VisualQualityR1(Method):
+class VisualQualityR1(Method[VisualQualityR1Options]):
     """VisualQuality-R1 (section 3; prompt of Table 1) on any LMM that can write."""
 
     name = "visualquality-r1"

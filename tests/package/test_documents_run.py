@@ -80,7 +80,6 @@ TEXTS = {
 STAND_INS = {
     " --lmm qwen3-vl-8b": " --lmm tiny",
     " --lmm Qwen/Qwen3-VL-8B-Instruct": " --lmm tiny",
-    " --teacher Qwen/Qwen3-VL-8B-Instruct": " --teacher tiny",
     "=llava-onevision-7b": "=tiny",
     " --backbone facebook/convnext-base-224-22k": " --backbone embedded",
     "/data/": "data/",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import os
 import signal
 import subprocess
@@ -195,3 +197,12 @@ def test_hashes_are_sha256_and_parts_have_bounds(tmp_path):
     assert files.hash_parts(["ab", "c"]) == files.hash_parts([b"ab", b"c"])
     assert files.hash_parts([]) != files.hash_parts([""])
     assert files.hash_parts(["\udcff"]) == files.hash_parts([b"\xff"])  # a file name that is not text
+
+
+def test_rows_as_csv_come_back_as_they_were():
+    rows = [["image", "mos"], ["a, b.png", 1.5], ['the "best"\n.png', None], ["\udce9.png", 0.1 + 0.2]]
+    text = files.csv_text(rows)
+    assert "\r" not in text
+    assert text.endswith("\n")
+    back = list(csv.reader(io.StringIO(text, newline="")))
+    assert back == [["" if cell is None else str(cell) for cell in row] for row in rows]

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from methods import files
 from methods.levels import FIVE_LEVELS
 from ui.comparison.agreement import order, verdict
 from ui.comparison.records import Cell, Comparison
@@ -35,7 +36,7 @@ def write_card(comparison: Comparison, pictures: Sequence[bytes], path: Path, *,
         path: its suffix chooses the format, .png or .pdf.
         link: where the comparison was shared, "" if it was not.
     """
-    path.write_bytes(draw(comparison, pictures, link=link).encoded(path.suffix[1:]))
+    files.replace(path, draw(comparison, pictures, link=link).encoded(path.suffix[1:]))
 
 
 def draw(comparison: Comparison, pictures: Sequence[bytes], *, link: str = "") -> Sheet:

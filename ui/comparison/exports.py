@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from methods import files
 from ui.comparison.agreement import agreements, order, preferences, verdict
 from ui.comparison.records import Comparison
 from ui.comparison.tables import to_csv
@@ -39,9 +40,9 @@ def write_json(comparison: Comparison, path: Path, *, share_id: str = "") -> Non
     whole = record(comparison)
     if share_id:
         whole["share"] = share_id
-    path.write_text(json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    files.replace(path, json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_csv(comparison: Comparison, path: Path) -> None:
     """One line a score."""
-    path.write_text(to_csv(comparison), encoding="utf-8")
+    files.replace(path, to_csv(comparison))

@@ -14,7 +14,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markdown_it import MarkdownIt
@@ -108,7 +107,7 @@ def description(comparison: Comparison) -> str:
     return verdict(comparison)
 
 
-def linked_data(comparison: Comparison, place: Place) -> dict[str, Any]:
+def linked_data(comparison: Comparison, place: Place) -> dict[str, object]:
     """schema.org's description of the comparison as a data set."""
     return {
         "@context": "https://schema.org", "@type": "Dataset", "name": f"Mean Opinion: {title(comparison)}",
@@ -126,7 +125,7 @@ def linked_data(comparison: Comparison, place: Place) -> dict[str, Any]:
     }
 
 
-def _measured(comparison: Comparison, cell: Cell) -> dict[str, Any]:
+def _measured(comparison: Comparison, cell: Cell) -> dict[str, object]:
     name = f"{comparison.systems[cell.system].title} on {comparison.pictures[cell.picture].name}"
     calibrated = comparison.calibrated and cell.opinion is not None
     return {"@type": "PropertyValue", "name": name, "value": cell.opinion.mos if calibrated else cell.score,
@@ -148,7 +147,7 @@ def bibtex(comparison: Comparison, place: Place) -> str:
     return "\n\n".join(dict.fromkeys(entries))
 
 
-def _evidence(comparison: Comparison, cell: Cell) -> dict[str, Any]:
+def _evidence(comparison: Comparison, cell: Cell) -> dict[str, object]:
     options = ", ".join(f"{name} {value}" for name, value in sorted(cell.options.items()))
     return {"title": comparison.systems[cell.system].title, "photo": comparison.pictures[cell.picture].name,
             "score": comparison.text(cell), "raw": cell.score, "html": _markdown().render(cell.explanation),

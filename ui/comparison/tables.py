@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
 from collections.abc import Iterable, Sequence
 
+from methods import files
 from methods.levels import FIVE_LEVELS
 from ui.comparison.agreement import order
 from ui.comparison.records import Cell, Comparison
@@ -138,13 +137,11 @@ def _legend(comparison: Comparison) -> str:
 
 def to_csv(comparison: Comparison) -> str:
     """One line per cell, failed ones with their error."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    rows: list[Sequence[object]] = [CSV_COLUMNS]
     for cell in sorted(comparison.cells, key=lambda cell: (cell.picture, cell.system)):
         system, spread = comparison.systems[cell.system], cell.spread
         failed = cell.score is None
-        writer.writerow([
+        rows.append([
             harmless(comparison.pictures[cell.picture].name), system.title, system.method, cell.lmm,
             *([""] * 4 if failed else [f"{cell.score:.6f}", f"{cell.native_score:.6f}",
                                        *(f"{end:g}" for end in cell.native_range)]),
@@ -152,7 +149,7 @@ def to_csv(comparison: Comparison) -> str:
             *(["", "", ""] if spread is None else [f"{spread.low:.6f}", f"{spread.high:.6f}", spread.meaning]),
             f"{cell.seconds:.3f}", cell.seed, cell.error,
         ])
-    return stream.getvalue()
+    return files.csv_text(rows)
 
 
 def harmless(text: str) -> str:
@@ -162,9 +159,5 @@ def harmless(text: str) -> str:
 
 def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Rows as CSV; text that a spreadsheet would run is made harmless."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([harmless(value) if isinstance(value, str) else value for value in row])
-    return stream.getvalue()
+    return files.csv_text([columns, *([harmless(value) if isinstance(value, str) else value for value in row]
+                                      for row in rows)])

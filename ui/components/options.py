@@ -108,7 +108,7 @@ def components_of(forms: Forms) -> list[gr.components.Component]:
     return [component for form in forms.values() for component in form.components]
 
 
-def options_of(forms: Forms, values: Sequence[object]) -> dict[str, dict[str, Any]]:
+def options_of(forms: Forms, values: Sequence[object]) -> dict[str, dict[str, object]]:
     """Method -> its options, out of the values of `components_of`."""
     options, start = {}, 0
     for name, form in forms.items():
@@ -117,13 +117,13 @@ def options_of(forms: Forms, values: Sequence[object]) -> dict[str, dict[str, An
     return options
 
 
-def changed_options(forms: Forms, values: Sequence[object]) -> dict[str, dict[str, Any]]:
+def changed_options(forms: Forms, values: Sequence[object]) -> dict[str, dict[str, object]]:
     """As `options_of`, but only the options that differ from their method's defaults."""
     return {name: {key: value for key, value in chosen.items() if value != getattr(forms[name].defaults, key)}
             for name, chosen in options_of(forms, values).items()}
 
 
-def as_options(method: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def as_options(method: str, values: Mapping[str, object]) -> dict[str, object]:
     """Options out of JSON, with lists as the tuples that the dataclass holds.
 
     Raises:

@@ -95,7 +95,7 @@ def _parameters(block_fn: Any) -> list[str]:
             if one.kind is not inspect.Parameter.VAR_POSITIONAL and not isinstance(one.default, gr.Progress)]
 
 
-def _parsed(payload: object) -> Any:
+def _parsed(payload: object) -> object:
     # A component that accepts JSON text would otherwise carry a path past this check inside a string.
     if isinstance(payload, str) and payload.lstrip().startswith(("{", "[")):
         try:
@@ -125,14 +125,14 @@ def paths_in(payload: object) -> Iterator[dict[str, Any]]:
             yield from paths_in(value)
 
 
-def typed(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+def typed(endpoint: Callable[..., object]) -> Callable[..., object]:
     """Decorates a function of the API: an argument that is not of its annotated type is one sentence that names it."""
     kinds = {name: pydantic.TypeAdapter(hint, config={"strict": True})
              for name, hint in inspect.get_annotations(endpoint, eval_str=True).items() if name != "return"}
     signature = inspect.signature(endpoint)
 
     @functools.wraps(endpoint)
-    def checked(*args: Any, **kwargs: Any) -> Any:
+    def checked(*args: object, **kwargs: object) -> object:
         for name, value in signature.bind(*args, **kwargs).arguments.items():
             try:
                 kinds[name].validate_python(value)

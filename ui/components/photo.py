@@ -96,7 +96,7 @@ def follow(photo: gr.State, places: Sequence[tuple[gr.Tab, PictureInput]]) -> No
 
 
 def _take_over(empty: Callable[[], list[object]], outputs: list[Any]) -> Callable[..., list[Any]]:
-    def take_over(photo: str | None, own: str | None) -> list[Any]:
+    def take_over(photo: str | None, own: str | None) -> list[object]:
         # What lies there already stays, with its result.
         if photo == own:
             return [False, *[gr.skip()] * (1 + len(outputs))]

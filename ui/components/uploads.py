@@ -34,7 +34,7 @@ def uploaded(path: str | Path) -> str:
         raise gr.Error(REFUSED, print_exception=False) from None
 
 
-def picture_file(payload: Any) -> str:
+def picture_file(payload: object) -> str:
     """The path of a photo that an API call names: an upload, a public address, which is fetched, or a data: URL.
 
     Args:
@@ -74,7 +74,7 @@ class PictureInput(gr.Image):
     """What empties the result of this photo, and where it stands; see `photo.result_of`."""
 
     @staticmethod
-    def as_file(payload: object) -> Any:
+    def as_file(payload: object) -> object:
         """A payload as this input reads it: an address or data: URL may stand for the file, alone or as its path."""
         address = payload.get("path") or payload.get("url") if isinstance(payload, dict) else payload
         if isinstance(address, str) and address.startswith(("data:", "http://", "https://")):
@@ -82,13 +82,13 @@ class PictureInput(gr.Image):
         return {"path": payload} if isinstance(payload, str) and payload else payload
 
     @plain_errors
-    def preprocess(self, payload: Any) -> str | None:
+    def preprocess(self, payload: object) -> str | None:
         if payload is None:
             return None
         return picture_file({"path": payload.path, "url": payload.url})
 
 
-def picture_input(label: str = "Your photo", **settings: Any) -> PictureInput:
+def picture_input(label: str = "Your photo", **settings: object) -> PictureInput:
     """A photo from a file, the clipboard or the camera; the handler gets a path for `ui.serving.gpu` or None."""
     chosen: dict[str, Any] = {
         "label": label, "type": "filepath", "image_mode": None, "sources": ["upload", "clipboard", "webcam"],
@@ -97,7 +97,7 @@ def picture_input(label: str = "Your photo", **settings: Any) -> PictureInput:
     return PictureInput(**chosen)
 
 
-def pictures_input(label: str = "Your photos", **settings: Any) -> gr.File:
+def pictures_input(label: str = "Your photos", **settings: object) -> gr.File:
     """Any number of photos; the handler gets a list of paths or None."""
     chosen = {"label": label, "file_count": "multiple", "file_types": UPLOAD_TYPES, "height": 160, **settings}
     return gr.File(**chosen)

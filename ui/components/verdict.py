@@ -9,7 +9,7 @@ import csv
 import functools
 import html
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -48,7 +48,7 @@ def verdict_html(assessment: Assessment) -> str:
             f"{badge_html(assessment, table)}{how}</div>")
 
 
-def result_to_keep(title: str, known: Meaning | Consensus | None, words: str, score: float, record: dict[str, Any]
+def result_to_keep(title: str, known: Meaning | Consensus | None, words: str, score: float, record: dict[str, object]
                    ) -> str:
     """An attribute from which the browser keeps a result among the last of the visit, see ui/visit/history.js; HTML.
 

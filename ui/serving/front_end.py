@@ -7,7 +7,6 @@ version of Gradio writes its lists in another way, nothing is named, and its scr
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -19,6 +18,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from methods import files
+
 FOLDER = Path(gr.__file__).parent / "templates" / "frontend"
 
 _FILES = re.compile(r"m\.f=\[(.*?)\]")
@@ -27,7 +28,7 @@ _VARIANT = re.compile(r"(\w+):\(\)=>.*?__vite__mapDeps\(\[([\d,]*)\]\)")
 _LOADED = re.compile(r"import\(`\./(\w+)-[\w-]+\.js`\)[^`]{0,60}?__vite__mapDeps\(\[([\d,]*)\]\)")
 
 
-def links(config: Mapping[str, Any]) -> str:
+def links(config: Mapping[str, object]) -> str:
     """HTML for the head of the page with this config; "" where Gradio's lists cannot be read."""
     modules, styles = _opening(_kinds(config))
     if not modules:
@@ -94,12 +95,12 @@ def _lists() -> tuple[dict[tuple[str, str], list[str]], list[str]]:
 def _named(text: str, places: str) -> list[str]:
     """The files at these places of a script's list."""
     listed = _FILES.search(text)
-    files = re.findall(r'"\./(.*?)"', listed[1]) if listed else []
-    return [files[int(place)] for place in places.split(",") if place and int(place) < len(files)]
+    names = re.findall(r'"\./(.*?)"', listed[1]) if listed else []
+    return [names[int(place)] for place in places.split(",") if place and int(place) < len(names)]
 
 
 @cache
 def _sheet(styles: tuple[str, ...]) -> tuple[str, str]:
     """Name and text of these style sheets in one."""
     text = "\n".join((FOLDER / "assets" / name).read_text("utf-8") for name in styles)
-    return f"opening-{hashlib.sha256(text.encode()).hexdigest()[:8]}.css", text
+    return f"opening-{files.hash_joined([text])[:8]}.css", text

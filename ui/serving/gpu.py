@@ -352,7 +352,7 @@ def _loaded(value: Any) -> Any:
     return value
 
 
-def _prepare_all(arguments: dict[str, Any], progress: gr.Progress | None) -> list[Any]:
+def _prepare_all(arguments: dict[str, object], progress: gr.Progress | None) -> list[object]:
     return [_prepare(wanted, progress) for value in arguments.values()
             for wanted in (value if isinstance(value, (list, tuple)) else (value,))
             if isinstance(wanted, (Model, MethodOf))]

@@ -66,7 +66,7 @@ class Kept:
         self._lock = threading.Lock()
         self._values: OrderedDict[str, tuple[float, int, Any]] = OrderedDict()
 
-    def put(self, value: Any, size: int) -> str:
+    def put(self, value: object, size: int) -> str:
         """Keeps a value of so many bytes; the name that `get` takes, which nobody can guess."""
         name = uuid.uuid4().hex
         with self._lock:

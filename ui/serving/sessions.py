@@ -37,7 +37,7 @@ class _Elsewhere:
     name: str
 
 
-def bytes_of(value: Any) -> int:
+def bytes_of(value: object) -> int:
     """About how much memory a value holds: the pixels, arrays and texts in it, however deep."""
     if isinstance(value, Image.Image):
         return value.width * value.height * len(value.getbands())
@@ -92,7 +92,7 @@ class Session(SessionState):
     def _update_config(self, key: int) -> None:
         pass
 
-    def _update_value_in_config(self, key: int, value: Any) -> None:
+    def _update_value_in_config(self, key: int, value: object) -> None:
         pass
 
 

@@ -39,7 +39,7 @@ SECONDS_BETWEEN_LOOKS = 0.01
 SECONDS_OF_ANSWERS = 60.0
 """That an answer is kept for a caller who does not ask for it."""
 
-Pushed = tuple[bool, str | list[dict[str, Any]], Literal["success", "error", "queue_full", "validator_error"]]
+Pushed = tuple[bool, str | list[dict[str, object]], Literal["success", "error", "queue_full", "validator_error"]]
 
 
 class FairEvents(Queue):
@@ -85,7 +85,7 @@ class FairEvents(Queue):
                 if event.session_hash == event._id and isinstance(holder := self._holder(), Sessions):
                     holder.forget(event.session_hash)
 
-    def compute_analytics_summary(self, records: Any) -> Any:
+    def compute_analytics_summary(self, records: object) -> object:
         """Nothing: Gradio's makes a table of all calls at the end of each, for a page that is not served here."""
         return self.cached_event_analytics_summary
 
@@ -104,7 +104,7 @@ class FairEvents(Queue):
         for job in self.active_jobs:
             yield from job or ()
 
-    def _refusal(self, body: PredictBodyInternal, request: Any) -> str:
+    def _refusal(self, body: PredictBodyInternal, request: object) -> str:
         """Why a job is not taken, in one sentence; "" if it is."""
         fn = route_utils.get_fn(self.blocks, None, body)
         uses_models = _uses_models(fn)

@@ -25,7 +25,7 @@ NICE = 10
 SECONDS_OF_PYTHON = 0.001
 """After which a thread lets another one have Python's lock. A request takes it some thirty times."""
 
-_END: Any = object()
+_END: object = object()
 
 
 def give_way() -> None:

@@ -148,6 +148,6 @@ def unpack(content: bytes, expected_id: str) -> Entry:
         raise DamagedError("The stored comparison is damaged.") from error
 
 
-def _canonical(record: dict[str, Any]) -> bytes:
+def _canonical(record: dict[str, object]) -> bytes:
     return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False,
                       allow_nan=False).encode("utf-8", "replace")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from methods.cli.running import guarded
 from methods.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ def parser(add_help: bool = True) -> argparse.ArgumentParser:
                     "cache folder, so the same command goes on where it was stopped.")
     arguments.add_argument("--population", type=Path, metavar="DIR",
                            help="folder of BIQ2021: the training split's subsets ss01 and ss03 are learned from")
-    arguments.add_argument("--mos", type=Path, nargs="+", default=[], metavar="CSV",
+    arguments.add_argument("--scores", "--mos", dest="scores", type=Path, nargs="+", default=[], metavar="CSV",
                            help="tables of more rated photos (image,mos); the images lie beside them or in images/")
-    arguments.add_argument("--photos", type=Path, nargs="+", required=True, metavar="DIR",
+    arguments.add_argument("--images", "--photos", dest="images", type=Path, nargs="+", required=True, metavar="DIR",
                            help="folders of photos without visible flaws, to be damaged in known ways")
     arguments.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
     arguments.add_argument("--cache", type=Path, default=Path("embedded-lmm-cache"),
@@ -58,7 +58,7 @@ def rated_of(population: Path | None, tables: list[Path]) -> list[RatedPictures]
     from methods.embedded.student import population_of
 
     if population is None and not tables:
-        raise InputError("Name rated photos to learn from, with --population or --mos.")
+        raise InputError("Name rated photos to learn from, with --population or --scores.")
     return [*([population_of(population)] if population else []), *(read_table(table, (
         table.parent / "images" if (table.parent / "images").is_dir() else table.parent)) for table in tables)]
 
@@ -73,14 +73,8 @@ def main(argv: list[str] | None = None) -> int:
 
     from methods.embedded.lmm import pipeline
 
-    started = time.monotonic()
-
-    def say(text: str) -> None:
-        minutes = (time.monotonic() - started) / 60
-        print(f"[{minutes:6.1f} min] {text}", file=sys.stderr, flush=True)
-
-    rated = rated_of(options.population, options.mos)
-    material = pipeline.prepare(rated, options.photos, options.cache, options.folds, say)
+    rated = rated_of(options.population, options.scores)
+    material = pipeline.prepare(rated, options.images, options.cache, options.folds)
     # The decoder's matrices are small: two threads would wait for each other longer than they work.
     torch.set_num_threads(1)
     words = pipeline.words_for(material)
@@ -95,13 +89,13 @@ def main(argv: list[str] | None = None) -> int:
             (cache / "decoder.pt").unlink(missing_ok=True)
         training = ~held_out if what == "shipped" else ~held_out & (material.fold_of != int(what))
         out = options.out if what == "shipped" else cache / "model"
-        say(f"{what}: {int(training.sum())} images")
+        print(f"{what}: {int(training.sum())} images", file=sys.stderr)
         if options.decoder:
             pipeline.refit(material, training, options.decoder, out, cache)
             return
         pipeline.make(material, words, training, out, steps=options.steps, seed=options.seed, cache=cache,
-                      keep=options.keep, say=say)
-        say(f"{what}: written to {out}")
+                      keep=options.keep)
+        print(f"{what}: written to {out}", file=sys.stderr)
 
     if options.jobs == 1:
         for what in wanted:
@@ -125,4 +119,4 @@ def _run(what: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded("python -m methods.embedded.lmm", main))

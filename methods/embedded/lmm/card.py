@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from methods import files
+from methods.cli.running import guarded
+
 START, STOP = "## Measured\n", "## Where it fails\n"
 
 PROMPTS = {
@@ -110,7 +113,7 @@ def _limits(limits: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def written(card: str, report: Mapping[str, Any]) -> str:
+def written(card: str, report: Mapping[str, object]) -> str:
     """The card with its measured section replaced.
 
     Raises:
@@ -128,9 +131,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments.add_argument("--card", type=Path, default=Path("assets/embedded-lmm/README.md"))
     options = arguments.parse_args(argv)
     text = written(options.card.read_text(encoding="utf-8"), json.loads(options.report.read_text(encoding="utf-8")))
-    options.card.write_text(text, encoding="utf-8")
+    files.replace(options.card, text)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded("python -m methods.embedded.lmm.card", main))

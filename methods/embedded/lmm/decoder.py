@@ -7,14 +7,14 @@ Prompts of like length share a batch; padding stands on the right, where a causa
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from methods import files
+from methods.cli.progress import progress
 from methods.embedded.lmm import tasks, thinking, tokenizer, tower
 from methods.embedded.lmm.readout import CONTENT, CONTENT_SCALE, DAMAGE, FLAW_NAMES, FLAWS, OPINION, ORIGIN
 from methods.embedded.lmm.tasks import Example, Pool
@@ -207,13 +207,14 @@ def train(
     seed: int,
     checkpoint: Path | None = None,
     keep: int = 0,
-    say: Callable[[str], None] = print,
+    title: str = "",
 ) -> list[float]:
     """Trains the decoder and the projector; the tower stays as it is.
 
     Args:
         checkpoint: written every 200 steps, and gone on from where it exists.
         keep: how often, in steps, the weights are also written beside it as step-N.pt, for a learning curve; 0: never.
+        title: stands before the progress.
 
     Returns:
         the loss of every step.
@@ -245,10 +246,10 @@ def train(
     fast = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     # The fused attention's backward pass is slow in bfloat16; everything else is faster in it.
     model.model.language_model.set_attn_implementation("eager")
-    began = time.monotonic()
     model.train()
     model.model.vision_tower.eval()
     last = tasks.all_steps(steps)
+    bar = progress(last, f"{title}: ", start, "steps")
     for step in range(start, last):
         # A step's lessons follow from the seed and the step alone, so that a resumed run draws the same.
         rng = np.random.default_rng([seed, step])
@@ -267,15 +268,17 @@ def train(
             optimiser.zero_grad(set_to_none=True)
         losses.append(total)
         done = step + 1
+        bar.update()
         if done % 100 == 0:
-            left = (time.monotonic() - began) / (done - start) * (last - done)
-            say(f"decoder: step {done} of {last}, loss {np.mean(losses[-100:]):.4f}, about {left / 60:.1f} min to go")
+            bar.set_postfix_str(f"loss {np.mean(losses[-100:]):.4f}", refresh=False)
         if checkpoint is not None and (done % 200 == 0 or done == last):
             with files.replacing(checkpoint) as partial:
                 torch.save({"step": done, "losses": losses, "weights": [parameter.data for parameter in learnt],
                             "optimisers": [optimiser.state_dict() for optimiser in optimisers]}, partial)
         if checkpoint is not None and keep and (done % keep == 0 or done == last):
-            torch.save([parameter.data.half() for parameter in learnt], checkpoint.with_name(f"step-{done}.pt"))
+            with files.replacing(checkpoint.with_name(f"step-{done}.pt")) as partial:
+                torch.save([parameter.data.half() for parameter in learnt], partial)
+    bar.close()
     model.model.language_model.set_attn_implementation("sdpa")
     model.eval()
     return losses

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from methods import files
 from methods.agreement.metrics import bootstrap_ci, paired_difference, plcc, srcc
+from methods.cli.running import guarded
 from methods.embedded import damages
 from methods.embedded.lmm import features, other_kinds, pipeline, readout, tasks, thinking
 from methods.embedded.lmm.recipe import CONDITIONS, INTACT, Shot, level_quality
@@ -146,7 +148,7 @@ def with_references(respondent: Respondent, rows: Sequence[int], others: Sequenc
 
 
 def worth_of_references(respondent: Respondent, rows: np.ndarray, mos: np.ndarray, alone: np.ndarray,
-                        groups: np.ndarray, references: int, deals: int = DEALS) -> dict[str, Any]:
+                        groups: np.ndarray, references: int, deals: int = DEALS) -> dict[str, object]:
     """What references add to the plain five-level question, over several deals into references and tests.
 
     Args:
@@ -195,7 +197,7 @@ def _thought(respondent: Respondent, rows: Sequence[int]) -> tuple[np.ndarray, n
     return means, np.array([len(own) / SAMPLES for own in known])
 
 
-def named_flaws(pictures: Pictures, respondent: Respondent) -> dict[str, Any]:
+def named_flaws(pictures: Pictures, respondent: Respondent) -> dict[str, object]:
     """What the reasoning names on held-out damaged photos, against what was done to them."""
     from methods.visualquality_r1 import prompts
 
@@ -222,7 +224,7 @@ def plain(respondent: Respondent, rows: Sequence[int]) -> np.ndarray:
     return levels_of(respondent, [respondent.about(prompt, (row,)) for row in rows])
 
 
-def known_damage(pictures: Pictures, respondent: Respondent) -> dict[str, Any]:
+def known_damage(pictures: Pictures, respondent: Respondent) -> dict[str, object]:
     """Rank correlation with the known damage of KADID-10k's types, over contents, and by type."""
     rows = [row for row, shot in enumerate(pictures.shots) if not shot.part and shot.damage not in damages.NAMES]
     scores, truth = plain(respondent, rows), np.array([pictures.shots[row].mos for row in rows])
@@ -249,7 +251,7 @@ def ladder_shots(pristine: Sequence[Shot]) -> list[Shot]:
             for name in damages.NAMES for group, shot in intact.items() for level in (0, *damages.LEVELS)]
 
 
-def within_contents(pictures: Pictures, respondent: Respondent) -> dict[str, Any]:
+def within_contents(pictures: Pictures, respondent: Respondent) -> dict[str, object]:
     """Mean rank correlation of score and quality along the ladders of one photo, by damage; and what references of
     other photos with held-out rendering faults add."""
     steps = 1 + len(damages.LEVELS)
@@ -359,7 +361,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = argparse.ArgumentParser(
         prog="python -m methods.embedded.lmm.evaluate", parents=[training_parser(add_help=False)],
         description="Measures the trained checkpoint; takes the same arguments as the training.")
-    arguments.add_argument("--benchmark", type=Path, metavar="CSV", help="rated photos that it never saw, as for --mos")
+    arguments.add_argument("--benchmark", type=Path, metavar="CSV", help="rated photos that it never saw, as --scores")
     arguments.add_argument("--quick", action="store_true", help="leave out everything that is sampled word by word")
     arguments.add_argument("--report", type=Path, help="also write the numbers to this JSON file")
     options = arguments.parse_args(argv)
@@ -369,15 +371,16 @@ def main(argv: list[str] | None = None) -> int:
     import torch
 
     torch.set_num_threads(1)
-    material = pipeline.prepare(rated_of(options.population, options.mos), options.photos, options.cache, options.folds)
+    rated = rated_of(options.population, options.scores)
+    material = pipeline.prepare(rated, options.images, options.cache, options.folds)
     benchmark = rated_of(None, [options.benchmark])[0] if options.benchmark else None
     result = report(material, options.cache, options.out, benchmark, options.quick)
     text = json.dumps(result, indent=2)
     print(text)
     if options.report:
-        options.report.write_text(text + "\n")
+        files.replace(options.report, text + "\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded("python -m methods.embedded.lmm.evaluate", main))

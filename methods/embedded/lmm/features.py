@@ -6,8 +6,7 @@ parts of a few hundred shots under the shots' own keys: an interrupted run goes 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from methods import files
+from methods.cli.progress import steps
 from methods.embedded.lmm import tower
 from methods.embedded.lmm.recipe import Shot
 
@@ -40,14 +40,12 @@ def pixel_values(pictures: Sequence[Image.Image]) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
 
 
-def activations(shots: Sequence[Shot], model: EfficientNetModel, folder: Path,
-                say: Callable[[str], None] = print) -> np.ndarray:
+def activations(shots: Sequence[Shot], model: EfficientNetModel, folder: Path) -> np.ndarray:
     """Pooled activations of every shot.
 
     Args:
         model: the fused tower.
         folder: the cache; parts found there are not computed again.
-        say: told how far it is.
 
     Returns:
         float16 [shots, tokens, WIDTH], in the order of `shots`.
@@ -55,7 +53,7 @@ def activations(shots: Sequence[Shot], model: EfficientNetModel, folder: Path,
     folder.mkdir(parents=True, exist_ok=True)
     parts = [shots[start : start + PART] for start in range(0, len(shots), PART)]
     grids = np.empty((len(shots), tower.GRID**2, tower.WIDTH), np.float16)
-    started, done = time.monotonic(), 0
+    tell = steps("Activations: ")
     for number, part in enumerate(parts):
         keys = "".join(shot.key for shot in part)
         path = folder / f"{files.hash_joined([keys])[:20]}.npy"
@@ -63,11 +61,8 @@ def activations(shots: Sequence[Shot], model: EfficientNetModel, folder: Path,
             part_grids = _compute(part, model)
             with files.replacing(path) as partial, partial.open("wb") as file:
                 np.save(file, part_grids)  # given a name without .npy, it would add one
-            done += len(part)
-            left = sum(len(later) for later in parts[number + 1 :])
-            rate = (time.monotonic() - started) / done
-            say(f"features: {len(shots) - left} of {len(shots)} images, about {left * rate / 60:.1f} min to go")
         grids[number * PART : number * PART + len(part)] = np.load(path)
+        tell(number * PART + len(part), len(shots))
     return grids
 
 

@@ -78,7 +78,7 @@ def photo(path: Path) -> np.ndarray:
     return np.array(picture)
 
 
-def measure(lmm: LMM, photos: Sequence[Path], count: int = 6) -> dict[str, dict[str, Any]]:
+def measure(lmm: LMM, photos: Sequence[Path], count: int = 6) -> dict[str, dict[str, object]]:
     """Per kind of image: mean five-level score in [0, 1] of intact ones, and per damage the mean SRCC with strength.
 
     Args:

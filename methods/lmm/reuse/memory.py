@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from methods.lmm.loaded import Model
 
 # Of the device memory that is free when it is asked for. What the plan does not see takes the rest.
 CACHE_SHARE = 0.1
@@ -45,7 +48,7 @@ class TokenBytes:
     vocabulary: int
 
     @classmethod
-    def of(cls, model: Any) -> TokenBytes:
+    def of(cls, model: Model) -> TokenBytes:
         """Of a transformers image-text-to-text model."""
         text = model.config.get_text_config()
         vision = getattr(model.config, "vision_config", None)
@@ -81,7 +84,7 @@ class TokenBytes:
         return rows * (width * (self.passing + mask) + before * self.expanded)
 
 
-def patch_bytes(model: Any) -> int:
+def patch_bytes(model: Model) -> int:
     """Activations of one patch while one layer of the vision tower works on it; 0 where its config does not say."""
     vision = getattr(model.config, "vision_config", None)
     hidden, wide = getattr(vision, "hidden_size", None), getattr(vision, "intermediate_size", None)
@@ -90,7 +93,7 @@ def patch_bytes(model: Any) -> int:
     return int(model.dtype.itemsize * (8 * hidden + 2 * wide))
 
 
-def patches(model: Any, pixels: Any) -> int:
+def patches(model: Model, pixels: Any) -> int:
     """Patches in a tensor of pixels, whatever its shape."""
     vision = model.config.vision_config
     side = getattr(vision, "patch_size", None) or 1
@@ -101,7 +104,7 @@ def patches(model: Any, pixels: Any) -> int:
     return -(-count // max(int(per_patch), 1))
 
 
-def free_bytes(model: Any) -> int | None:
+def free_bytes(model: Model) -> int | None:
     """Device memory that this process may still take, of the fullest device that holds the model; None on a CPU."""
     import torch
 
@@ -114,25 +117,25 @@ def free_bytes(model: Any) -> int | None:
     return min(free, default=None)
 
 
-def cache_bytes(model: Any) -> int:
+def cache_bytes(model: Model) -> int:
     """How much encoder output is kept across calls."""
     free = free_bytes(model)
     return CPU_CACHE_BYTES if free is None else int(CACHE_SHARE * free)
 
 
-def window_bytes(model: Any) -> int:
+def window_bytes(model: Model) -> int:
     """How much encoder output the prompts that are worked on together may have."""
     free = free_bytes(model)
     return CPU_WINDOW_BYTES if free is None else int(WINDOW_SHARE * free)
 
 
-def tower_bytes(model: Any) -> int | None:
+def tower_bytes(model: Model) -> int | None:
     """What one pass of the vision tower may take; None where nothing limits it."""
     free = free_bytes(model)
     return None if free is None else int(TOWER_SHARE * free)
 
 
-def batch_bytes(model: Any) -> int:
+def batch_bytes(model: Model) -> int:
     """What one batch may take: its KV cache and its activations."""
     free = free_bytes(model)
     if free is not None:

@@ -17,6 +17,8 @@ from methods.patience import step
 if TYPE_CHECKING:
     import torch
 
+    from methods.lmm.loaded import Model
+
 
 class Passes:
     """The passes of one model.
@@ -31,7 +33,7 @@ class Passes:
         padding: of these, the padding.
     """
 
-    def __init__(self, model: Any, vision: VisionEncoder, image_token: int) -> None:
+    def __init__(self, model: Model, vision: VisionEncoder, image_token: int) -> None:
         self.model = model
         self.vision = vision
         self.image_token = image_token

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,6 +36,9 @@ from methods.lmm.reuse.prefix import Group, share
 from methods.lmm.reuse.vision import VisionEncoder
 from methods.lmm.sampling import Draw, Sampling, TextPieces
 
+if TYPE_CHECKING:
+    from methods.lmm.loaded import Model, Processor
+
 SHARING_FAMILIES = frozenset(
     {"fast_vlm", "gemma3", "idefics3", "internvl", "llava", "llava_onevision", "qwen2_5_vl", "qwen3_vl", "smolvlm"}
 )
@@ -59,7 +62,7 @@ class SharingRunner:
 
     shares = True
 
-    def __init__(self, model: Any, processor: Any, vision: VisionEncoder, max_tokens: int) -> None:
+    def __init__(self, model: Model, processor: Processor, vision: VisionEncoder, max_tokens: int) -> None:
         self.model = model
         self.processor = processor
         self.vision = vision

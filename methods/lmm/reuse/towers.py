@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from methods.lmm.cpu import in_strips
+
+if TYPE_CHECKING:
+    from methods.lmm.loaded import Model
 
 LARGE = 2_000_000
 """Widened activations of a map that no longer fits a core's share of the cache."""
@@ -20,7 +23,7 @@ VECTOR = 16
 """Channels in one register of the widest processors."""
 
 
-def fused(model: Any) -> Any:
+def fused(model: Model) -> Any:
     """A copy of an EfficientNet of transformers for inference only: the same output in two thirds of the time.
 
     Batch norms are folded into the convolutions before them, activations overwrite their input, and squeeze-excite
@@ -117,7 +120,7 @@ def _always_open(gate: Any) -> bool:
     return not gate.expand.weight.any() and bool((gate.expand.bias.sigmoid() == 1).all())
 
 
-def with_fast_tower(base: Any) -> Any:
+def with_fast_tower(base: Model) -> Any:
     """The base of an LMM as it is, with a tower of `fused` and trimmed blocks where it is an EfficientNet.
 
     Args:

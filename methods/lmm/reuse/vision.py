@@ -28,6 +28,8 @@ from methods.patience import steps
 if TYPE_CHECKING:
     import torch
 
+    from methods.lmm.loaded import Model, Processor
+
 # Pictures in one pass of the tower at most: more gains nothing, and one picture can be thousands of patches.
 TOWER_BATCH = 8
 
@@ -116,7 +118,7 @@ class VisionEncoder:
         frozen: whether the weights stay as they are; a tower that is being trained is run as it stands.
     """
 
-    def __init__(self, model: Any, processor: Any, cache_bytes: int | None, frozen: bool = False,
+    def __init__(self, model: Model, processor: Processor, cache_bytes: int | None, frozen: bool = False,
                  limit: PixelLimit = UNLIMITED) -> None:
         from methods.lmm.reuse.towers import with_fast_tower
 
@@ -143,7 +145,7 @@ class VisionEncoder:
         self.output_class: Callable[..., Any] | None = None
         self.as_list = False
 
-    def limited_to(self, processor: Any, limit: PixelLimit) -> VisionEncoder:
+    def limited_to(self, processor: Processor, limit: PixelLimit) -> VisionEncoder:
         """The same tower behind another processor; its cache begins empty, and is a quarter as large where the memory
         decides."""
         lower = VisionEncoder(self._model, processor, self._given_bytes, self._frozen, limit)

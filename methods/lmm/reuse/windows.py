@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     import torch
 
+    from methods.lmm.loaded import Model
+
 # transformers hands all windows over in one call to whatever has "flash" in its name.
 _NAME = "sdpa_instead_of_flash"
 
@@ -26,7 +28,7 @@ _known: ContextVar[dict[int, tuple[Any, _Groups]] | None] = ContextVar("known", 
 
 
 @contextlib.contextmanager
-def few_calls(base: Any) -> Iterator[None]:
+def few_calls(base: Model) -> Iterator[None]:
     """While it lasts, the vision tower of a transformers model attends in batches of windows of one length.
 
     Nothing changes for a tower of another kind, or one for which another attention than sdpa was chosen.
@@ -50,7 +52,7 @@ def few_calls(base: Any) -> Iterator[None]:
         _known.reset(token)
 
 
-def _is_windowed(tower: Any) -> bool:
+def _is_windowed(tower: Model) -> bool:
     blocks: Any = getattr(tower, "blocks", None)
     return bool(blocks) and "cu_seqlens" in inspect.signature(type(blocks[0].attn).forward).parameters
 
@@ -68,8 +70,8 @@ def groups(bounds: list[int]) -> list[tuple[int, list[int]]]:
     return sorted(starts.items(), reverse=True)
 
 
-def attention(module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: None = None, *,
-              cu_seq_lens_q: torch.Tensor, scaling: float | None = None, dropout: float = 0.0, **others: Any
+def attention(module: Model, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: None = None,
+              *, cu_seq_lens_q: torch.Tensor, scaling: float | None = None, dropout: float = 0.0, **others: Any
               ) -> tuple[torch.Tensor, None]:
     """As transformers' attention functions: [1, heads, tokens, width] each to [1, tokens, heads, width].
 

@@ -86,7 +86,7 @@ class Connection:
         """The answer at a path. Errors as `post`."""
         return self._ask("GET", path, None, kind, patience)
 
-    def post(self, path: str, body: dict[str, Any], kind: type[Kind]) -> Kind:
+    def post(self, path: str, body: dict[str, object], kind: type[Kind]) -> Kind:
         """The answer to a JSON body.
 
         Raises:
@@ -126,7 +126,7 @@ class Connection:
         self._closed.set()
         self._client.close()
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None, kind: type[Kind], patience: float | None
+    def _ask(self, method: str, path: str, body: dict[str, object] | None, kind: type[Kind], patience: float | None
              ) -> Kind:
         waits = self._waits(self.patience if patience is None else patience)
         while True:

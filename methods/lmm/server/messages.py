@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
-from typing import Any
 
 from PIL import Image
 
@@ -17,7 +16,7 @@ from methods.lmm.prompt import Prompt
 PNG_PIXELS = 2**20
 
 
-def to_messages(prompt: Prompt, encode: Callable[[Image.Image], str] | None = None) -> dict[str, Any]:
+def to_messages(prompt: Prompt, encode: Callable[[Image.Image], str] | None = None) -> dict[str, object]:
     """The field `messages` of a request; with an answer prefix also vLLM's `add_generation_prompt` and
     `continue_final_message`, which a strict OpenAI API refuses.
 
@@ -26,7 +25,7 @@ def to_messages(prompt: Prompt, encode: Callable[[Image.Image], str] | None = No
         encode: image -> data URL; `data_url` by default.
     """
     encode = encode or data_url
-    messages: list[dict[str, Any]] = []
+    messages: list[dict[str, object]] = []
     for turn in prompt.turns:
         if all(isinstance(part, str) for part in turn.parts):
             # Plain text, since some templates know lists of parts for the user alone.

@@ -278,19 +278,19 @@ class ServerLMM(LMM):
         with self._mode_lock:
             self._mode = max(self._mode, mode)
 
-    def _body(self, prompt: Prompt, encode: _Encoder) -> dict[str, Any]:
+    def _body(self, prompt: Prompt, encode: _Encoder) -> dict[str, object]:
         return {"model": self.model_id, **to_messages(prompt, encode)}
 
-    def _post(self, body: dict[str, Any]) -> Chat:
+    def _post(self, body: dict[str, object]) -> Chat:
         return self._connection.post(CHAT, body, Chat)
 
-    def _begin(self, body: dict[str, Any]) -> tuple[list[ChatEvent], Generator[ChatEvent]]:
+    def _begin(self, body: dict[str, object]) -> tuple[list[ChatEvent], Generator[ChatEvent]]:
         """The first event of a streamed answer, which a refusal would come in place of, and the others."""
         events = self._connection.stream(CHAT, body)
         return list(itertools.islice(events, 1)), events
 
-    def _chat(self, prompt: Prompt, encode: _Encoder, settings: dict[str, Any],
-              send: Callable[[dict[str, Any]], Result]) -> Result:
+    def _chat(self, prompt: Prompt, encode: _Encoder, settings: dict[str, object],
+              send: Callable[[dict[str, object]], Result]) -> Result:
         """One answer. A conversation that the model's template refuses is retold in its plainest form."""
         if not self._plainly:
             try:
@@ -303,7 +303,7 @@ class ServerLMM(LMM):
         self._plainly = True
         return answer
 
-    def _tolerant(self, send: Callable[[dict[str, Any]], Result], body: dict[str, Any]) -> Result:
+    def _tolerant(self, send: Callable[[dict[str, object]], Result], body: dict[str, object]) -> Result:
         """`send` the body, without settings that a strict OpenAI API refuses to know if they change nothing there.
 
         Raises:

@@ -10,7 +10,7 @@ import csv
 import dataclasses
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ def authors_split(pictures: Sequence[RatedPicture], seed: int = 0) -> dict[tuple
 def write_split(parts: dict[tuple[str, str], str], path: Path) -> None:
     """Writes a split as CSV (set,image,part): names only, so that it can be shared without the images."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, [("set", "image", "part"), *((source, name, part) for (source, name), part in parts.items())])
+    files.replace(path, files.csv_text([("set", "image", "part"), *((*key, part) for key, part in parts.items())]))
 
 
 def read_split(path: Path, pictures: Sequence[RatedPicture]) -> dict[tuple[str, str], str]:
@@ -144,15 +144,9 @@ def write_tables(pictures: Sequence[RatedPicture], folder: Path, part: str) -> l
     paths = []
     for source in dict.fromkeys(picture.dataset for picture in pictures):
         paths.append(folder / f"{part}-{source.replace('/', '-')}.csv")
-        _write(paths[-1], [("image", "mos"), *((picture.name, picture.mos) for picture in pictures
-                                               if picture.dataset == source)])
+        files.replace(paths[-1], files.csv_text([("image", "mos"), *(
+            (picture.name, picture.mos) for picture in pictures if picture.dataset == source)]))
     return paths
-
-
-def _write(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    files.replace(path, text.getvalue())
 
 
 def training_dataset(pictures: Sequence[RatedPicture], wording: str, longest_side: int | None) -> Any:

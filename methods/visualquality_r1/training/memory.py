@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from methods.lmm.loaded import Config
     from methods.visualquality_r1.training.trainer import RL2RSettings
 
 
@@ -75,7 +76,7 @@ class Counts:
     trained: int
 
 
-def counts(config: Any, settings: RL2RSettings) -> Counts:
+def counts(config: Config, settings: RL2RSettings) -> Counts:
     """Counts the weights of a transformers config, on the meta device, which holds none.
 
     Raises:
@@ -99,8 +100,8 @@ def counts(config: Any, settings: RL2RSettings) -> Counts:
     return Counts(every, sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad))
 
 
-def training_memory(config: Any, settings: RL2RSettings, *, prompt_tokens: int, devices: int = 1, sharded: bool = False,
-                    mixed: bool = True) -> TrainingMemory:
+def training_memory(config: Config, settings: RL2RSettings, *, prompt_tokens: int, devices: int = 1,
+                    sharded: bool = False, mixed: bool = True) -> TrainingMemory:
     """What each device holds.
 
     Args:

@@ -7,16 +7,20 @@ import csv
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from transformers import TrainerCallback
 
+from methods import files
 from methods.agreement.metrics import plcc, srcc
 from methods.data import RatedPicture
 from methods.images import decode
 from methods.visualquality_r1.answer import parse_score
 from methods.visualquality_r1.prompts import prompt
+
+if TYPE_CHECKING:
+    from methods.lmm.loaded import Processor
 
 COLUMNS = ("step", "srcc", "plcc", "spread", "readable", "pictures")
 
@@ -96,7 +100,7 @@ class ValidationMonitor(TrainerCallback):
         settings: of `validate`.
     """
 
-    def __init__(self, pictures: Sequence[RatedPicture], processor: Any, folder: Path, every: int, **settings: Any
+    def __init__(self, pictures: Sequence[RatedPicture], processor: Processor, folder: Path, every: int, **settings: Any
                  ) -> None:
         self._pictures, self._processor, self._folder = list(pictures), processor, folder
         self._every, self._settings = every, settings
@@ -159,12 +163,8 @@ def spelled(value: float | str | None, form: str) -> str:
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    header = [] if path.exists() else [COLUMNS]
+    files.append(path, files.csv_text([*header, [row[name] for name in COLUMNS]]))
 
 
 def read_curve(folder: Path) -> list[dict[str, float]]:

@@ -113,7 +113,7 @@ def mean_spread(draws: Sequence[Draw]) -> float:
     return float(np.mean(spreads)) if spreads else float("nan")
 
 
-def format_reward(completions: Sequence[Any], **_: Any) -> list[float]:
+def format_reward(completions: Sequence[object], **_: object) -> list[float]:
     """1 for a text of exactly think and answer tags, else 0 (the released code's second reward)."""
     return [float(has_format(text_of(completion))) for completion in completions]
 

@@ -19,6 +19,8 @@ from methods.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+    from methods.lmm.loaded import Model
+
 TOWERS = ("visual", "vision_tower", "vision_model")
 """What transformers' families call their vision tower."""
 
@@ -132,7 +134,7 @@ def freeze_tower(network: Any, memory: Memory | None = None) -> Memory:
     return memory
 
 
-def remember(tower: Any, memory: Memory, kept_bytes: int = KEPT_BYTES) -> None:
+def remember(tower: Model, memory: Memory, kept_bytes: int = KEPT_BYTES) -> None:
     """Makes a frozen tower return what it made of an image before.
 
     A tower that takes patches instead of [images, channels, height, width], or whose outputs are not all one entry a

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import runpy
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -27,6 +30,7 @@ def every(commands: Mapping[str, Command], program: str = cli.PROGRAM) -> Iterat
 
 
 EVERY = dict(every(cli.COMMANDS))
+REPOSITORY = Path(__file__).parents[3]
 
 
 def flags_of(command: Command) -> dict[str, argparse.Action]:
@@ -57,7 +61,7 @@ def test_a_flag_means_the_same_wherever_it_is():
     for program, command in EVERY.items():
         for flag, action in flags_of(command).items():
             if flag in ("--images", "--name-column", "--mos-column", "--scale", "--lower-is-better", "--allow-missing",
-                        "--dataset", "--root", "--split", "--seed", "--option", "--method"):
+                        "--dataset", "--root", "--split", "--seed", "--option", "--method", "--pairs", "--alpha"):
                 if program == "mean-opinion train" and flag in ("--images", "--split"):
                     continue  # several tables are trained on at once, and the split is a file that is written
                 meanings.setdefault(flag, set()).add((action.dest, action.nargs, action.metavar))
@@ -86,6 +90,43 @@ def test_what_cannot_be_done_is_exit_status_2_and_one_sentence(words, said, caps
     error = capsys.readouterr().err
     assert said in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(("module", "words", "said"), [
+    ("methods", ["score", "nowhere.jpg"], "--method"),
+    ("leaderboard", ["table", "--data", "nowhere"], "There is no"),
+    ("methods.iqarag", ["info", "nowhere"], "nowhere"),
+    ("methods.leaf", ["label", "--images", "nowhere", "--out", "x"], "nowhere"),
+    ("methods.visualquality_r1.train", ["--scores", "nowhere.csv", "--out", "x"], "nowhere.csv"),
+    ("methods.embedded.lmm", ["--images", "x", "--out", "x"], "Name rated photos to learn from"),
+    ("methods.embedded.lmm.evaluate", ["--images", "x", "--out", "x"], "Name rated photos to learn from"),
+    ("methods.embedded.lmm.card", ["nowhere.json", "--card", __file__], "There is no nowhere.json"),
+    ("methods.embedded.student", ["--weights", "x", "--population", "x", "--images", "nowhere", "--scores",
+                                  "nowhere.csv", "--cache", "x"], "nowhere.csv"),
+    ("methods.embedded.reference_set", ["--images", "nowhere", "--scores", "nowhere.csv"], "nowhere.csv"),
+    ("leaderboard.runs.shipped", ["--scores", "nowhere.csv"], "the following arguments are required"),
+])
+def test_every_door_ends_in_one_sentence(module, words, said, monkeypatch, capsys):
+    """What can be run by `python -m`, also what only makers run."""
+    monkeypatch.setattr(sys, "argv", [module, *words])
+    warnings.simplefilter("ignore", RuntimeWarning)  # that the module has been imported by other tests
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    error = capsys.readouterr().err
+    assert end.value.code == 2
+    assert said in error.splitlines()[-1]
+    assert error.splitlines()[-1].startswith("python -m ")
+    assert "Traceback" not in error
+
+
+def test_no_door_is_left_out():
+    """Modules that can be run are those above and the command itself."""
+    modules = (path for folder in ("methods", "leaderboard", "ui", "mean_opinion")
+               for path in (REPOSITORY / folder).rglob("*.py"))
+    doors = {path.relative_to(REPOSITORY).with_suffix("").as_posix().replace("/", ".").removesuffix(".__main__")
+             for path in modules if '\nif __name__ == "__main__":' in path.read_text("utf-8")}
+    (mark,) = test_every_door_ends_in_one_sentence.pytestmark
+    assert doors - {"mean_opinion"} == {module for module, _, _ in mark.args[1]}
 
 
 def test_the_settings_of_a_model_become_part_of_its_name(monkeypatch):

@@ -175,7 +175,7 @@ def test_a_table_never_speaks_of_models_of_another_deal(tmp_path):
 def test_training_records_its_folds(data, tmp_path):
     from methods.embedded.lmm.pipeline import rated_photos
 
-    photos, scores, fold = rated_photos([rated(data)], tmp_path, 3, say=lambda note: None)
+    photos, scores, fold = rated_photos([rated(data)], tmp_path, 3)
     pictures = folds.dealt(rated(data), tmp_path, 3)
     assert list(pictures.paths) == photos
     assert pictures.mos01.tolist() == scores

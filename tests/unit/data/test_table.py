@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import errno
+import os
 import re
 import unicodedata
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from methods.cli.score import places_of
 from methods.data import RatedPictures, direction_question, find_images, read_table
 from methods.errors import InputError, UserError
 
@@ -433,6 +436,21 @@ def test_thumbnails_and_hidden_files_are_no_images(tmp_path):
     assert find_images(folder) == [folder / "a.jpg", folder / "sub" / "b.png"]
     with pytest.raises(InputError, match="There is no folder"):
         find_images(tmp_path / "nowhere")
+
+
+def test_a_folder_that_cannot_be_read_is_named_and_not_passed_over(tmp_path, monkeypatch):
+    folder = images(tmp_path / "im", "a.jpg", "locked/b.png", "z/c.png")
+
+    def scandir(path, real=os.scandir):
+        if str(path).endswith("locked"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(InputError, match=r"The folder .*locked cannot be read; change its permissions\."):
+        find_images(folder)
+    rows = [(Path(place.path).name, bool(place.error)) for place in places_of([str(folder)])]
+    assert rows == [("a.jpg", False), ("c.png", False), ("locked", True)]
 
 
 # --- scale and direction ----------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
@@ -150,7 +149,7 @@ def wire(parts: Parts, forms: Forms) -> None:
         yield show(folder, order, time.monotonic() - start)
 
     @plain_errors
-    def sorted_anew(folder: Folder | None, order: str) -> Any:
+    def sorted_anew(folder: Folder | None, order: str) -> object:
         return gr.skip() if folder is None else drawn.list_html(folder, order)
 
     @plain_errors

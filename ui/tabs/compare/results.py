@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
@@ -140,7 +140,7 @@ def results() -> Results:
                          evidence, explanation, sharing)
 
     @plain_errors
-    def slide(held: Held | None, one: int | None, other: int | None) -> Any:
+    def slide(held: Held | None, one: int | None, other: int | None) -> object:
         if held is None or one is None or other is None:
             return gr.skip()
         return files_of(held, (one, other))
