@@ -39,6 +39,11 @@
       const picture = item.querySelector('img');
       if (picture?.src) item.setAttribute('aria-label', `Example photo: ${words(picture.src)}`);
     }
+    // A photo among results is a button without a name; its caption stands in the same column.
+    for (const button of document.querySelectorAll('.image-container > button:not([aria-label])')) {
+      const caption = button.closest('.column')?.innerText.trim().split('\n')[0];
+      button.setAttribute('aria-label', `Picture: ${caption || 'a map of your photo'}`);
+    }
     for (const plot of document.querySelectorAll('.js-plotly-plot')) {
       if (!plot.layout) continue;
       plot.setAttribute('role', 'figure');
@@ -68,6 +73,8 @@
     for (const button of document.querySelectorAll('button.add-files')) {
       if (!button.previousElementSibling?.querySelector('button.upload-container')) button.remove();
     }
+    // A button in a link is a second stop for the same thing.
+    for (const button of document.querySelectorAll('a.download-link > button:not([tabindex])')) button.tabIndex = -1;
     // A name needs a role; the place of a figure that is still to come has only the first.
     for (const place of document.querySelectorAll('.empty[aria-label]:not([role])')) place.setAttribute('role', 'img');
     for (const code of document.querySelectorAll('.cm-content:not([aria-label])')) code.setAttribute('aria-label', 'Code');

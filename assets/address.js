@@ -8,6 +8,9 @@
   const stays = !!document.querySelector('base[href]');
 
   let leaderboard = window.meanOpinion.opening;
+  // When its view was left by Back or Forward. Until the answer is there, what is drawn is of the view that is left: a
+  // dropdown tells its value as it loses the focus to the browser's button.
+  let left = -Infinity;
   const chosen = {};  // tab -> [[name, text]] of what differs from the page's own choices
   let photo = '', uploaded = false;  // the photo in sight: its name in the address, or that it has none
 
@@ -93,8 +96,14 @@
     know: (query) => { leaderboard = query; },
     // The same after a choice: a step back undoes it. Words that are being typed are one step.
     show: (query) => {
+      if (performance.now() - left < 5000) return;
       leaderboard = query;
       if (inSight('leaderboard')) write('leaderboard', without(query, 'q') === without(location.search, 'q'));
+    },
+    // The view of Back or Forward is drawn.
+    back: (query) => {
+      left = -Infinity;
+      leaderboard = query;
     },
     // The choices of another tab, `spec` being the name, the page's own value and whether it is typed. Options of a method
     // that is not chosen stay out.
@@ -165,6 +174,7 @@
     if (id === 'leaderboard') {
       if (location.search === themed(leaderboard)) return;
       leaderboard = location.search;
+      left = performance.now();
       window.dispatchEvent(new CustomEvent('mean-opinion-address', {detail: location.search}));
     } else if (without(location.search) !== without(queryOf(id), '__theme') || !!history.state?.uploaded !== uploaded) restore();
   });

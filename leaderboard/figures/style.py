@@ -27,7 +27,7 @@ DECADES = (0.001, 0.01, 0.1, 1, 10, 100)
 """Ticks of an axis of sizes, in billions: from the smallest networks to the largest models."""
 
 MOST_ROWS, MOST_NARROW, MOST_RADAR = 40, 25, 5
-NARROW_LINE = 46
+NARROW_LINE = 38
 """Letters of a caption that fit on one line of a phone."""
 WIDE_LINE = 130
 """The same on a window of a thousand pixels."""
@@ -118,9 +118,13 @@ def titled(figure: go.Figure, title: str, narrow: bool = False) -> go.Figure:
     named = [trace.name for trace in figure.data if trace.name is not None]
     above = figure.layout.legend.orientation == "h" and figure.layout.legend.yref != "container" and len(named) > 1
     if narrow:
-        room = 24 + 18 * lines + (20 * -(-len(named) // 2) + 8 if above else 0)
+        width = max(95, 26 + 7 * max(map(len, named), default=0))
+        across = 2 if width <= 125 else 1
+        room = 24 + 18 * lines + (20 * -(-len(named) // across) + 8 if above else 0)
         figure.update_layout(margin_t=max(room, figure.layout.margin.t if not above else 0),
-                             legend={"entrywidth": 95} if above else {})
+                             legend={"entrywidth": width} if above else {})
+        figure.for_each_xaxis(lambda axis: axis.title.text and axis.update(
+            title_text=wrapped(axis.title.text, NARROW_LINE)))
     elif above:
         # All entries are as wide as the longest name; beside the rows' names there are about 700 pixels for them.
         across = max(1, 700 // (50 + 7 * max(map(len, named))))

@@ -6,10 +6,6 @@ import re
 
 from playwright.sync_api import Page, expect
 
-AXE = """() => axe.run(document, {resultTypes: ['violations']}).then((done) => done.violations.flatMap(
-  (one) => one.nodes.map((node) => `${one.id}: ${node.target.join(' ')} ${node.html.slice(0, 160)}`)))"""
-"""JavaScript for a page that has axe-core: every fault with its place."""
-
 
 def open_tab(page: Page, name: str) -> None:
     """Opens a tab; all of them are in sight, also on a phone."""

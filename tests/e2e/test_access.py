@@ -4,20 +4,12 @@ method's tab is for; the keyboard reaches everything."""
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import expect
 
 from app import TABS
+from tests.e2e.access import NAMED, faults
 from tests.e2e.conftest import SIZES
-from tests.e2e.steps import AXE, expect_no_sideways_scrolling
-
-# Names and stops are given a moment after something is drawn.
-NAMED = """() => !document.querySelector('.examples button.gallery-item:not([aria-label])')
-  && !document.querySelector('.empty[aria-label]:not([role])')
-  && [...document.querySelectorAll('.rooms [role=tab][aria-selected=false]')].every((tab) => tab.tabIndex === -1)
-  && [...document.querySelectorAll('.js-plotly-plot, .cm-content')].every((node) => node.hasAttribute('aria-label'))
-  && [...document.querySelectorAll('.pipeline, .cm-scroller, .table-wrap')].every(
-    (node) => node.scrollWidth <= node.clientWidth || node.tabIndex === 0)"""
+from tests.e2e.steps import expect_no_sideways_scrolling
 
 FIRST_SCREEN = """(name) => [
   `#${name}-picture`, name === 'score' ? '#score-all' : `#${name}-run`, '.result-dial svg'].every((place) =>
@@ -35,21 +27,19 @@ def select(page, name: str) -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_on_any_tab(open_page, theme):
     page = open_page(theme)
-    page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # a colour on its way to another one is neither
-    page.evaluate(AXE_SCRIPT)
-    faults = []
+    page.emulate_media(color_scheme=theme)
+    every = []
     for size, (width, height) in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
         for tab in TABS:
             select(page, tab)
             if tab == "leaderboard":
                 page.locator("#leaderboard-figure .main-svg").first.wait_for()
-            page.wait_for_function(NAMED)
-            faults += [f"{size}, {tab}: {fault}" for fault in page.evaluate(AXE)]
+            every += [f"{size}, {tab}: {fault}" for fault in faults(page, themes=(theme,))]
             expect_no_sideways_scrolling(page)
             if size == "phone" and tab not in ("compare", "leaderboard", "api", "about"):
                 page.wait_for_function(FIRST_SCREEN, arg=tab.replace("_", "-"))
-    assert not faults, "\n".join(faults)
+    assert not every, "\n".join(every)
 
 
 def test_the_keyboard_reaches_everything(open_page):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
+from tests.e2e.access import faults
 from tests.e2e.steps import open_tab, sentence
 from ui.components import EXAMPLES
 
@@ -23,6 +24,8 @@ def test_back_forward_and_reload_keep_choices_and_photo(open_page):
     photo(page, "q-debias-picture", "rocket")
     assert sentence(page) == "'17' is no choice for 'pixels' here; it was ignored."
     expect(page.locator(".dial[data-score]:visible")).to_have_count(1)  # a photo that a link brings is scored
+    expect(page.get_by_text("your photo beside it")).to_have_count(4)
+    assert faults(page) == []
 
     page.locator(".examples:visible button.gallery-item").first.click()
     at(page, "tab=q_debias", "aggregation=average", "photo=coffee.jpg", without=["pixels"])

@@ -13,7 +13,8 @@ from axe_playwright_python.base import AXE_SCRIPT
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.e2e.steps import AXE, expect_figure_without_background, expect_no_sideways_scrolling, open_tab
+from tests.e2e.access import AXE, faults
+from tests.e2e.steps import expect_figure_without_background, expect_no_sideways_scrolling, open_tab
 from ui.components import EXAMPLES
 
 COFFEE = EXAMPLES / "coffee.jpg"
@@ -59,6 +60,7 @@ def test_three_methods_on_one_photo_shared_opened_and_deleted(open_page, screens
     expect(page.locator("#compare-delete-link textarea, #compare-delete-link input").first).to_have_value(
         re.compile(r"#delete=[\w-]{32}$"))
     assert deletion.startswith(link)
+    assert faults(page) == []
     path = link[link.index("/?") :]
 
     # Whoever opens the link reads a report, also on a phone: results first, nothing to fill in.
@@ -100,6 +102,7 @@ def test_several_photos_are_preferred_and_laid_over_each_other(open_page, screen
     expect_figure_without_background(page, "#compare-dots")
     expect_no_sideways_scrolling(page)
     screenshot(page, "compare-photos-phone-dark", full_page=True)
+    assert faults(page, themes=("dark",)) == []
     with page.expect_download() as download:
         page.click("#compare-export")
         page.locator("#compare-file a").first.click()
@@ -151,6 +154,7 @@ def test_a_folder_of_fifty_does_not_keep_another_visitor_waiting(open_page, app_
     expect(page.locator("#folder-photos img").first).to_be_visible()
     expect(page.locator("#folder-histogram .main-svg").first).to_be_visible()
     screenshot(page, "compare-folder-light")
+    assert faults(page) == []
     expect(page.locator("#folder-sheet-file")).to_be_hidden()
     with page.expect_download() as download:
         page.click("#folder-sheet")

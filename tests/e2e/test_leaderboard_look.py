@@ -4,28 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import expect
 
-from tests.e2e.steps import AXE, expect_no_sideways_scrolling
-from tests.e2e.test_access import NAMED
+from tests.e2e.access import faults
+from tests.e2e.steps import expect_no_sideways_scrolling
 from tests.e2e.test_leaderboard import opened
-
-
-def faults(page) -> list[str]:
-    """What axe finds in light and dark."""
-    every = []
-    for dark in (True, False):
-        page.evaluate("dark => document.body.classList.toggle('dark', dark)", dark)
-        page.wait_for_function(NAMED)
-        every += [f"{'dark' if dark else 'light'}: {fault}" for fault in page.evaluate(AXE)]
-    return every
 
 
 def test_a_row_opens_by_key_and_by_click_and_is_compared(open_page):
     page = opened(open_page, "?tab=leaderboard&show=comparable&costs=1&fig=cost")
-    page.emulate_media(reduced_motion="reduce")  # a colour on its way to another one is neither
-    page.evaluate(AXE_SCRIPT)
     result = page.locator("#leaderboard-table td.lb-num").first
     result.click()
     tip = page.locator(".lb-tip")
@@ -87,6 +74,7 @@ def test_a_row_opens_by_key_and_by_click_and_is_compared(open_page):
     expect(page.locator("#leaderboard-look-deciding .scatterlayer .trace").first).to_be_visible()
     page.locator("#leaderboard-look").get_by_text("All images", exact=True).click()
     page.get_by_role("button", name="Cite").click()
+    expect(page.locator(".cm-content:visible").first).to_contain_text("@")
     assert faults(page) == []
     page.set_viewport_size({"width": 390, "height": 844})
     expect_no_sideways_scrolling(page)
@@ -98,7 +86,10 @@ def test_a_row_opens_by_key_and_by_click_and_is_compared(open_page):
     expect(heading).to_have_attribute("data-run", second.get_attribute("data-row"))
     expect(heading).to_be_visible()
     page.wait_for_function("location.search.includes('inside=calibration&beside=')")
-    page.reload()
+    # What a reload does, which would cut off what is under way.
+    page = opened(open_page, page.evaluate("location.search").replace("&__theme=light", ""))
+    heading, figure = page.locator("#leaderboard-look h2"), page.locator("#leaderboard-look-figure")
+    difference = page.locator("#leaderboard-look-difference")
     expect(heading).to_be_visible()
     expect(figure.get_by_text("expected opinion, of images")).to_be_visible()
     expect(difference).to_contain_text("95 % interval")

@@ -7,6 +7,7 @@ import zipfile
 from playwright.sync_api import expect
 
 from leaderboard.measured import SUBMISSIONS
+from tests.e2e.access import faults
 from tests.e2e.steps import sentence
 from tests.e2e.test_leaderboard import opened
 
@@ -33,3 +34,4 @@ def test_a_run_is_checked_and_handed_back(open_page, tmp_path):
     expect(verdict.locator("tr.lb-marked")).to_contain_text("LEAF")
     expect(page.locator("#leaderboard-submit-text")).to_contain_text("Replaces the measured result")
     expect(page.locator(f"#leaderboard-submit-files a[href$='{RUN}.zip']").first).to_be_attached()
+    assert faults(page) == []

@@ -80,7 +80,7 @@ def conditions_figure(evidence: DebiasEvidence) -> str:
     return (
         f'<figure class="conditions" style="--alone:{SECOND};--together:{ACCENT};--dot:{DOT}" '
         f'aria-label="{html.escape(spoken)}"><style>{STYLE}</style><table>'
-        '<thead><tr><th></th><th><div class="ends"><span>poor</span><span>good</span></div></th><th>P(good)</th>'
+        '<thead><tr><th>Asked</th><th><div class="ends"><span>poor</span><span>good</span></div></th><th>P(good)</th>'
         '<th>same?</th><th>weight</th></tr></thead>'
         f'<tbody>{"".join(rows)}</tbody></table>'
         "<figcaption>P(good): how likely the model says good rather than poor, alone and beside each degraded copy. "

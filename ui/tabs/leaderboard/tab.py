@@ -136,8 +136,11 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
     figure = [plot, controls.axis, controls.ablation]
 
     @plain_errors
-    def refresh(screen: Screen, *values: object) -> list[object]:
-        return draw_table(view_of(values), screen)
+    def refresh(drawn_query: str, screen: Screen, *values: object) -> list[object]:
+        view = view_of(values)
+        # A dropdown tells its value also when it only loses the focus.
+        same = view == decode(drawn_query, board=screen.board()).view
+        return [gr.skip()] * len(outputs) if same else draw_table(view, screen)
 
     @plain_errors
     def refresh_plot(screen: Screen, drawn_query: str) -> Any:
@@ -234,7 +237,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
     # "always_last" would run for ever where two handlers share a trigger; one at a time, in order, is quick enough.
     every: dict[str, Any] = {"trigger_mode": "multiple", **in_order}
     drawn = gr.on([component.input for component in controls.of_table if component is not controls.search], refresh,
-                  [screen, *controls.inputs], outputs, **every)
+                  [query, screen, *controls.inputs], outputs, **every)
     sorted_ = ranking.select(sort, [screen, *controls.inputs], [controls.order, *outputs], **settings)
     for event in (drawn, sorted_):
         event.then(refresh_plot, [screen, query], plot, **settings)
@@ -251,7 +254,8 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
     for event in (drawn, sorted_, searched, *renamed, reset.click(newest, screen, [screen, *state], **settings)):
         event.then(None, to_browser, None, js=TO_ADDRESS, **settings)
     # Two steps back at once are two answers; the second counts.
-    ranking.input(go, screen, [screen, *state], **every)
+    ranking.input(go, screen, [screen, *state], **every).then(
+        None, to_browser, None, js="(query) => { window.meanOpinion?.back(query); }", **settings)
     given.change(lambda given: [gr.skip() if given else gr.update(visible=False)] * len(of_view), given, of_view,
                  **settings)
     copy.click(lambda text: (gr.update(value=text, visible=True), True), query, [link, given], **settings).then(
