@@ -135,9 +135,10 @@ def test_the_page_gets_the_rows_that_it_asks_for(app_url, board):
     titles = dict(zip(board.papers["slug"], board.papers["title"]))
     assert rows == rows_html(whole, titles, 30, 33)
     assert rows.count("<tr") == 3
-    assert asked(query, len(whole.rows), 9999) == ""
-    for wrong in ((query, -1, 5), (query, "0", 5), (query, 5, 3), (query, 0), ("x" * 9000, 0, 5)):
+    assert asked(query, len(whole.rows), len(whole.rows) + 300) == ""
+    for wrong in ((query, -1, 5), (query, "0", 5), (query, 0, 301), (query, 5, 3), (query, 0), ("x" * 9000, 0, 5)):
         with pytest.raises(HTTPError) as error:
             asked(*wrong)
         assert error.value.code == 422
-        assert json.load(error.value)["detail"] == "Rows are asked for by the query of a link and two whole numbers."
+        assert json.load(error.value)["detail"] == (
+            "Rows are asked for by the query of a link and two whole numbers, at most 300 at once.")

@@ -39,8 +39,8 @@ class Sheet:
     def text(self, x: float, y: float, text: str, size: float = 8.5, *, room: float | None = None,
              color: str = DARK, **settings: Any) -> None:
         """One line, its middle at `y`; cut with "…" where it is longer than `room` inches."""
-        shown = drawable(text) if room is None else self.fitted(text, size, room, settings.get("weight", "normal"))
-        self.axes.text(x, y, shown, fontsize=size, color=color, parse_math=False, family=list(families()),
+        fitting = drawable(text) if room is None else self.fitted(text, size, room, settings.get("weight", "normal"))
+        self.axes.text(x, y, fitting, fontsize=size, color=color, parse_math=False, family=list(families()),
                        **{"va": "center", "ha": "left", **settings})
 
     def length(self, text: str, size: float, weight: str = "normal") -> float:

@@ -73,18 +73,21 @@ const hide = () => {
 };
 
 // Rows come as the reader nears their end: the server has them, and the table says of which view it is.
-const MORE = 60;
+const MORE = 60, MOST = 300;
 let last = Promise.resolve(), asking = false;
 const next = async (most) => {
   const table = element.querySelector('table.lb[data-query]'), every = element.querySelector('[data-every]');
-  const all = Number(table?.dataset.rows ?? 0), start = table?.tBodies[0].rows.length ?? 0;
-  if (start >= all) return;
+  const all = Number(table?.dataset.rows ?? 0), body = table?.tBodies[0];
   asking = true;
   try {
-    const rows = await server.more_rows(table.dataset.query, start, Math.min(start + most, all));
-    // A filter may have put another table there.
-    if (table.isConnected && table.tBodies[0].rows.length === start) table.tBodies[0].insertAdjacentHTML('beforeend', rows);
-    every.hidden = table.tBodies[0].rows.length === all;
+    const end = Math.min((body?.rows.length ?? 0) + most, all);
+    for (let start = body?.rows.length; start < end; start = body.rows.length) {
+      const rows = await server.more_rows(table.dataset.query, start, Math.min(start + MOST, end));
+      // A filter may have put another table there.
+      if (!table.isConnected || body.rows.length !== start) return;
+      body.insertAdjacentHTML('beforeend', rows);
+      every.hidden = body.rows.length === all;
+    }
   } catch {
     every.textContent = 'The other rows could not be fetched; click to try again';
   } finally {

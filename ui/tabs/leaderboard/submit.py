@@ -88,11 +88,11 @@ def _proposal(given: Path, method: str, lmm: str, variant: str, dataset: str | N
               command: str) -> Proposal:
     with _folder() as folder:
         if given.suffix.lower() == ".zip":
-            found = members_called(given, FILES, settings().table_mb * 10**6)
+            members = members_called(given, FILES, settings().table_mb * 10**6)
             for name in FILES:
-                if name not in found:
+                if name not in members:
                     raise InputError(f"The zip holds no {name}; pack the folder that evaluate has finished.")
-                (folder / name).write_bytes(found[name])
+                (folder / name).write_bytes(members[name])
             _check_length(folder / "predictions.csv")
         else:
             if given.stat().st_size > settings().table_mb * 10**6:

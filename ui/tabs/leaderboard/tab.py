@@ -301,6 +301,10 @@ def _paired(restored: Restored) -> Restored:
     return restored
 
 
+MOST_AT_ONCE = 300
+"""Rows that one request may ask for; leaderboard.js asks for no more."""
+
+
 def more_rows(asked: list[Any]) -> str:
     """Rows of a table for the page that shows its first ones.
 
@@ -312,8 +316,9 @@ def more_rows(asked: list[Any]) -> str:
     """
     query, start, end = asked if isinstance(asked, list) and len(asked) == 3 else ("", None, None)
     if not (isinstance(query, str) and len(query) <= MAX_LINK and isinstance(start, int) and isinstance(end, int)
-            and 0 <= start <= end):
-        raise HTTPException(422, "Rows are asked for by the query of a link and two whole numbers.")
+            and 0 <= start <= end <= start + MOST_AT_ONCE):
+        raise HTTPException(422, f"Rows are asked for by the query of a link and two whole numbers, at most "
+                                 f"{MOST_AT_ONCE} at once.")
     board = board_of(query)
     return rows_html(_table(board, decode(query, board=board).view), _titles(board), start, end)
 
