@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from leaderboard.measured import predictions, same_opinion, without_machine
-from leaderboard.schema import Board, SchemaError, read_text
+from leaderboard.schema import Board, Facts, SchemaError, read_text
 from methods import meaning
 from methods.agreement import metrics as stats
 from methods.agreement.shares import shares
@@ -81,7 +81,7 @@ class Details:
     images: pd.DataFrame
     curve: pd.DataFrame
     failed: tuple[str, ...]
-    provenance: dict[str, Any]
+    provenance: Facts
 
     @property
     def calibrated(self) -> bool:
@@ -210,7 +210,7 @@ def _details(file: Path, run: str, mos_range: str, changed: int) -> Details:
                    tuple(name for name in names if name not in kept), provenance)
 
 
-def stored_provenance(folder: Path) -> dict[str, Any]:
+def stored_provenance(folder: Path) -> Facts:
     """The provenance of a stored run; {} where its metrics.json is not kept.
 
     Raises:
@@ -220,7 +220,7 @@ def stored_provenance(folder: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        provenance: dict[str, Any] = json.loads(file.read_text("utf-8"))["provenance"]
+        provenance: Facts = json.loads(file.read_text("utf-8"))["provenance"]
     except (ValueError, KeyError, TypeError):
         raise SchemaError(f"{folder.name}/metrics.json is not as evaluate writes it; restore it.") from None
     return provenance
@@ -255,7 +255,7 @@ def same_images(board: Board, run: str) -> tuple[str, ...]:
     return tuple(first.loc[first["dataset"].isin(dataset) & (first["run"] != run), "run"])
 
 
-def _scale(provenance: dict[str, Any], mos_range: str, mos: np.ndarray) -> tuple[float, float]:
+def _scale(provenance: Facts, mos_range: str, mos: np.ndarray) -> tuple[float, float]:
     if scale := provenance.get("scale"):
         return float(scale[0]), float(scale[1])
     ends = mos_range.split("-") if mos_range.count("-") == 1 else []

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from leaderboard.entries import slug
-from leaderboard.schema import DATA, RUN_METRICS, SchemaError, check_metrics, read_text
+from leaderboard.schema import DATA, RUN_METRICS, Facts, SchemaError, check_metrics, read_text
 from methods.agreement import metrics as stats
 from methods.base import METHODS, method_class
 from methods.errors import InputError
@@ -48,7 +48,7 @@ class Run:
     """
 
     name: str
-    provenance: dict[str, Any]
+    provenance: Facts
     estimates: dict[str, stats.Estimate]
     predictions: pd.DataFrame
     images: tuple[str, ...]
@@ -173,7 +173,7 @@ def title(method: str) -> str:
     return method_class(method).title if method in METHODS else method
 
 
-def _protocol(p: dict[str, Any]) -> str:
+def _protocol(p: Facts) -> str:
     split = f"split {p['split']}" if p.get("split") else "whole set"
     if p.get("folds"):
         split += f"; every image scored by the one of {p['folds']} models that was trained without it"
@@ -183,7 +183,7 @@ def _protocol(p: dict[str, Any]) -> str:
             f"{stats.SAMPLES} bootstrap samples")
 
 
-def _bootstrap_seed(metrics: dict[str, Any], scored: pd.DataFrame, seed: int) -> int:
+def _bootstrap_seed(metrics: Facts, scored: pd.DataFrame, seed: int) -> int:
     """Intervals are claimed under the bootstrap's own seed: 0 unless the run's seed reproduces them better."""
     claimed = metrics["srcc"]
     if claimed["low"] is None or len(scored) < 3:
@@ -198,7 +198,7 @@ def _bootstrap_seed(metrics: dict[str, Any], scored: pd.DataFrame, seed: int) ->
     return 0
 
 
-def _difference(name: str, claimed: dict[str, Any], estimate: stats.Estimate) -> list[str]:
+def _difference(name: str, claimed: Facts, estimate: stats.Estimate) -> list[str]:
     if claimed["n"] != estimate.n:
         return [f"{name} claims n = {claimed['n']}, the predictions have {estimate.n}."]
     if (claimed["value"] is None) != (estimate.value is None):

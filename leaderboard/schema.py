@@ -43,13 +43,16 @@ import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 
 from methods.errors import InputError
 
 DATA = Path(__file__).resolve().parent / "data"
+
+Facts: TypeAlias = dict[str, Any]
+"""What a run records of itself, as JSON: each key with a value of its own kind, as documented above."""
 
 KEY = ("paper", "table", "method", "backbone", "variant", "training_set", "dataset", "metric")
 """Unique together in the published table."""
@@ -320,7 +323,7 @@ def _check_estimate(name: str, entry: object) -> list[str]:
     return problems
 
 
-def _check_provenance(provenance: dict[str, Any]) -> list[str]:
+def _check_provenance(provenance: Facts) -> list[str]:
     problems = [f"provenance lacks {key}." for key in PROVENANCE if key not in provenance]
     for key in ("method", "dataset", "command", "date"):
         if key in provenance and not (isinstance(provenance[key], str) and provenance[key].strip()):

@@ -105,8 +105,8 @@ def cost(board: Board, entry: Entry) -> Cost:
     parameters = entry.parameters if entry.parameters is not None else _number(line.get("parameters_billion"))
     memory = run.get("device_memory_gib") or run.get("peak_memory_gib")
     return Cost(parameters, _weights(line, known), entry.lmm_passes, run.get("seconds_per_image"), memory,
-                str(run.get("hardware") or ""), _licence(line, known), line.get("released", ""), _link(line, known),
-                name)
+                str(run.get("hardware") or ""), line.get("licence") or (known.licence if known else ""),
+                line.get("released", ""), line.get("link") or (_HUB + known.hub_id if known else ""), name)
 
 
 @lru_cache(maxsize=4)
@@ -189,14 +189,6 @@ def _catalogued(name: str) -> CatalogueEntry | None:
 def _weights(line: dict[str, str], known: CatalogueEntry | None) -> float | None:
     own = _number(line.get("weights_gb"))
     return own if own is not None else round(known.memory_gib * _GIB_TO_GB, 1) if known else None
-
-
-def _licence(line: dict[str, str], known: CatalogueEntry | None) -> str:
-    return line.get("licence") or (known.licence if known else "")
-
-
-def _link(line: dict[str, str], known: CatalogueEntry | None) -> str:
-    return line.get("link") or (_HUB + known.hub_id if known else "")
 
 
 def _number(text: str | None) -> float | None:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import argparse
 import inspect
 import shlex
-import sys
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
+from leaderboard.schema import Facts
 from methods.cli.arguments import (
     add_lmm,
     add_method,
@@ -88,8 +87,6 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(f"{kind.title} has no model that could be trained without a part; leave --folds out.")
         members = folds.members(args.folds, students=not kind.needs_lmm)
         pictures = folds.dealt(pictures, args.folds, len(members))
-    for note in pictures.notes:
-        print(note, file=sys.stderr)
     student = chosen_student(args, kind)
     if student and (args.folds or args.ray is not None):
         raise InputError("--student is for one student in one process; leave --folds and --ray out.")
@@ -113,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
     return DONE if metrics["srcc"]["n"] else SOME_FAILED
 
 
-def summary(metrics: dict[str, Any]) -> str:
+def summary(metrics: Facts) -> str:
     """The metrics as a person reads them."""
     source = metrics["provenance"]
     lines = [f"{source['method']} with {source['weights']} on {source['dataset']} ({source['split']}): "

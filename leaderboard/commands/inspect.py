@@ -63,7 +63,7 @@ def inspected(run: str) -> Details:
 def to_csv(inside: Details) -> str:
     """The table of all images, a line each; a failed one has its name alone."""
     table = inside.images.to_csv(index=False, lineterminator="\n")
-    return table + "".join(f"{_quoted(name)},,,,,\n" for name in inside.failed)
+    return table + files.csv_text([name, *[""] * (inside.images.shape[1] - 1)] for name in inside.failed)
 
 
 def record(inside: Details) -> dict:
@@ -92,7 +92,3 @@ def text(inside: Details) -> str:
 def _lines(bins: Sequence[Bin], x: str, y: str) -> list[str]:
     return [f"{'n':>6}{x:>12}{y:>12}   95 % interval",
             *(f"{one.n:>6}{one.x:>12.4g}{one.y:>12.4g}   {one.y_low:.4g} to {one.y_high:.4g}" for one in bins)]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"' if set(name) & set(',"\n') else name

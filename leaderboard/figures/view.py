@@ -85,7 +85,7 @@ def dots(ranked: Table, narrow: bool = False) -> go.Figure:
     having_some = [row for row in ranked.rows if any(name in row.cells for name in columns)]
     rows = _some_rows(having_some, ranked, narrow)
     labels = _labels(rows, narrow)
-    figure = new_figure(_height(rows, narrow))
+    figure = new_figure(110 + (40 if narrow else 24) * len(rows))
     for index, name in enumerate(columns):
         having = [(label, row.cells[name]) for label, row in zip(labels, rows)
                   if name in row.cells and name not in row.apart]
@@ -322,10 +322,6 @@ def _some_rows(rows: Sequence[Row], ranked: Table, narrow: bool) -> tuple[Row, .
         raise FigureError("No shown row has a result on the shown datasets; take a filter away." if ranked.rows else
                           "Nothing matches these filters; take one away.")
     return tuple(rows[:MOST_NARROW if narrow else MOST_ROWS])
-
-
-def _height(rows: Sequence, narrow: bool) -> int:
-    return 110 + (40 if narrow else 24) * len(rows)
 
 
 def _caption(ranked: Table, rows: Sequence[Row]) -> str:

@@ -13,13 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from leaderboard.reproduce.manifest import Manifest, Row, has_option
 from leaderboard.runs.evaluation import Evaluation
 from leaderboard.runs.folder import RunFolder
+from leaderboard.schema import Facts
 from methods import files
 from methods.cli.arguments import option_values
 from methods.data import LAYOUTS, RatedPictures, read_dataset, read_table
@@ -67,7 +68,7 @@ class Cell:
 class _Result:
     """Metrics as metrics.json has them (of an experiment, by condition), and the models that ran."""
 
-    metrics: dict[str, Any]
+    metrics: Facts
     model: str = ""
 
 
@@ -119,7 +120,7 @@ class Reproduction:
         return sorted(set(self.manifest.cells["method"][quoted]))
 
     @cached_property
-    def _changed(self) -> dict[str, dict[str, Any]]:
+    def _changed(self) -> dict[str, Facts]:
         """Method -> the options that the command line changes."""
         taken = {name: [pair for pair in self.options if has_option(name, pair)] for name in self.manifest.methods}
         return {name: option_values(_kind(name), pairs) for name, pairs in taken.items()}
@@ -127,7 +128,7 @@ class Reproduction:
     def _cell(self, cell: pd.Series, row: Row) -> Cell:
         parts = [cell["method"], cell["backbone"], cell.get("setting", ""), cell["variant"]]
         label = ", ".join(dict.fromkeys(part for part in parts if part))
-        base: dict[str, Any] = {"label": label, "dataset": cell["dataset"], "metric": cell["metric"],
+        base: Facts = {"label": label, "dataset": cell["dataset"], "metric": cell["metric"],
                                 "paper": float(cell["value"])}
         result = self._result(row, cell["dataset"])
         if isinstance(result, str):
@@ -191,7 +192,7 @@ class Reproduction:
             return self._evaluate(row, dataset)
         if row.experiment == "levels":
             return self._levels(row, dataset)
-        return self._iqarag(row, dataset, wanted)
+        return self._iqarag(row, wanted)
 
     def _models(self, row: Row) -> list[str]:
         """Names of the models to load.
@@ -245,7 +246,7 @@ class Reproduction:
         metrics = ("srcc", "plcc", "mean_srcc_plcc")
         return _Result({name: one.to_dict() for name, one in stats.summary(levels, mos, metrics=metrics).items()})
 
-    def _iqarag(self, row: Row, dataset: str, wanted: tuple[str, ...]) -> _Result:
+    def _iqarag(self, row: Row, wanted: tuple[str, ...]) -> _Result:
         """Condition -> metrics of one of IQARAG's experiments."""
         from methods.iqarag import experiments
         from methods.iqarag.encoders import STUDENT, located

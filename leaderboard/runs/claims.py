@@ -28,7 +28,7 @@ def check_claims(run: Run, board: Board, submissions: Path) -> None:
             differ from those of an earlier result by more than rounding.
     """
     slug, split = run.provenance["dataset"], run.provenance.get("split") or "all"
-    facts = board.datasets.set_index("slug").loc[slug]
+    facts = {str(key): str(value) for key, value in board.datasets.set_index("slug").loc[slug].items()}
     _check_count(facts, slug, split, len(run.images))
     _check_names(facts, run.images)
     for record in board.measured.drop_duplicates("run").to_dict("records"):

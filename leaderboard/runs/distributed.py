@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 import assets
 from leaderboard.runs import provenance
 from leaderboard.runs.folder import Prediction, RunError
+from leaderboard.schema import Facts
 from methods.data import RatedPicture
 from methods.errors import UserError
 from methods.lmm.base import LMMError
@@ -51,8 +52,9 @@ class Cluster:
     cpus: int = 1
     gpus: float | None = None
 
-    def score(self, method: str, lmm: str | None, options: dict[str, Any], pending: Sequence[Sequence[RatedPicture]],
-              members: Sequence[Path] = ()) -> Iterator[tuple[dict[str, Any], dict[str, Any], list[Prediction]]]:
+    def score(self, method: str, lmm: str | None, options: Mapping[str, object],
+              pending: Sequence[Sequence[RatedPicture]], members: Sequence[Path] = ()
+              ) -> Iterator[tuple[Facts, Facts, list[Prediction]]]:
         """(identity, about, rows) of every batch, in the order in which they are done.
 
         Arguments as `leaderboard.runs.evaluation.Evaluation.perform`; `pending` as `leaderboard.runs.scoring.batches`.
@@ -66,7 +68,7 @@ class Cluster:
         ray = _ray()
         self._connect(ray)
         try:
-            recipe: dict[str, Any] = {"method": method, "lmm": _absolute(lmm), "options": options,
+            recipe: Facts = {"method": method, "lmm": _absolute(lmm), "options": options,
                                       "folders": [os.path.abspath(folder) for folder in members]}
             # An actor on a GPU counts few cores, so that Ray can place it, and prepares images on all that there are.
             gpus, actors = self._size(ray, len(pending))
@@ -77,7 +79,7 @@ class Cluster:
             ray.shutdown()
 
     def _connect(self, ray: Any) -> None:
-        settings: dict[str, Any] = {
+        settings: Facts = {
             "log_to_driver": True, "logging_level": "ERROR", "include_dashboard": False,
             "runtime_env": {"env_vars": {"PYTHONPATH": os.pathsep.join(
                 filter(None, [str(_REPOSITORY), os.environ.get("PYTHONPATH")])),
@@ -96,8 +98,8 @@ class Cluster:
             raise RunError(f"No Ray cluster answers at {self.address!r} ({error}); start one with `ray start --head`, "
                            "or leave the address out.") from error
 
-    def _stream(self, ray: Any, recipe: dict[str, Any], pending: Sequence[Sequence[RatedPicture]]) \
-            -> Iterator[tuple[dict[str, Any], dict[str, Any], list[Prediction]]]:
+    def _stream(self, ray: Any, recipe: Facts, pending: Sequence[Sequence[RatedPicture]]) \
+            -> Iterator[tuple[Facts, Facts, list[Prediction]]]:
         from ray.data import ActorPoolStrategy, DataContext
 
         gpus, actors = self._size(ray, len(pending))
@@ -149,7 +151,7 @@ class _Actor:
     What goes wrong travels as text: an exception here would make Ray try again what cannot succeed.
     """
 
-    def __init__(self, method: str, lmm: str | None, options: dict[str, Any], folders: Sequence[str],
+    def __init__(self, method: str, lmm: str | None, options: Mapping[str, object], folders: Sequence[str],
                  threads: int | None = None) -> None:
         from leaderboard.runs.folds import make_scorer
 
@@ -163,10 +165,10 @@ class _Actor:
         except UserError as error:
             self.failure = str(error)
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, str]:
+    def __call__(self, row: Facts) -> dict[str, str]:
         return {"answer": json.dumps(self._answer(row["batch"]))}
 
-    def _answer(self, batch: str) -> dict[str, Any]:
+    def _answer(self, batch: str) -> Facts:
         if self.failure:
             return {"failed": self.failure}
         try:

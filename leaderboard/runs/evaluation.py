@@ -11,15 +11,16 @@ import datetime
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from leaderboard.runs import provenance
 from leaderboard.runs.contents import Contents
 from leaderboard.runs.folder import METRICS, SETTINGS, Prediction, RunError, RunFolder, read_predictions
+from leaderboard.schema import Facts
 from methods.cli.progress import progress
 from methods.data import RatedPicture, RatedPictures, direction_question, rescaled
 
@@ -77,9 +78,9 @@ class Evaluation:
         return [batch for batch in batches(self.wanted, self.batch_size)
                 if any(item.name not in self.rows for item in batch)]
 
-    def perform(self, method: str | Method, lmm: str | LMM | None = None, options: dict[str, Any] | None = None, *,
-                command: str = "", spread: Cluster | None = None, members: Sequence[Path] = (),
-                facts: dict[str, Any] | None = None) -> dict[str, Any]:
+    def perform(self, method: str | Method, lmm: str | LMM | None = None, options: Mapping[str, object] | None = None,
+                *, command: str = "", spread: Cluster | None = None, members: Sequence[Path] = (),
+                facts: Facts | None = None) -> Facts:
         """Scores what is missing and returns the metrics, which are written to metrics.json as well.
 
         Args:
@@ -111,7 +112,7 @@ class Evaluation:
             results = _in_this_process(make_scorer(method, lmm, options, members), pending)
         bar = progress(len(self.wanted), done=done)
         failed = 0
-        known: dict[str, Any] = {}
+        known: Facts = {}
         spent = self._spent_before()
         checked = None
         try:
@@ -136,7 +137,7 @@ class Evaluation:
         return metrics
 
     def _check_before_loading(self, pinned: dict[str, object], method: str | Method,
-                              options: dict[str, object]) -> None:
+                              options: Mapping[str, object]) -> None:
         """Refuses another method or other options before minutes are spent on loading a model."""
         from methods.base import Method, json_safe, method_class
 
@@ -145,14 +146,14 @@ class Evaluation:
         kind = method_class(method)
         self.folder.pin(pinned | {"method": kind.name, "options": json_safe(kind.options.updated(**options))}, {})
 
-    def _pin(self, identity: dict[str, Any]) -> None:
+    def _pin(self, identity: Facts) -> None:
         settings = {**without_address(identity), "dataset": self.pictures.dataset, "split": self.pictures.split,
                     "opinions": self.pictures.digest}
         self.folder.pin(settings, {"command": self._command, "commit": provenance.commit(), "date": _now(),
                                    "versions": provenance.versions(), "notes": list(self.pictures.notes),
                                    "hardware": provenance.footprint(identity["lmm"])["hardware"]})
 
-    def _spent_before(self) -> dict[str, Any]:
+    def _spent_before(self) -> Facts:
         """The footprint of what was scored before: all of it where the run was finished, else its first machine."""
         if not self.rows:
             return {}
@@ -175,7 +176,7 @@ class Evaluation:
         return meaning.Calibration(scores, 100 * rescaled(mos, *self.pictures.scale),
                                    meaning.folds_of([row.image for row in rows]))
 
-    def metrics(self, identity: dict[str, Any], about: dict[str, Any]) -> dict[str, Any]:
+    def metrics(self, identity: Facts, about: Facts) -> Facts:
         """metrics.json as `leaderboard.schema` documents it, of the rows that there are."""
         from methods.agreement import metrics as stats
 
@@ -206,14 +207,14 @@ class Evaluation:
         }
 
 
-def without_address(identity: dict[str, Any]) -> dict[str, Any]:
+def without_address(identity: Facts) -> Facts:
     """A served model is the same one wherever the scheduler puts its server."""
     return {key: _ADDRESS.sub("server:#", value) if key in ("lmm", "weights") and value else value
             for key, value in identity.items()}
 
 
 def _in_this_process(scorer: Scorer | FoldScorer, pending: Sequence[Sequence[RatedPicture]]) \
-        -> Iterator[tuple[dict[str, Any], dict[str, Any], list[Prediction]]]:
+        -> Iterator[tuple[Facts, Facts, list[Prediction]]]:
     identity, about = scorer.identity(), scorer.about()
     yield identity, about, []  # Pins the settings, and refuses others, before the first image is scored.
     for rows in scorer.score_all(pending):

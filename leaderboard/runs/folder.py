@@ -19,8 +19,8 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from leaderboard.schema import Facts
 from methods import files
 from methods.errors import InputError
 
@@ -179,11 +179,11 @@ class RunFolder:
             self._file = None
         self._held.close()
 
-    def settings(self) -> dict[str, Any] | None:
+    def settings(self) -> Facts | None:
         """The pinned settings; None in a new folder."""
         path = self.path / SETTINGS
         try:
-            settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["settings"]
+            settings: Facts = json.loads(path.read_text(encoding="utf-8"))["settings"]
             return settings
         except FileNotFoundError:
             return None

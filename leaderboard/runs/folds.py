@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from leaderboard.runs.folder import Prediction
 from leaderboard.runs.scoring import Scorer
+from leaderboard.schema import Facts
 from methods.base import Method, json_safe, load_method, method_class
 from methods.data import RatedPicture
 from methods.lmm.base import LMM
 
 
-def make_scorer(method: str | Method, lmm: str | LMM | None, options: dict[str, Any] | None,
+def make_scorer(method: str | Method, lmm: str | LMM | None, options: Mapping[str, object] | None,
                 folders: Sequence[str | Path] = ()) -> Scorer | FoldScorer:
     """What turns rated images into predictions: one model, or with `folders` one per fold. Errors as `Scorer`."""
     if not folders:
@@ -33,7 +33,7 @@ class FoldScorer:
         folders: as `members` found them.
     """
 
-    def __init__(self, method: str, lmm: str | None, options: dict[str, Any] | None,
+    def __init__(self, method: str, lmm: str | None, options: Mapping[str, object] | None,
                  folders: Sequence[str | Path]) -> None:
         from methods.lmm.checkpoint import content_hash
         from methods.lmm.names import parsed
@@ -44,7 +44,7 @@ class FoldScorer:
         self._revisions = tuple(content_hash(folder) for folder in self._folders)
         self._fold, self._scorer = 0, Scorer(self._ready(0))
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Facts:
         """As `Scorer.identity`; the revision names the weights of every fold."""
         revision = f"{len(self._folders)} folds {' '.join(self._revisions)}"
         return {
@@ -54,7 +54,7 @@ class FoldScorer:
             **{key: self._scorer.identity()[key] for key in ("max_pixels", "lmm_max_pixels")},
         }
 
-    def about(self) -> dict[str, Any]:
+    def about(self) -> Facts:
         """As `Scorer.about`, and the number of folds."""
         return {**self._scorer.about(), "folds": len(self._folders)}
 

@@ -13,7 +13,6 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from leaderboard import measured
 from leaderboard.check import check
@@ -21,7 +20,7 @@ from leaderboard.entries import MEASURED
 from leaderboard.links import View
 from leaderboard.measured import Run, predictions
 from leaderboard.runs.add import add
-from leaderboard.schema import DATA, SchemaError, load_board
+from leaderboard.schema import DATA, Facts, SchemaError, load_board
 from leaderboard.tables import Row, Table, table
 from methods.agreement import metrics as stats
 
@@ -125,7 +124,7 @@ def run_of_predictions(table_file: Path, folder: Path, *, method: str, dataset: 
     # As `measured.read` orders them: a bootstrap depends on it.
     scored = scored.sort_values("image", ignore_index=True)
     optional = {"variant": variant.strip(), "training_set": training_set.strip(), "label_sets": label_sets.strip()}
-    provenance: dict[str, Any] = {
+    provenance: Facts = {
         "method": method.strip(), "options": {},
         "lmm": lmm.strip() or None, "lmm_revision": None, "dataset": dataset, "split": split.strip() or "all",
         "command": command.strip(), "commit": "", "seed": 0,

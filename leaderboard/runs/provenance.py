@@ -8,11 +8,10 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import assets
+from leaderboard.schema import Facts
 
 _PACKAGES = ("numpy", "scipy", "pillow", "torch", "torchvision", "transformers", "sam2", "faiss-cpu", "ray", "httpx2")
 _REPOSITORY = assets.FOLDER.parent
@@ -51,7 +50,7 @@ def _versions() -> dict[str, str]:
     return result
 
 
-def footprint(lmm: str | None = None) -> dict[str, Any]:
+def footprint(lmm: str | None = None) -> Facts:
     """What scoring takes on this machine: `hardware` in words, `peak_memory_gib` of this process so far, and
     `device_memory_gib`, the most that torch has held on its GPUs, where it uses any.
 
@@ -60,7 +59,7 @@ def footprint(lmm: str | None = None) -> dict[str, Any]:
     """
     if (lmm or "").startswith("server:"):
         return {"hardware": "a server that does not say what it runs on"}
-    facts: dict[str, Any] = {"hardware": _hardware()}
+    facts: Facts = {"hardware": _hardware()}
     if (peak := _peak_memory()) is not None:
         facts["peak_memory_gib"] = float(f"{peak / 2**30:.3g}")
     if gpus := _gpus():
@@ -70,7 +69,7 @@ def footprint(lmm: str | None = None) -> dict[str, Any]:
     return facts
 
 
-def together(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+def together(before: Facts, now: Facts) -> Facts:
     """Two footprints of one run as one: every machine that took part, and the most memory that one of them took."""
     merged = {**before, **now}
     for key in ("peak_memory_gib", "device_memory_gib"):

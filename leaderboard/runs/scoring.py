@@ -12,11 +12,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from leaderboard.runs.folder import Prediction
+from leaderboard.schema import Facts
 from methods.base import Assessment, Method, json_safe, load_method
 from methods.data import RatedPicture
 from methods.errors import InputError
@@ -59,11 +60,11 @@ class Scorer:
     """
 
     def __init__(self, method: str | Method, lmm: str | LMM | None = None,
-                 options: dict[str, Any] | None = None) -> None:
+                 options: Mapping[str, object] | None = None) -> None:
         with contextlib.redirect_stdout(sys.stderr):
             self.method = method if isinstance(method, Method) else load_method(method, lmm, options=options)
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Facts:
         """What every row of a run has in common: method, options, models, their exact weights, and the pixel limit."""
         return {
             "method": self.method.name,
@@ -75,14 +76,14 @@ class Scorer:
             "lmm_max_pixels": _same(list(self.method.lmm_limits)),
         }
 
-    def about(self) -> dict[str, Any]:
+    def about(self) -> Facts:
         """Facts for the leaderboard that do not decide a score.
 
         Passes per image; parameters, of an ensemble all together; the sets that a model was trained on and those whose
         labels the method reads. Where one model of several is not known, nothing is said of all.
         """
         models = self.method.lmms
-        facts: dict[str, Any] = {"lmm_passes": self.method.cost()}
+        facts: Facts = {"lmm_passes": self.method.cost()}
         if basis := self.method.basis(self.method.options):
             facts["basis"] = basis
         if settings := [dict(own) for one in models if (own := getattr(one, "settings", None))]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import math
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,7 +172,7 @@ def add_rated(parser: argparse.ArgumentParser, *, dataset: bool = True, images: 
 
 
 def read_rated(arguments: argparse.Namespace) -> RatedPictures:
-    """The rated images that the arguments of `add_rated` name.
+    """The rated images that the arguments of `add_rated` name; what was understood of them is said on stderr.
 
     Raises:
         InputError: neither or both kinds of source are named, or it cannot be used.
@@ -184,11 +185,20 @@ def read_rated(arguments: argparse.Namespace) -> RatedPictures:
         if arguments.images or arguments.scores or not dataset:
             raise InputError("A dataset as distributed is named by --dataset and --root alone; leave --images and "
                              "--scores out.")
-        return read_dataset(dataset, root, split, allow_missing=arguments.allow_missing)
-    if arguments.images is None or arguments.scores is None:
+        rated = read_dataset(dataset, root, split, allow_missing=arguments.allow_missing)
+    elif arguments.images is None or arguments.scores is None:
         raise InputError("Name the images: --images DIR --scores TABLE, or --dataset SLUG --root DIR.")
-    return read_table(arguments.scores, arguments.images, dataset=dataset, split=split, allow_constant=True,
-                      **table_options(arguments))
+    else:
+        rated = read_table(arguments.scores, arguments.images, dataset=dataset, split=split, allow_constant=True,
+                           **table_options(arguments))
+    tell(rated)
+    return rated
+
+
+def tell(rated: RatedPictures) -> None:
+    """Says on stderr what was understood of a table of opinions."""
+    for note in rated.notes:
+        print(note, file=sys.stderr)
 
 
 def table_options(arguments: argparse.Namespace) -> dict[str, object]:

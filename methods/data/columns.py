@@ -85,7 +85,7 @@ def find_columns(table: Cells, name: str, name_column: str | None = None, mos_co
     if name_column is not None:
         names: tuple[int, ...] = (_asked(name, header, len(rows[0]), name_column, "--name-column"),)
     else:
-        names = _names(name, header, body, numbers, mos)
+        names = _names(header, body, numbers, mos)
     if mos in names:
         raise TableError(f"{name}: {Columns(header, names, mos, None).title(mos)} cannot hold names and scores; choose "
                          "others with --name-column and --mos-column.")
@@ -216,8 +216,8 @@ def _only_numbers(name: str, numbers: Sequence[int], name_column: str | None) ->
                      "write the titles image and mos above the right ones, or give --mos-column the number of one.")
 
 
-def _names(name: str, header: Sequence[str] | None, body: Sequence[Sequence[str]], numbers: Sequence[int],
-           mos: int) -> tuple[int, ...]:
+def _names(header: Sequence[str] | None, body: Sequence[Sequence[str]], numbers: Sequence[int], mos: int
+           ) -> tuple[int, ...]:
     """The column of names, or the columns of which only the files can say it."""
     def different(column: int) -> bool:
         cells = [row[column] for row in body]

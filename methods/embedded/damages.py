@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, median_filter
 
 from methods.errors import InputError, suggestion
+from methods.kadid.distortions import to_uint8
 
 Pixels = NDArray[np.uint8]
 Effect = Callable[[Pixels, int, np.random.Generator], Pixels]
@@ -58,10 +59,6 @@ def damaged(image: Pixels, name: str, level: int, *, rng: np.random.Generator | 
     return _EFFECTS[name](image, level, np.random.default_rng(rng))
 
 
-def _eight_bit(image: np.ndarray) -> Pixels:
-    return np.asarray(np.clip(np.rint(image), 0, 255), dtype=np.uint8)
-
-
 def _sharpened(image: np.ndarray, radius: float, amount: float) -> np.ndarray:
     image = image.astype(np.float32)
     return image + amount * (image - cv2.GaussianBlur(image, (0, 0), radius))
@@ -81,12 +78,12 @@ def _enlarged(image: Pixels, factor: float, how: int) -> np.ndarray:
 
 @_damage("bicubic enlargement")
 def _bicubic(image: Pixels, level: int, rng: np.random.Generator) -> Pixels:
-    return _eight_bit(_enlarged(image, _FACTORS[level - 1], cv2.INTER_CUBIC))
+    return to_uint8(_enlarged(image, _FACTORS[level - 1], cv2.INTER_CUBIC))
 
 
 @_damage("bilinear enlargement")
 def _bilinear(image: Pixels, level: int, rng: np.random.Generator) -> Pixels:
-    return _eight_bit(_enlarged(image, _FACTORS[level - 1], cv2.INTER_LINEAR))
+    return to_uint8(_enlarged(image, _FACTORS[level - 1], cv2.INTER_LINEAR))
 
 
 @_damage("sharpened enlargement")
@@ -95,8 +92,8 @@ def _sharpened_enlargement(image: Pixels, level: int, rng: np.random.Generator) 
     factor = _FACTORS[level - 1]
     large = _enlarged(image, factor, cv2.INTER_CUBIC)
     for _ in range(1 + level // 2):
-        large = cv2.bilateralFilter(_eight_bit(large), 5, 18.0, 3.0)
-    return _eight_bit(_sharpened(large, 0.4 * factor, 1.6))
+        large = cv2.bilateralFilter(to_uint8(large), 5, 18.0, 3.0)
+    return to_uint8(_sharpened(large, 0.4 * factor, 1.6))
 
 
 @_damage("ringing enlargement")
@@ -106,7 +103,7 @@ def _ringing(image: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     spectrum = np.fft.rfft2(image.astype(np.float32), axes=(0, 1))
     reach = 0.5 / _FACTORS[level - 1]
     keep = (np.abs(np.fft.fftfreq(height))[:, None] <= reach) & (np.fft.rfftfreq(width)[None] <= reach)
-    return _eight_bit(np.fft.irfft2(spectrum * keep[..., None], (height, width), axes=(0, 1)))
+    return to_uint8(np.fft.irfft2(spectrum * keep[..., None], (height, width), axes=(0, 1)))
 
 
 # --- rendering faults -------------------------------------------------------------------------------------------------
@@ -156,7 +153,7 @@ def _doubled(image: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     second = _moved(image, np.full(image.shape[:2], shift * np.cos(angle)),
                     np.full(image.shape[:2], shift * np.sin(angle)))
     weight = 0.5 * gaussian_filter(_edges(image, 0.15 + 0.09 * level).astype(np.float32), 2)[..., None]
-    return _eight_bit(image * (1 - weight) + second * weight)
+    return to_uint8(image * (1 - weight) + second * weight)
 
 
 @_damage("warped contours")
@@ -197,7 +194,7 @@ def _ghosting(image: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     second = _moved(image, np.full((height, width), far * np.cos(angle)), np.full((height, width), far * np.sin(angle)))
     mask = gaussian_filter(_blobs((height, width), 0.25 + 0.1 * level, 0.12, rng).astype(np.float32), 4)[..., None]
     weight = (0.12, 0.2, 0.3, 0.4, 0.5)[level - 1] * mask
-    return _eight_bit(image * (1 - weight) + second * weight)
+    return to_uint8(image * (1 - weight) + second * weight)
 
 
 # --- processing -------------------------------------------------------------------------------------------------------
@@ -206,7 +203,7 @@ def _ghosting(image: Pixels, level: int, rng: np.random.Generator) -> Pixels:
 @_damage("over-smoothed denoising")
 def _oversmoothed(image: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     """Noise removed together with every texture."""
-    smooth = _eight_bit(image + rng.normal(0, 6, image.shape))
+    smooth = to_uint8(image + rng.normal(0, 6, image.shape))
     for _ in range((1, 2, 3, 4, 6)[level - 1]):
         smooth = cv2.bilateralFilter(smooth, 7, (24.0, 36.0, 54.0, 76.0, 100.0)[level - 1], 3.0)
     return np.asarray(median_filter(smooth, (3, 3, 1)) if level >= 4 else smooth, dtype=np.uint8)
@@ -219,7 +216,7 @@ def _tone_mapped(image: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     lift = cv2.createCLAHE(clipLimit=(1.5, 2.5, 4.0, 6.5, 10.0)[level - 1], tileGridSize=(6, 6)).apply(lab[..., 0])
     halo = _sharpened(lift, min(image.shape[:2]) / 18, (0.1, 0.25, 0.45, 0.7, 1.0)[level - 1])
     colours = 128 + (lab[..., 1:].astype(np.float32) - 128) * (1 + 0.12 * level)
-    lab = np.dstack([_eight_bit(halo), _eight_bit(colours)])
+    lab = np.dstack([to_uint8(halo), to_uint8(colours)])
     return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), dtype=np.uint8)
 
 
@@ -230,7 +227,7 @@ def _banding(image: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     step = (10.0, 16.0, 24.0, 36.0, 52.0)[level - 1]
     stepped = np.round(smooth / step) * step
     flat = 1 - gaussian_filter(_edges(image, 0.25).astype(np.float32), 3)[..., None]
-    return _eight_bit(stepped * flat + image * (1 - flat))
+    return to_uint8(stepped * flat + image * (1 - flat))
 
 
 @_damage("rolling shutter")

@@ -254,10 +254,10 @@ def _verdict(case: _Case, answers: dict, references: ReferenceSet, options: IQAR
     evidence = IQARAGEvidence(
         words=LEVELS.words,
         weights=LEVELS.weights,
-        logits_without=_floats(logits_without),
-        logits_with=_floats(logits_with),
-        probabilities_without=_floats(LEVELS.probabilities(logits_without, options.temperature)),
-        probabilities_with=_floats(LEVELS.probabilities(logits_with, options.temperature)),
+        logits_without=tuple(logits_without.tolist()),
+        logits_with=tuple(logits_with.tolist()),
+        probabilities_without=tuple(LEVELS.probabilities(logits_without, options.temperature).tolist()),
+        probabilities_with=tuple(LEVELS.probabilities(logits_with, options.temperature).tolist()),
         score_without=float(scores[()]),
         score_with=float(scores[case.selection]),
         references=_references_of(case, references, options),
@@ -309,6 +309,3 @@ def _levels_between(low: float, high: float) -> tuple[str, ...]:
     named = {LEVELS.word_for(float(step)) for step in steps}
     return tuple(word for word in LEVELS.words if word in named)
 
-
-def _floats(values: np.ndarray) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)

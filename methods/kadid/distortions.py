@@ -42,7 +42,7 @@ def _kadid(name: str, plain: str, strengths: tuple[float, ...]) -> Callable[[Eff
     return register
 
 
-def _to_uint8(image: np.ndarray) -> Pixels:
+def to_uint8(image: np.ndarray) -> Pixels:
     return np.asarray(np.clip(np.rint(image), 0, 255), dtype=np.uint8)
 
 
@@ -65,7 +65,7 @@ def _convolve(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 @_kadid("GBLUR", "Gaussian blur", (0.1, 0.5, 1, 2, 5))
 def _gaussian_blur(image: Pixels, sigma: float, rng: np.random.Generator) -> Pixels:
-    return _to_uint8(_smooth(image, sigma))
+    return to_uint8(_smooth(image, sigma))
 
 
 @_kadid("Lens_Blur", "lens blur", (1, 2, 4, 6, 8))
@@ -76,7 +76,7 @@ def _lens_blur(image: Pixels, radius: float, rng: np.random.Generator) -> Pixels
     inside = centres[:, None] ** 2 + centres[None] ** 2 <= radius**2
     # The share of each pixel that the disc covers, as an average over 8x8 sub-pixels.
     kernel = inside.reshape(2 * reach + 1, 8, 2 * reach + 1, 8).mean(axis=(1, 3))
-    return _to_uint8(_convolve(image, kernel / kernel.sum()))
+    return to_uint8(_convolve(image, kernel / kernel.sum()))
 
 
 @_kadid("Motion_Blur", "motion blur", (1, 2, 4, 6, 10))
@@ -90,7 +90,7 @@ def _motion_blur(image: Pixels, length: float, rng: np.random.Generator) -> Pixe
     for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
         share = (1 - np.abs(row - top - down)) * (1 - np.abs(column - left - right))
         np.add.at(kernel, (top + down, left + right), share)
-    return _to_uint8(_convolve(image, kernel / kernel.sum()))
+    return to_uint8(_convolve(image, kernel / kernel.sum()))
 
 
 @_kadid("Color_Diffusion", "colour bleeding", (1, 3, 6, 8, 12))
@@ -113,7 +113,7 @@ def _color_shift(image: Pixels, amount: float, rng: np.random.Generator) -> Pixe
     columns = np.clip(np.arange(grey.shape[1]) + round(amount * math.cos(angle)), 0, grey.shape[1] - 1)
     green = image[..., 1].astype(np.float32)
     result = image.copy()
-    result[..., 1] = _to_uint8(green + (green[rows][:, columns] - green) * edges)
+    result[..., 1] = to_uint8(green + (green[rows][:, columns] - green) * edges)
     return result
 
 
@@ -128,7 +128,7 @@ def _color_quantization(image: Pixels, colours: float, rng: np.random.Generator)
 def _saturation_hsv(image: Pixels, factor: float, rng: np.random.Generator) -> Pixels:
     # Scaling the saturation of HSV moves each channel towards (or past) the value, the largest channel.
     value = image.max(axis=-1, keepdims=True).astype(np.float32)
-    return _to_uint8(value - factor * (value - image))
+    return to_uint8(value - factor * (value - image))
 
 
 @_kadid("Saturation_Dist._Lab", "oversaturated colours", (1, 2, 3, 6, 9))
@@ -162,12 +162,12 @@ def _noise(shape: tuple[int, ...], variance: float, rng: np.random.Generator) ->
 
 @_kadid("AWGN", "white noise", (0.001, 0.002, 0.003, 0.005, 0.01))
 def _white_noise(image: Pixels, variance: float, rng: np.random.Generator) -> Pixels:
-    return _to_uint8(image + _noise(image.shape, variance, rng))
+    return to_uint8(image + _noise(image.shape, variance, rng))
 
 
 @_kadid("AWGN_YCbCr", "colour noise", (0.0001, 0.0005, 0.001, 0.002, 0.003))
 def _white_noise_ycbcr(image: Pixels, variance: float, rng: np.random.Generator) -> Pixels:
-    return _to_uint8(colour.ycbcr_to_rgb(colour.rgb_to_ycbcr(image) + _noise(image.shape, variance, rng)))
+    return to_uint8(colour.ycbcr_to_rgb(colour.rgb_to_ycbcr(image) + _noise(image.shape, variance, rng)))
 
 
 @_kadid("Impulse_Noise", "salt-and-pepper noise", (0.001, 0.005, 0.01, 0.02, 0.03))
@@ -181,7 +181,7 @@ def _impulse_noise(image: Pixels, density: float, rng: np.random.Generator) -> P
 
 @_kadid("Multiplicative_Noise", "speckle noise", (0.001, 0.005, 0.01, 0.02, 0.05))
 def _multiplicative_noise(image: Pixels, variance: float, rng: np.random.Generator) -> Pixels:
-    return _to_uint8(image * (1 + _noise(image.shape, variance, rng) / 255))
+    return to_uint8(image * (1 + _noise(image.shape, variance, rng) / 255))
 
 
 @_kadid("Denoising", "smearing by noise removal", (0.01, 0.03, 0.05, 0.1, 0.15))
@@ -200,7 +200,7 @@ def _denoising(image: Pixels, variance: float, rng: np.random.Generator) -> Pixe
         plane_mean = mean(plane)
         slope = (mean(guide * plane) - guide_mean * plane_mean) / spread
         result[..., channel] = mean(slope) * guide + mean(plane_mean - slope * guide_mean)
-    return _to_uint8(result * 255)
+    return to_uint8(result * 255)
 
 
 def _parabola(middle: float) -> np.ndarray:
@@ -215,17 +215,17 @@ def _brighten(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     lab = colour.rgb_to_lab(image)
     lab[..., 0] = 100 * np.interp(lab[..., 0] / 100, np.arange(256) / 255, curve)
     # KADID blends the curve on RGB, which shifts colours, with the curve on lightness, which keeps them.
-    return _to_uint8((2 * (255 * curve).astype(np.float32)[image] + colour.lab_to_rgb(lab)) / 3)
+    return to_uint8((2 * (255 * curve).astype(np.float32)[image] + colour.lab_to_rgb(lab)) / 3)
 
 
 @_kadid("Darken", "underexposure", (0.05, 0.1, 0.2, 0.4, 0.8))
 def _darken(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
-    return _to_uint8(255 * _parabola(0.5 - amount / 2))[image]
+    return to_uint8(255 * _parabola(0.5 - amount / 2))[image]
 
 
 @_kadid("Mean_Shift", "shifted brightness", (0.15, 0.08, 0, -0.08, -0.15))
 def _mean_shift(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
-    return _to_uint8(np.arange(256) + 255 * amount)[image]
+    return to_uint8(np.arange(256) + 255 * amount)[image]
 
 
 @_kadid("Jitter", "jitter", (0.05, 0.1, 0.2, 0.5, 1))
@@ -237,7 +237,7 @@ def _jitter(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
         where = grid + rng.standard_normal(grid.shape, dtype=np.float32) * np.float32(amount)
         result = np.stack([map_coordinates(np.ascontiguousarray(result[..., channel]), where, order=1, mode="nearest")
                            for channel in range(3)], axis=-1)
-    return _to_uint8(result)
+    return to_uint8(result)
 
 
 @_kadid("Non-eccentricity_patch", "displaced patches", (20, 40, 60, 80, 100))
@@ -280,7 +280,7 @@ def _quantization(image: Pixels, thresholds: float, rng: np.random.Generator) ->
         total = np.bincount(nearest, histogram * tones, len(centres))
         centres = np.sort(np.where(weight > 0, total / np.maximum(weight, 1e-9), centres))
     nearest = np.searchsorted((centres[1:] + centres[:-1]) / 2, tones)
-    return _to_uint8(centres[nearest])[image]
+    return to_uint8(centres[nearest])[image]
 
 
 @_kadid("Color_Block", "coloured blocks", (2, 4, 6, 8, 10))
@@ -306,7 +306,7 @@ def _high_sharpen(image: Pixels, amount: float, rng: np.random.Generator) -> Pix
 @_kadid("Contrast Dist.", "wrong contrast", (0.3, 0.15, 0, -0.4, -0.6))
 def _contrast(image: Pixels, amount: float, rng: np.random.Generator) -> Pixels:
     curve = CubicSpline([0, 0.3, 0.5, 0.7, 1], [0, 0.25 - amount / 4, 0.5, 0.75 + amount / 4, 1])
-    return _to_uint8(255 * curve(np.arange(256) / 255))[image]
+    return to_uint8(255 * curve(np.arange(256) / 255))[image]
 
 
 DISTORTIONS: tuple[str, ...] = tuple(_EFFECTS)

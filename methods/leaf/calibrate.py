@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from methods.cli.arguments import add_rated, table_options
+from methods.cli.arguments import add_rated, table_options, tell
 from methods.cli.progress import steps
 from methods.cli.running import DONE
 from methods.data import direction_question
@@ -25,8 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     from methods.leaf.student import UNSEEN, Student
 
     opinions = read_ratings(arguments.scores, arguments.images, **table_options(arguments))
-    for note in opinions.notes:
-        print(note, file=sys.stderr)
+    tell(opinions)
     student = Student.load(arguments.student or UNSEEN)
     views = student.views(opinions.paths, steps("Features: "))
     question = direction_question(opinions.mos01, student.predict(features=views[0]),

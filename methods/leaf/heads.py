@@ -109,12 +109,6 @@ class Contrasts:
     groups: np.ndarray
     weight: float
 
-    def of_groups(self, groups: np.ndarray) -> Contrasts:
-        """The pairs that belong to these groups."""
-        rows = np.isin(self.groups, groups)
-        return replace(self, better=self.better[rows], worse=self.worse[rows], gap=self.gap[rows],
-                       groups=self.groups[rows])
-
 
 def fit_ridge(features: np.ndarray, mos: np.ndarray, *, prior: Head | None = None, groups: np.ndarray | None = None,
               contrasts: Contrasts | None = None, penalties: tuple[float, ...] = PENALTIES) -> RidgeFit:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from methods.cli.arguments import add_rated, at_least, table_options
+from methods.cli.arguments import add_rated, at_least, table_options, tell
 from methods.cli.progress import stages, steps
 from methods.cli.running import DONE
 from methods.data import RatedPictures
@@ -63,7 +63,7 @@ def run(chosen: argparse.Namespace) -> int:
     pictures = usable_images(chosen.images, *((opinions.paths, opinions.notes) if opinions is not None else ()))
     backbone = _backbone(chosen.backbone)  # before the teacher: a wrong name should be told at once
     judgements = _judgements(chosen, pictures) if taught else None
-    features = _features(backbone, pictures, chosen)
+    features = backbone.features(pictures, steps("Features: "))
     facts = {"backbone": chosen.backbone, "pictures": len(pictures)}
     head = None
     if judgements is not None:
@@ -101,8 +101,7 @@ def _opinions(chosen: argparse.Namespace) -> RatedPictures | None:
             raise InputError("A report needs ratings; give --scores.")
         return None
     opinions = read_ratings(chosen.scores, chosen.images, minimum=2, **table_options(chosen))
-    for note in opinions.notes:
-        print(note, file=sys.stderr)
+    tell(opinions)
     if chosen.report:
         from methods.leaf.report import FEWEST_PICTURES
 
@@ -128,10 +127,6 @@ def _backbone(name: str):
     from methods.leaf.student import Student
 
     return Student.load().backbone if name == "embedded" else HubBackbone(name)
-
-
-def _features(backbone, pictures: list[Path], chosen: argparse.Namespace) -> np.ndarray:
-    return backbone.features(pictures, steps("Features: "))
 
 
 def _drawn(opinions: RatedPictures | None, chosen: argparse.Namespace) -> np.ndarray:

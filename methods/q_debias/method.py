@@ -233,7 +233,7 @@ def weigh(
     conditions = tuple(
         Condition(
             distortion=name,
-            logits=(*_floats(logits[1 + 2 * i, :2]), *_floats(logits[2 + 2 * i, 2:])),
+            logits=(*logits[1 + 2 * i, :2].tolist(), *logits[2 + 2 * i, 2:].tolist()),
             quality=float(quality[i]),
             similarity=float(semantic[i]),
             ssim=float(likeness[i]) if options.aggregation == "quality-similarity" else None,
@@ -243,7 +243,7 @@ def weigh(
         for i, name in enumerate(options.distortions)
     )
     return DebiasEvidence(
-        query=image, score=score, vanilla=vanilla, vanilla_logits=_floats(logits[0, :2]), conditions=conditions,
+        query=image, score=score, vanilla=vanilla, vanilla_logits=tuple(logits[0, :2].tolist()), conditions=conditions,
         aggregation=options.aggregation, prompt=options.prompt, setting=options.setting, seed=options.seed,
         transcripts=transcripts, consistent=options.consistent,
     )
@@ -254,6 +254,3 @@ def _effect(score: float, quality: np.ndarray, similarity: np.ndarray, scheme: s
         return None
     return score - aggregate(np.delete(quality, left_out), np.delete(similarity, left_out), scheme)
 
-
-def _floats(values: np.ndarray) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)

@@ -383,9 +383,9 @@ def test_the_terms_say_what_is_stored_and_for_how_long(tmp_path):
 def test_a_reader_is_told_what_has_changed_since(monkeypatch):
     made = finished([COFFEE], ["q-bench"])
     entry = Entry(made.to_dict(), (), 0.0)
-    assert "other versions" not in compare_share.notice(made, entry, Settings(Path("x")), False)
+    assert "other versions" not in compare_share.notice(made, entry, False)
     monkeypatch.setattr(compare_share, "versions", lambda: {**made.versions, "torch": "99"})
-    said = compare_share.notice(made, entry, Settings(Path("x")), True)
+    said = compare_share.notice(made, entry, True)
     assert "→ 99" in said
     assert "delete link" in said
 

@@ -52,7 +52,7 @@ def _row(folder: Folder, photo: Photo, several: bool, rated: bool) -> str:
         return f'{start}<td class="failed" colspan="{columns}">{html.escape(reason)}</td>{people}</tr>'
     value = folder.value(photo)
     strong = f"{value:.0f}" if folder.calibrated else f"{photo.score:.2f}"
-    each = "".join(f'<td class="number each">{_short(folder, cell)}</td>' for cell in photo.cells) if several else ""
+    each = "".join(f'<td class="number each">{_short(cell)}</td>' for cell in photo.cells) if several else ""
     return (f'{start}<td class="number"><strong>{strong}</strong></td><td class="track">{_track(folder, photo)}</td>'
             f"{each}{people}</tr>")
 
@@ -68,7 +68,7 @@ def address(path: str) -> str:
     return html.escape(f"gradio_api/file={quote(path)}")
 
 
-def _short(folder: Folder, cell: Cell) -> str:
+def _short(cell: Cell) -> str:
     if cell.score is None:
         return f'<abbr title="{html.escape(cell.error)}">–</abbr>'
     if cell.opinion is None:
@@ -136,7 +136,7 @@ def scatter(folder: Folder) -> go.Figure | None:
     _points(figure, first, [(photo, folder.value(photo)) for photo in photos], ACCENT, True, several)
     if several:
         for index, method in enumerate(folder.methods[0 if folder.calibrated else 1:], 0 if folder.calibrated else 1):
-            values = [(photo, _value(folder, photo.cells[index])) for photo in photos]
+            values = [(photo, folder.value(photo.cells[index])) for photo in photos]
             _points(figure, title_of(method), values, SERIES[(index + 1) % len(SERIES)], "legendonly", True)
     far = outliers(folder)
     figure.add_scatter(
@@ -148,12 +148,6 @@ def scatter(folder: Folder) -> go.Figure | None:
                                                                                                      "hundredths"})
     figure.update_yaxes(range=[-2, 102], title={"text": "rated, on 0 to 100"})
     return figure
-
-
-def _value(folder: Folder, cell: Cell) -> float | None:
-    if folder.calibrated:
-        return None if cell.opinion is None else cell.opinion.mos
-    return None if cell.score is None else 100 * cell.score
 
 
 def _points(figure: go.Figure, name: str, points: list[tuple[Photo, float | None]], colour: str,

@@ -98,11 +98,12 @@ class Folder:
         """Whether every photo that has a score has an opinion; then opinions are what it is sorted and drawn by."""
         return all(photo.opinion is not None for photo in self.photos if not photo.failed)
 
-    def value(self, photo: Photo) -> float | None:
-        """What a photo is sorted by, on 0 to 100: its opinion, or its raw score where not all are calibrated."""
+    def value(self, one: Photo | Cell) -> float | None:
+        """What a photo or its cell is sorted by, on 0 to 100: its opinion, or its raw score where not all are
+        calibrated."""
         if self.calibrated:
-            return None if photo.opinion is None else photo.opinion.mos
-        return None if photo.score is None else 100 * photo.score
+            return None if one.opinion is None else one.opinion.mos
+        return None if one.score is None else 100 * one.score
 
     def ordered(self, order: str = ORDERS[0]) -> list[Photo]:
         """The photos in one of `ORDERS`; what has no score comes last."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from methods.cli.arguments import tell
 from methods.data import RatedPictures, deal_folds
 from methods.data.folds import write as write_folds
 from methods.embedded.lmm import decoder, features, readout, recipe, tasks, tokenizer, tower
@@ -72,8 +72,8 @@ def rated_photos(opinions: Sequence[RatedPictures], cache: Path, folds: int
     Raises:
         InputError: the cache holds models of another deal.
     """
-    for note in (note for rated in opinions for note in rated.notes):
-        print(note, file=sys.stderr)
+    for rated in opinions:
+        tell(rated)
     names = [name for rated in opinions for name in rated.names]
     fold = deal_folds(len(names), folds)
     write_folds(cache, names, fold)

@@ -21,8 +21,6 @@ from methods.embedded.lmm.tower import SIZE
 from methods.images import decode
 from methods.kadid.distortions import DISTORTIONS, LEVELS, distort, level_mos
 
-ROLES = ("opinion", "pristine")
-
 CONDITIONS = ("zoom_blur", "spatter", "saturate", "fog")
 """Q-Debias's damages, which its prompts show first."""
 

@@ -29,8 +29,6 @@ def run(arguments: argparse.Namespace) -> int:
     from methods.iqarag.build import build, unrated
 
     pictures = read_rated(arguments)
-    for note in pictures.notes:
-        print(note, file=sys.stderr)
     distributed = arguments.root is not None
     title = arguments.title or (LAYOUTS[arguments.dataset].title if distributed else "")
     result = build(pictures, arguments.out, chosen_encoder(arguments), title=title,

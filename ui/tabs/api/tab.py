@@ -53,7 +53,7 @@ def build(page: gr.Blocks) -> None:
                 for language in endpoint.languages:
                     with gr.Tab(language, id=language.lower()):
                         codes.append(gr.Code(snippets(DEFAULT_ADDRESS)[endpoint.name, language], interactive=False,
-                                             language=_highlight(language), show_label=False))
+                                             language="shell" if language == "curl" else "python", show_label=False))
         gr.Markdown(f"Names of the methods: {_methods()}. Names of the models here: {_models()}.")
     quiet = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     tab.select(None, None, address, js=HERE, **quiet).then(at_address, address, codes, **quiet)
@@ -146,10 +146,6 @@ def _parameters(rows: Sequence[tuple[str, str, str]]) -> str:
         return ""
     lines = "\n".join(f"| `{name}` | {kind} | {text} |" for name, kind, text in rows)
     return f"| Name | Type | Meaning |\n|---|---|---|\n{lines}"
-
-
-def _highlight(language: str) -> str:
-    return {"Python": "python", "curl": "shell", "MCP client": "python"}[language]
 
 
 def _methods() -> str:

@@ -104,7 +104,7 @@ class Results:
             gr.Accordion(visible=done and first is not None),
             gr.Dropdown(choices_of(comparison), value=0) if done and first else keep,
             _plot(_figure(first)) if done and first else keep,
-            _explained(comparison, first) if done and first else keep,
+            _explained(first) if done and first else keep,
             gr.Column(visible=done and first is not None),
         ]
 
@@ -150,7 +150,7 @@ def results() -> Results:
         if held is None or index is None or not 0 <= index < len(held.comparison.scored):
             return [gr.skip(), gr.skip()]
         cell = held.comparison.scored[index]
-        return [_plot(_figure(cell)), _explained(held.comparison, cell)]
+        return [_plot(_figure(cell)), _explained(cell)]
 
     gr.on([left.input, right.input], slide, [state, left, right], slider, **QUIET)
     which.input(look, [state, which], [evidence, explanation], **QUIET)
@@ -187,7 +187,7 @@ def _figure(cell: Cell) -> go.Figure | None:
     return plotly.io.from_json(cell.figure) if cell.figure else None
 
 
-def _explained(comparison: Comparison, cell: Cell) -> str:
+def _explained(cell: Cell) -> str:
     options = ", ".join(f"{name} {value}" for name, value in sorted(cell.options.items()))
     return f"{cell.explanation}\n\n`{short_model(cell.lmm)}` · {cell.seconds:.2f} s · {plain(options)}"
 

@@ -118,7 +118,7 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, outcome: Results, metho
             return [*here, gr.skip(), *values, "", gr.update(visible=False), gr.skip()]
         there = {system.method for system in held.comparison.systems}
         chosen = gr.CheckboxGroup(value=[name for _, name in methods.choices if name in there])
-        values = outcome.show(held, notice=notice(held.comparison, entry, sharing, bool(own)))
+        values = outcome.show(held, notice=notice(held.comparison, entry, bool(own)))
         return [*here, chosen, *values, own, gr.update(visible=bool(own)), gr.update(visible=False)]
 
     @plain_errors
@@ -203,7 +203,7 @@ def terms(sharing: Settings) -> str:
     )
 
 
-def notice(comparison: Comparison, entry: Entry, sharing: Settings, own: bool) -> str:
+def notice(comparison: Comparison, entry: Entry, own: bool) -> str:
     """What a reader of a link has to know: of when it is, what computed it, and what is different here today."""
     models = ", ".join(f"`{short_model(name)}`" for name in dict.fromkeys(cell.lmm for cell in comparison.scored))
     then = comparison.versions
