@@ -54,6 +54,12 @@ class LMM(ABC):
         """
         return None
 
+    def check_budget(self, prompt: Prompt) -> None:
+        """Raises `LMMError` for a prompt that shows more images than the model takes."""
+        if len(prompt.images) > self.image_budget:
+            raise LMMError(f"The prompt shows {len(prompt.images)} images but {self.name} takes at most "
+                           f"{self.image_budget}; show fewer or choose another model.")
+
     @abstractmethod
     def word_logits(self, prompts: Sequence[Prompt], words: Sequence[str]) -> np.ndarray:
         """Next-token logits of the candidate words, right after each prompt's answer prefix.

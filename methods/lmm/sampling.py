@@ -44,6 +44,11 @@ class Sampling:
     def greedy(self) -> bool:
         return self.temperature == 0
 
+    def check_count(self, n: int) -> None:
+        """Raises `InputError` for a number of texts that these settings cannot give."""
+        if n < 1 or (self.greedy and n != 1):
+            raise InputError(f"Greedy decoding gives one text and sampling at least one; got n={n}.")
+
     def generate_arguments(self) -> dict[str, Any]:
         """These settings as transformers' `generate` takes them."""
         if self.greedy:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from methods.errors import InputError
 from methods.lmm.base import LMM, LMMError
 from methods.lmm.checkpoint import Checkpoint
 from methods.lmm.head import is_readable
@@ -189,7 +188,7 @@ class TransformersLMM(LMM):
     ) -> list[list[str]]:
         """As `LMM.generate`. Sample i draws from a generator seeded with `seed + i`: n samples are n single runs."""
         sampling = Sampling(max_new_tokens, temperature, top_p, top_k, seed)
-        _check_count(n, sampling)
+        sampling.check_count(n)
         rendered = [self._render(prompt) for prompt in prompts]
         with self._lock:
             return self._runner.generate(rendered, n, sampling)
@@ -223,7 +222,7 @@ class TransformersLMM(LMM):
     ) -> Generator[str, None, list[str]]:
         """As `LMM.sample`: all texts are written side by side, so that n of them take little longer than one."""
         sampling = Sampling(max_new_tokens, temperature, top_p, top_k, seed)
-        _check_count(n, sampling)
+        sampling.check_count(n)
         return (yield from self._in_turns(self._runner.sample(self._render(prompt), n, sampling)))
 
     def _in_turns(self, pieces: Generator[str, None, list[str]]) -> Generator[str, None, list[str]]:
@@ -257,18 +256,8 @@ class TransformersLMM(LMM):
         return self.vision.tokens((width, height))
 
     def _render(self, prompt: Prompt) -> Rendered:
-        count = len(prompt.images)
-        if count > self.image_budget:
-            raise LMMError(
-                f"The prompt shows {count} images but {self.name} takes at most {self.image_budget}; "
-                f"show fewer or choose another model."
-            )
+        self.check_budget(prompt)
         return render(self.processor, prompt, self.name)
 
     def _find_candidates(self, tail: str, spellings: tuple[str, ...], words: tuple[str, ...]) -> tuple[int, ...]:
         return tuple(candidate_tokens(self.processor.tokenizer, tail, spellings, words))
-
-
-def _check_count(n: int, sampling: Sampling) -> None:
-    if n < 1 or (sampling.greedy and n != 1):
-        raise InputError(f"Greedy decoding gives one text and sampling at least one; got n={n}.")

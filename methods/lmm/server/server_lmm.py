@@ -120,7 +120,7 @@ class ServerLMM(LMM):
         if not words:
             raise InputError("Name at least one candidate word.")
         for prompt in prompts:
-            self._check_budget(prompt)
+            self.check_budget(prompt)
         encode = _Encoder(self._limit)
 
         def ask(prompt: Prompt) -> list[float]:
@@ -144,10 +144,9 @@ class ServerLMM(LMM):
         vLLM draws sample i from seed + i. On a GPU, a server repeats itself only as far as its batching does.
         """
         sampling = Sampling(max_new_tokens, temperature, top_p, top_k, seed)
-        if n < 1 or (sampling.greedy and n != 1):
-            raise InputError(f"Greedy decoding gives one text and sampling at least one; got n={n}.")
+        sampling.check_count(n)
         for prompt in prompts:
-            self._check_budget(prompt)
+            self.check_budget(prompt)
         encode = _Encoder(self._limit)
 
         def ask(prompt: Prompt) -> list[str]:
@@ -174,7 +173,7 @@ class ServerLMM(LMM):
     ) -> Iterator[str]:
         """As `LMM.stream`; closing the iterator closes the connection, which makes the server stop."""
         sampling = Sampling(max_new_tokens, temperature, top_p, top_k, seed)
-        self._check_budget(prompt)
+        self.check_budget(prompt)
         settings = _generation(sampling, seed) | {"n": 1, "stream": True}
         refusal, complete, thinking = "", False, False  # `thinking`: inside of what a reasoning parser took out
         first, rest = self._chat(prompt, _Encoder(self._limit), settings, self._begin)
@@ -227,11 +226,6 @@ class ServerLMM(LMM):
             return f"{root}, vLLM {self._connection.get('/version', Version, patience=0.0).version}"
         except LMMError:  # Only vLLM has one.
             return f"{root}, {served.owned_by or 'unknown server'}"
-
-    def _check_budget(self, prompt: Prompt) -> None:
-        if len(prompt.images) > self.image_budget:
-            raise LMMError(f"The prompt shows {len(prompt.images)} images but {self.name} takes at most "
-                           f"{self.image_budget}; show fewer or choose another model.")
 
     def _text(self, choice: Choice) -> str:
         """What was written, with the thoughts before it that a reasoning parser has taken out."""
