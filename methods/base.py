@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import torch
 
     from methods.images import Decoded
+    from methods.images.decoding import Made
     from methods.lmm.base import LMM
 
 ImageSource: TypeAlias = "Image.Image | Decoded | str | Path | bytes"
@@ -299,11 +300,11 @@ class Method(ABC, Generic[Chosen]):
         made = self._ahead(decoded.image, self.options.updated(**options))
         return dataclasses.replace(decoded, ahead=(*decoded.ahead, *made))
 
-    def _ahead(self, image: Image.Image, options: Chosen) -> list[Any]:
+    def _ahead(self, image: Image.Image, options: Chosen) -> list[Made]:
         """What is made of an image ahead, each with `nbytes`: here, what the models make of the image itself."""
         return self._prepare([image], options)
 
-    def _prepare(self, images: Sequence[Image.Image], options: Chosen) -> list[Any]:
+    def _prepare(self, images: Sequence[Image.Image], options: Chosen) -> list[Made]:
         """What the models make of images before they are shown."""
         alone = self.images_per_prompt(options) == 1
         return [made for lmm in self.lmms for image in images if (made := lmm.prepare(image, alone)) is not None]

@@ -360,14 +360,15 @@ def consensus(tables: Sequence[Table], scores: Sequence[float]) -> Consensus | N
                      smallest.population, smallest.dataset)
 
 
-def key(method: str, options: Mapping[str, Any], weights: str, basis: Mapping[str, str], max_pixels: int | None) -> str:
+def key(method: str, options: Mapping[str, object], weights: str, basis: Mapping[str, str], max_pixels: int | None
+        ) -> str:
     """What a table is asked for by: all that decides a score, seed and switches of mere explanations left out."""
     limit = None if max_pixels is None or max_pixels >= MAX_PIXELS else max_pixels
     deciding = json.dumps([deciding_options(method, options), dict(basis), limit], sort_keys=True)
     return f"{method} {weights} {hash_parts([deciding])[:16]}"
 
 
-def deciding_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def deciding_options(method: str, options: Mapping[str, object]) -> dict[str, Any]:
     """The options that decide a score, JSON-safe; one that is not named has its default."""
     from methods.base import json_safe
 

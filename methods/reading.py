@@ -83,7 +83,7 @@ def read_ahead(items: Iterable[Item], source: Callable[[Item], object],
 class _Reader(Generic[Item]):
     """What the reading threads share, and the one that takes from them."""
 
-    def __init__(self, items: Iterator[Item], source: Callable[[Item], Any],
+    def __init__(self, items: Iterator[Item], source: Callable[[Item], object],
                  prepare: Callable[[Decoded], Decoded] | None, bytes_ahead: int) -> None:
         self._items, self._source, self._prepare, self._room = items, source, prepare, bytes_ahead
         self._changed = threading.Condition()

@@ -15,7 +15,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from PIL import Image, ImageFile
 
@@ -63,6 +63,13 @@ _together: Budget | None = None
 """Bytes that all threads together may claim for decoding; None for no limit."""
 
 
+class Made(Protocol):
+    """What was made of an image ahead of its turn."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Decoded:
     """An image that is ready to be scored.
@@ -76,7 +83,7 @@ class Decoded:
 
     image: Image.Image
     notes: tuple[str, ...] = ()
-    ahead: tuple[Any, ...] = field(default=(), compare=False, repr=False)
+    ahead: tuple[Made, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def nbytes(self) -> int:

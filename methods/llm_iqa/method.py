@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +12,7 @@ from PIL import Image
 
 from methods.base import Assessment, ImageSource, Method, Options, Verdict, option
 from methods.errors import InputError
+from methods.images.decoding import Made
 from methods.llm_iqa import aggregation, segmentation
 from methods.llm_iqa.evidence import DigitScore, LLMIQAEvidence, LMMScores, RegionEvidence, Total
 from methods.llm_iqa.segmenters import (
@@ -146,7 +146,7 @@ class LLMIQA(Method[LLMIQAOptions]):
             return None
         return self._segmenter or load_segmenter(options.segmenter, options.masks)
 
-    def _ahead(self, image: Image.Image, options: LLMIQAOptions) -> list[Any]:
+    def _ahead(self, image: Image.Image, options: LLMIQAOptions) -> list[Made]:
         """The image, where the whole of it is scored; its regions are not known before its turn."""
         return super()._ahead(image, options) if "whole" in options.scored else []
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from methods.errors import UserError
+from methods.images.decoding import Made
 from methods.lmm.prompt import Prompt
 
 
@@ -39,9 +39,9 @@ class LMM(ABC):
     revision: str
     image_budget: int
     max_pixels: int | None = None
-    settings: Mapping[str, Any] = MappingProxyType({})
+    settings: Mapping[str, object] = MappingProxyType({})
 
-    def prepare(self, image: Image.Image, alone: bool = True) -> Any:
+    def prepare(self, image: Image.Image, alone: bool = True) -> Made | None:
         """What can be made of an image before it is shown in a prompt, on any thread while the model works.
 
         Args:

@@ -48,7 +48,7 @@ class Checkpoint:
     revision: str
     image_budget: int
     max_tokens: int
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
 
     @classmethod
     def load(
@@ -58,7 +58,7 @@ class Checkpoint:
         dtype: str | torch.dtype | None = None,
         revision: str | None = None,
         attn_implementation: str | None = None,
-        device_map: str | dict[str, Any] | None = None,
+        device_map: str | dict[str, int | str] | None = None,
     ) -> Checkpoint:
         """Reads the checkpoint; see `TransformersLMM` for the arguments and errors."""
         from methods.torchvision_compat import ensure_torchvision
@@ -87,7 +87,7 @@ class Checkpoint:
 
     @classmethod
     def of(cls, model: Model, processor: Processor, name: str, revision: str = "in memory", source: str = "",
-           device_map: str | dict[str, Any] | None = None) -> Checkpoint:
+           device_map: str | dict[str, int | str] | None = None) -> Checkpoint:
         """A checkpoint around a model in memory; what its config does not say is looked up by `source`."""
         quantised = getattr(model.config, "quantization_config", None)
         return cls(
@@ -107,7 +107,7 @@ class Checkpoint:
 
 
 def _loaded(source: str, device: str, dtype: torch.dtype, free: bool, revision: str | None,
-            attention: str | None, device_map: str | dict[str, Any] | None) -> tuple[Any, Any, Any]:
+            attention: str | None, device_map: str | dict[str, int | str] | None) -> tuple[Model, Processor, Config]:
     """Model, processor and config of a checkpoint; `free` where nobody asked for the dtype."""
     import torch
     from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor

@@ -35,7 +35,7 @@ def _text(name: str, text: str) -> str:
     return text
 
 
-SETTINGS: Mapping[str, Callable[[str, str], Any]] = {
+SETTINGS: Mapping[str, Callable[[str, str], str | int]] = {
     "device": _text, "dtype": _text, "revision": _text, "attn_implementation": _text, "device_map": _text,
     "max_pixels": at_least_one,
 }
@@ -68,7 +68,7 @@ def parsed(name: str) -> tuple[str, dict[str, Any]]:
     return bare, settings
 
 
-def spelled(name: str, settings: Mapping[str, Any]) -> str:
+def spelled(name: str, settings: Mapping[str, object]) -> str:
     """A name that carries these settings too; None values are left out.
 
     Raises:

@@ -8,11 +8,14 @@ depend on its neighbours.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from methods.errors import InputError
 
 if TYPE_CHECKING:
+    import torch
+    from transformers import LogitsProcessor
+
     from methods.lmm.loaded import Tokenizer
 
 
@@ -49,7 +52,7 @@ class Sampling:
         if n < 1 or (self.greedy and n != 1):
             raise InputError(f"Greedy decoding gives one text and sampling at least one; got n={n}.")
 
-    def generate_arguments(self) -> dict[str, Any]:
+    def generate_arguments(self) -> dict[str, float]:
         """These settings as transformers' `generate` takes them."""
         if self.greedy:
             return {"max_new_tokens": self.max_new_tokens, "do_sample": False}
@@ -61,13 +64,13 @@ class Sampling:
             "top_k": self.top_k,
         }
 
-    def warpers(self) -> list[Any]:
+    def warpers(self) -> list[LogitsProcessor]:
         """transformers' warpers in transformers' order: temperature, then top-k, then top-p; empty if greedy."""
         from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
         if self.greedy:
             return []
-        warpers: list[Any] = []
+        warpers: list[LogitsProcessor] = []
         if self.temperature != 1.0:
             warpers.append(TemperatureLogitsWarper(float(self.temperature)))
         if self.top_k > 0:
@@ -86,14 +89,14 @@ class Draw:
         device: where the logits are.
     """
 
-    def __init__(self, sampling: Sampling, samples: list[int], device: Any) -> None:
+    def __init__(self, sampling: Sampling, samples: list[int], device: torch.device) -> None:
         import torch
 
         self._warpers = sampling.warpers()
         self._greedy = sampling.greedy
         self._generators = [torch.Generator(device).manual_seed(sampling.seed + sample) for sample in samples]
 
-    def __call__(self, rows: list[int], logits: Any) -> Any:
+    def __call__(self, rows: list[int], logits: torch.Tensor) -> torch.Tensor:
         """One token per row: int64 [rows] from float logits [rows, vocabulary]; `rows` are the samples still alive."""
         import torch
 

@@ -12,7 +12,7 @@ import functools
 import logging
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -72,7 +72,7 @@ class TransformersLMM(LMM):
         vision_cache_bytes: int | None = None,
         max_pixels: int | None = None,
         attn_implementation: str | None = None,
-        device_map: str | dict[str, Any] | None = None,
+        device_map: str | dict[str, int | str] | None = None,
     ) -> None:
         checkpoint = Checkpoint.load(source, device=device, dtype=dtype, revision=revision,
                                      attn_implementation=attn_implementation, device_map=device_map)

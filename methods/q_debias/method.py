@@ -12,7 +12,6 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -20,6 +19,7 @@ from PIL import Image
 
 from methods.base import Method, Options, Verdict, option
 from methods.errors import InputError
+from methods.images.decoding import Made
 from methods.levels import GOOD_POOR, LevelScheme
 from methods.lmm.prompt import Prompt
 from methods.locks import ForkSafeLock
@@ -106,7 +106,7 @@ class QDebias(Method[QDebiasOptions]):
         """Two prompts per condition and the vanilla one; they show one image more than there are conditions."""
         return 2.0 * len(options.distortions) + 1.0
 
-    def _ahead(self, image: Image.Image, options: QDebiasOptions) -> list[Any]:
+    def _ahead(self, image: Image.Image, options: QDebiasOptions) -> list[Made]:
         """The degraded copies too."""
         (copies,) = degrade_all([image], options)
         made = _copies[id(image)] = _Copies(image, _degradation(options), copies)

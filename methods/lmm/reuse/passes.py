@@ -116,7 +116,7 @@ class Passes:
         positions: torch.Tensor,
         encodings: list[Encoding],
         before: torch.Tensor | None = None,
-        **arguments: Any,
+        **arguments: object,
     ) -> Any:
         """One pass; `before` holds the ids whose keys and values are already in the cache."""
         import torch

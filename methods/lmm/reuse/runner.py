@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from methods.lmm.reuse import memory
 from methods.lmm.reuse.batching import (
     MOST_PADDING,
     Budget,
+    Item,
+    Result,
     halving,
     is_out_of_memory,
     packed,
@@ -120,8 +122,8 @@ class SharingRunner:
                 lambda some: self.each.activations(len(some), max(len(rows[index]) for index in some))))
         return result
 
-    def _halving(self, run: Callable[[list[Any]], list[Any]], items: list[Any], cost: Callable[[list[Any]], int],
-                 ) -> list[Any]:
+    def _halving(self, run: Callable[[list[Item]], list[Result]], items: list[Item], cost: Callable[[list[Item]], int],
+                 ) -> list[Result]:
         """`halving`, which tells the budget what fitted; `cost` gives the bytes of a part."""
         return halving(run, items, "one prompt", lambda part: self.budget.learn(cost(part)), self.vision.shed)
 

@@ -60,7 +60,7 @@ class TrimmedBlock(torch.nn.Module):
         block: an EfficientNetBlock of what `fused` returns, without gate.
     """
 
-    def __init__(self, block: Any) -> None:
+    def __init__(self, block: Model) -> None:
         super().__init__()
         depthwise, project = block.depthwise_conv, block.projection
         conv, squeeze = depthwise.depthwise_conv, project.project_conv
@@ -102,7 +102,7 @@ def _in_full_vectors(alive: torch.Tensor) -> torch.Tensor:
     return alive | (~alive & ((~alive).cumsum(0) <= missing))
 
 
-def _part(conv: Any, outputs: torch.Tensor | None, inputs: torch.Tensor | None) -> torch.nn.Conv2d:
+def _part(conv: Model, outputs: torch.Tensor | None, inputs: torch.Tensor | None) -> torch.nn.Conv2d:
     """A convolution with some of its outputs and inputs, bool masks; None keeps all. Depthwise ones have no inputs."""
     weight, bias = conv.weight, conv.bias
     if outputs is not None:
@@ -115,12 +115,12 @@ def _part(conv: Any, outputs: torch.Tensor | None, inputs: torch.Tensor | None) 
     return part.requires_grad_(False)
 
 
-def _always_open(gate: Any) -> bool:
+def _always_open(gate: Model) -> bool:
     """Whether a squeeze-excite gate multiplies by exactly 1, whatever the picture."""
     return not gate.expand.weight.any() and bool((gate.expand.bias.sigmoid() == 1).all())
 
 
-def with_fast_tower(base: Model) -> Any:
+def with_fast_tower(base: Model) -> Model:
     """The base of an LMM as it is, with a tower of `fused` and trimmed blocks where it is an EfficientNet.
 
     Args:

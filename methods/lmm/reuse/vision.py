@@ -314,7 +314,7 @@ class VisionEncoder:
         ]
 
 
-def _shares(features: Any, count: int) -> list[torch.Tensor]:
+def _shares(features: torch.Tensor | Sequence[torch.Tensor], count: int) -> list[torch.Tensor]:
     """Cuts the features of `count` pictures with equal inputs into one [tokens, hidden] tensor a picture."""
     import torch
 

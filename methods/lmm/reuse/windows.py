@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _NAME = "sdpa_instead_of_flash"
 
 _Groups: TypeAlias = "list[tuple[int, torch.Tensor | None]]"
-_known: ContextVar[dict[int, tuple[Any, _Groups]] | None] = ContextVar("known", default=None)
+_known: ContextVar[dict[int, tuple[torch.Tensor, _Groups]] | None] = ContextVar("known", default=None)
 
 
 @contextlib.contextmanager
@@ -71,7 +71,7 @@ def groups(bounds: list[int]) -> list[tuple[int, list[int]]]:
 
 
 def attention(module: Model, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: None = None,
-              *, cu_seq_lens_q: torch.Tensor, scaling: float | None = None, dropout: float = 0.0, **others: Any
+              *, cu_seq_lens_q: torch.Tensor, scaling: float | None = None, dropout: float = 0.0, **others: object
               ) -> tuple[torch.Tensor, None]:
     """As transformers' attention functions: [1, heads, tokens, width] each to [1, tokens, heads, width].
 
