@@ -235,7 +235,7 @@ class Method(ABC, Generic[Chosen]):
 
         Args:
             pixels: of the image.
-            limit: the most pixels of a picture that the LMM is shown.
+            limit: the most pixels of an image that the LMM is shown.
         """
         prompts = cls.passes(options)
         return Work(prompts, prompts * cls.images_per_prompt(options) * min(pixels, limit))

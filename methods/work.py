@@ -11,7 +11,7 @@ class Work:
 
     Attributes:
         prompts: that are processed.
-        pixels: of all pictures in all prompts, as the LMM is shown them.
+        pixels: of all images in all prompts, as the LMM is shown them.
         tokens: decoding steps, one after the other, at most; several samples of a prompt take them together.
         seconds: of anything beside the LMM, as on the slowest device that the project speaks of.
     """

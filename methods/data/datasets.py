@@ -320,7 +320,7 @@ _BIQ2021 = {"train": "training", "test": "test"}
 
 
 def _biq2021(path: Path) -> list[RatedPicture]:
-    """Two tables, a part each; a picture's subset (ss01, ss02 or ss03) is the start of its name.
+    """Two tables, one for each part; an image's subset (ss01, ss02 or ss03) is the start of its name.
 
     Raises:
         ValueError: one of the two tables is missing.

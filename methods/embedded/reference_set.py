@@ -47,7 +47,7 @@ def candidates(pictures: RatedPictures) -> RatedPictures:
     """The photographs that may ship.
 
     Raises:
-        InputError: the table is not LIVE Challenge's, the only one whose pictures may be passed on, as far as can be
+        InputError: the table is not LIVE Challenge's, the only one whose images may be passed on, as far as can be
             told: its files are numbered, its opinions run over 0 to 100, and each has its spread.
     """
     numbered = all(re.fullmatch(r"\d{1,4}\.webp", name) for name in pictures.names)
@@ -90,7 +90,7 @@ def farthest(features: NDArray[np.float32], count: int) -> list[int]:
 
 
 def choose(pictures: RatedPictures, features: NDArray[np.float32], count: int = COUNT) -> RatedPictures:
-    """`count` of the pictures (features [n, d]), stratified by quality and then by content; in their own order."""
+    """`count` of the images (features [n, d]), stratified by quality and then by content; in their own order."""
     bins = bins_of(pictures.mos01)
     rows = [np.flatnonzero(bins == number) for number in range(5)]
     wanted = shares([len(one) for one in rows], count)
@@ -105,7 +105,7 @@ def psnr(image: Image.Image, other: Image.Image) -> float:
 
 
 def compressed(pictures: RatedPictures, folder: Path) -> tuple[RatedPictures, list[float]]:
-    """The pictures as WebP files in `folder`, and the PSNR of each to what it was; below `LEAST_PSNR` lossless."""
+    """The images as WebP files in `folder`, and the PSNR of each to what it was; below `LEAST_PSNR` lossless."""
     folder.mkdir(parents=True, exist_ok=True)
     stored, ratios = [], []
     for picture, source in zip(pictures, pictures.paths):
@@ -119,7 +119,7 @@ def compressed(pictures: RatedPictures, folder: Path) -> tuple[RatedPictures, li
 
 
 def sources_page(chosen: RatedPictures, ratios: Sequence[float]) -> str:
-    """Markdown that stands beside the pictures: where they come from, under which terms, and what was done."""
+    """Markdown that stands beside the images: where they come from, under which terms, and what was done."""
     counts = np.bincount(bins_of(chosen.mos01), minlength=5)
     by_bin = ", ".join(f"{number} from {20 * low} to {20 * low + 20}" for low, number in enumerate(counts))
     lossy = [ratio for ratio in ratios if np.isfinite(ratio)]
@@ -146,11 +146,11 @@ def make(pictures: RatedPictures, notice: Path, encoder: Encoder, out: Path) -> 
     """Writes the set to the folder `out` and returns the number of its references.
 
     Args:
-        notice: LIVE's notice; it goes with the pictures.
+        notice: LIVE's notice; it goes with the images.
         encoder: tells contents apart, and makes the set's features.
 
     Raises:
-        InputError: pictures that may not be passed on, or no notice.
+        InputError: images that may not be passed on, or no notice.
     """
     from methods.cli.progress import steps
     from methods.iqarag.build import build

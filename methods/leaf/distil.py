@@ -1,7 +1,7 @@
 """Joint distillation: a head over frozen features that agrees with the teacher's scores and preferences.
 
 The head lies in the span of its training images (the representer theorem), so it is found over one number per image
-instead of one a feature: n unknowns however wide the backbone is. It starts from the ridge fit to the teacher's
+instead of one per feature: n unknowns however wide the backbone is. It starts from the ridge fit to the teacher's
 scores, whose penalty was chosen by leaving images out, and moves to where the joint loss is least.
 """
 

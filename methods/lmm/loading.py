@@ -46,7 +46,7 @@ def load_lmm(name: str, device: str | None = None, dtype: str | torch.dtype | No
         device: "cpu", "cuda", "cuda:1" ...; by default the first CUDA device, else the CPU. Not for a server.
         dtype: "float32", "bfloat16" or "float16"; by default bfloat16 on CUDA, float32 on the CPU. The embedded model
             is so small that it runs in float32 if no dtype is named.
-        max_pixels: the most pixels of one picture that the model is shown; by default MEAN_OPINION_MAX_PIXELS, else
+        max_pixels: the most pixels of one image that the model is shown; by default MEAN_OPINION_MAX_PIXELS, else
             what `methods.lmm.pixels` lists for the family.
         settings: passed on to `TransformersLMM` (`revision`, `attn_implementation`, `device_map`,
             `vision_cache_bytes`) or `ServerLMM`.

@@ -1,7 +1,7 @@
 """How the next token is drawn: temperature, top-k and top-p by transformers' logits warpers, one generator per sample.
 
 Sample i of a prompt draws from a generator seeded with `seed + i`, whatever else is in the batch. So n samples under
-one seed are the same texts as n single runs under the seeds that follow it, and the score of a picture does not
+one seed are the same texts as n single runs under the seeds that follow it, and the score of an image does not
 depend on its neighbours.
 """
 

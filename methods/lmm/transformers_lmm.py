@@ -1,7 +1,7 @@
 """An LMM that transformers runs in this process: every family with a native class, through one pair of Auto classes.
 
 The class renders prompts, finds the candidates' tokens and checks the budgets; a runner does the rest. Where the
-family is known to allow it, the runner shares pictures and prefixes (`methods.lmm.reuse`); otherwise it takes the
+family is known to allow it, the runner shares images and prefixes (`methods.lmm.reuse`); otherwise it takes the
 plain way (`methods.lmm.plain`). Both give the same logits.
 """
 
@@ -49,7 +49,7 @@ class TransformersLMM(LMM):
         device: where the weights go; by default the first CUDA device, else the CPU.
         dtype: "float32", "bfloat16" or "float16" (or the torch dtype); by default bfloat16 on CUDA, else float32.
         revision: a Hub branch, tag or commit.
-        max_pixels: larger pictures are shown with so many pixels, or in so many tiles, at most; by default as
+        max_pixels: larger images are shown with so many pixels, or in so many tiles, at most; by default as
             `methods.lmm.pixels` lists for each family, and never more than the checkpoint itself takes.
         attn_implementation: "eager", "sdpa", "flash_attention_2" and the like; by default what transformers chooses.
         device_map: spreads a model that is too large for one device over all there are ("auto"), in place of `device`.
@@ -84,7 +84,7 @@ class TransformersLMM(LMM):
         """An LMM around a model that is already in memory, for example one that is being trained.
 
         Nothing is kept between calls, since the weights may change; the revision says "in memory". Without a pixel
-        limit, pictures are shown as the processor is set.
+        limit, images are shown as the processor is set.
         """
         self = cls.__new__(cls)
         processor = copy.deepcopy(processor) if max_pixels is not None else processor
@@ -249,9 +249,9 @@ class TransformersLMM(LMM):
         return np.stack([encodings[key].pooled for key in keys]).astype(np.float32)
 
     def picture_tokens(self, width: int, height: int) -> int:
-        """How many tokens a picture of so many pixels takes when it stands alone in a prompt, under the pixel limit.
+        """How many tokens an image of so many pixels takes when it stands alone in a prompt, under the pixel limit.
 
-        For families outside of `SHARING_FAMILIES` too; some count the few tokens that frame a picture.
+        For families outside of `SHARING_FAMILIES` too; some count the few tokens that frame an image.
         """
         return self.vision.tokens((width, height))
 

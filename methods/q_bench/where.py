@@ -21,7 +21,7 @@ PASSES = GRID * GRID + 1
 @dataclass(frozen=True)
 class Where:
     """Attributes:
-    picture: the image, at most 768 pixels a side, under its map: orange where it loses quality, blue where it holds.
+    picture: the image, at most 768 pixels per side, under its map: orange where it loses quality, blue where it holds.
     worst: which part loses most, in words.
     loss: by how much of the score that part lies below the image's median part, at least 0.
     """
@@ -35,7 +35,7 @@ def where(lmm: LMM, image: Decoded) -> Where:
     """The map of one image; `PASSES` questions.
 
     Raises:
-        InputError: the image has fewer pixels a side than the map has parts.
+        InputError: the image has fewer pixels per side than the map has parts.
         methods.lmm.LMMError: the model failed.
     """
     small = image.image.copy()

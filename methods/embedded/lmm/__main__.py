@@ -49,7 +49,7 @@ def parser(add_help: bool = True) -> argparse.ArgumentParser:
 
 
 def rated_of(population: Path | None, tables: list[Path]) -> list[RatedPictures]:
-    """The rated photos that the arguments name; a table's pictures lie in images/ beside it, or in its own folder.
+    """The rated photos that the arguments name; a table's images lie in images/ beside it, or in its own folder.
 
     Raises:
         InputError: nothing is named, or it cannot be used.

@@ -285,7 +285,7 @@ def train(
 
 
 def _schedule(step: int, steps: int) -> float:
-    """Share of the learning rate: one arc over the mixed lessons, a lower one over those that compare pictures, and
+    """Share of the learning rate: one arc over the mixed lessons, a lower one over those that compare images, and
     again over those that write."""
     mixed = tasks.mixed_steps(steps)
     if step < mixed:

@@ -1,7 +1,7 @@
 """`python -m methods.embedded.lmm.evaluate`: the numbers of the model card, on photos that the model never saw.
 
 The shipped model answers every method's prompt about the photos of a benchmark, and about the damaged versions of the
-held-out pristine photos. The tower's tokens come from a cache, which saves the pictures' second encoding and changes no
+held-out pristine photos. The tower's tokens come from a cache, which saves the images' second encoding and changes no
 answer beyond rounding.
 """
 
@@ -48,7 +48,7 @@ DEALS, REFERENCES = 10, 200
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures and what the tower makes of them: shots [n], and tokens float32 [n, READOUT]."""
+    """Images and what the tower makes of them: shots [n], and tokens float32 [n, READOUT]."""
 
     shots: list[Shot]
     tokens: np.ndarray
@@ -126,7 +126,7 @@ def _look_alikes(tokens: np.ndarray, shots: Sequence[Shot], damaged: dict[int, l
 
 def with_references(respondent: Respondent, rows: Sequence[int], others: Sequence[int],
                     others_mos: np.ndarray, k: int = 50, most: int = 5, flip: bool = False) -> np.ndarray:
-    """IQARAG's scores of the pictures in `rows`, with references among `others`.
+    """IQARAG's scores of the images in `rows`, with references among `others`.
 
     Args:
         others_mos: float [others] in [0, 1].
@@ -152,7 +152,7 @@ def worth_of_references(respondent: Respondent, rows: np.ndarray, mos: np.ndarra
     """What references add to the plain five-level question, over several deals into references and tests.
 
     Args:
-        rows: int [n], the pictures.
+        rows: int [n], the images.
         mos: float [n] in [0, 1].
         alone: float [n], their scores without references.
         groups: int [n]; a deal never splits a group.

@@ -1,6 +1,6 @@
 """The tower's pooled activations of every shot, computed once and kept on disk.
 
-The tower is frozen, so its activations are the only thing that training needs of the pictures. They are written in
+The tower is frozen, so its activations are the only thing that training needs of the images. They are written in
 parts of a few hundred shots under the shots' own keys: an interrupted run goes on where it stopped.
 """
 
@@ -32,7 +32,7 @@ STD = (0.229, 0.224, 0.225)
 
 
 def pixel_values(pictures: Sequence[Image.Image]) -> torch.Tensor:
-    """PIL pictures of one size as the tower wants them: float32 tensor [n, 3, height, width]."""
+    """PIL images of one size as the tower wants them: float32 tensor [n, 3, height, width]."""
     import torch
 
     pixels = np.stack([np.asarray(picture, dtype=np.float32) for picture in pictures]) / 255

@@ -64,14 +64,14 @@ def screen(seed: int) -> np.ndarray:
 
 
 def under_water(image: np.ndarray) -> np.ndarray:
-    """The picture through a few metres of water: uint8 [H, W, 3] to the same."""
+    """The image through a few metres of water: uint8 [H, W, 3] to the same."""
     depth = np.linspace(1.4, 0.6, len(image))[:, None, None]
     left = np.asarray(ATTENUATION) ** depth
     return np.clip(np.rint(image * left + 255 * np.asarray(VEIL) * (1 - left)), 0, 255).astype(np.uint8)
 
 
 def photo(path: Path) -> np.ndarray:
-    """A pristine photo, at most SIZE pixels a side."""
+    """A pristine photo, at most SIZE pixels per side."""
     with Image.open(path) as file:
         picture = file.convert("RGB")
     picture.thumbnail((SIZE, SIZE), Image.Resampling.LANCZOS)

@@ -28,9 +28,9 @@ class Material:
     """Everything that is known before a decoder is trained.
 
     Attributes:
-        shots: every picture.
+        shots: every image.
         grids: their pooled activations, float16 [shots, tokens, WIDTH].
-        means: the same averaged over a picture, float32 [shots, WIDTH].
+        means: the same averaged over an image, float32 [shots, WIDTH].
         vision: the tower, its read-out still empty, weights rounded to half precision.
         fold_of: fold of each shot's photo, -1 for pristine photos.
         sample: some shots as pixels, to set the tower's ranges by.
@@ -85,7 +85,7 @@ def calibrated_tower(sample: torch.Tensor) -> EfficientNetModel:
     """The tower before its read-out is installed, with weights that half precision holds.
 
     Args:
-        sample: pictures that set its ranges, float32 [n, 3, SIZE, SIZE].
+        sample: images that set its ranges, float32 [n, 3, SIZE, SIZE].
     """
     vision = tower.build(imagenet_weights())
     tower.calibrate(vision, sample)
@@ -95,7 +95,7 @@ def calibrated_tower(sample: torch.Tensor) -> EfficientNetModel:
 def prepare(
     opinions: Sequence[RatedPictures], pristine: Sequence[Path], cache: Path, folds: int
 ) -> Material:
-    """Makes the pictures and computes their activations.
+    """Makes the images and computes their activations.
 
     Args:
         opinions: rated photos.

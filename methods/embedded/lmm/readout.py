@@ -5,7 +5,7 @@ pictures alone: quality as people rated camera photos, quality as known damage i
 is, the evidence for each flaw, and, for what the scene is, the principal components.
 
 The teacher is a function of the token and of nothing else (`Directions.judge`). A decoder that learns a function can be
-shown any token, also one put together from several pictures, with the right answer beside it; one that learns the
+shown any token, also one put together from several images, with the right answer beside it; one that learns the
 scores of four hundred photos learns the photos by heart.
 """
 
@@ -40,7 +40,7 @@ the other one (0.3: 0.748, 1: 0.764, 2: 0.763, 4: 0.755). Of the second, smaller
 (0.05: 0.78, 0.2: 0.75, when there were fewer); the third was not tuned."""
 
 ORIGIN_ROWS = 3000
-"""Pictures of each kind that the third regression is fitted on, drawn from all. Damaged rated photos are of neither
+"""Images of each kind that the third regression is fitted on, drawn from all. Damaged rated photos are of neither
 kind; as camera photos they would teach that damage tells nothing."""
 
 ORIGIN_SLOPE, ORIGIN_CENTRE = 24.0, 0.35
@@ -66,10 +66,10 @@ class Directions:
 
     Attributes:
         matrix: float32 [READOUT, WIDTH].
-        offset: float32 [READOUT]; the mean over training pictures becomes zero.
+        offset: float32 [READOUT]; the mean over training images becomes zero.
         calibration: float64 [3, 2], slope and intercept from the first three channels to quality by opinion and by
             damage in [0, 1], and to 1 for a camera photo and 0 for a damaged pristine one.
-        correction: float32 [shots, READOUT]: what a training picture's token would change by had the regressions not
+        correction: float32 [shots, READOUT]: what a training image's token would change by had the regressions not
             seen its photo. With thousands of activations per image they know their training photos almost by heart
             (a higher rank correlation there than elsewhere); a decoder trained on tokens without the correction would
             not meet such tokens again.
@@ -123,7 +123,7 @@ class Directions:
 
 
 def pooled(grids: np.ndarray) -> np.ndarray:
-    """float16 [n, tokens, WIDTH] -> float32 [n, WIDTH], the mean over a picture."""
+    """float16 [n, tokens, WIDTH] -> float32 [n, WIDTH], the mean over an image."""
     out = np.empty((len(grids), grids.shape[2]), np.float32)
     for start in range(0, len(grids), 512):
         out[start : start + 512] = grids[start : start + 512].astype(np.float32).mean(axis=1)
@@ -141,7 +141,7 @@ def ridge(inputs: np.ndarray, targets: np.ndarray, groups: np.ndarray, penalty: 
         inputs: float [n, columns].
         targets: float [n, targets].
         groups: int [n]; rows of one photo share a group.
-        penalty: relative to the mean squared input: 1 weighs as much as one picture of average norm.
+        penalty: relative to the mean squared input: 1 weighs as much as one image of average norm.
 
     Returns:
         weights [columns, targets], fitted values [n, targets] and left-out predictions [n, targets].
@@ -165,7 +165,7 @@ def true_flaw(shot: Shot) -> str:
 
 
 def _of_one_kind(shots: Sequence[Shot], training: np.ndarray) -> np.ndarray:
-    """bool [shots]: at most ORIGIN_ROWS rated photos as they are, and as many pictures made of pristine ones."""
+    """bool [shots]: at most ORIGIN_ROWS rated photos as they are, and as many images made of pristine ones."""
     camera = np.array([shot.role == "opinion" and not np.isnan(shot.mos) for shot in shots])
     rated = {shot.group for shot in shots if shot.role == "opinion"}
     pristine = np.array([shot.group not in rated for shot in shots])
@@ -236,7 +236,7 @@ def fit(shots: Sequence[Shot], means: np.ndarray, training: np.ndarray) -> Direc
 
     centre, spread = means[training, late].mean(axis=0), means[training, late].std(axis=0) + 1e-3
     centred = (means[training, late] - centre) / spread
-    # Fewer pictures than channels have fewer components; the rest stays empty.
+    # Fewer images than channels have fewer components; the rest stays empty.
     components = _principal(centred, min(READOUT - CONTENT, len(centred) - 1))
     components *= CONTENT_SCALE / (centred @ components.T).std(axis=0)[:, None]
     matrix[CONTENT : CONTENT + len(components), late] = components / spread

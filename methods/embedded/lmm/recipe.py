@@ -1,7 +1,7 @@
-"""Which pictures the embedded LMM is trained and measured on, and what is known of each.
+"""Which images the embedded LMM is trained and measured on, and what is known of each.
 
-A `Shot` is a picture to be made: a photo, how it is cropped, mirrored and damaged, and what that says about its
-quality. The list of shots follows from the photos and the seed alone, so every run makes the same pictures and a
+A `Shot` is an image to be made: a photo, how it is cropped, mirrored and damaged, and what that says about its
+quality. The list of shots follows from the photos and the seed alone, so every run makes the same images and a
 cache of their features can be resumed.
 """
 
@@ -45,16 +45,16 @@ HELD_OUT_SHARE = 5
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture to be made.
+    """One image to be made.
 
     Attributes:
         photo: the file it comes from.
         role: "opinion" (people have rated the photo) or "pristine" (it is good, and its damage is known).
         group: number of the photo; folds and held-out sets never split a group.
-        mos: quality in [0, 1] of exactly this picture, or NaN where nobody knows (a damaged rated photo).
+        mos: quality in [0, 1] of exactly this image, or NaN where nobody knows (a damaged rated photo).
         damage: a name of `DISTORTIONS`, `damages.NAMES` or `CONDITIONS`, or "".
         level: 1 to 5, 0 for `CONDITIONS`.
-        part: the damage lies on a part of the photo, and the picture is that part ("inside") or as large a part that
+        part: the damage lies on a part of the photo, and the image is that part ("inside") or as large a part that
             is intact ("outside"); "" is the whole photo.
         crop: share of the sides that is kept; 1 for the whole photo.
         mirrored: left and right exchanged.
@@ -76,13 +76,13 @@ class Shot:
 
     @property
     def key(self) -> str:
-        """Identifies the picture's pixels across runs."""
+        """Identifies the image's pixels across runs."""
         parts = (self.photo.name, self.role, self.damage, self.level, round(self.crop, 4), self.mirrored, self.seed,
                  self.part)
         return files.hash_joined([repr(parts)])[:16]
 
     def make(self) -> Image.Image:
-        """The picture, RGB, [SIZE, SIZE]."""
+        """The image, RGB, [SIZE, SIZE]."""
         rng = np.random.default_rng(self.seed)
         picture = decode(self.photo).image
         if self.part:
@@ -141,7 +141,7 @@ def level_quality(damage: str, level: int) -> float:
 
 
 def photos_in(folders: Iterable[Path]) -> list[Path]:
-    """Every picture file in the folders, in the order of their names."""
+    """Every image file in the folders, in the order of their names."""
     return [path for folder in folders for path in find_images(folder)]
 
 
@@ -159,7 +159,7 @@ def opinion_shots(photos: Sequence[Path], mos01: Sequence[float], seed: int = 0)
         photo = photos[group]
         first, second = rng.permutation(CONDITIONS)[:2]
         shots = [
-            # A crop is enlarged, which blurs it: as a rated picture it costs two points of rank correlation.
+            # A crop is enlarged, which blurs it: as a rated image it costs two points of rank correlation.
             Shot(photo, "opinion", group, np.nan, crop=float(rng.uniform(0.7, 0.95)), mirrored=bool(rng.integers(2)),
                  seed=int(rng.integers(2**31))),
             *(Shot(photo, "opinion", group, np.nan, damage=str(name), level=level, seed=int(rng.integers(2**31)))

@@ -1,4 +1,4 @@
-"""A trained checkpoint that answers prompts about pictures whose tokens are known already."""
+"""A trained checkpoint that answers prompts about images whose tokens are known already."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ BATCH = 64
 
 
 class Respondent:
-    """A trained checkpoint that answers about pictures of the cache.
+    """A trained checkpoint that answers about images of the cache.
 
     Args:
         folder: the checkpoint.
-        tokens: float32 [shots, READOUT], as its tower sees the pictures.
+        tokens: float32 [shots, READOUT], as its tower sees the images.
     """
 
     def __init__(self, folder: Path, tokens: np.ndarray) -> None:
@@ -35,7 +35,7 @@ class Respondent:
         self.tokens = tokens
 
     def about(self, prompt: Prompt, rows: Sequence[int]) -> Example:
-        """The prompt, showing the pictures in these rows of the cache."""
+        """The prompt, showing the images in these rows of the cache."""
         return Example(prompt, self.tokens[list(rows)])
 
     def probabilities(self, examples: Sequence[Example], words: Sequence[str]) -> np.ndarray:

@@ -1,9 +1,9 @@
 """The prompts of all methods, built by the methods' own prompt modules, with what a good answer would be.
 
-Every task draws pictures at random and gives one `Example`: a prompt, the tokens of the pictures in the order in which
+Every task draws images at random and gives one `Example`: a prompt, the tokens of the images in the order in which
 it shows them, and either soft targets for the next token or a text to say. The answer is always computed from what the
 decoder is shown, by the teacher (`Directions.judge`) and, for references, by Bayes' rule over their labels. So a token
-may be put together from several pictures, and no picture can be learnt by heart. Where an answer must depend on what
+may be put together from several images, and no image can be learnt by heart. Where an answer must depend on what
 the prompt says, the task makes it so: IQARAG's references are also labelled on shifted and reversed scales, with the
 target on the same scale, and the same-object question is asked about look-alikes.
 """
@@ -31,7 +31,7 @@ from methods.q_debias import prompts as q_debias
 from methods.visualquality_r1 import prompts as visualquality_r1
 
 BLANK = Image.new("RGB", (1, 1))
-"""Stands for a picture in a prompt; training knows pictures by their tokens."""
+"""Stands for an image in a prompt; training knows images by their tokens."""
 
 SPREAD = 0.12
 """Standard deviation, in [0, 1], of the soft labels: about what raters disagree by."""
@@ -43,7 +43,7 @@ NOISE = 0.1
 """Spread of the noise added to a drawn token."""
 
 AS_IT_IS = 0.3
-"""Share of the drawn tokens that are one picture's."""
+"""Share of the drawn tokens that are one image's."""
 
 REFERENCE_SPREAD = 0.14
 """Standard deviation of a reference's label around what the teacher thinks of it; MOS and teacher differ by as much."""
@@ -56,7 +56,7 @@ class Scale:
         share: how often.
         direction: 1, or -1 for labels that are the wrong way round.
         spread: standard deviation of a shift that all labels have in common.
-        depth: standard deviation of what the teacher misses in a picture, which pictures of like content share.
+        depth: standard deviation of what the teacher misses in an image, which images of like content share.
     """
 
     share: float
@@ -68,17 +68,17 @@ class Scale:
 SCALES = (Scale(0.5, 1.0, 0.06, 0.08), Scale(0.2, 1.0, 0.2, 0.08), Scale(0.2, 1.0, 0.1, 0.3),
           Scale(0.1, -1.0, 0.1, 0.08))
 """The first is what references of camera photos look like: it sets how far the answer follows their labels. The third
-is a kind of picture that the teacher knows nothing of."""
+is a kind of image that the teacher knows nothing of."""
 
 LIKENESS_WIDTH = 0.35
-"""Width of the bell over the distance of two contents, in units of two unrelated pictures' distance. Of 0.35, 0.5, 0.7
+"""Width of the bell over the distance of two contents, in units of two unrelated images' distance. Of 0.35, 0.5, 0.7
 and 1 it is the one with which five references cost the ranking of left-out photos of BIQ2021 least."""
 
 LOOK_ALIKE = 0.6
 """Share of the references that look like the query."""
 
 PREFERENCE_SPREAD = 0.12
-"""Thurstone's standard deviation of the difference of two pictures."""
+"""Thurstone's standard deviation of the difference of two images."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ class Example:
     """One lesson.
 
     Attributes:
-        prompt: what is asked; every picture is `BLANK`.
-        pictures: tokens of the pictures shown, in order: float32 [pictures, READOUT].
+        prompt: what is asked; every image is `BLANK`.
+        pictures: tokens of the images shown, in order: float32 [pictures, READOUT].
         chances: candidate words, as `Prompt.spelled` would spell them, with their target probabilities; or
         text: what the assistant says, up to its end.
         key: the part of the text that matters most.
@@ -102,7 +102,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Seen:
-    """A drawn picture: its token float32 [READOUT], and the teacher's quality in [0, 1] and flaw."""
+    """A drawn image: its token float32 [READOUT], and the teacher's quality in [0, 1] and flaw."""
 
     token: np.ndarray
     quality: float
@@ -115,7 +115,7 @@ Judge = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class Pool:
-    """The pictures that tasks may draw from.
+    """The images that tasks may draw from.
 
     Attributes:
         shots: all of them; row numbers refer to this list.
@@ -159,7 +159,7 @@ class Pool:
         return int(rng.choice(self.by_group[other]))
 
     def draw(self, rng: np.random.Generator, content: int | None = None) -> Seen:
-        """A token, mostly put together from three pictures: one's quality by opinion, one's damage, one's content.
+        """A token, mostly put together from three images: one's quality by opinion, one's damage, one's content.
 
         Args:
             content: the row of the third; any by default.
@@ -278,7 +278,7 @@ def with_references(pool: Pool, rng: np.random.Generator) -> Example:
 
 
 def likeness(tokens: np.ndarray) -> np.ndarray:
-    """How alike the contents of pictures are: float [n, READOUT] to float64 [n, n], 1 for the same."""
+    """How alike the contents of images are: float [n, READOUT] to float64 [n, n], 1 for the same."""
     content = tokens[:, CONTENT:].astype(np.float64)
     square = ((content[:, None] - content[None]) ** 2).sum(-1)
     unrelated = 2 * content.shape[1] * CONTENT_SCALE**2
@@ -309,7 +309,7 @@ def expected_level(quality: float, references: np.ndarray, labels: np.ndarray, a
 
 
 def conditioned(pool: Pool, rng: np.random.Generator) -> Example:
-    """Q-Debias: the degraded picture is said to be poor; the question is about the second, whose quality stands."""
+    """Q-Debias: the degraded image is said to be poor; the question is about the second, whose quality stands."""
     groups = list(pool.damaged)
     group = groups[rng.integers(len(groups))]
     first = int(rng.choice(pool.damaged[group]))
@@ -325,7 +325,7 @@ def conditioned(pool: Pool, rng: np.random.Generator) -> Example:
 def same_object(pool: Pool, rng: np.random.Generator) -> Example:
     """Q-Debias: is it the same thing? Half the time it is; otherwise a look-alike, or its damaged version, is shown.
 
-    The components of the content change their signs at random, in both pictures alike: there are a few hundred photos,
+    The components of the content change their signs at random, in both images alike: there are a few hundred photos,
     but any number of photos that such contents could be of, and what must be learnt is to compare them.
     """
     groups = list(pool.damaged)
@@ -352,7 +352,7 @@ def same_object(pool: Pool, rng: np.random.Generator) -> Example:
 
 
 def preferred(pool: Pool, rng: np.random.Generator) -> Example:
-    """LEAF's teacher: which of two pictures is better, by Thurstone's law."""
+    """LEAF's teacher: which of two images is better, by Thurstone's law."""
     first, second = pool.draw(rng), pool.draw(rng)
     chance = float(ndtr((first.quality - second.quality) / PREFERENCE_SPREAD))
     return Example(pair_prompt(BLANK, BLANK), np.stack([first.token, second.token]),
@@ -404,7 +404,7 @@ COMPANIONS: tuple[tuple[tuple[Task, ...], int], ...] = (
     ((reasoned,), 16),
     ((digit,), 12),
 )
-"""What the last quarter of the steps asks: whether two pictures show the same object, and beside it, in turn, the rest.
+"""What the last quarter of the steps asks: whether two images show the same object, and beside it, in turn, the rest.
 To compare two contents is learned late. Mixed lessons alone leave the AUC at 0.90; a thousand such steps after them
 bring it to 0.98 and cost the other answers nothing."""
 

@@ -1,4 +1,4 @@
-"""Reasoning text: what it may say about a picture, and how a reader (or a test) finds out what it said.
+"""Reasoning text: what it may say about an image, and how a reader (or a test) finds out what it said.
 
 Damages are named by what a person sees, and those that look alike share a name. The text names a flaw and
 its strength only where there is one to see; how strong it is follows from what KADID's raters thought of it.
@@ -74,7 +74,7 @@ EFFECTS = {
 }
 
 VISIBLE = 0.86
-"""Damage that KADID's raters scored above this (of 1) is hardly seen; the text then says that the picture is clean."""
+"""Damage that KADID's raters scored above this (of 1) is hardly seen; the text then says that the image is clean."""
 
 STRENGTHS = ((0.62, "slight"), (0.36, "clear"), (-1.0, "strong"))
 

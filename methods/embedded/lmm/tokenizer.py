@@ -72,7 +72,7 @@ def build(corpus: Iterable[str]) -> PreTrainedTokenizerFast:
 
 
 def processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
-    """A stock LLaVA processor: pictures are squeezed to the tower's square, GRID x GRID tokens each."""
+    """A stock LLaVA processor: images are squeezed to the tower's square, GRID x GRID tokens each."""
     from transformers import CLIPImageProcessor, LlavaProcessor
 
     side = {"height": SIZE, "width": SIZE}

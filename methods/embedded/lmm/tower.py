@@ -1,7 +1,7 @@
 """The vision tower: a stock EfficientNet that ends in quality features instead of object classes.
 
 ImageNet training makes a network forget quality towards its end: on camera photos, a ridge regression on the last
-stage of EfficientNet-Lite0 ranks far worse than one on the blocks before it, and what kind of damage a picture has is
+stage of EfficientNet-Lite0 ranks far worse than one on the blocks before it, and what kind of damage an image has is
 best read in the middle. `transformers` hands only the last hidden state to a language model, so this module adds
 channels to the stock architecture that carry what those blocks see to the end, with weights set by formula and not by
 training:
@@ -55,13 +55,13 @@ EARLY_WIDTH = sum(EARLY_SOURCES.values())
 LATE_WIDTH = EXPANDED * len(LATE_SOURCES)
 
 WIDTH = EARLY_WIDTH + LATE_WIDTH
-"""Activations of a picture: the early ones, then the late ones, block by block."""
+"""Activations of an image: the early ones, then the late ones, block by block."""
 
 SIZE = 500
 """Pixels a side that the tower sees: the size of most labelled photos, which are then not resampled at all."""
 
 GRID = 1
-"""Tokens a side. One: quality is an average over the picture, and a decoder that has to average many noisy tokens, each
+"""Tokens a side. One: quality is an average over the image, and a decoder that has to average many noisy tokens, each
 rescaled by its own norm, loses a tenth of the rank correlation that one exact average keeps."""
 
 _LAST_TRAINED = 14
@@ -177,7 +177,7 @@ def _wire_pooling(model: EfficientNetModel) -> None:
     block15, *last = model.encoder.blocks[15:]
     readout = torch.arange(READOUT)
     block15.depthwise_conv.depthwise_conv.weight[:, :, PAIR_OF_3, PAIR_OF_3] = 0.25
-    # One part of a picture may lie further out than the whole: [-12, 12] until the last block.
+    # One part of an image may lie further out than the whole: [-12, 12] until the last block.
     for number, block in enumerate(last):
         gain = 0.5 if number == len(last) - 1 else 0.25
         block.depthwise_conv.depthwise_conv.weight[:, :, PAIR_OF_3, PAIR_OF_3] = gain / 4
@@ -282,7 +282,7 @@ def install(model: EfficientNetModel, directions: np.ndarray, offset: np.ndarray
         model: from `build`.
         directions: float [READOUT, WIDTH]; rows from EARLY on are zero in the first EARLY_WIDTH columns.
         offset: float [READOUT]; makes the mean about zero, so that +-6 standard deviations fit.
-        pixel_values: pictures on which the sums that are handed on are measured; one pixel's may be far larger than a
+        pixel_values: images on which the sums that are handed on are measured; one pixel's may be far larger than a
             token's, and twice the largest must still fit into an activation.
 
     Raises:

@@ -1,7 +1,7 @@
-"""Prompts as rows of tokens in which every picture token knows its picture.
+"""Prompts as rows of tokens in which every image token knows its image.
 
 Two prompts with different photos have the same token ids: a run of image tokens each. Compared by ids alone they
-would share a prefix that they do not share. So each row carries, beside its ids, keys in which a picture's tokens are
+would share a prefix that they do not share. So each row carries, beside its ids, keys in which an image's tokens are
 numbered by content; equal keys mean equal hidden states.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from methods.lmm.loaded import Model, Processor
 
-# More tokens than any picture has; keeps the numbers of one picture's tokens apart from the next one's.
+# More tokens than any image has; keeps the numbers of one image's tokens apart from the next one's.
 _TOKENS_PER_PICTURE = 2**24
 
 
@@ -32,10 +32,10 @@ class Row:
 
     Attributes:
         ids: int64 [tokens].
-        keys: int64 [tokens]; the id of a text token, a negative number for a picture's token.
+        keys: int64 [tokens]; the id of a text token, a negative number for an image's token.
         positions: int64 [tokens], or [3, tokens] (time, height, width) for M-RoPE.
-        encodings: the pictures in the order of their tokens.
-        ends: for each picture, the index after its last token.
+        encodings: the images in the order of their tokens.
+        ends: for each image, the index after its last token.
     """
 
     ids: np.ndarray
@@ -48,7 +48,7 @@ class Row:
         return len(self.ids)
 
     def encodings_in(self, start: int, stop: int) -> list[Encoding]:
-        """The pictures whose tokens lie within [start, stop); prefixes never cut a picture."""
+        """The images whose tokens lie within [start, stop); prefixes never cut an image."""
         return [encoding for encoding, end in zip(self.encodings, self.ends) if start < end <= stop]
 
 
@@ -58,7 +58,7 @@ class Layout:
     Args:
         model: a transformers model of a family in `runner.SHARING_FAMILIES`.
         processor: its processor.
-        vision: encodes the pictures.
+        vision: encodes the images.
         max_tokens: the text model's longest input.
     """
 

@@ -36,7 +36,7 @@ class TokenBytes:
         windows: for each layer, the most tokens whose keys and values it keeps; None for all.
         passing: activations while one layer works on a token: hidden states, the gated MLP, attention.
         expanded: keys and values of one attended token, repeated for every head, while one layer works.
-        picture: encoder output of one picture token, with the features for deeper layers.
+        picture: encoder output of one image token, with the features for deeper layers.
         vocabulary: one row of logits while a token is drawn from it.
     """
 

@@ -26,7 +26,7 @@ class Passes:
     Args:
         model: a transformers model of a family in `runner.SHARING_FAMILIES`.
         vision: its vision tower, which made the encodings of the rows.
-        image_token: the id that stands for a picture's tokens.
+        image_token: the id that stands for an image's tokens.
 
     Attributes:
         tokens: that went through the model so far, padding included.
@@ -123,7 +123,7 @@ class Passes:
 
         device = self.model.device
         if self.model.config.model_type == "gemma3":
-            # Gemma's pictures attend to themselves in both directions; it wants to know where they are, from the
+            # Gemma's images attend to themselves in both directions; it wants to know where they are, from the
             # first cached token on.
             whole = ids if before is None else torch.cat([before, ids], dim=1)
             arguments["token_type_ids"] = (whole == self.image_token).long().to(device)
@@ -136,7 +136,7 @@ class Passes:
             )
 
     def _encoder_output(self, encodings: list[Encoding]) -> Any:
-        """Features of several pictures in the container in which the family's encoder returns them."""
+        """Features of several images in the container in which the family's encoder returns them."""
         import torch
 
         features = [encoding.features for encoding in encodings]

@@ -1,4 +1,4 @@
-"""Many prompts through one model, with pictures and prefixes shared.
+"""Many prompts through one model, with images and prefixes shared.
 
 A window of prompts becomes rows (`layout`), rows become groups that share a prefix (`prefix`), and then there are three
 kinds of passes: the rows that share nothing; the shared prefixes; and what follows each prefix, on a copy of its KV

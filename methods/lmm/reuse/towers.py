@@ -116,7 +116,7 @@ def _part(conv: Model, outputs: torch.Tensor | None, inputs: torch.Tensor | None
 
 
 def _always_open(gate: Model) -> bool:
-    """Whether a squeeze-excite gate multiplies by exactly 1, whatever the picture."""
+    """Whether a squeeze-excite gate multiplies by exactly 1, whatever the image."""
     return not gate.expand.weight.any() and bool((gate.expand.bias.sigmoid() == 1).all())
 
 

@@ -1,6 +1,6 @@
-"""Pictures to encoder outputs: each distinct picture goes through the vision tower once.
+"""Images to encoder outputs: each distinct image goes through the vision tower once.
 
-A picture is known by its content, so the same photo loaded twice is one picture. What the tower and the projector
+An image is known by its content, so the same photo loaded twice is one image. What the tower and the projector
 make of it can be handed to the model in the place of pixels (`mm_encoder_outputs`), any number of times. Outputs are
 kept across calls in a cache of bounded size, least recently used first out: a reference set is encoded once.
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from methods.lmm.loaded import Model, Processor
 
-# Pictures in one pass of the tower at most: more gains nothing, and one picture can be thousands of patches.
+# Images in one pass of the tower at most: more gains nothing, and one image can be thousands of patches.
 TOWER_BATCH = 8
 
 _TEXT_INPUTS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "text_replacement_offsets"}
@@ -38,26 +38,26 @@ _TEXT_INPUTS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_
 
 @dataclass(frozen=True)
 class PictureKey:
-    """What an encoding depends on: the content, and for LLaVA-OneVision whether the prompt shows other pictures."""
+    """What an encoding depends on: the content, and for LLaVA-OneVision whether the prompt shows other images."""
 
     content: str
     alone: bool
 
 
 def content_key(image: Image.Image) -> str:
-    """A hash of a picture's mode, size and pixels."""
+    """A hash of an image's mode, size and pixels."""
     return files.hash_parts((f"{image.mode}:{image.size}", image.tobytes()))
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """One picture as the text model sees it.
+    """One image as the text model sees it.
 
     Attributes:
-        features: [tokens, hidden], in the order of the picture's tokens.
+        features: [tokens, hidden], in the order of the image's tokens.
         deepstack: Qwen3-VL's features for the first text layers, each [tokens, hidden]; empty in other families.
         pooled: float32 [features] on the host: the tower's output averaged over its tokens.
-        placeholder: the text that stands for the picture; it holds one image token a feature.
+        placeholder: the text that stands for the image; it holds one image token per feature.
         grid: Qwen's (time, height, width) in patches, int64 [3]; None in other families.
     """
 
@@ -79,7 +79,7 @@ class _Prepared:
     placeholder: str
 
     def signature(self) -> tuple:
-        """Pictures with equal signatures stack: same shapes, and same values where those are sizes."""
+        """Images with equal signatures stack: same shapes, and same values where those are sizes."""
         return tuple(
             (name, tuple(value.shape), None if value.is_floating_point() or value.numel() > 16 else
              tuple(value.flatten().tolist()))
@@ -114,7 +114,7 @@ class VisionEncoder:
         model: a transformers model whose base has `get_image_features`.
         processor: its processor.
         cache_bytes: how much encoder output is kept across calls; 0 keeps none, None what the memory allows.
-        limit: on the pixels of a picture.
+        limit: on the pixels of an image.
         frozen: whether the weights stay as they are; a tower that is being trained is run as it stands.
     """
 
@@ -176,16 +176,16 @@ class VisionEncoder:
         return self._prepare(key, image)
 
     def encode(self, pictures: dict[PictureKey, Image.Image]) -> dict[PictureKey, Encoding]:
-        """Encodings of distinct pictures; from the cache where they are there.
+        """Encodings of distinct images; from the cache where they are there.
 
         Raises:
-            LMMError: the memory does not suffice for one picture.
+            LMMError: the memory does not suffice for one image.
         """
         cached = {key: self._cached(key) for key in pictures}
         encodings = {key: encoding for key, encoding in cached.items() if encoding is not None}
         missing = [(key, image) for key, image in pictures.items() if key not in encodings]
         if self._channels_last:
-            # Each by itself with a core of its own: in one pass eight pictures' activations leave a core's caches, and
+            # Each by itself with a core of its own: in one pass eight images' activations leave a core's caches, and
             # each takes 1.6 times as long.
             for (key, _), encoding in zip(missing, side_by_side(self._encode_one, missing), strict=True):
                 encodings[key] = encoding
@@ -215,12 +215,12 @@ class VisionEncoder:
         return self._cache_bytes
 
     def tokens(self, size: tuple[int, int]) -> int:
-        """How many tokens a picture of (width, height) pixels takes that stands alone in its prompt."""
+        """How many tokens an image of (width, height) pixels takes that stands alone in its prompt."""
         if size not in self._tokens:
             count = getattr(self._processor, "_get_num_multimodal_tokens", None)
             if count is not None:
                 self._tokens[size] = int(count(image_sizes=[self._limit.size(size)[::-1]])["num_image_tokens"][0])
-            else:  # SmolVLM's processor: it is asked with a blank picture
+            else:  # SmolVLM's processor: it is asked with a blank image
                 blank = self._prepare(PictureKey("", alone=True), Image.new("RGB", size))
                 self._tokens[size] = blank.placeholder.count(self._processor.image_token)
         return self._tokens[size]
@@ -243,7 +243,7 @@ class VisionEncoder:
     def _prepare(self, key: PictureKey, image: Image.Image) -> _Prepared:
         processor = self._processor
         image = self._limit.scaled(image)
-        # Where the context matters, the picture is shown twice and the second one is dropped.
+        # Where the context matters, the image is shown twice and the second one is dropped.
         copies = 1 if key.alone else 2
         features = processor(
             text=[processor.image_token * copies], images=[[image] * copies], return_tensors="pt",
@@ -315,7 +315,7 @@ class VisionEncoder:
 
 
 def _shares(features: torch.Tensor | Sequence[torch.Tensor], count: int) -> list[torch.Tensor]:
-    """Cuts the features of `count` pictures with equal inputs into one [tokens, hidden] tensor a picture."""
+    """Cuts the features of `count` images with equal inputs into one [tokens, hidden] tensor per image."""
     import torch
 
     if isinstance(features, torch.Tensor):

@@ -2,7 +2,7 @@
 
 Qwen2.5-VL's tower attends within windows of 8 x 8 patches, and transformers runs one attention call a window and layer
 where no flash attention is installed: 27,220 for a photo of 12 megapixels. All windows but those at the right and lower
-edge are alike, so they are one batch, and a layer takes at most four calls. The same holds for several pictures of one
+edge are alike, so they are one batch, and a layer takes at most four calls. The same holds for several images of one
 size, which attend each within itself.
 """
 

@@ -11,7 +11,7 @@ cache of all answers. Weights, AdamW's two moments and the reference model are t
     vLLM on the same devices   while sampling, its own weights 2 and the cache; the policy is not gathered at once
 
 Where the passes do not run in bfloat16 (no GPU), what has 2 bytes above has 4. Weights, gradients and moments are
-exact; activations are those of the text model, since each distinct picture passes the tower once for its K answers.
+exact; activations are those of the text model, since each distinct image passes the tower once for its K answers.
 Never compared with a GPU: fragments, the CUDA context and libraries' workspaces take some GB more.
 """
 
@@ -106,7 +106,7 @@ def training_memory(config: Config, settings: RL2RSettings, *, prompt_tokens: in
 
     Args:
         config: of a transformers image-text-to-text model.
-        prompt_tokens: of one prompt, its picture's included.
+        prompt_tokens: of one prompt, its image's included.
         devices: processes.
         sharded: whether DeepSpeed's ZeRO-3 deals weights, gradients and moments out to them.
         mixed: whether passes run in bfloat16.

@@ -32,7 +32,7 @@ def batch_rewards(draws: Sequence[Draw], gamma: float = GAMMA, variant: str = "m
     """Eq. 3 for a batch of texts of several images, in any order; images of different sets are not compared.
 
     Returns:
-        One reward a text, in [0, 1] for eps = 0; 0 for a text without a readable score and for an image that has no
+        One reward per text, in [0, 1] for eps = 0; 0 for a text without a readable score and for an image that has no
         other image of its set in the batch.
     """
     rewards = np.zeros(len(draws))

@@ -67,7 +67,7 @@ def encode_once(network: Any) -> None:
 
 
 def split(pixels: torch.Tensor, grid: torch.Tensor | None) -> Sequence[torch.Tensor] | None:
-    """One tensor an image; None where it is not known which rows belong to which."""
+    """One tensor per image; None where it is not known which rows belong to which."""
     if grid is not None:
         return pixels.split(grid.prod(dim=-1).tolist())
     return pixels.unbind() if pixels.dim() == 4 else None
