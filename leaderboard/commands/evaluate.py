@@ -41,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_lmm(parser)
     add_student(parser)
     add_option(parser)
-    parser.add_argument("--seed", type=int, metavar="N", help="seeds everything random; short for --option seed=N")
+    parser.add_argument("--seed", type=at_least(0), metavar="N",
+                        help="seeds everything random; short for --option seed=N")
     parser.add_argument("--folds", metavar="DIR",
                         help="score each image with the model that was trained without it: DIR holds fold-0, fold-1 "
                              "and so on, and folds.csv (image,fold); --lmm is then the model's name in results "
@@ -64,7 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                      help="copies of the model; by default one per GPU, else one for every --cpus-per-actor cores")
     ray.add_argument("--cpus-per-actor", type=at_least(1), default=1, metavar="N", help="cores, and threads, of each "
                                                                                         "(1)")
-    ray.add_argument("--gpus-per-actor", type=float, metavar="X", help="of each; by default 1 where there are GPUs")
+    ray.add_argument("--gpus-per-actor", type=at_least(0, float), metavar="X",
+                     help="of each; by default 1 where there are GPUs")
 
 
 def run(args: argparse.Namespace) -> int:

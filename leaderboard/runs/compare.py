@@ -17,6 +17,7 @@ from typing import Any
 from leaderboard.measured import folder_of, same_opinion
 from leaderboard.runs.contents import read_contents
 from leaderboard.runs.folder import METRICS, SETTINGS, Prediction, read_predictions
+from methods.cli.arguments import at_least
 from methods.cli.running import DONE
 from methods.errors import InputError
 
@@ -55,9 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_b", metavar="RUN_B", help="folder of another one on the same images")
     parser.add_argument("--metric", action="append", metavar="NAME", help="srcc, plcc, plcc_logistic4, krcc or rmse; "
                                                                           "may be repeated; by default all")
-    parser.add_argument("--samples", type=int, default=1000, metavar="N", help="resamples (default 1000)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the resamples (default 0)")
-    parser.add_argument("--deciding", type=int, default=0, metavar="N",
+    parser.add_argument("--samples", type=at_least(1), default=1000, metavar="N", help="resamples (default 1000)")
+    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of the resamples (default 0)")
+    parser.add_argument("--deciding", type=at_least(0), default=0, metavar="N",
                         help="name the N images that add most to each difference; all shares sum to it")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 

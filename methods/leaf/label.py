@@ -30,7 +30,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
                          help="the teacher: embedded, a Hub id, a folder or server:URL#model")
     command.add_argument("--pairs", type=at_least(0), default=4, metavar="N",
                          help="comparisons per image, on average (4)")
-    command.add_argument("--seed", type=int, default=0, metavar="N", help="of the choice of pairs (0)")
+    command.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of the choice of pairs (0)")
     command.add_argument("--out", type=Path, required=True, metavar="DIR",
                          help="folder of the judgements; run again to go on")
 

@@ -37,7 +37,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
                          help="comparisons per image, on average (4)")
     command.add_argument("--alpha", type=at_least(0, float), default=1.0, metavar="X",
                          help="weight of the pair-wise judgements (1)")
-    command.add_argument("--seed", type=int, default=0, metavar="N", help="of the pairs and of the opinions drawn (0)")
+    command.add_argument("--seed", type=at_least(0), default=0, metavar="N",
+                         help="of the pairs and of the opinions drawn (0)")
     command.add_argument("--report", action="store_true", help="also measure SRCC and PLCC against the label budget")
     command.add_argument("--seeds", type=at_least(1), default=5, metavar="N", help="repetitions of the report (5)")
     command.add_argument("--out", type=Path, default=Path("runs/leaf-student"), metavar="DIR",

@@ -96,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="let vLLM sample the answers: on the same devices, or a server's")
     parser.add_argument("--vllm-url", metavar="URL", help="http://HOST:PORT of that server")
     parser.add_argument("--no-gradient-checkpointing", action="store_true", help="faster, needs more memory")
-    parser.add_argument("--seed", type=int, default=0, metavar="N",
+    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N",
                         help="of a new split, of the batches and of the answers")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from methods.cli.arguments import at_least
 from methods.cli.running import guarded
 from methods.errors import InputError
 
@@ -33,14 +34,14 @@ def parser(add_help: bool = True) -> argparse.ArgumentParser:
     arguments.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
     arguments.add_argument("--cache", type=Path, default=Path("embedded-lmm-cache"),
                            help="folder for features, checkpoints and fold models (default: %(default)s)")
-    arguments.add_argument("--steps", type=int, default=STEPS, help="training steps (default: %(default)s)")
-    arguments.add_argument("--seed", type=int, default=0)
-    arguments.add_argument("--folds", type=int, default=5,
+    arguments.add_argument("--steps", type=at_least(1), default=STEPS, help="training steps (default: %(default)s)")
+    arguments.add_argument("--seed", type=at_least(0), default=0)
+    arguments.add_argument("--folds", type=at_least(2), default=5,
                            help="into how many folds the rated photos are dealt (default: %(default)s)")
     arguments.add_argument("--only", nargs="+", default=["shipped"], metavar="WHAT",
                            help='what to train: "shipped" (all photos), or numbers of folds to be left out, or "all"')
-    arguments.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: %(default)s)")
-    arguments.add_argument("--keep", type=int, default=0, metavar="STEPS",
+    arguments.add_argument("--jobs", type=at_least(1), default=1, help="trainings at a time (default: %(default)s)")
+    arguments.add_argument("--keep", type=at_least(0), default=0, metavar="STEPS",
                            help="also keep the weights so often")
     arguments.add_argument("--decoder", type=Path, metavar="CHECKPOINT",
                            help="keep this checkpoint's decoder, trained in the same cache, and only fit the read-outs")

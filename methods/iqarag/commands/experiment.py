@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR",
                         help="folder of results; a killed run goes on there")
     parser.add_argument("--ratio", action="append", help="references:tests, such as 3:7; may be repeated")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the splits (0)")
+    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of the splits (0)")
     parser.add_argument("--limit", type=at_least(1), metavar="N", help="at most so many test images")
     parser.add_argument("--by-content", action="store_true",
                         help="keep images made from the same pristine one on one side of a split")

@@ -71,6 +71,20 @@ def test_a_flag_means_the_same_wherever_it_is():
             "mean-opinion leaf calibrate", "mean-opinion leaf budget"} == set(tables)
 
 
+def test_every_number_has_bounds():
+    """A number that cannot be meant is refused by its flag, before anything is loaded."""
+    free = {"--scale": "opinions may lie anywhere", "--max-steps": "-1 is no limit", "--port": "the system says",
+            "--budget": "refused with its sentence", "--only": "refused with the folds that there are"}
+    unbound = {flag for command in EVERY.values() for flag, action in flags_of(command).items()
+               if action.type in (int, float)}
+    assert unbound - {"--range"} == set(free)
+    seeds = [action for command in EVERY.values() for flag, action in flags_of(command).items() if flag == "--seed"]
+    assert len(seeds) >= 5
+    for action in seeds:
+        with pytest.raises(argparse.ArgumentTypeError, match="must be at least 0, got -1"):
+            action.type("-1")
+
+
 @pytest.mark.parametrize(("words", "said"), [
     (["scor"], "There is no command 'scor'; did you mean 'score'?"),
     (["leaf", "calibrat"], "There is no command 'calibrat'; did you mean 'calibrate'?"),
