@@ -117,6 +117,7 @@ def cached_features(backbone: TowerBackbone, count: int, image: Callable[[int], 
     """Features of `count` images, float32 [count, width] rounded to half precision, kept in parts under the key."""
     cache.mkdir(parents=True, exist_ok=True)
     tell, rows = steps(title), []
+    tell(0, count)
     for start in range(0, count, _PART):
         path = cache / f"{key}-{start}.npy"
         if not path.exists():

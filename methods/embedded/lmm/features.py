@@ -54,6 +54,7 @@ def activations(shots: Sequence[Shot], model: EfficientNetModel, folder: Path) -
     parts = [shots[start : start + PART] for start in range(0, len(shots), PART)]
     grids = np.empty((len(shots), tower.GRID**2, tower.WIDTH), np.float16)
     tell = steps("Activations: ")
+    tell(0, len(shots))
     for number, part in enumerate(parts):
         keys = "".join(shot.key for shot in part)
         path = folder / f"{files.hash_joined([keys])[:20]}.npy"
