@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from methods.errors import UserError
 from methods.images import MAX_PIXELS, Decoded, decode
@@ -165,5 +165,5 @@ class _Reader(Generic[Item]):
         self._changed.notify_all()
 
 
-def _bytes(result: Opened[Any] | BaseException) -> int:
+def _bytes(result: Opened[Item] | BaseException) -> int:
     return 0 if isinstance(result, BaseException) or result.decoded is None else result.decoded.nbytes

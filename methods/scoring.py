@@ -14,7 +14,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from methods.errors import UserError
 from methods.images import Decoded
@@ -127,7 +127,7 @@ def _alone(item: Item, decoded: Decoded, assess: Callable[[Sequence[Decoded]], S
         return _failed(item, error, sentences)
 
 
-def _failed(item: Item, error: Exception, sentences: tuple[type[Exception], ...]) -> Row[Item, Any]:
+def _failed(item: Item, error: Exception, sentences: tuple[type[Exception], ...]) -> Row[Item, Result]:
     if isinstance(error, ModelUnavailable):
         raise error
     if lost := device_lost(error):

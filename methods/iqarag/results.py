@@ -1,4 +1,4 @@
-"""Predictions of an experiment's part on disk, and what they measure: correlations, intervals, gains."""
+"""Prediction of an experiment's part on disk, and what they measure: correlations, intervals, gains."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from methods import files
 from methods.errors import InputError
+
+Prediction: TypeAlias = dict[str, Any]
+"""One image: `image`, `mos` and a score by condition."""
+
+Measured: TypeAlias = dict[str, Any]
+"""One condition of one part: the metrics with their intervals, notes and gains."""
 
 WITHOUT = "without"
 """The condition of the plain question, which shows no references."""
 
 
-def measured(name: str, predictions: list[dict[str, Any]], samples: int = 1000) -> list[dict[str, Any]]:
+def measured(name: str, predictions: Sequence[Prediction], samples: int = 1000) -> list[Measured]:
     """One row per condition from predictions of one part: dicts with `image`, `mos` and a score per condition."""
     from methods.agreement.metrics import paired_difference, summary
 
@@ -23,10 +29,10 @@ def measured(name: str, predictions: list[dict[str, Any]], samples: int = 1000) 
     mos = [row["mos"] for row in predictions]
     plain = [row[WITHOUT] for row in predictions]
     without = summary(plain, mos, metrics=tuple(metrics.values()), samples=samples)
-    rows: list[dict[str, Any]] = []
+    rows: list[Measured] = []
     for condition in (key for key in predictions[0] if key not in ("image", "mos")):
         scores = [row[condition] for row in predictions]
-        row: dict[str, Any] = {"part": name, "condition": condition, "n": len(mos)}
+        row: Measured = {"part": name, "condition": condition, "n": len(mos)}
         estimates = without if condition == WITHOUT else \
             summary(scores, mos, metrics=tuple(metrics.values()), samples=samples)
         for key, metric in metrics.items():
@@ -39,13 +45,13 @@ def measured(name: str, predictions: list[dict[str, Any]], samples: int = 1000) 
     return rows
 
 
-def pooled(paths: Sequence[Path], samples: int = 1000) -> list[dict[str, Any]]:
+def pooled(paths: Sequence[Path], samples: int = 1000) -> list[Measured]:
     """Rows as `experiments.perform` gives them, over the predictions of several runs: the folds of a cross-validation.
 
     Raises:
         InputError: the files hold different conditions, or an image twice.
     """
-    predictions: list[dict[str, Any]] = []
+    predictions: list[Prediction] = []
     for path in paths:
         if not (rows := read_predictions(path)):
             raise InputError(f"{path} holds no predictions; name the CSV of a finished part.")
@@ -58,7 +64,7 @@ def pooled(paths: Sequence[Path], samples: int = 1000) -> list[dict[str, Any]]:
     return measured(paths[0].stem, predictions, samples)
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
+def table(rows: Sequence[Measured]) -> str:
     """Rows of `experiments.perform` as a Markdown table."""
     lines = ["| part | condition | n | SRCC | PLCC | (SRCC+PLCC)/2 | gain over without, 95 % interval |",
              "|---|---|---|---|---|---|---|"]
@@ -70,7 +76,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def read_predictions(path: Path, columns: list[str] | None = None) -> list[dict[str, object]]:
+def read_predictions(path: Path, columns: list[str] | None = None) -> list[Prediction]:
     """The rows of a part's file; of those `columns`, where they are given."""
     content = files.decoded(files.recover(path), path)
     reader = csv.DictReader(io.StringIO(content, newline=""))

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from PIL.Image import Image
 
 from methods.images import decode
 from methods.leaf import reliability
@@ -177,7 +177,7 @@ def judge(lmm: LMM, images: Sequence[str | Path], *, per_picture: int = 4, seed:
     return _judgements(store.known, keys, pairs, teacher)
 
 
-def _judgements(known: dict[str, Any], keys: Sequence[str], pairs: np.ndarray, teacher: str) -> Judgements:
+def _judgements(known: dict[str, list[float]], keys: Sequence[str], pairs: np.ndarray, teacher: str) -> Judgements:
     def first_is_better(i: int, j: int) -> float:
         first, second = known[f"{keys[i]}>{keys[j]}"]
         return float(1 / (1 + np.exp(np.clip(second - first, -700, 700))))
@@ -190,7 +190,7 @@ def _judgements(known: dict[str, Any], keys: Sequence[str], pairs: np.ndarray, t
     )
 
 
-def pair_prompt(first: Any, second: Any) -> Prompt:
+def pair_prompt(first: Image, second: Image) -> Prompt:
     """Both images before the question, so that every question about them shares their tokens."""
     return Prompt.ask(first, second, PAIR_TEXT, answer_prefix=PAIR_PREFIX)
 
@@ -199,9 +199,10 @@ class _Pictures:
     """Decodes images on demand and keeps the last few: neighbours in a batch share them, a folder fills no memory."""
 
     def __init__(self, paths: Sequence[str | Path], keep: int = 32) -> None:
-        self.paths, self.keep, self.held = paths, keep, {}
+        self.paths, self.keep = paths, keep
+        self.held: dict[int, Image] = {}
 
-    def __getitem__(self, row: int) -> Any:
+    def __getitem__(self, row: int) -> Image:
         if row not in self.held:
             if len(self.held) >= self.keep:
                 self.held.pop(next(iter(self.held)))

@@ -7,7 +7,7 @@ at all then, the assessment fails with a sentence.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -168,7 +168,8 @@ class VisualQualityR1(Method[VisualQualityR1Options]):
         return Verdict(score, evidence.mean, explain(evidence), evidence)
 
 
-def stream_with(method: VisualQualityR1, image: ImageSource, options: dict[str, Any]) -> Iterator[str | Assessment]:
+def stream_with(method: VisualQualityR1, image: ImageSource, options: Mapping[str, object]
+                ) -> Iterator[str | Assessment]:
     """`method.stream` as a plain function, so that it can be sent to a GPU worker."""
     yield from method.stream(image, **options)
 

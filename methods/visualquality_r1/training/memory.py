@@ -136,7 +136,7 @@ def training_memory(config: Config, settings: RL2RSettings, *, prompt_tokens: in
     )
 
 
-def _kept_in_layers(text: Any, checkpointing: bool, size: int) -> int:
+def _kept_in_layers(text: Config, checkpointing: bool, size: int) -> int:
     """Bytes a token that the text model keeps for the backward pass, and works on in the layer at hand.
 
     The logits are left out: TRL computes them in pieces. A float32 residual stream beside the passes' precision is
@@ -151,14 +151,14 @@ def _kept_in_layers(text: Any, checkpointing: bool, size: int) -> int:
     return int(text.num_hidden_layers * 4 * text.hidden_size + 2 * one)
 
 
-def _head_width(text: Any) -> int:
+def _head_width(text: Config) -> int:
     return int(getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
 
 
-def _kv_width(text: Any) -> int:
+def _kv_width(text: Config) -> int:
     return int((getattr(text, "num_key_value_heads", None) or text.num_attention_heads) * _head_width(text))
 
 
-def _cache_bytes(text: Any, size: int) -> int:
+def _cache_bytes(text: Config, size: int) -> int:
     """Keys and values of one token in all layers."""
     return int(2 * _kv_width(text) * size * text.num_hidden_layers)

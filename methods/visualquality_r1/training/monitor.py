@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +20,16 @@ from methods.visualquality_r1.answer import parse_score
 from methods.visualquality_r1.prompts import prompt
 
 if TYPE_CHECKING:
-    from methods.lmm.loaded import Processor
+    from PIL.Image import Image
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+
+    from methods.lmm.base import LMM
+    from methods.lmm.loaded import Model, Processor
 
 COLUMNS = ("step", "srcc", "plcc", "spread", "readable", "pictures")
 
 
-def validate(lmm: Any, pictures: Sequence[RatedPicture], *, wording: str, samples: int, max_new_tokens: int,
+def validate(lmm: LMM, pictures: Sequence[RatedPicture], *, wording: str, samples: int, max_new_tokens: int,
              longest_side: int | None, batch: int = 8) -> dict[str, float]:
     """How well a model's mean sampled scores order rated images.
 
@@ -71,13 +75,14 @@ def _summary(pictures: Sequence[RatedPicture], scores: Sequence[Sequence[float |
     }
 
 
-def _reduced(image: Any, longest_side: int | None) -> Any:
+def _reduced(image: Image, longest_side: int | None) -> Image:
     if longest_side:
         image.thumbnail((longest_side, longest_side))
     return image
 
 
-def _within_sets(metric: Any, pictures: Sequence[RatedPicture], means: np.ndarray) -> float:
+def _within_sets(metric: Callable[[np.ndarray, np.ndarray], float], pictures: Sequence[RatedPicture],
+                 means: np.ndarray) -> float:
     values = []
     for source in dict.fromkeys(picture.dataset for picture in pictures):
         rows = [row for row, picture in enumerate(pictures) if picture.dataset == source and np.isfinite(means[row])]
@@ -106,16 +111,18 @@ class ValidationMonitor(TrainerCallback):
         self._every, self._settings = every, settings
         self.trainer: Any = None
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+                       ) -> None:
         # A resumed run goes on as if it had never stopped, without a row of its own.
         if state.global_step == 0:
             self._validate(0)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         if state.global_step % self._every == 0:
             self._validate(state.global_step)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl,
+               logs: dict[str, float] | None = None, **_: object) -> None:
         if state.is_world_process_zero and logs and "rewards/fidelity/mean" in logs:
             print(f"step {state.global_step} of {state.max_steps}: "
                   f"reward {spelled(logs['rewards/fidelity/mean'], '.3f')}, "
@@ -123,7 +130,7 @@ class ValidationMonitor(TrainerCallback):
                   f"readable {spelled(logs.get('readable'), '.0%')}, KL {spelled(logs.get('kl', 0), '.4f')}, "
                   f"{spelled(logs.get('step_time'), '.1f')} s", flush=True)
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         self._validate(state.global_step)
 
     def _validate(self, step: int) -> None:
@@ -142,7 +149,7 @@ class ValidationMonitor(TrainerCallback):
 
 
     @contextlib.contextmanager
-    def _sampled(self) -> Iterator[Any]:
+    def _sampled(self) -> Iterator[Model]:
         """The policy as it is sampled: whole, in evaluation mode, in the precision of the training passes."""
         from accelerate.utils import is_peft_model
         from trl.models import unwrap_model_for_generation
@@ -162,7 +169,7 @@ def spelled(value: float | str | None, form: str) -> str:
     return "unknown" if math.isnan(number) else format(number, form)
 
 
-def _append(path: Path, row: dict[str, Any]) -> None:
+def _append(path: Path, row: dict[str, float]) -> None:
     header = [] if path.exists() else [COLUMNS]
     files.append(path, files.csv_text([*header, [row[name] for name in COLUMNS]]))
 

@@ -7,15 +7,18 @@ code compares within a process, with its 8 images only; `within="process"` does 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from methods.errors import InputError
 from methods.visualquality_r1.answer import has_format, parse_score
 from methods.visualquality_r1.thurstone import GAMMA, fidelity_reward
+
+Completion: TypeAlias = str | Sequence[Mapping[str, Any]]
+"""A text, or turns whose content may be parts, as TRL hands it over."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,10 @@ class FidelityReward:
         self._settings: dict[str, Any] = {"gamma": gamma, "variant": variant, "eps": eps}
         self._within = within
 
-    def __call__(self, completions: Sequence[Any], key: Sequence[int], mos: Sequence[float], source: Sequence[str],
-                 log_metric: Any = None, **_: Any) -> list[float]:
-        """One reward a completion of this process.
+    def __call__(self, completions: Sequence[Completion], key: Sequence[int], mos: Sequence[float],
+                 source: Sequence[str], log_metric: Callable[[str, float], None] | None = None, **_: object
+                 ) -> list[float]:
+        """One reward per completion of this process.
 
         Args:
             completions: texts, or chat turns whose first is the assistant's.
@@ -113,12 +117,12 @@ def mean_spread(draws: Sequence[Draw]) -> float:
     return float(np.mean(spreads)) if spreads else float("nan")
 
 
-def format_reward(completions: Sequence[object], **_: object) -> list[float]:
+def format_reward(completions: Sequence[Completion], **_: object) -> list[float]:
     """1 for a text of exactly think and answer tags, else 0 (the released code's second reward)."""
     return [float(has_format(text_of(completion))) for completion in completions]
 
 
-def text_of(completion: Any) -> str:
+def text_of(completion: Completion) -> str:
     """The text of a completion as TRL hands it over: a string, or turns whose content may be parts."""
     if isinstance(completion, str):
         return completion

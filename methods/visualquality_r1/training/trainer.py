@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from trl import GRPOConfig, GRPOTrainer
@@ -29,6 +29,9 @@ from methods.visualquality_r1.training.data import OneSetBatches, training_datas
 from methods.visualquality_r1.training.monitor import ValidationMonitor
 from methods.visualquality_r1.training.reward import FidelityReward, format_reward
 from methods.visualquality_r1.training.vision import TOWERS, encode_once, freeze_tower
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ def passes_in_bfloat16() -> bool:
     return torch.cuda.is_available()
 
 
-def adapters_of(settings: RL2RSettings) -> Any:
+def adapters_of(settings: RL2RSettings) -> LoraConfig:
     """PEFT's configuration of LoRA adapters on every linear layer but the output's, scaled by 2 (alpha is 2 r).
 
     Raises:

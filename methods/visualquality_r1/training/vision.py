@@ -27,7 +27,7 @@ TOWERS = ("visual", "vision_tower", "vision_model")
 _STRIDE = 997
 
 
-def encode_once(network: Any) -> None:
+def encode_once(network: Model) -> None:
     """Makes `network.model.get_image_features` encode equal images of one call once; outputs stay as they were.
 
     Families whose images are neither rows of `pixel_values` [images, channels, height, width] nor runs of patches
@@ -111,7 +111,7 @@ Memory = dict[bytes, Any]
 """By the hash of an image's pixels: its share of the tower's outputs."""
 
 
-def freeze_tower(network: Any, memory: Memory | None = None) -> Memory:
+def freeze_tower(network: Model, memory: Memory | None = None) -> Memory:
     """Takes the vision tower out of training, and keeps what it makes of each image.
 
     Args:
