@@ -50,18 +50,9 @@ _ONE = (str, bytes, bytearray, memoryview, IOBase)
 """Kinds of one image that Python could also iterate over."""
 
 
-def score(
-    images: ImageSource | Iterable[ImageSource],
-    method: str | Method = "leaf",
-    lmm: Any = None,
-    *,
-    device: str | None = None,
-    dtype: Any = None,
-    max_pixels: int | None = None,
-    batch_size: int = 8,
-    options: Mapping[str, object] | None = None,
-    **more: object,
-) -> NDArray[np.float64]:
+def score(images: ImageSource | Iterable[ImageSource], method: str | Method = "leaf", lmm: Any = None, *,
+          device: str | None = None, dtype: Any = None, max_pixels: int | None = None, batch_size: int = 8,
+          options: Mapping[str, object] | None = None, **more: object) -> NDArray[np.float64]:
     """The quality of one or many images: higher is better.
 
     Args:

@@ -68,15 +68,9 @@ def method_class(name: str) -> type[Method]:
     return own
 
 
-def load_method(
-    name: str,
-    lmm: LMM | str | None = None,
-    device: str | None = None,
-    dtype: str | torch.dtype | None = None,
-    max_pixels: int | None = None,
-    options: Mapping[str, object] | None = None,
-    **more: Any,
-) -> Method:
+def load_method(name: str, lmm: LMM | str | None = None, device: str | None = None,
+                dtype: str | torch.dtype | None = None, max_pixels: int | None = None,
+                options: Mapping[str, object] | None = None, **more: Any) -> Method:
     """A ready method.
 
     Args:

@@ -21,20 +21,10 @@ _KADID = {"dist_img", "ref_img", "dmos"}
 _LISTED = 5
 
 
-def read_table(
-    table: str | Path,
-    images: str | Path | Iterable[str | Path] | None,
-    *,
-    name_column: str | None = None,
-    mos_column: str | None = None,
-    scale: tuple[float, float] | None = None,
-    lower_is_better: bool | None = None,
-    dataset: str | None = None,
-    split: str = "all",
-    allow_missing: bool = False,
-    minimum: int = 1,
-    allow_constant: bool = False,
-) -> RatedPictures:
+def read_table(table: str | Path, images: str | Path | Iterable[str | Path] | None, *, name_column: str | None = None,
+               mos_column: str | None = None, scale: tuple[float, float] | None = None,
+               lower_is_better: bool | None = None, dataset: str | None = None, split: str = "all",
+               allow_missing: bool = False, minimum: int = 1, allow_constant: bool = False) -> RatedPictures:
     """Reads a table of opinions and finds its images.
 
     Args:

@@ -46,19 +46,9 @@ class Built:
     problems: tuple[Problem, ...]
 
 
-def build(
-    pictures: RatedPictures,
-    out: Path | str,
-    encoder: Encoder,
-    *,
-    title: str = "",
-    problems: Sequence[Problem] = (),
-    copy_images: bool = False,
-    restart: bool = False,
-    progress: Progress | None = None,
-    batch: int = 8,
-    about: dict[str, object] | None = None,
-) -> Built:
+def build(pictures: RatedPictures, out: Path | str, encoder: Encoder, *, title: str = "",
+          problems: Sequence[Problem] = (), copy_images: bool = False, restart: bool = False,
+          progress: Progress | None = None, batch: int = 8, about: dict[str, object] | None = None) -> Built:
     """A reference set in the folder `out`, from as many of the images as can be used.
 
     An image that is not there, is broken, or has the same pixels as an earlier one is listed, with the reason, in the

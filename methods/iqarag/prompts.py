@@ -63,12 +63,8 @@ def without_references(image: Image.Image) -> Prompt:
     return QUESTION.prompt(image)
 
 
-def with_references(
-    image: Image.Image,
-    references: Sequence[tuple[Image.Image, str]],
-    wording: str = "references",
-    turns: str = "one a sentence",
-) -> Prompt:
+def with_references(image: Image.Image, references: Sequence[tuple[Image.Image, str]], wording: str = "references",
+                    turns: str = "one a sentence") -> Prompt:
     """The conversation with references; with none it is the plain question.
 
     Args:

@@ -85,21 +85,11 @@ class ReferenceSet:
         ValueError: lengths that differ.
     """
 
-    def __init__(
-        self,
-        images: Sequence[Path | Image.Image],
-        mos: Sequence[float] | np.ndarray,
-        features: np.ndarray | faiss.Index,
-        encoder: str,
-        *,
-        revision: str = "",
-        names: Sequence[str] | None = None,
-        contents: Sequence[str] | None = None,
-        perceptual: Sequence[str] | None = None,
-        std: Sequence[float | None] | None = None,
-        codes: np.ndarray | None = None,
-        about: dict[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, images: Sequence[Path | Image.Image], mos: Sequence[float] | np.ndarray,
+                 features: np.ndarray | faiss.Index, encoder: str, *, revision: str = "",
+                 names: Sequence[str] | None = None, contents: Sequence[str] | None = None,
+                 perceptual: Sequence[str] | None = None, std: Sequence[float | None] | None = None,
+                 codes: np.ndarray | None = None, about: dict[str, Any] | None = None) -> None:
         self.images = list(images)
         self.mos = np.asarray(mos, dtype=np.float64).reshape(-1)
         if not self.images:

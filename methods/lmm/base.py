@@ -79,16 +79,8 @@ class LMM(ABC):
         """
 
     @abstractmethod
-    def generate(
-        self,
-        prompts: Sequence[Prompt],
-        n: int = 1,
-        max_new_tokens: int = 512,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
-        top_k: int = 0,
-        seed: int = 0,
-    ) -> list[list[str]]:
+    def generate(self, prompts: Sequence[Prompt], n: int = 1, max_new_tokens: int = 512, temperature: float = 1.0,
+                 top_p: float = 1.0, top_k: int = 0, seed: int = 0) -> list[list[str]]:
         """`n` sampled continuations of each prompt, without the prompt's own text.
 
         `temperature=0` is greedy, and `n` must then be 1; `top_k=0` and `top_p=1` switch these filters off. The same
@@ -96,27 +88,12 @@ class LMM(ABC):
         """
 
     @abstractmethod
-    def stream(
-        self,
-        prompt: Prompt,
-        max_new_tokens: int = 512,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
-        top_k: int = 0,
-        seed: int = 0,
-    ) -> Iterator[str]:
+    def stream(self, prompt: Prompt, max_new_tokens: int = 512, temperature: float = 1.0, top_p: float = 1.0,
+               top_k: int = 0, seed: int = 0) -> Iterator[str]:
         """One continuation, piece by piece as it is made; the pieces joined are the whole text."""
 
-    def sample(
-        self,
-        prompt: Prompt,
-        n: int = 1,
-        max_new_tokens: int = 512,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
-        top_k: int = 0,
-        seed: int = 0,
-    ) -> Generator[str, None, list[str]]:
+    def sample(self, prompt: Prompt, n: int = 1, max_new_tokens: int = 512, temperature: float = 1.0,
+               top_p: float = 1.0, top_k: int = 0, seed: int = 0) -> Generator[str, None, list[str]]:
         """The continuations of `generate`, the first of them piece by piece as it is made.
 
         Yields:

@@ -51,15 +51,9 @@ class Checkpoint:
     settings: Mapping[str, object]
 
     @classmethod
-    def load(
-        cls,
-        source: str | Path,
-        device: str | None = None,
-        dtype: str | torch.dtype | None = None,
-        revision: str | None = None,
-        attn_implementation: str | None = None,
-        device_map: str | dict[str, int | str] | None = None,
-    ) -> Checkpoint:
+    def load(cls, source: str | Path, device: str | None = None, dtype: str | torch.dtype | None = None,
+             revision: str | None = None, attn_implementation: str | None = None,
+             device_map: str | dict[str, int | str] | None = None) -> Checkpoint:
         """Reads the checkpoint; see `TransformersLMM` for the arguments and errors."""
         from methods.torchvision_compat import ensure_torchvision
 

@@ -49,14 +49,8 @@ class Saliency:
         return int(lefts[column]), int(tops[row]), int(lefts[column + 1]), int(tops[row + 1])
 
 
-def saliency(
-    lmm: LMM,
-    image: Image.Image,
-    prompt: Callable[[Image.Image], Prompt],
-    words: Sequence[str] | LevelScheme,
-    score: Score | None = None,
-    grid: int = 4,
-) -> Saliency:
+def saliency(lmm: LMM, image: Image.Image, prompt: Callable[[Image.Image], Prompt], words: Sequence[str] | LevelScheme,
+             score: Score | None = None, grid: int = 4) -> Saliency:
     """Asks about the image, and about grid * grid copies of it that each lack one patch.
 
     Args:

@@ -62,18 +62,10 @@ class TransformersLMM(LMM):
         InputError: a pixel limit below 1.
     """
 
-    def __init__(
-        self,
-        source: str | Path,
-        device: str | None = None,
-        dtype: str | torch.dtype | None = None,
-        revision: str | None = None,
-        name: str | None = None,
-        vision_cache_bytes: int | None = None,
-        max_pixels: int | None = None,
-        attn_implementation: str | None = None,
-        device_map: str | dict[str, int | str] | None = None,
-    ) -> None:
+    def __init__(self, source: str | Path, device: str | None = None, dtype: str | torch.dtype | None = None,
+                 revision: str | None = None, name: str | None = None, vision_cache_bytes: int | None = None,
+                 max_pixels: int | None = None, attn_implementation: str | None = None,
+                 device_map: str | dict[str, int | str] | None = None) -> None:
         checkpoint = Checkpoint.load(source, device=device, dtype=dtype, revision=revision,
                                      attn_implementation=attn_implementation, device_map=device_map)
         limit = limited(checkpoint.model, checkpoint.processor, max_pixels)
@@ -176,16 +168,8 @@ class TransformersLMM(LMM):
             except LMMError:
                 raise clash from None
 
-    def generate(
-        self,
-        prompts: Sequence[Prompt],
-        n: int = 1,
-        max_new_tokens: int = 512,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
-        top_k: int = 0,
-        seed: int = 0,
-    ) -> list[list[str]]:
+    def generate(self, prompts: Sequence[Prompt], n: int = 1, max_new_tokens: int = 512, temperature: float = 1.0,
+                 top_p: float = 1.0, top_k: int = 0, seed: int = 0) -> list[list[str]]:
         """As `LMM.generate`. Sample i draws from a generator seeded with `seed + i`: n samples are n single runs."""
         sampling = Sampling(max_new_tokens, temperature, top_p, top_k, seed)
         sampling.check_count(n)
@@ -193,15 +177,8 @@ class TransformersLMM(LMM):
         with self._lock:
             return self._runner.generate(rendered, n, sampling)
 
-    def stream(
-        self,
-        prompt: Prompt,
-        max_new_tokens: int = 512,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
-        top_k: int = 0,
-        seed: int = 0,
-    ) -> Iterator[str]:
+    def stream(self, prompt: Prompt, max_new_tokens: int = 512, temperature: float = 1.0, top_p: float = 1.0,
+               top_k: int = 0, seed: int = 0) -> Iterator[str]:
         """As `LMM.stream`; closing the iterator stops the model."""
         sampling = Sampling(max_new_tokens, temperature, top_p, top_k, seed)
         pieces = self._in_turns(self._runner.sample(self._render(prompt), 1, sampling))
@@ -210,16 +187,8 @@ class TransformersLMM(LMM):
         finally:
             pieces.close()
 
-    def sample(
-        self,
-        prompt: Prompt,
-        n: int = 1,
-        max_new_tokens: int = 512,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
-        top_k: int = 0,
-        seed: int = 0,
-    ) -> Generator[str, None, list[str]]:
+    def sample(self, prompt: Prompt, n: int = 1, max_new_tokens: int = 512, temperature: float = 1.0,
+               top_p: float = 1.0, top_k: int = 0, seed: int = 0) -> Generator[str, None, list[str]]:
         """As `LMM.sample`: all texts are written side by side, so that n of them take little longer than one."""
         sampling = Sampling(max_new_tokens, temperature, top_p, top_k, seed)
         sampling.check_count(n)

@@ -32,13 +32,8 @@ MUD = np.array([63, 42, 20], dtype=np.float32) / 255
 """ImageNet-C's mud brown."""
 
 
-def zoom_blur(
-    image: np.ndarray,
-    *,
-    rng: np.random.Generator | None = None,
-    factors: Sequence[float] = PAPER_ZOOMS,
-    extra_original: bool = True,
-) -> np.ndarray:
+def zoom_blur(image: np.ndarray, *, rng: np.random.Generator | None = None, factors: Sequence[float] = PAPER_ZOOMS,
+              extra_original: bool = True) -> np.ndarray:
     """A camera that moved towards the scene during the exposure: the mean of zooms into the centre (Eq. 3).
 
     Args:
@@ -98,18 +93,8 @@ def _zoom_axis(side: int, factor: float) -> tuple[float, float]:
     return scale, first + scale * ((enlarged - side) // 2)
 
 
-def spatter(
-    image: np.ndarray,
-    *,
-    rng: np.random.Generator,
-    mean: float = 0.65,
-    std: float = 0.3,
-    sigma: float = 2.0,
-    threshold: float = 0.68,
-    strength: float = 0.5,
-    mud: bool = False,
-    blend: bool = False,
-) -> np.ndarray:
+def spatter(image: np.ndarray, *, rng: np.random.Generator, mean: float = 0.65, std: float = 0.3, sigma: float = 2.0,
+            threshold: float = 0.68, strength: float = 0.5, mud: bool = False, blend: bool = False) -> np.ndarray:
     """Drops of water, or splashes of mud, on the lens (Eq. 4, with ImageNet-C's mask M and colours C).
 
     The defaults are ImageNet-C's severity 3.
@@ -190,14 +175,8 @@ def saturate(
     return _finish(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), image)
 
 
-def fog(
-    image: np.ndarray,
-    *,
-    rng: np.random.Generator,
-    strength: float = 2.5,
-    decay: float = 1.5,
-    rescale: bool = True,
-) -> np.ndarray:
+def fog(image: np.ndarray, *, rng: np.random.Generator, strength: float = 2.5, decay: float = 1.5, rescale: bool = True
+       ) -> np.ndarray:
     """Haze in clouds: diamond-square plasma laid over the image (Eq. 7).
 
     Args:

@@ -203,13 +203,8 @@ def build_prompts(image: Image.Image, degraded: list[Image.Image], options: QDeb
     return prompts
 
 
-def weigh(
-    image: Image.Image,
-    degraded: list[Image.Image],
-    logits: np.ndarray,
-    transcripts: dict[str, str],
-    options: QDebiasOptions,
-) -> DebiasEvidence:
+def weigh(image: Image.Image, degraded: list[Image.Image], logits: np.ndarray, transcripts: dict[str, str],
+          options: QDebiasOptions) -> DebiasEvidence:
     """Eq. 8 to 11 for one image.
 
     Args:

@@ -119,16 +119,9 @@ def _warm_up() -> None:
         log.warning("The default model cannot be used: %s", error.message)
 
 
-def assess(
-    method: str,
-    images: Sequence[str | bytes | Decoded],
-    lmm: str | None = None,
-    options: dict[str, object] | None = None,
-    *,
-    max_pixels: int | None = None,
-    progress: gr.Progress | None = None,
-    one_of_many: bool = False,
-) -> list[Assessment]:
+def assess(method: str, images: Sequence[str | bytes | Decoded], lmm: str | None = None,
+           options: dict[str, object] | None = None, *, max_pixels: int | None = None,
+           progress: gr.Progress | None = None, one_of_many: bool = False) -> list[Assessment]:
     """Scores images with a method; the order is kept.
 
     Args:

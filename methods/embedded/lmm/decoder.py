@@ -199,16 +199,8 @@ def project(model: LlavaForConditionalGeneration, tokens: torch.Tensor) -> torch
         return projector.linear_2(projector.act(hidden))
 
 
-def train(
-    model: LlavaForConditionalGeneration,
-    encoder: Encoder,
-    pool: Pool,
-    steps: int,
-    seed: int,
-    checkpoint: Path | None = None,
-    keep: int = 0,
-    title: str = "",
-) -> list[float]:
+def train(model: LlavaForConditionalGeneration, encoder: Encoder, pool: Pool, steps: int, seed: int,
+          checkpoint: Path | None = None, keep: int = 0, title: str = "") -> list[float]:
     """Trains the decoder and the projector; the tower stays as it is.
 
     Args:

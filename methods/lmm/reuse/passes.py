@@ -109,15 +109,8 @@ class Passes:
             ids[index, width - stop :] = torch.from_numpy(row.ids[:stop])
         return ids
 
-    def _forward(
-        self,
-        ids: torch.Tensor,
-        mask: torch.Tensor,
-        positions: torch.Tensor,
-        encodings: list[Encoding],
-        before: torch.Tensor | None = None,
-        **arguments: object,
-    ) -> Any:
+    def _forward(self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, encodings: list[Encoding],
+                 before: torch.Tensor | None = None, **arguments: object) -> Any:
         """One pass; `before` holds the ids whose keys and values are already in the cache."""
         import torch
 

@@ -72,19 +72,9 @@ class ServerLMM(LMM):
         LMMError: no server answers there, or it does not serve the model; the sentence says what it does serve.
     """
 
-    def __init__(
-        self,
-        url: str,
-        model: str | None = None,
-        *,
-        concurrency: int = 16,
-        timeout: float = 300.0,
-        patience: float = 120.0,
-        api_key: str | None = None,
-        image_budget: int | None = None,
-        max_pixels: int | None = None,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
+    def __init__(self, url: str, model: str | None = None, *, concurrency: int = 16, timeout: float = 300.0,
+                 patience: float = 120.0, api_key: str | None = None, image_budget: int | None = None,
+                 max_pixels: int | None = None, transport: httpx.BaseTransport | None = None) -> None:
         url, query = _settings(url)
         self._concurrency = int(query.get("concurrency", concurrency))
         if self._concurrency < 1:
@@ -129,16 +119,8 @@ class ServerLMM(LMM):
         rows = self._all(ask, prompts)
         return np.array(rows, dtype=np.float32).reshape(len(rows), len(words))
 
-    def generate(
-        self,
-        prompts: Sequence[Prompt],
-        n: int = 1,
-        max_new_tokens: int = 512,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
-        top_k: int = 0,
-        seed: int = 0,
-    ) -> list[list[str]]:
+    def generate(self, prompts: Sequence[Prompt], n: int = 1, max_new_tokens: int = 512, temperature: float = 1.0,
+                 top_p: float = 1.0, top_k: int = 0, seed: int = 0) -> list[list[str]]:
         """As `LMM.generate`, with one request per prompt, so that the server prefills it once for all n samples.
 
         vLLM draws sample i from seed + i. On a GPU, a server repeats itself only as far as its batching does.
@@ -162,15 +144,8 @@ class ServerLMM(LMM):
 
         return self._all(ask, prompts)
 
-    def stream(
-        self,
-        prompt: Prompt,
-        max_new_tokens: int = 512,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
-        top_k: int = 0,
-        seed: int = 0,
-    ) -> Iterator[str]:
+    def stream(self, prompt: Prompt, max_new_tokens: int = 512, temperature: float = 1.0, top_p: float = 1.0,
+               top_k: int = 0, seed: int = 0) -> Iterator[str]:
         """As `LMM.stream`; closing the iterator closes the connection, which makes the server stop."""
         sampling = Sampling(max_new_tokens, temperature, top_p, top_k, seed)
         self.check_budget(prompt)
