@@ -32,12 +32,12 @@ from ui.tabs.leaderboard import look, submit
 from ui.tabs.leaderboard.view import (
     Controls,
     Screen,
+    changed,
     column_controls,
     figure_controls,
     more_controls,
     top_controls,
     values_of,
-    view_of,
 )
 
 TITLE = "Leaderboard"
@@ -61,7 +61,12 @@ COPY = """(query) => {
 
 
 TO_ADDRESS = "(query) => { window.meanOpinion?.show(query); }"
+AND_TO_ADDRESS = "(screen, state, query) => { window.meanOpinion?.show(query); return [screen, state, query]; }"
 """See assets/address.js."""
+
+OF_TABLE = ("metric", "search", "training", "origin", "rows", "methods", "datasets", "kinds", "papers", "backbones",
+            "training_sets", "rank_on", "hide", "cells", "columns")
+"""Controls that change the table."""
 
 
 def build(page: gr.Blocks) -> None:
@@ -98,8 +103,7 @@ def build(page: gr.Blocks) -> None:
     with gr.Accordion("Submit a result", open=False, elem_id="leaderboard-submit"):
         submit.panel(board)
     query = gr.State(opening)
-    controls = Controls(**parts, row=looked.run, inside=looked.kind, beside=looked.other,
-                        order=gr.State((OPENING.sort, OPENING.reverse)))
+    controls = Controls(**parts, row=looked.run, inside=looked.kind, beside=looked.other)
     screen = gr.State(Screen())
     opened = look.wire(looked, ranking, controls.metric, screen)
     _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, export, link, citation, file, screen,
@@ -109,8 +113,6 @@ def build(page: gr.Blocks) -> None:
 def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, export, link, citation, file,
           screen, looked, opened_row) -> None:
     settings = {"show_progress": "hidden", "api_visibility": "private"}
-    # Two quick changes must arrive in the order in which they were made.
-    in_order = {**settings, "concurrency_limit": 1}
     # Links, citations and files of the view before. The browser looks through the whole page for every input and output
     # of an event, and three times for one out of sight: they are outputs only where there is something to take away.
     given, of_view = gr.State(False), [link, citation, file]
@@ -135,39 +137,32 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
     outputs = [ranking, query, to_browser, given]
     figure = [plot, controls.axis, controls.ablation]
 
-    @plain_errors
-    def refresh(drawn_query: str, screen: Screen, *values: object) -> list[object]:
-        view = view_of(values)
-        # A dropdown tells its value also when it only loses the focus.
-        same = view == decode(drawn_query, board=screen.board()).view
-        return [gr.skip()] * len(outputs) if same else draw_table(view, screen)
+    def drawn_view(drawn_query: str, screen: Screen) -> View:
+        return decode(drawn_query, board=screen.board()).view
 
     @plain_errors
-    def refresh_plot(screen: Screen, drawn_query: str) -> Any:
-        return draw_plot(decode(drawn_query, board=screen.board()).view, screen)
+    def refresh(drawn_query: str, screen: Screen, value: object, *, name: str) -> list[object]:
+        before = drawn_view(drawn_query, screen)
+        view = changed(before, name, value)
+        # A dropdown tells its value also when it only loses the focus, and the search box when a link fills it in.
+        return [gr.skip()] * len(outputs) if view == before else draw_table(view, screen)
 
     @plain_errors
-    def refresh_figure(screen: Screen, *values: object) -> list[object]:
-        return draw_figure(view_of(values), screen)
+    def refresh_plot(screen: Screen, drawn_query: str, address: str) -> Any:
+        return draw_plot(drawn_view(drawn_query, screen), screen)
 
     @plain_errors
-    def search(drawn_query: str, screen: Screen, *values: object) -> list[object]:
-        view = view_of(values)
-        if view.search == decode(drawn_query, board=screen.board()).view.search:
-            # A link or Reset filled the box in. The page reports that as a change while its other controls still
-            # hold their old values, from which the wrong table would be drawn.
-            return [gr.skip()] * (len(outputs) + 1)
-        return [*draw_table(view, screen), draw_plot(view, screen)]
+    def refresh_figure(drawn_query: str, screen: Screen, value: object, *, name: str) -> list[object]:
+        view = changed(drawn_view(drawn_query, screen), name, value)
+        return [*draw_figure(view, screen), *[encode(view, board=screen.board())] * 2]
 
     @plain_errors
-    def sort(event: gr.EventData, screen: Screen, *values: object) -> list[object]:
-        before = view_of(values)
+    def sort(event: gr.EventData, drawn_query: str, screen: Screen) -> list[object]:
+        before = drawn_view(drawn_query, screen)
         column = str(event._data.get("value", ""))
         if column not in columns(screen.board()):
             column = "rank"
-        order = (column, not before.reverse if column == before.sort else False)
-        values = (*values[:-1], order)
-        return [order, *draw_table(view_of(values), screen)]
+        return draw_table(replace(before, sort=column, reverse=column == before.sort and not before.reverse), screen)
 
     @plain_errors
     def start(width: float | None, address: str | None, request: gr.Request) -> list[object]:
@@ -213,7 +208,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
     @plain_errors
     def references(screen: Screen, drawn_query: str) -> Any:
         data = screen.board()
-        view = decode(drawn_query, board=data).view
+        view = drawn_view(drawn_query, screen)
         link = encode(view, base=screen.address, board=data) if screen.address else ""
         return gr.update(value=bibtex(data, _table(data, view), link=link), visible=True), True
 
@@ -224,8 +219,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         if chosen not in FILES:
             raise gr.Error(f"An export is one of {', '.join(FILES)}.", print_exception=False)
         folder = Path(tempfile.mkdtemp(prefix="mean-opinion-", dir=_upload_folder(file)))
-        data = screen.board()
-        paths = write(data, decode(drawn_query, board=data).view, folder, (chosen,), base=screen.address)
+        paths = write(screen.board(), drawn_view(drawn_query, screen), folder, (chosen,), base=screen.address)
         return gr.update(value=str(paths[0]), visible=True), True
 
     state = [notes, *controls.inputs, *outputs, *looked.drawn, plot]
@@ -234,24 +228,30 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
     # As for every load event: Gradio walks the whole page for each output that may show progress.
     page.load(start, [width, page_address], [screen, tabs, *state], js=SCREEN, show_progress_on=width, **settings).then(
         None, to_browser, None, js="(query) => { if (query) window.meanOpinion?.know(query); }", **settings)
-    # "always_last" would run for ever where two handlers share a trigger; one at a time, in order, is quick enough.
-    every: dict[str, Any] = {"trigger_mode": "multiple", **in_order}
-    drawn = gr.on([component.input for component in controls.of_table if component is not controls.search], refresh,
-                  [query, screen, *controls.inputs], outputs, **every)
-    sorted_ = ranking.select(sort, [screen, *controls.inputs], [controls.order, *outputs], **settings)
-    for event in (drawn, sorted_):
-        event.then(refresh_plot, [screen, query], plot, **settings)
-    # Text that is pasted or filled in at once changes the box without a key press, so that "input" would miss it.
-    searched = controls.search.change(search, [query, screen, *controls.inputs], [*outputs, plot], **every)
-    of_figure = [component.input for component in controls.of_figure]
-    gr.on(of_figure, refresh_figure, [screen, *controls.inputs], figure, **every)
+    # "always_last" would run for ever where two handlers share a trigger; one at a time, in order, is quick enough. All
+    # in one line: each reads the view that the one before it has drawn. A browser looks through the whole page for each
+    # input, so that a control sends its own value alone.
+    every: dict[str, Any] = {**settings, "trigger_mode": "multiple", "concurrency_limit": 1,
+                             "concurrency_id": "the view of the leaderboard"}
+    table_of, figure_of = controls.named(*OF_TABLE), controls.named("figure", "axis", "ablation")
+    drawn = [
+        # Text that is pasted or filled in at once changes the box without a key press, so that "input" would miss it.
+        (component.change if name == "search" else component.input)(
+            functools.partial(refresh, name=name), [query, screen, component], outputs, **every)
+        for name, component in table_of.items()]
+    drawn.append(ranking.select(sort, [query, screen], outputs, **every))
+    for event in drawn:
+        event.then(refresh_plot, [screen, query, to_browser], plot, js=AND_TO_ADDRESS, **settings)
 
-    def named(screen: Screen, *values: object) -> list[str]:
-        return [encode(view_of(values), board=screen.board())] * 2
+    def named(drawn_query: str, screen: Screen, row: str, inside: str, beside: str | None) -> list[str]:
+        view = replace(drawn_view(drawn_query, screen), row=row, inside=inside, beside=beside or "")
+        return [encode(view, board=screen.board())] * 2
 
-    renamed = [gr.on(of_figure, named, [screen, *controls.inputs], [query, to_browser], **settings)]
-    renamed += [event.then(named, [screen, *controls.inputs], [query, to_browser], **settings) for event in opened_row]
-    for event in (drawn, sorted_, searched, *renamed, reset.click(newest, screen, [screen, *state], **settings)):
+    named_anew = [component.input(functools.partial(refresh_figure, name=name), [query, screen, component],
+                                  [*figure, query, to_browser], **every) for name, component in figure_of.items()]
+    row = [looked.run, looked.kind, looked.other]
+    named_anew += [event.then(named, [query, screen, *row], [query, to_browser], **every) for event in opened_row]
+    for event in (*named_anew, reset.click(newest, screen, [screen, *state], **every)):
         event.then(None, to_browser, None, js=TO_ADDRESS, **settings)
     # Two steps back at once are two answers; the second counts.
     ranking.input(go, screen, [screen, *state], **every).then(

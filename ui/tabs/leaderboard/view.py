@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import gradio as gr
 
@@ -34,7 +34,7 @@ NARROW = 640
 
 @dataclass(frozen=True)
 class Controls:
-    """The tab's inputs, named as the fields of `View`; sort and direction live in one state."""
+    """The tab's inputs, named as the fields of `View`."""
 
     metric: gr.Dropdown
     search: gr.Textbox
@@ -57,21 +57,14 @@ class Controls:
     row: gr.State
     inside: gr.Radio
     beside: gr.Dropdown
-    order: gr.State
 
     @property
     def inputs(self) -> list[gr.components.Component]:
         return [getattr(self, spec.name) for spec in fields(self)]
 
-    @property
-    def of_table(self) -> list[gr.components.Component]:
-        """Those that change the table."""
-        return self.inputs[:15]
-
-    @property
-    def of_figure(self) -> list[gr.components.Component]:
-        """Those that change the figure only."""
-        return [self.figure, self.axis, self.ablation]
+    def named(self, *names: str) -> dict[str, gr.components.Component]:
+        """Some of them by name."""
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -94,22 +87,20 @@ class Screen:
         return cls(isinstance(width, (int, float)) and 0 < width <= NARROW, web_address(address))
 
 
-def view_of(values: tuple[object, ...]) -> View:
-    """The view that the values of `Controls.inputs` stand for."""
-    named = dict(zip([spec.name for spec in fields(Controls)], values))
-    sort, reverse = named.pop("order")
-    without = tuple(set(COLUMNS).difference(named.pop("columns") or ()))
-    lists = {spec.name for spec in fields(View) if isinstance(spec.default, tuple)}
-    clean = {name: tuple(value or ()) if name in lists else value for name, value in named.items()}
-    for name in ("ablation", "beside"):  # a dropdown without a choice has None
-        clean[name] = clean[name] or ""
-    return View(**clean, costs=True, without=without, sort=sort, reverse=reverse)
+def changed(view: View, name: str, value: object) -> View:
+    """The view after the control of this name, a field of `Controls`, took a value."""
+    if name == "columns":
+        chosen = set(value) if isinstance(value, (list, tuple)) else set()
+        return replace(view, costs=True, without=tuple(set(COLUMNS) - chosen))
+    default = getattr(View(), name)
+    if isinstance(default, tuple):
+        value = tuple(value) if isinstance(value, (list, tuple)) else ()
+    return replace(view, **{name: default if value is None else value})
 
 
 def values_of(view: View) -> list[object]:
     """Values of `Controls.inputs` for a view."""
     named = {spec.name: getattr(view, spec.name) for spec in fields(View)}
-    named["order"] = (view.sort, view.reverse)
     named["columns"] = view.columns
     values = [named[spec.name] for spec in fields(Controls)]
     lists = {spec.name for spec in fields(View) if isinstance(spec.default, tuple)}
