@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -140,21 +141,27 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
     def drawn_view(drawn_query: str, screen: Screen) -> View:
         return decode(drawn_query, board=screen.board()).view
 
-    @plain_errors
-    def refresh(drawn_query: str, screen: Screen, value: object, *, name: str) -> list[object]:
-        before = drawn_view(drawn_query, screen)
-        view = changed(before, name, value)
-        # A dropdown tells its value also when it only loses the focus, and the search box when a link fills it in.
-        return [gr.skip()] * len(outputs) if view == before else draw_table(view, screen)
+    def of_table(name: str) -> Callable[[str, Screen, object], list[object]]:
+        @plain_errors
+        def refresh(drawn_query: str, screen: Screen, value: object) -> list[object]:
+            before = drawn_view(drawn_query, screen)
+            view = changed(before, name, value)
+            # A dropdown tells its value also when it only loses the focus, and the search box when a link fills it in.
+            return [gr.skip()] * len(outputs) if view == before else draw_table(view, screen)
+
+        return refresh
 
     @plain_errors
     def refresh_plot(screen: Screen, drawn_query: str, address: str) -> Any:
         return draw_plot(drawn_view(drawn_query, screen), screen)
 
-    @plain_errors
-    def refresh_figure(drawn_query: str, screen: Screen, value: object, *, name: str) -> list[object]:
-        view = changed(drawn_view(drawn_query, screen), name, value)
-        return [*draw_figure(view, screen), *[encode(view, board=screen.board())] * 2]
+    def of_figure(name: str) -> Callable[[str, Screen, object], list[object]]:
+        @plain_errors
+        def refresh_figure(drawn_query: str, screen: Screen, value: object) -> list[object]:
+            view = changed(drawn_view(drawn_query, screen), name, value)
+            return [*draw_figure(view, screen), *[encode(view, board=screen.board())] * 2]
+
+        return refresh_figure
 
     @plain_errors
     def sort(event: gr.EventData, drawn_query: str, screen: Screen) -> list[object]:
@@ -237,7 +244,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
     drawn = [
         # Text that is pasted or filled in at once changes the box without a key press, so that "input" would miss it.
         (component.change if name == "search" else component.input)(
-            functools.partial(refresh, name=name), [query, screen, component], outputs, **every)
+            of_table(name), [query, screen, component], outputs, **every)
         for name, component in table_of.items()]
     drawn.append(ranking.select(sort, [query, screen], outputs, **every))
     for event in drawn:
@@ -247,8 +254,8 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         view = replace(drawn_view(drawn_query, screen), row=row, inside=inside, beside=beside or "")
         return [encode(view, board=screen.board())] * 2
 
-    named_anew = [component.input(functools.partial(refresh_figure, name=name), [query, screen, component],
-                                  [*figure, query, to_browser], **every) for name, component in figure_of.items()]
+    named_anew = [component.input(of_figure(name), [query, screen, component], [*figure, query, to_browser], **every)
+                  for name, component in figure_of.items()]
     row = [looked.run, looked.kind, looked.other]
     named_anew += [event.then(named, [query, screen, *row], [query, to_browser], **every) for event in opened_row]
     for event in (*named_anew, reset.click(newest, screen, [screen, *state], **every)):
