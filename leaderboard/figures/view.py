@@ -82,7 +82,7 @@ def dots(ranked: Table, narrow: bool = False) -> go.Figure:
     names = [dataset.slug for dataset in ranked.datasets]
     columns = [name for name in ranked.shared if name in names] or names
     columns = columns[:len(COLOURS)]
-    having_some = [row for row in ranked.rows if any(name in row.cells for name in columns)]
+    having_some = [row for row in ranked.rows if any(name in row.cells and name not in row.apart for name in columns)]
     rows = _some_rows(having_some, ranked, narrow)
     labels = _labels(rows, narrow)
     figure = new_figure(110 + (40 if narrow else 24) * len(rows))
@@ -115,7 +115,8 @@ def heat(ranked: Table, narrow: bool = False) -> go.Figure:
     if not names:
         raise FigureError("No shown row has a result on the shown datasets; take a filter away.")
     values = [[row.cells[name].value if name in row.cells else None for name in names] for row in rows]
-    texts = [[f"{row.cells[name].value:.3f}" if name in row.cells else "" for name in names] for row in rows]
+    texts = [[f"{row.cells[name].value:.3f}{' §' if name in row.apart else ''}" if name in row.cells else ""
+              for name in names] for row in rows]
     figure = new_figure(150 + (32 if narrow else 24) * len(rows))
     figure.add_heatmap(
         x=[dataset.short for dataset in columns], y=labels, z=values, text=texts, texttemplate="%{text}",
@@ -130,7 +131,9 @@ def heat(ranked: Table, narrow: bool = False) -> go.Figure:
         # Wider than the phone where it must be: numbers that cannot be read are worth less than scrolling sideways.
         figure.update_layout(width=max(340, 160 + 44 * len(names)))
         figure.update_yaxes(tickfont={"size": 10})
-    return titled(figure, _caption(ranked, rows), narrow)
+    apart = any(row.apart for row in rows)
+    others = "; § on other images of the set, or on a part that is not stated" if apart else ""
+    return titled(figure, _caption(ranked, rows) + others, narrow)
 
 
 def radar(ranked: Table, narrow: bool = False) -> go.Figure:

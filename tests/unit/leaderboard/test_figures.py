@@ -37,7 +37,10 @@ def test_dots_are_the_tables_numbers(board):
     ranked, figure = table(board, view), draw(board, view)
     for trace, name in zip(figure.data, ranked.shared):
         assert list(trace.x) == [row.cells[name].value for row in ranked.rows if name in row.cells]
-    assert len(draw(board, View()).layout.yaxis.categoryarray) == MOST_ROWS
+    whole = draw(board, View())
+    assert len(whole.layout.yaxis.categoryarray) == MOST_ROWS
+    assert {label for trace in whole.data for label in trace.y} == set(whole.layout.yaxis.categoryarray), (
+        "a row on other images has no dot, and no line either")
 
 
 def test_intervals_are_drawn_where_known(data, run, tmp_path):
@@ -49,6 +52,14 @@ def test_intervals_are_drawn_where_known(data, run, tmp_path):
     assert trace.x[0] + trace.error_x.array[0] == pytest.approx(cell.high)
     assert trace.x[0] - trace.error_x.arrayminus[0] == pytest.approx(cell.low)
     assert draw(board, View(origin="published")).data[0].error_x.array is None
+
+
+def test_heat_map_says_what_is_on_other_images(board):
+    figure, ranked = draw(board, View(figure="heat")), table(board, View())
+    apart = sum(len(row.apart) for row in ranked.rows[:MOST_ROWS])
+    assert sum(text.endswith(" §") for row in figure.data[0].text for text in row) == apart > 0
+    assert "§ on other images" in figure.layout.title.text
+    assert "§" not in draw(board, View(papers=("q-debias",), figure="heat")).layout.title.text
 
 
 def test_heat_map_keeps_holes(board):
