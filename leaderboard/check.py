@@ -19,14 +19,14 @@ from leaderboard import measured, revisions, schema
 from leaderboard.citations import key_of
 from leaderboard.entries import catalogue
 from leaderboard.measured import SUBMISSIONS
-from leaderboard.schema import DATA, Board, SchemaError, load_board
+from leaderboard.schema import DATA, Board, SchemaError, add_board, load_board
 from methods.errors import InputError
 
 _SLUG = re.compile(r"[a-z0-9]+(?:[.:-][a-z0-9]+)*")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of leaderboard data")
+    add_board(parser)
     parser.add_argument("--submissions", type=Path, default=None, help="folder of stored predictions")
     parser.add_argument("--record", metavar="NOTE", help="record a new data revision with this note, then check")
 

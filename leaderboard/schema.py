@@ -38,6 +38,7 @@ predictions.csv of a run: at least `image,mos,score`; a row whose `error` is fil
 
 from __future__ import annotations
 
+import argparse
 import math
 import re
 from dataclasses import dataclass
@@ -201,6 +202,13 @@ def load_board(folder: str | Path = DATA) -> Board:
     files = [folder / f"{name}.csv" for name in COLUMNS]
     stamp = tuple((file.stat().st_mtime_ns, file.stat().st_size) if file.is_file() else None for file in files)
     return _cached_board(folder, stamp)
+
+
+def add_board(parser: argparse.ArgumentParser) -> None:
+    """The folder of leaderboard data; `--data`, as it was called, is a dataset's everywhere else."""
+    parser.add_argument("--board", dest="data", type=Path, default=DATA, metavar="DIR",
+                        help="folder of leaderboard data")
+    parser.add_argument("--data", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
 
 
 def read_text(path: Path) -> pd.DataFrame:

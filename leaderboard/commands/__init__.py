@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 from leaderboard.entries import catalogue, slug
 from leaderboard.links import AXES, FIGURES, ORIGINS, ROWS, TRAINING, View, board_of, columns, decode
-from leaderboard.schema import DATA, METRICS, Board, load_board
+from leaderboard.schema import METRICS, Board, add_board, load_board
 from methods.errors import InputError
 
 
@@ -30,7 +29,7 @@ def add_view_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--figure", choices=FIGURES, help="the figure of the view")
     parser.add_argument("--axis", choices=AXES, help="horizontal axis of the cost figure")
     parser.add_argument("--ablation", help="ablation table of the ablation figure, such as iqarag:table-iv")
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of leaderboard data")
+    add_board(parser)
 
 
 def view_of(args: argparse.Namespace) -> tuple[Board, View]:

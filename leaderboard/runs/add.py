@@ -10,7 +10,7 @@ from typing import Any
 from leaderboard import measured, revisions
 from leaderboard.measured import SUBMISSIONS
 from leaderboard.runs.claims import check_claims
-from leaderboard.schema import DATA, MEASURED, SchemaError, load_board, read_text
+from leaderboard.schema import DATA, MEASURED, SchemaError, add_board, load_board, read_text
 from methods import files
 
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path,
                         help="a run folder with metrics.json and predictions.csv, or its predictions.csv")
     parser.add_argument("--replace", action="store_true", help="replace an earlier result of the same name")
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of leaderboard data")
+    add_board(parser)
     parser.add_argument("--submissions", type=Path, default=None,
                         help="where predictions are kept; beside the data unless said otherwise")
 

@@ -61,11 +61,15 @@ def test_a_flag_means_the_same_wherever_it_is():
     for program, command in EVERY.items():
         for flag, action in flags_of(command).items():
             if flag in ("--images", "--name-column", "--mos-column", "--scale", "--lower-is-better", "--allow-missing",
-                        "--dataset", "--root", "--split", "--seed", "--option", "--method", "--pairs", "--alpha"):
+                        "--dataset", "--root", "--split", "--seed", "--option", "--method", "--pairs", "--alpha",
+                        "--board"):
                 if program == "mean-opinion train" and flag in ("--images", "--split"):
                     continue  # several tables are trained on at once, and the split is a file that is written
                 meanings.setdefault(flag, set()).add((action.dest, action.nargs, action.metavar))
     assert all(len(kinds) == 1 for kinds in meanings.values()), meanings
+    datasets = {program for program, command in EVERY.items()
+                if (action := flags_of(command).get("--data")) and action.help != argparse.SUPPRESS}
+    assert datasets == {"mean-opinion reproduce", "mean-opinion refset experiment", "mean-opinion train"}
     tables = [program for program, command in EVERY.items() if "--scores" in flags_of(command)]
     assert {"mean-opinion evaluate", "mean-opinion refset build", "mean-opinion leaf train", "mean-opinion train",
             "mean-opinion leaf calibrate", "mean-opinion leaf budget"} == set(tables)
@@ -88,7 +92,7 @@ def test_every_number_has_bounds():
 @pytest.mark.parametrize(("words", "said"), [
     (["scor"], "There is no command 'scor'; did you mean 'score'?"),
     (["leaf", "calibrat"], "There is no command 'calibrat'; did you mean 'calibrate'?"),
-    (["check", "--dta", "x"], "There is no flag --dta; did you mean '--data'?"),
+    (["check", "--bord", "x"], "There is no flag --bord; did you mean '--board'?"),
     (["score", "x", "--method", "leef"], "There is no method 'leef'; did you mean 'leaf'?"),
     (["score", "x", "--method", "leaf", "--lmm", "embedded"], "brings its own network; leave lmm out."),
     (["score", "x", "--method", "leaf", "--device", "cpu"], "brings its own network; leave --device out."),
@@ -96,6 +100,7 @@ def test_every_number_has_bounds():
      "dtype is given twice"),
     (["score", "x", "--method", "q-bench", "--max-pixels", "0"], "must be at least 1"),
     (["evaluate", "--method", "leaf", "--out", "x"], "Name the images: --images DIR --scores TABLE"),
+    (["table", "--board", "nowhere"], "There is no"),
     (["table", "--data", "nowhere"], "There is no"),
     (["--print-completion", "fish"], "There is no completion for 'fish'"),
 ])
