@@ -3,13 +3,16 @@
 Gradio's script learns of them in four steps, each of which waits for the one before: itself, the page, the list of its
 components, the parts of each. The style sheets of the components, forty of two kilobytes each, come as one. Where a
 version of Gradio writes its lists in another way, nothing is named, and its script finds its files itself.
+
+One script is served with a correction: Gradio's sign of progress counts the seconds at every frame, and goes on with
+it for good where it leaves the page before its event has ended, so that a page at rest keeps a processor busy.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,9 @@ _KIND = re.compile(r"(?<=[{,])(\w+):\{((?:\w+:\(\)=>\w+\(.*?import\.meta\.url\),
 _VARIANT = re.compile(r"(\w+):\(\)=>.*?__vite__mapDeps\(\[([\d,]*)\]\)")
 _LOADED = re.compile(r"import\(`\./(\w+)-[\w-]+\.js`\)[^`]{0,60}?__vite__mapDeps\(\[([\d,]*)\]\)")
 
+_STATUS = re.compile(r"(\w+)\.status===`pending`\?\w+\(\):")
+_TIMER = re.compile(r"(function (\w+)\(\)\{\w+\(\(\)=>\{[^{}]*performance\.now\(\)[^{}]*,\w+)&&\2\(\)")
+
 
 def links(config: Mapping[str, object]) -> str:
     """HTML for the head of the page with this config; "" where Gradio's lists cannot be read."""
@@ -40,8 +46,23 @@ def links(config: Mapping[str, object]) -> str:
 
 
 def routes() -> list[Route]:
-    """Serves the one style sheet beside Gradio's own, so that the addresses in it hold."""
-    return [Route("/assets/opening-{mark}.css", _answer)]
+    """Serves the one style sheet, so that the addresses in it hold, and the corrected script beside Gradio's own."""
+    served = [Route("/assets/opening-{mark}.css", _answer)]
+    for script in (FOLDER / "assets").glob("statustracker-*.js"):
+        if corrected := _without_endless_timer(script.read_text("utf-8")):
+            served.append(Route(f"/assets/{script.name}", partial(_script, corrected)))
+    return served
+
+
+def _without_endless_timer(text: str) -> str:
+    """Gradio's script of the signs of progress, whose timer runs while its event is under way; "" for one that is
+    written in another way."""
+    status, timers = _STATUS.search(text), len(_TIMER.findall(text))
+    return _TIMER.sub(rf"\1&&{status[1]}.status===`pending`&&\2()", text) if status and timers == 1 else ""
+
+
+def _script(text: str, request: Request) -> Response:
+    return Response(text, media_type="text/javascript", headers={"Cache-Control": "max-age=86400"})
 
 
 async def _answer(request: Request) -> Response:

@@ -62,3 +62,14 @@ def test_lists_that_cannot_be_read_name_nothing(tmp_path, monkeypatch):
     finally:
         front_end._lists.cache_clear()
         front_end._opening.cache_clear()
+
+
+def test_a_sign_of_progress_counts_no_longer_than_its_event_runs():
+    app = Starlette(routes=front_end.routes())
+    (script,) = (front_end.FOLDER / "assets").glob("statustracker-*.js")
+    before, after = script.read_text("utf-8"), TestClient(app).get(f"/assets/{script.name}").text
+    timer = re.search(r"function (\w+)\(\)\{\w+\(\(\)=>\{[^{}]*performance\.now\(\)[^{}]*&&\1\(\)\}\)\}", after)[0]
+    assert ".status===`pending`&&" in timer
+    assert timer not in before
+    assert len(after) - len(before) == len("o.status===`pending`&&"), "and nothing else is changed"
+    assert front_end._without_endless_timer("other") == ""
