@@ -2,7 +2,8 @@
 
 Its "model" is a hash of everything that it was told, pixels included, so a word, a turn or a picture that is lost or
 altered on the way changes the answer. `faults` are consumed one per chat request: an HTTP status with a message, "cut",
-"half" (of an answer), "slow" or "hold" (two words of a stream, and the rest once `released` is set).
+"half" (of an answer), "slow" or "hold" (two words of a stream, or nothing of a whole answer, and the rest once
+`released` is set).
 """
 
 from __future__ import annotations
@@ -181,6 +182,8 @@ class FakeServer:
             return refusal
         if body.get("stream"):
             return self._stream(body, fault)
+        if fault == "hold":
+            self._wait()
         whole = Reply.of({"choices": self._choices(body)})
         return Reply([whole.pieces[0][: len(whole.pieces[0]) // 2]], cut=True) if fault == "half" else whole
 
@@ -228,8 +231,11 @@ class FakeServer:
 
     def _held(self, lines: list[bytes]) -> Iterator[bytes]:
         yield from lines[:2]
-        assert self.released.wait(300), "nobody released the answer"
+        self._wait()
         yield from lines[2:]
+
+    def _wait(self) -> None:
+        assert self.released.wait(300), "nobody released the answer"
 
     def _text(self, body: dict[str, Any]) -> str:
         return rendered(body["messages"], body.get("add_generation_prompt", True),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.app_server import REPOSITORY, running_app
+from tests.e2e.steps import REMEMBER
 
 SCREENSHOTS = REPOSITORY / "screenshots"
 SIZES = {"desktop": (1440, 1000), "phone": (390, 844)}
@@ -55,6 +56,7 @@ def browser() -> Iterator:
         # One for all pages, so that the second finds the scripts of the first; no page keeps anything in it. Its empty
         # page keeps the window, which the browser would draw again for the next one.
         context = browser.new_context()
+        context.add_init_script(f"({REMEMBER})()")
         context.new_page()
         yield context
         browser.close()

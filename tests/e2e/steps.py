@@ -7,6 +7,21 @@ import re
 from playwright.sync_api import Page, expect
 
 
+REMEMBER = """() => {
+  window.complaints = [];
+  window.spoken = [];
+  new MutationObserver(() => {
+    for (const box of document.querySelectorAll('.toast-body:not([data-remembered])')) {
+      box.dataset.remembered = '';
+      complaints.push(box);
+    }
+    const words = document.querySelector('.spoken-errors')?.textContent;
+    if (words && words !== spoken.at(-1)) spoken.push(words);
+  }).observe(document, {childList: true, subtree: true});
+}"""
+"""JavaScript for a page that is being opened: keeps the boxes that come and go, and what is read out of them."""
+
+
 def open_tab(page: Page, name: str) -> None:
     """Opens a tab; all of them are in sight, also on a phone."""
     tabs = page.locator(".rooms > .tab-wrapper > .tab-container:not(.visually-hidden)")
@@ -16,14 +31,11 @@ def open_tab(page: Page, name: str) -> None:
 
 def sentence(page: Page) -> str:
     """What the page complained of: one plain sentence, which is closed again."""
-    # Read in one step, because the box goes by itself after a while.
-    text = page.wait_for_function("""() => {
-      const boxes = document.querySelectorAll('.toast-body');
-      return boxes.length === 1 && boxes[0].innerText.trim();
-    }""").json_value()
-    page.evaluate("document.querySelector('.toast-close')?.click()")
+    # The box goes by itself after a while, and may have gone: the page keeps it for us.
+    said = page.wait_for_function("""() => complaints.length === 1
+      && complaints[0].querySelector('[data-testid=toast-text]')?.textContent.trim()""").json_value()
+    page.evaluate("complaints.pop().querySelector('.toast-close').click()")
     expect(page.locator(".toast-body")).to_have_count(0)
-    said = text.splitlines()[-1].strip()  # below the title and the cross
     assert re.search(r"[.!]$", said), said
     assert "Traceback" not in said
     assert "Something went wrong" not in said
