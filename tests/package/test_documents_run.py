@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,7 @@ class Printed:
         return self.code.removeprefix(".venv/bin/")
 
 
+@cache
 def printed(document: str) -> list[Printed]:
     """Everything in the document's code blocks that can be run, in order."""
     printouts = []
@@ -127,6 +129,7 @@ def printed(document: str) -> list[Printed]:
     return printouts
 
 
+@cache
 def within_sentences(document: str) -> list[str]:
     """Code between backquotes."""
     inline = [token for token in MarkdownIt().enable("table").parse((REPOSITORY / document).read_text("utf-8"))
