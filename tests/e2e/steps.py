@@ -6,7 +6,6 @@ import re
 
 from playwright.sync_api import Page, expect
 
-
 REMEMBER = """() => {
   window.complaints = [];
   window.spoken = [];
