@@ -55,12 +55,20 @@ def test_the_same_picture_gives_the_same_masks(segmenter):
 
 
 def short_of_memory(segmenter, monkeypatch, most):
-    """Makes a pass over more than `most` points run out of memory; the sizes that were tried."""
+    """Makes a pass over more than `most` points run out of memory; the sizes that were tried. An image is encoded once,
+    however many sizes are tried."""
     import torch
 
     from methods.lmm.reuse.batching import Budget
 
-    predict, tried = segmenter._generator.predictor._predict, []
+    predictor = segmenter._generator.predictor
+    predict, encode, tried, encodings = predictor._predict, predictor.model.forward_image, [], {}
+
+    def encode_once(pixels):
+        key = pixels.numpy().tobytes()
+        if key not in encodings:
+            encodings[key] = encode(pixels)
+        return encodings[key]
 
     def limited(points, *args, **kwargs):
         tried.append(len(points))
@@ -68,7 +76,8 @@ def short_of_memory(segmenter, monkeypatch, most):
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return predict(points, *args, **kwargs)
 
-    monkeypatch.setattr(segmenter._generator.predictor, "_predict", limited)
+    monkeypatch.setattr(predictor, "_predict", limited)
+    monkeypatch.setattr(predictor.model, "forward_image", encode_once)
     monkeypatch.setattr(segmenter, "_budget", Budget(lambda: 2**62))
     return tried
 
