@@ -12,12 +12,15 @@ from hypothesis import HealthCheck, settings
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 LONGEST_FIRST = (
-    "e2e/test_leaderboard.py", "e2e/test_score.py", "package/test_documents_run.py", "e2e/test_compare.py",
-    "e2e/test_access.py", "unit/leaderboard/test_miniature.py", "unit/llm_iqa/test_sam2.py", "e2e/test_leaf.py",
-    "soak/test_soak.py", "e2e/test_visualquality_r1.py", "package/test_wheel.py",
-    "unit/leaderboard/test_evaluate_ray.py", "unit/test_gpu_benchmark.py", "unit/lmm/test_padding.py",
-    "zerogpu/test_zerogpu.py", "unit/leaf/test_student.py", "unit/visualquality_r1/test_precision.py",
-    "unit/visualquality_r1/test_training.py", "unit/lmm/test_pixels.py", "unit/leaderboard/test_evaluate_kill.py",
+    "e2e/test_leaderboard.py", "e2e/test_access.py", "package/test_documents_run.py", "e2e/test_score.py",
+    "soak/test_soak.py", "e2e/test_compare.py", "unit/leaderboard/test_evaluate_ray.py",
+    "unit/leaderboard/test_miniature.py", "e2e/test_leaf.py", "e2e/test_address.py", "e2e/test_visualquality_r1.py",
+    "package/test_wheel.py", "e2e/test_leaderboard_look.py", "zerogpu/test_zerogpu.py", "unit/test_gpu_benchmark.py",
+    "unit/visualquality_r1/test_training.py", "unit/leaderboard/test_evaluate_kill.py", "unit/leaf/test_student.py",
+    "unit/lmm/test_padding.py", "unit/visualquality_r1/test_precision.py", "unit/llm_iqa/test_sam2.py",
+    "unit/embedded/test_embedded_lmm.py", "unit/lmm/test_memory.py", "unit/leaf/test_teacher_and_cli.py",
+    "e2e/test_visit.py", "unit/leaderboard/test_schema.py", "e2e/test_leaderboard_submit.py",
+    "unit/q_debias/test_distortions.py", "unit/lmm/test_pixels.py",
 )
 """Files of ten seconds and more, so that no worker is left with one of them while the others have nothing to do."""
 

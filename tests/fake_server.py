@@ -2,8 +2,8 @@
 
 Its "model" is a hash of everything that it was told, pixels included, so a word, a turn or a picture that is lost or
 altered on the way changes the answer. `faults` are consumed one per chat request: an HTTP status with a message, "cut",
-"half" (of an answer), "slow" or "hold" (two words of a stream, or nothing of a whole answer, and the rest once
-`released` is set).
+"half" (of an answer), "slow" or "hold" (two words of a stream, or nothing of a whole answer, and the rest once it is
+`released`).
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class FakeServer:
         self.delay = 0.0
         self.under_way = self.most_under_way = 0
         self.lock = threading.Lock()
-        self.released = threading.Event()
+        self.released = threading.Semaphore(0)
         self.port = port
 
     def __enter__(self) -> FakeServer:
@@ -234,8 +234,13 @@ class FakeServer:
         self._wait()
         yield from lines[2:]
 
+    def hold(self, count: int, after: int = 0) -> None:
+        """Holds back that many answers, each until `released.release()`, after so many that come at once."""
+        self.released = threading.Semaphore(0)
+        self.faults.extend([*[None] * after, *["hold"] * count])
+
     def _wait(self) -> None:
-        assert self.released.wait(300), "nobody released the answer"
+        assert self.released.acquire(timeout=300), "nobody released the answer"
 
     def _text(self, body: dict[str, Any]) -> str:
         return rendered(body["messages"], body.get("add_generation_prompt", True),

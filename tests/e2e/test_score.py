@@ -145,11 +145,29 @@ def test_from_an_empty_page_to_a_meaning_to_all_methods_and_through_the_tabs(ope
     with Image.open(download.value.path()) as kept:
         assert kept.format == "PNG"
 
+    # An error leaves the last result in sight.
+    open_tab(page, "IQARAG")
+    page.get_by_label("My own").locator("visible=true").check()
+    page.click("#iqarag-run")
+    assert "Build your reference set first" in sentence(page)
+    expect(page.locator(".dial[data-score]:visible")).to_be_visible()
+    expect(page.locator("[data-testid=status-tracker]:visible .error")).to_have_count(0)
 
-def test_options_change_what_is_asked_and_a_new_photo_clears_the_old_one_s_score(open_page, photo):
+
+def test_no_photo_is_a_sentence_options_change_what_is_asked_and_a_new_photo_clears_the_score(open_page, photo,
+                                                                                                tmp_path):
     page = open_page()
     page.click("#score-run")
     assert sentence(page) == "Add a photo first."
+    path = tmp_path / "page.jpg"
+    path.write_bytes(b"<html>not a photo</html>")
+    page.set_input_files("#score-picture input[type=file]", path)
+    expect(page.locator("#score-picture .cannot-be-drawn")).to_be_visible()
+    expect(page.locator("#score-picture img")).to_be_hidden()  # the browser's sign for a broken picture
+    page.click("#score-run")
+    assert "web page" in sentence(page)
+    page.wait_for_function("spoken.at(-1)?.includes('web page')")  # and it is read out
+    expect(page.get_by_role("alert")).to_be_empty()
     choose(page, "Q-Bench")
     page.locator(".options:visible").get_by_label("five-level").check()
     page.locator(".examples:visible .gallery-item").first.click()
@@ -160,28 +178,3 @@ def test_options_change_what_is_asked_and_a_new_photo_clears_the_old_one_s_score
     expect(page.locator(".score-room figure.dial-empty")).to_be_visible()
     upload(page, photo)
     expect(page.locator(".score-room figure.dial-empty")).to_be_visible()
-
-
-def test_a_file_that_is_no_picture_is_one_sentence_in_sight_and_read_out(open_page, tmp_path):
-    page = open_page()
-    path = tmp_path / "page.jpg"
-    path.write_bytes(b"<html>not a photo</html>")
-    page.set_input_files("#score-picture input[type=file]", path)
-    expect(page.locator("#score-picture .cannot-be-drawn")).to_be_visible()
-    expect(page.locator("#score-picture img")).to_be_hidden()  # the browser's sign for a broken picture
-    page.click("#score-run")
-    assert "web page" in sentence(page)
-    page.wait_for_function("spoken.length === 1 && spoken[0].includes('web page')")
-    expect(page.get_by_role("alert")).to_be_empty()
-
-
-def test_an_error_leaves_the_last_result_in_sight(open_page):
-    page = open_page()
-    open_tab(page, "IQARAG")
-    page.locator(".examples:visible .gallery-item").first.click()
-    expect(page.locator(".dial[data-score]:visible")).to_be_visible()
-    page.get_by_label("My own").check()
-    page.click("#iqarag-run")
-    assert "Build your reference set first" in sentence(page)
-    expect(page.locator(".dial[data-score]:visible")).to_be_visible()
-    expect(page.locator("[data-testid=status-tracker]:visible .error")).to_have_count(0)

@@ -50,7 +50,14 @@ def scored(page):
     expect(panel).to_contain_text(re.compile(r"Asked 6 times, the model gives [1-5]\.\d\d of 5 on average"))
 
 
-def test_the_reasoning_is_written_word_by_word_and_the_scores_are_laid_out(open_page, screenshot):
+def compare(page, photos):
+    page.get_by_role("tab", name="Compare photos").click()
+    page.set_input_files("#visualquality-r1-pictures input[type=file]", photos)
+    expect(page.locator("#visualquality-r1-pictures a")).to_have_count(len(photos))
+    page.click("#visualquality-r1-compare")
+
+
+def test_the_reasoning_is_written_word_by_word_and_four_photos_are_ranked(open_page, screenshot):
     page = room(open_page("dark", "phone"))
     upload(page)
     page.evaluate(WATCH)
@@ -69,56 +76,6 @@ def test_the_reasoning_is_written_word_by_word_and_the_scores_are_laid_out(open_
     expect_no_sideways_scrolling(page)
     screenshot(page, "visualquality-r1-one-phone-dark", full_page=True)
 
-
-def test_stop_ends_the_writing_and_keeps_what_was_there(open_page, screenshot):
-    page = room(open_page())
-    with page.expect_response(lambda answer: "/gradio_api/run/" in answer.url) as answer:
-        page.click("#visualquality-r1-stop")
-    assert "data" in answer.value.json()
-    assert "Stopped" not in answer.value.text(), "nothing was under way"
-    upload(page)
-    choose(page, "Fake-VL")
-    # Two words, and no more before Stop was pressed, however fast or slow the machine is.
-    fake_lmm().released.clear()
-    fake_lmm().faults.append("hold")
-    page.click("#visualquality-r1-run")
-    stream = page.locator("#visualquality-r1-stream")
-    expect(stream.locator(".writing")).to_contain_text(re.compile(r"\w+ \w+"))
-    page.click("#visualquality-r1-stop")
-    expect(stream).to_contain_text("Stopped; no score.")
-    fake_lmm().released.set()
-    expect(page.locator("#visualquality-r1-stream .caret")).to_have_count(0)
-    kept = stream.locator(".writing").inner_text().removesuffix("Stopped; no score.").strip()
-    assert " " in kept
-    expect(page.locator(".error:visible")).to_have_count(0)
-    expect(page.locator("#visualquality-r1-dots")).not_to_be_visible()
-    screenshot(page, "visualquality-r1-stopped-light")
-
-    choose(page, "Embedded")
-    page.click("#visualquality-r1-run")
-    scored(page)
-
-
-def compare(page, photos):
-    page.get_by_role("tab", name="Compare photos").click()
-    page.set_input_files("#visualquality-r1-pictures input[type=file]", photos)
-    expect(page.locator("#visualquality-r1-pictures a")).to_have_count(len(photos))
-    page.click("#visualquality-r1-compare")
-
-
-def test_two_photos_get_a_sentence_a_curve_and_a_table(open_page, screenshot):
-    page = room(open_page())
-    compare(page, FOUR[:2])
-    expect(page.locator("#visualquality-r1-verdict")).to_contain_text(
-        re.compile(r"^\s*coffee is .* better than coffee-dark-and-noisy: probability .* with other samples\), "
-                   r"\d\.\d\d points apart\."))
-    expect(page.locator("#visualquality-r1-difference .js-plotly-plot")).to_be_visible()
-    expect(page.locator("#visualquality-r1-ranking [role=gridcell]").first).to_have_text("coffee")
-    screenshot(page, "visualquality-r1-two-light", full_page=True)
-
-
-def test_four_photos_are_ranked_with_intervals(open_page, screenshot):
-    page = room(open_page("dark", "phone"))
     compare(page, FOUR)
     expect(page.locator("#visualquality-r1-verdict")).to_contain_text(
         re.compile(r"Best to worst: (astronaut|coffee), .*\. "))
@@ -131,7 +88,35 @@ def test_four_photos_are_ranked_with_intervals(open_page, screenshot):
     screenshot(page, "visualquality-r1-four-phone-dark", full_page=True)
 
 
-def test_what_cannot_be_used_is_one_sentence_and_costs_nothing(open_page, tmp_path):
+def test_stop_ends_the_writing_and_keeps_what_was_there(open_page, screenshot):
+    page = room(open_page())
+    with page.expect_response(lambda answer: "/gradio_api/run/" in answer.url) as answer:
+        page.click("#visualquality-r1-stop")
+    assert "data" in answer.value.json()
+    assert "Stopped" not in answer.value.text(), "nothing was under way"
+    upload(page)
+    choose(page, "Fake-VL")
+    # Two words, and no more before Stop was pressed, however fast or slow the machine is.
+    fake_lmm().hold(1)
+    page.click("#visualquality-r1-run")
+    stream = page.locator("#visualquality-r1-stream")
+    expect(stream.locator(".writing")).to_contain_text(re.compile(r"\w+ \w+"))
+    page.click("#visualquality-r1-stop")
+    expect(stream).to_contain_text("Stopped; no score.")
+    fake_lmm().released.release()
+    expect(page.locator("#visualquality-r1-stream .caret")).to_have_count(0)
+    kept = stream.locator(".writing").inner_text().removesuffix("Stopped; no score.").strip()
+    assert " " in kept
+    expect(page.locator(".error:visible")).to_have_count(0)
+    expect(page.locator("#visualquality-r1-dots")).not_to_be_visible()
+    screenshot(page, "visualquality-r1-stopped-light")
+
+    choose(page, "Embedded")
+    page.click("#visualquality-r1-run")
+    scored(page)
+
+
+def test_what_cannot_be_used_is_one_sentence_and_two_photos_get_a_curve_and_a_table(open_page, screenshot, tmp_path):
     page = room(open_page())
     wrong = tmp_path / "page.jpg"
     wrong.write_bytes(b"<html>not a photo</html>")
@@ -147,3 +132,14 @@ def test_what_cannot_be_used_is_one_sentence_and_costs_nothing(open_page, tmp_pa
     # What was scored before is still there.
     page.get_by_role("tab", name="One photo").click()
     expect(page.locator("#visualquality-r1-dots .js-plotly-plot")).to_be_visible()
+
+    page.get_by_role("tab", name="Compare photos").click()
+    page.locator("#visualquality-r1-pictures button[aria-label='Clear']").first.click()
+    expect(page.locator("#visualquality-r1-pictures a")).to_have_count(0)
+    compare(page, FOUR[:2])
+    expect(page.locator("#visualquality-r1-verdict")).to_contain_text(
+        re.compile(r"^\s*coffee is .* better than coffee-dark-and-noisy: probability .* with other samples\), "
+                   r"\d\.\d\d points apart\."))
+    expect(page.locator("#visualquality-r1-difference .js-plotly-plot")).to_be_visible()
+    expect(page.locator("#visualquality-r1-ranking [role=gridcell]").first).to_have_text("coffee")
+    screenshot(page, "visualquality-r1-two-light", full_page=True)
