@@ -110,6 +110,11 @@
     }
   });
 
+  // A click while a score is under way is answered next; the second half of a double click is none.
+  document.addEventListener('click', (event) => {
+    if (event.detail > 1 && event.target.closest?.('button[id$="-run"]')) event.stopImmediatePropagation();
+  }, true);
+
   // A photo that this browser cannot draw, damaged or of a kind that the server reads (HEIC, TIFF): words in its place.
   const drawn = ({type, target}) => {
     if (target.tagName !== 'IMG' || !target.closest('.picture-input')) return;

@@ -79,7 +79,10 @@
     // An uploaded photo stays where an address says nothing of a photo.
     const same = named === photo;
     chosen[id] = parts.filter(([name]) => name !== 'photo' && name !== 'mode');
-    if (!same) uploaded = false;
+    if (!same) {
+      uploaded = false;
+      document.getElementById(`${id.replaceAll('_', '-')}-drop`)?.click();  // what is asked of the photo before
+    }
     if (takesPhoto(id)) photo = named;
     window.dispatchEvent(new CustomEvent('mean-opinion-choices', {
       detail: {query: location.search, same, uploaded: lost}}));

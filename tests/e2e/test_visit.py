@@ -7,6 +7,7 @@ import json
 
 from playwright.sync_api import expect
 
+from methods import load_method
 from tests.e2e.steps import open_tab, sentence
 from ui.components import EXAMPLES
 
@@ -85,3 +86,19 @@ def test_photos_arrive_anywhere_and_results_stay_in_the_browser(open_page, scree
     page.get_by_role("button", name="Clear", exact=True).last.click()
     expect(page.locator("#visit li")).to_have_count(0)
     assert kept(page) == []
+
+
+def test_a_result_is_of_the_photo_and_the_choices_in_sight(open_page):
+    page = open_page(path="/?tab=score&method=q-bench")
+    examples = page.locator(".examples:visible button.gallery-item")
+    examples.nth(0).click()
+    examples.nth(2).click()  # while the first is being scored, on most machines
+    dial = page.locator(".score-room .dial[data-score]")
+    method, photo = load_method("q-bench"), EXAMPLES / "rocket.jpg"
+    expect(dial).to_have_attribute("data-score", f"{method.assess(photo).score:.6f}")
+    expect(page.locator("#score-picture img[src*='rocket']")).to_be_visible()
+    # A click while a score is under way counts, with what was chosen before it.
+    page.click("#score-run")
+    page.locator(".options:visible").get_by_label("five-level").check()
+    page.click("#score-run")
+    expect(dial).to_have_attribute("data-score", f"{method.assess(photo, question='five-level').score:.6f}")

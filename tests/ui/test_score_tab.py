@@ -39,6 +39,25 @@ def test_the_map_is_the_student_s_own_or_the_model_s():
 
 
 @pytest.mark.parametrize("tab", [score, iqarag, llm_iqa, visualquality_r1, leaf, q_debias])
+def test_what_is_asked_of_a_photo_ends_when_another_comes(tab):
+    with gr.Blocks() as page:
+        tab.build(page)
+    (photo,) = [block for block in page.blocks.values() if isinstance(block, PictureInput)]
+    drawn = {block._id for block in photo.result[1]}
+    asks = {number for number, function in page.fns.items() if function.api_name != "score"
+            and photo._id in [block._id for block in function.inputs]
+            and drawn & {block._id for block in function.outputs}}
+    runs = {run["id"] for run in photo.runs}
+    assert asks <= runs
+    assert len(asks) >= 2
+    (drop,) = [block for block in page.blocks.values() if str(block.elem_id).endswith("-drop")]
+    ends = [(photo._id, "input"), (photo._id, "clear"), (photo.examples._id, "click"), (drop._id, "click")]
+    for number in runs:
+        for end in ends:
+            assert any(end in function.targets and number in function.cancels for function in page.fns.values())
+
+
+@pytest.mark.parametrize("tab", [score, iqarag, llm_iqa, visualquality_r1, leaf, q_debias])
 def test_no_result_goes_when_a_browser_has_drawn_its_photo(tab):
     # A slow browser tells of the change after the score has come, so only what a visitor does may empty a result.
     with gr.Blocks() as page:

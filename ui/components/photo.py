@@ -36,6 +36,7 @@ def examples(page: gr.Blocks, picture: PictureInput) -> Any:
                      label="Or try one of these", elem_classes="examples",
                      samples=[[save_bytes_to_cache(_thumbnail(name), name, get_upload_folder())]
                               for name in EXAMPLE_PICTURES])
+    picture.examples = row
     photo = getattr(page, "photo", None)
     outputs = [picture] if photo is None else [picture, photo]
     return row.click(lambda index: [str(EXAMPLES / EXAMPLE_PICTURES[index])] * len(outputs) if len(outputs) > 1
@@ -76,6 +77,24 @@ def result_of(picture: PictureInput, example: Any, empty: Callable[[], list[obje
     return example.then(empty, None, outputs, **QUIET)
 
 
+def ends_with(picture: PictureInput, *runs: Any) -> None:
+    """Ends what is being asked of a photo once another one lies in its input, or none: a result that came then would
+    stand beside a photo that it is not of.
+
+    Args:
+        runs: the events that ask, of `gpu.PHOTO_LANE`, so that the next photo is asked about if the end comes late.
+    """
+    picture.runs = runs
+    drop = gr.Button(visible="hidden", elem_id=_id(picture, "drop"))
+    gr.on([picture.input, picture.clear, picture.examples.click, drop.click], None, None, None, cancels=list(runs),
+          **QUIET)
+
+
+def _id(picture: PictureInput, name: str) -> str:
+    """The page's id of a part of the tab that a photo lies in."""
+    return str(picture.elem_id).removesuffix("picture") + name
+
+
 def follow(photo: gr.State, places: Sequence[tuple[gr.Tab, PictureInput]]) -> None:
     """Wires the inputs of all tabs to one photo: each tells of its own, and takes over another when its tab opens,
     which is then scored at once. Not on ZeroGPU, where looking round would spend a visitor's quota.
@@ -90,9 +109,9 @@ def follow(photo: gr.State, places: Sequence[tuple[gr.Tab, PictureInput]]) -> No
         event = tab.select(_take_over(*picture.result), [photo, picture], [came, picture, *picture.result[1]], **QUIET)
         if not models.ON_ZERO_GPU:
             # The button itself, so that whatever follows a visitor's click follows this one.
-            run = str(picture.elem_id).removesuffix("picture") + "run"
-            event.then(None, came, None, js=f"(came) => {{ if (came) document.getElementById('{run}')?.click(); }}",
-                       api_visibility="private")
+            buttons = [_id(picture, "drop"), _id(picture, "run")]
+            event.then(None, came, None, api_visibility="private", js=f"""(came) => {{
+              if (came) for (const name of {buttons}) document.getElementById(name)?.click(); }}""")
 
 
 def _take_over(empty: Callable[[], list[object]], outputs: list[Any]) -> Callable[..., list[Any]]:

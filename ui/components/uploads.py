@@ -3,7 +3,7 @@ their bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,12 @@ class PictureInput(gr.Image):
 
     result: tuple[Callable[[], list[object]], list[Any]] = (list, [])
     """What empties the result of this photo, and where it stands; see `photo.result_of`."""
+
+    examples: gr.Dataset
+    """The examples below it; see `photo.examples`."""
+
+    runs: Sequence[Any] = ()
+    """The events that ask of this photo; see `photo.ends_with`."""
 
     @staticmethod
     def as_file(payload: object) -> object:

@@ -39,8 +39,8 @@ class Where:
         """`empty`, and the map too: for `result_of` with these outputs behind the tab's own."""
         return lambda: [*empty(), *self.ready(False)]
 
-    def wire(self, photo: gr.Image, method: str | gr.Dropdown, lmm: gr.Dropdown, *scored: Any) -> None:
-        """Connects the button.
+    def wire(self, photo: gr.Image, method: str | gr.Dropdown, lmm: gr.Dropdown, *scored: Any) -> Any:
+        """Connects the button; its event is returned.
 
         Args:
             photo: the tab's.
@@ -60,8 +60,8 @@ class Where:
         for event in scored:
             event.success(self.ready, None, self.outputs, queue=False, show_progress="hidden",
                           api_visibility="private")
-        self.ask.click(show, [photo, lmm, *([] if fixed else [method])], [self.picture, self.legend],
-                       show_progress_on=self.picture, api_visibility="private", **gpu.LANE)
+        return self.ask.click(show, [photo, lmm, *([] if fixed else [method])], [self.picture, self.legend],
+                              show_progress_on=self.picture, api_visibility="private", **gpu.PHOTO_LANE)
 
 
 def where_part(prefix: str) -> Where:

@@ -49,6 +49,9 @@ LANE = {"concurrency_id": MODELS, "concurrency_limit": 16}
 """Pass to every event that uses a model: `button.click(..., **gpu.LANE)`. The limit bounds how many visitors wait in
 this process; which one runs is decided by `FairQueue`, image by image, so that a folder never blocks a photo."""
 
+PHOTO_LANE = {**LANE, "trigger_mode": "always_last"}
+"""For what is asked of the one photo in sight: a click while an earlier one is answered counts and is answered next."""
+
 LONG_LANE = {"concurrency_id": MANY_PHOTOS, "concurrency_limit": 4}
 """For events that score many photos one by one, each with `assess(..., one_of_many=True)`: with places of their own
 in this process, any number of them leaves the places of `LANE` free."""

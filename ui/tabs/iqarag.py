@@ -26,7 +26,7 @@ from ui.components import (
 )
 from ui.components.inline_images import data_url
 from ui.components.opinion_scale import lower_is_better, scale_inputs, scale_of
-from ui.components.photo import examples, result_of
+from ui.components.photo import ends_with, examples, result_of
 from ui.components.where import where_part
 from ui.serving import gpu, models, visitors
 from ui.serving.zips import Limits
@@ -122,11 +122,11 @@ def build(page: gr.Blocks) -> None:
     make.click(receive, [archive, scores, scale, direction, lmm, own], [own, status, which],
                api_visibility="private", **gpu.LANE)
     asked = [picture, lmm, which, own, *form.components, pixels]
-    scored = button.click(score, asked, outputs, api_name="iqarag", show_progress_on=panel.dial, **gpu.LANE)
+    scored = button.click(score, asked, outputs, api_name="iqarag", show_progress_on=panel.dial, **gpu.PHOTO_LANE)
     tried = result_of(picture, example, where.emptied(clear), [*outputs, *where.outputs]).then(
-        score, asked, outputs, api_visibility="private", show_progress_on=panel.dial, **gpu.LANE)
+        score, asked, outputs, api_visibility="private", show_progress_on=panel.dial, **gpu.PHOTO_LANE)
     follow(pixels, lmm, picture, scored, tried)
-    where.wire(picture, IQARAG.name, lmm, scored, tried)
+    ends_with(picture, scored, tried, where.wire(picture, IQARAG.name, lmm, scored, tried))
 
 
 def _own_set_inputs() -> tuple[object, ...]:

@@ -25,7 +25,7 @@ from ui.components import (
 )
 from ui.components.inline_images import data_url
 from ui.components.opinion_scale import lower_is_better, scale_inputs, scale_of
-from ui.components.photo import examples, result_of
+from ui.components.photo import ends_with, examples, result_of
 from ui.serving import gpu, visitors
 
 if TYPE_CHECKING:
@@ -109,12 +109,12 @@ def build(page: gr.Blocks) -> None:
 
     event = make.click(calibrate, [photos, table, scale, direction, own], [own, status, fit, keep, which],
                        show_progress_on=working, api_visibility="private", **gpu.LANE)
-    event.success(score_again, [picture, which, own, *form.components], outputs, show_progress_on=panel.dial,
-                  api_visibility="private", **gpu.LANE)
     asked = [picture, which, own, *form.components]
-    button.click(score, asked, outputs, api_name="leaf", show_progress_on=panel.dial, **gpu.LANE)
-    result_of(picture, example, lambda: [*panel.empty(), "", ""], outputs).then(
-        score, asked, outputs, api_visibility="private", show_progress_on=panel.dial, **gpu.LANE)
+    quiet = {"show_progress_on": panel.dial, "api_visibility": "private", **gpu.PHOTO_LANE}
+    ends_with(picture, event.success(score_again, asked, outputs, **quiet),
+              button.click(score, asked, outputs, **{**quiet, "api_name": "leaf", "api_visibility": "public"}),
+              result_of(picture, example, lambda: [*panel.empty(), "", ""], outputs).then(
+                  score, asked, outputs, **quiet))
 
 
 def standing_html(evidence: LEAFEvidence) -> str:

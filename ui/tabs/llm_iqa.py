@@ -26,7 +26,7 @@ from ui.components import (
 )
 from ui.components.choices import in_address
 from ui.components.figures import INK
-from ui.components.photo import examples, result_of
+from ui.components.photo import ends_with, examples, result_of
 from ui.components.regions import DrawnRegion, region_figure, region_plot
 from ui.components.where import where_part
 from ui.serving import gpu, models
@@ -122,16 +122,16 @@ def build(page: gr.Blocks) -> None:
 
     asked = [picture, chosen, lam, reading, *form.components, pixels, *weights]
     answer = [record, evidence, *outputs, controls, weighting, *weights, notes, cost]
-    scored = button.click(score, asked, answer, api_name="llm_iqa", **gpu.LANE)
+    scored = button.click(score, asked, answer, api_name="llm_iqa", **gpu.PHOTO_LANE)
     hidden = gr.Row(visible=False)
     emptied = result_of(
         picture, example,
         where.emptied(lambda: [None, None, dial(None), "", gr.Plot(visible=False), "", hidden, hidden,
                                gr.Markdown(visible=False), ""]),
         [record, evidence, *outputs, controls, weighting, notes, cost, *where.outputs])
-    tried = emptied.then(score, asked, answer, api_visibility="private", **gpu.LANE)
+    tried = emptied.then(score, asked, answer, api_visibility="private", **gpu.PHOTO_LANE)
     follow(pixels, chosen, picture, scored, tried)
-    where.wire(picture, LLMIQA.name, chosen, scored, tried)
+    ends_with(picture, scored, tried, where.wire(picture, LLMIQA.name, chosen, scored, tried))
     # Weights are those of the models that were chosen with them.
     chosen.input(lambda: [1.0] * MOST_MODELS, None, weights, show_progress="hidden", api_visibility="private")
     for control in (lam, reading, *weights):

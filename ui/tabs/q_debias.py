@@ -21,7 +21,7 @@ from ui.components import (
     result_panel,
 )
 from ui.components.conditions import conditions_figure, conditions_plot
-from ui.components.photo import examples, result_of
+from ui.components.photo import ends_with, examples, result_of
 from ui.components.where import where_part
 from ui.serving import gpu
 
@@ -92,15 +92,15 @@ def build(page: gr.Blocks) -> None:
         return [None, *panel.empty(), "", hidden, "", hidden, None, *show_pictures(None)]
 
     asked = [picture, lmm, *form.components, pixels]
-    scored = (button.click(score, asked, outputs, api_name="q_debias", **gpu.LANE),
+    scored = (button.click(score, asked, outputs, api_name="q_debias", **gpu.PHOTO_LANE),
               result_of(picture, example, where.emptied(clear), [*outputs, *pictures, *where.outputs]).then(
-                  score, asked, outputs, api_visibility="private", **gpu.LANE))
+                  score, asked, outputs, api_visibility="private", **gpu.PHOTO_LANE))
     follow(pixels, lmm, picture, *scored)
-    where.wire(picture, QDebias.name, lmm, *scored)
-    for event in scored:
-        # One at a time: a degraded copy of a large photo takes a gigabyte for a moment.
-        event.success(show_pictures, evidence, pictures, show_progress="hidden", api_visibility="private",
-                      concurrency_limit=1, concurrency_id="degraded copies")
+    # One at a time: a degraded copy of a large photo takes a gigabyte for a moment.
+    drawn = [event.success(show_pictures, evidence, pictures, show_progress="hidden", api_visibility="private",
+                           trigger_mode="always_last", concurrency_limit=1, concurrency_id="degraded copies")
+             for event in scored]
+    ends_with(picture, *scored, *drawn, where.wire(picture, QDebias.name, lmm, *scored))
 
 
 def _slot() -> tuple[gr.Image, gr.HTML]:

@@ -24,7 +24,7 @@ from ui.components import (
 from ui.components.evidence import render_evidence
 from ui.components.options import Forms, as_options, components_of, free_text, options_of
 from ui.components.page import typed
-from ui.components.photo import examples, result_of
+from ui.components.photo import ends_with, examples, result_of
 from ui.components.pickers import default_method
 from ui.components.together import Line, consensus_html, lines_html
 from ui.components.where import where_part
@@ -89,15 +89,16 @@ def build(page: gr.Blocks) -> None:
             yield [consensus_html(lines), *panel.notes_alone(notes), lines_html(lines), *where.ready(),
                    gr.Plot(visible=False), gr.Accordion(visible=False), None]
 
-    event = {"show_progress_on": panel.dial, "api_visibility": "private", **gpu.LANE}
+    event = {"show_progress_on": panel.dial, "api_visibility": "private", **gpu.PHOTO_LANE}
     chosen = [picture, method, lmm, *options, pixels]
     scored = run.click(score_photo, chosen, outputs, **event)
-    everything.click(score_with_all, picture, outputs, api_visibility="private", show_progress="hidden",
-                     **gpu.LONG_LANE)
+    by_all = everything.click(score_with_all, picture, outputs, api_visibility="private", show_progress="hidden",
+                              **gpu.LONG_LANE)
     gr.on([run.click, everything.click], None, None, None, js=TO_RESULT, api_visibility="private")
-    where.wire(picture, method, lmm)
+    mapped = where.wire(picture, method, lmm)
     example.then(None, None, None, js=TO_RESULT, api_visibility="private")
     tried = result_of(picture, example, nothing_yet, outputs).then(score_photo, chosen, outputs, **event)
+    ends_with(picture, scored, tried, by_all, mapped)
     follow(pixels, lmm, picture, scored, tried, method=method)
     # Of a link's choices the model and its pixels stay, so the method's own are not taken after it.
     switch, parts = _switch(names), [summary, lmm, pixels, *groups]

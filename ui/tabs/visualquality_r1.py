@@ -34,7 +34,7 @@ from ui.components import (
     themed,
 )
 from ui.components.choices import in_address
-from ui.components.photo import examples, result_of
+from ui.components.photo import ends_with, examples, result_of
 from ui.components.texts import distinct_names
 from ui.components.where import where_part
 from ui.serving import gpu, models
@@ -121,12 +121,13 @@ def _one_photo(page: gr.Blocks) -> None:
         return stopped(answer)
 
     asked = [picture, lmm, *form.components, pixels]
-    scored = button.click(score, asked, outputs, api_name="visualquality_r1", show_progress="minimal", **gpu.LANE)
+    scored = button.click(score, asked, outputs, api_name="visualquality_r1", show_progress="minimal",
+                          **gpu.PHOTO_LANE)
     emptied = result_of(picture, example, where.emptied(lambda: [
         *panel.empty(), "", gr.Plot(visible=False), gr.Accordion(visible=False), ""]), [*outputs, *where.outputs])
-    tried = emptied.then(score, asked, outputs, api_visibility="private", show_progress="minimal", **gpu.LANE)
+    tried = emptied.then(score, asked, outputs, api_visibility="private", show_progress="minimal", **gpu.PHOTO_LANE)
     follow(pixels, lmm, picture, scored, tried)
-    where.wire(picture, VisualQualityR1.name, lmm, scored, tried)
+    ends_with(picture, scored, tried, where.wire(picture, VisualQualityR1.name, lmm, scored, tried))
     stop.click(stop_run, stream, stream, queue=False, show_progress="hidden", api_visibility="private")
 
 

@@ -100,8 +100,9 @@ def build(photo: gr.State, rooms: Sequence[gr.Tab], places: Sequence[tuple[gr.Ta
         return in_tab(picture_file(address), str(places[0][0].label))
 
     settings: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    arrive = visit.upload(arrived, None, outputs, **settings)
-    fetch = address.submit(fetched, address, outputs, js=COMING, **settings)
+    runs = [run for _, picture in places for run in picture.runs]
+    arrive = visit.upload(arrived, None, outputs, cancels=runs, **settings)
+    fetch = address.submit(fetched, address, outputs, js=COMING, cancels=runs, **settings)
     for event in (arrive, fetch):
         event.success(None, None, None, js="() => window.meanOpinion?.came()", **settings)
     visit_address.wire(visit, rooms, photo, places)
