@@ -8,6 +8,7 @@
   const stays = !!document.querySelector('base[href]');
 
   let leaderboard = window.meanOpinion.opening;
+  const pressed = new Set();
   // When its view was left by Back or Forward. Until the answer is there, what is drawn is of the view that is left: a
   // dropdown tells its value as it loses the focus to the browser's button.
   let left = -Infinity;
@@ -81,7 +82,7 @@
     chosen[id] = parts.filter(([name]) => name !== 'photo' && name !== 'mode');
     if (!same) {
       uploaded = false;
-      document.getElementById(`${id.replaceAll('_', '-')}-drop`)?.click();  // what is asked of the photo before
+      window.meanOpinion.drop(id.replaceAll('_', '-'));
     }
     if (takesPhoto(id)) photo = named;
     window.dispatchEvent(new CustomEvent('mean-opinion-choices', {
@@ -137,6 +138,16 @@
         uploaded = !photo;
       }
       requestAnimationFrame(() => write(current()));
+    },
+    // Ends what is asked of the photo before; see ends_with in ui/components/photo.py.
+    drop: (tab) => {
+      pressed.delete(tab);
+      document.getElementById(`${tab}-drop`)?.click();
+    },
+    // Asks of a photo that the page has put there itself: once, though a link both opens the tab and brings the photo.
+    press: (tab) => {
+      if (!pressed.has(tab)) document.getElementById(`${tab}-run`)?.click();
+      pressed.add(tab);
     },
     // What of an address was understood: the next one holds no more.
     restored: (id, words, name) => {

@@ -85,14 +85,9 @@ def ends_with(picture: PictureInput, *runs: Any) -> None:
         runs: the events that ask, of `gpu.PHOTO_LANE`, so that the next photo is asked about if the end comes late.
     """
     picture.runs = runs
-    drop = gr.Button(visible="hidden", elem_id=_id(picture, "drop"))
+    drop = gr.Button(visible="hidden", elem_id=f"{str(picture.elem_id).removesuffix('picture')}drop")
     gr.on([picture.input, picture.clear, picture.examples.click, drop.click], None, None, None, cancels=list(runs),
           **QUIET)
-
-
-def _id(picture: PictureInput, name: str) -> str:
-    """The page's id of a part of the tab that a photo lies in."""
-    return str(picture.elem_id).removesuffix("picture") + name
 
 
 def follow(photo: gr.State, places: Sequence[tuple[gr.Tab, PictureInput]]) -> None:
@@ -109,9 +104,9 @@ def follow(photo: gr.State, places: Sequence[tuple[gr.Tab, PictureInput]]) -> No
         event = tab.select(_take_over(*picture.result), [photo, picture], [came, picture, *picture.result[1]], **QUIET)
         if not models.ON_ZERO_GPU:
             # The button itself, so that whatever follows a visitor's click follows this one.
-            buttons = [_id(picture, "drop"), _id(picture, "run")]
+            prefix = str(picture.elem_id).removesuffix("-picture")
             event.then(None, came, None, api_visibility="private", js=f"""(came) => {{
-              if (came) for (const name of {buttons}) document.getElementById(name)?.click(); }}""")
+              if (came) {{ window.meanOpinion?.drop({prefix!r}); window.meanOpinion?.press({prefix!r}); }} }}""")
 
 
 def _take_over(empty: Callable[[], list[object]], outputs: list[Any]) -> Callable[..., list[Any]]:

@@ -25,7 +25,7 @@ UPLOADED = "The photo that was uploaded here is not part of the address; choose 
 RESTORED = """(text) => {
   const {tab, words, photo, run} = JSON.parse(text);
   window.meanOpinion?.restored(tab, words, photo);
-  if (run) document.getElementById(`${tab.replaceAll('_', '-')}-run`)?.click();
+  if (run) window.meanOpinion?.press(tab.replaceAll('_', '-'));
 }"""
 
 
