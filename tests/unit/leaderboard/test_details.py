@@ -11,6 +11,7 @@ import pytest
 from leaderboard.__main__ import main
 from leaderboard.details import NOT_RECORDED, contrast, details, read_details, same_images
 from leaderboard.figures import details as figures
+from leaderboard.figures.style import NARROW_LINE
 from leaderboard.links import INSIDE
 from leaderboard.runs.add import add
 from leaderboard.schema import load_board
@@ -91,6 +92,15 @@ def test_rows_that_cannot_be_compared_or_found_are_sentences(board, data, tmp_pa
     name, _ = add(make_run(tmp_path / "run"), data=data, submissions=tmp_path / "elsewhere")
     with pytest.raises(InputError, match="are not kept here"):
         details(load_board(data), name)
+
+
+@pytest.mark.parametrize("kind", INSIDE)
+def test_a_phone_has_room_for_titles_and_names(shipped, kind):
+    figure = figures.draw(shipped, kind, narrow=True)
+    for text in (figure.layout.title.text, figure.layout.xaxis.title.text):
+        assert max(map(len, text.split("<br>"))) <= NARROW_LINE + 1
+    if len(figure.data) > 1:
+        assert figure.layout.legend.entrywidth >= 7 * max(len(trace.name) for trace in figure.data)
 
 
 def test_figures_hold_the_rows_numbers(shipped, board, tmp_path):
