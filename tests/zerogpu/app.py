@@ -45,11 +45,12 @@ def fake_device() -> None:
 
 def hold_locks() -> None:
     """Keeps every lock of the methods from the start on, but the one that the main process itself needs."""
+    # An import here, beside the one of the main thread, can meet a module that is half there.
+    while not getattr(sys.modules.get("ui.serving.models"), "_started", False):
+        time.sleep(0.05)
     from methods import locks
     from ui.serving import models
 
-    while not models._started:
-        time.sleep(0.05)
     held = [lock for lock in list(locks._locks) if lock is not models._lock]
     for lock in held:
         lock.__enter__()
