@@ -115,7 +115,8 @@ def test_what_the_page_s_script_says_has_arrived_is_an_upload_or_refused(app_url
     with urllib.request.urlopen(f"{app_url}/config", timeout=20) as answer:
         config = json.load(answer)
     (visit,) = [one["id"] for one in config["components"] if one["props"].get("elem_id") == "visit"]
-    (index,) = [event["id"] for event in config["dependencies"] if [visit, "upload"] in event["targets"]]
+    (index,) = [event["id"] for event in config["dependencies"]
+                if event["backend_fn"] and [visit, "upload"] in event["targets"]]
     message = through_queue(app_url, index, [], event_data=sent)
     assert message["success"] is False
     assert message["output"].get("error") == REFUSED
@@ -126,7 +127,8 @@ def test_what_is_no_web_address_is_said_to_be_none(app_url, typed):
     with urllib.request.urlopen(f"{app_url}/config", timeout=20) as answer:
         config = json.load(answer)
     (field,) = [one["id"] for one in config["components"] if one["props"].get("elem_id") == "score-address"]
-    (index,) = [event["id"] for event in config["dependencies"] if [field, "submit"] in event["targets"]]
+    (index,) = [event["id"] for event in config["dependencies"]
+                if event["backend_fn"] and [field, "submit"] in event["targets"]]
     message = through_queue(app_url, index, [typed])
     assert message["success"] is False
     assert message["output"].get("error") == PROBLEMS["address"]
