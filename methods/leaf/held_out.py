@@ -21,6 +21,7 @@ from methods.cli.progress import stages, steps
 from methods.data import folds
 from methods.errors import InputError
 from methods.leaf.figures import write
+from methods.leaf.label import add_pairs
 from methods.leaf.report import label_budget
 from methods.leaf.teacher import Judgements, judge
 from methods.leaf.train import print_gains
@@ -31,10 +32,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
                          help="folder with fold-0, fold-1 ...: a teacher each")
     add_rated(command, dataset=False, images=True, scores=True)
     command.add_argument("--only", type=int, nargs="+", metavar="FOLD", help="report on the images of these folds")
-    command.add_argument("--pairs", type=at_least(0), default=4, metavar="N",
-                         help="comparisons per image, on average (4)")
-    command.add_argument("--alpha", type=at_least(0, float), default=1.0, metavar="X",
-                         help="weight of the pair-wise judgements (1)")
+    add_pairs(command, weighed=True)
     command.add_argument("--seeds", type=at_least(1), default=10, metavar="N",
                          help="repetitions, each with other folds and labels (10)")
     command.add_argument("--out", type=Path, default=Path("runs/label-budget"), metavar="DIR",

@@ -24,12 +24,20 @@ from methods.levels import FIVE_LEVELS
 CACHE, PICTURES, PAIRS = "judgements.jsonl", "pictures.csv", "comparisons.csv"
 
 
+def add_pairs(command: argparse.ArgumentParser, weighed: bool = False) -> None:
+    """How many pairs a teacher compares, and what these judgements weigh in training where they are trained on."""
+    command.add_argument("--pairs", type=at_least(0), default=4, metavar="N",
+                         help="comparisons per image, on average (4)")
+    if weighed:
+        command.add_argument("--alpha", type=at_least(0, float), default=1.0, metavar="X",
+                             help="weight of the pair-wise judgements (1)")
+
+
 def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--images", type=Path, required=True, metavar="DIR", help="folder of images, with subfolders")
     command.add_argument("--lmm", "--teacher", dest="teacher", default="embedded", metavar="NAME",
                          help="the teacher: embedded, a Hub id, a folder or server:URL#model")
-    command.add_argument("--pairs", type=at_least(0), default=4, metavar="N",
-                         help="comparisons per image, on average (4)")
+    add_pairs(command)
     command.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of the choice of pairs (0)")
     command.add_argument("--out", type=Path, required=True, metavar="DIR",
                          help="folder of the judgements; run again to go on")

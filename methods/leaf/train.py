@@ -20,6 +20,7 @@ from methods.cli.progress import stages, steps
 from methods.cli.running import DONE
 from methods.data import RatedPictures
 from methods.errors import InputError
+from methods.leaf.label import add_pairs
 from methods.leaf.ratings import FEWEST_LABELS, read_ratings, usable_images
 
 
@@ -33,10 +34,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
                                                                                     "(1)")
     command.add_argument("--backbone", default="embedded", metavar="NAME",
                          help="embedded, a vision model's Hub id or folder, or timm:NAME")
-    command.add_argument("--pairs", type=at_least(0), default=4, metavar="N",
-                         help="comparisons per image, on average (4)")
-    command.add_argument("--alpha", type=at_least(0, float), default=1.0, metavar="X",
-                         help="weight of the pair-wise judgements (1)")
+    add_pairs(command, weighed=True)
     command.add_argument("--seed", type=at_least(0), default=0, metavar="N",
                          help="of the pairs and of the opinions drawn (0)")
     command.add_argument("--report", action="store_true", help="also measure SRCC and PLCC against the label budget")

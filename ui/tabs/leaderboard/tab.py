@@ -177,7 +177,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         parameters = dict(request.query_params)
         if parameters.get("tab") != TAB:
             # Nothing to restore, and a visitor may have chosen something already: only the figure is due.
-            return [screen, *[gr.skip()] * len(state), draw_figure(OPENING, screen)[0]]
+            return [screen, *[gr.skip()] * len(state), draw_plot(OPENING, screen)]
         screen, *rest = opened(parameters, screen)
         return [screen, gr.Tabs(selected=TAB), *rest]
 
