@@ -92,6 +92,7 @@ def test_a_result_is_of_the_photo_and_the_choices_in_sight(open_page):
     page = open_page(path="/?tab=score&method=q-bench")
     examples = page.locator(".examples:visible button.gallery-item")
     examples.nth(0).click()
+    expect(page.locator("#score-picture img[src*='coffee']")).to_be_visible()
     examples.nth(2).click()  # while the first is being scored, on most machines
     method, photo = load_method("q-bench"), EXAMPLES / "rocket.jpg"
 
