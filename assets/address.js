@@ -8,7 +8,7 @@
   const stays = !!document.querySelector('base[href]');
 
   let leaderboard = window.meanOpinion.opening;
-  const pressed = new Set();
+  const owed = new Set();  // tabs whose photo is asked about once the address's choices are there
   // When its view was left by Back or Forward. Until the answer is there, what is drawn is of the view that is left: a
   // dropdown tells its value as it loses the focus to the browser's button.
   let left = -Infinity;
@@ -141,19 +141,21 @@
     },
     // Ends what is asked of the photo before; see ends_with in ui/components/photo.py.
     drop: (tab) => {
-      pressed.delete(tab);
       document.getElementById(`${tab}-drop`)?.click();
     },
-    // Asks of a photo that the page has put there itself: once, though a link both opens the tab and brings the photo.
+    // Asks of a photo that the page has put there itself, with the choices in sight.
     press: (tab) => {
-      if (!pressed.has(tab)) document.getElementById(`${tab}-run`)?.click();
-      pressed.add(tab);
+      window.meanOpinion.drop(tab);
+      if (restoring()) owed.add(tab);
+      else document.getElementById(`${tab}-run`)?.click();
     },
     // What of an address was understood: the next one holds no more.
-    restored: (id, words, name) => {
+    restored: (id, words, name, asks) => {
       asked.shift();
       chosen[id] = words;
       if (takesPhoto(id)) photo = name;
+      const tab = id.replaceAll('_', '-');
+      if (owed.delete(tab) || asks) window.meanOpinion.press(tab);
     },
     // The page can be asked.
     opened: () => {

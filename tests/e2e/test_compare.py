@@ -112,6 +112,24 @@ def test_several_photos_are_preferred_and_laid_over_each_other(open_page, screen
     assert download.value.path().read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_click_while_a_comparison_runs_starts_it_anew(open_page):
+    page = open_page(path="/?tab=compare&methods=q-bench")
+    page.set_input_files("#compare-pictures input[type=file]", COFFEE)
+    expect(page.locator("#compare-pictures a")).to_have_count(1)
+    page.locator("#compare-models input").click()
+    page.get_by_role("option", name="Fake-VL", exact=True).click()
+    fake_lmm().hold(1)
+    page.click("#compare-run")
+    page.wait_for_function("""() => document.querySelector('#compare-table th')?.innerText""")
+    page.locator("#compare-methods").get_by_label("Q-Bench").uncheck()
+    page.locator("#compare-methods").get_by_label("LEAF").check()
+    with page.expect_request("**/cancel"):
+        page.click("#compare-run")
+    fake_lmm().released.release()
+    expect(page.locator("#compare-share")).to_be_visible()
+    assert set(numbers(page)) == {"LEAF"}
+
+
 def test_a_link_to_nothing_says_so_in_the_app_and_not_in_green(open_page):
     page = open_page(path="/?share=" + "a" * 26 + "&tab=compare")
     expect(page.locator("#compare-notice")).to_contain_text("gone")

@@ -88,23 +88,42 @@ def test_photos_arrive_anywhere_and_results_stay_in_the_browser(open_page, scree
     assert kept(page) == []
 
 
+def scores(page, expected):
+    """The page comes to this score."""
+    page.wait_for_function("""(expected) => {
+      const dial = document.querySelector('.score-room .dial[data-score]');
+      return dial && Math.abs(Number(dial.dataset.score) - expected) < 1e-5; }""", arg=expected)
+
+
 def test_a_result_is_of_the_photo_and_the_choices_in_sight(open_page):
     page = open_page(path="/?tab=score&method=q-bench")
     examples = page.locator(".examples:visible button.gallery-item")
-    examples.nth(0).click()
-    expect(page.locator("#score-picture img[src*='coffee']")).to_be_visible()
-    examples.nth(2).click()  # while the first is being scored, on most machines
+    with page.expect_request("**/queue/join*"):
+        examples.nth(0).click()
+    examples.nth(2).click()  # before the first has come, on most machines
     method, photo = load_method("q-bench"), EXAMPLES / "rocket.jpg"
-
-    def scores(expected):
-        page.wait_for_function("""(expected) => {
-          const dial = document.querySelector('.score-room .dial[data-score]');
-          return dial && Math.abs(Number(dial.dataset.score) - expected) < 1e-5; }""", arg=expected)
-
-    scores(method.assess(photo).score)
+    scores(page, method.assess(photo).score)
     expect(page.locator("#score-picture img[src*='rocket']")).to_be_visible()
     # A click while a score is under way counts, with what was chosen before it.
     page.click("#score-run")
     page.locator(".options:visible").get_by_label("five-level").check()
     page.click("#score-run")
-    scores(method.assess(photo, question="five-level").score)
+    scores(page, method.assess(photo, question="five-level").score)
+
+
+def test_what_is_ended_before_the_queue_has_answered_is_ended(open_page):
+    page = open_page(path="/?tab=score&method=q-bench&photo=coffee.jpg")
+    method = load_method("q-bench")
+    scores(page, method.assess(EXAMPLES / "coffee.jpg").score)
+    held = []
+    page.route("**/queue/join*", lambda route: held.append(route))
+    with page.expect_request("**/queue/join*"):
+        page.click("#score-run")
+    page.evaluate("meanOpinion.drop('score')")
+    with page.expect_response("**/cancel") as ended:
+        held.pop().continue_()
+    page.unroute("**/queue/join*")
+    assert ended.value.status == 200
+    assert ended.value.request.post_data_json["event_id"]
+    page.locator(".examples:visible button.gallery-item").nth(2).click()
+    scores(page, method.assess(EXAMPLES / "rocket.jpg").score)

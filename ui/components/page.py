@@ -172,3 +172,15 @@ def enclosing(kind: type[Block]) -> Block:
             return block
         block = block.parent
     raise RuntimeError(f"This is drawn inside a gr.{kind.__name__}.")
+
+
+def ends_before(place: str) -> str:
+    """JavaScript for the first step of a long event: ends its run before this one, which may be under way, so that a
+    click with other choices counts; see `ended_before`."""
+    return f"() => {{ window.meanOpinion?.drop({place!r}); return []; }}"
+
+
+def ended_before(place: str, run: Any) -> None:
+    """Wires the end of `run` that `ends_before` asks for; `run` takes one more while the last one ends."""
+    gr.Button(visible="hidden", elem_id=f"{place}-drop").click(None, None, None, cancels=[run], queue=False,
+                                                               api_visibility="private")

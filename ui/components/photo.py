@@ -36,11 +36,13 @@ def examples(page: gr.Blocks, picture: PictureInput) -> Any:
                      label="Or try one of these", elem_classes="examples",
                      samples=[[save_bytes_to_cache(_thumbnail(name), name, get_upload_folder())]
                               for name in EXAMPLE_PICTURES])
-    picture.examples = row
     photo = getattr(page, "photo", None)
     outputs = [picture] if photo is None else [picture, photo]
-    return row.click(lambda index: [str(EXAMPLES / EXAMPLE_PICTURES[index])] * len(outputs) if len(outputs) > 1
-                     else str(EXAMPLES / EXAMPLE_PICTURES[index]), row, outputs, **QUIET)
+    # In turn, and of several clicks the last: two answers at once may come in the other order.
+    picture.examples = row
+    return row.click(lambda index: [str(EXAMPLES / EXAMPLE_PICTURES[index])] * len(outputs)
+                     if len(outputs) > 1 else str(EXAMPLES / EXAMPLE_PICTURES[index]), row, outputs,
+                     **{**QUIET, "queue": True}, concurrency_limit=None, trigger_mode="always_last")
 
 
 @functools.cache
@@ -86,6 +88,7 @@ def ends_with(picture: PictureInput, *runs: Any) -> None:
     """
     picture.runs = runs
     drop = gr.Button(visible="hidden", elem_id=f"{str(picture.elem_id).removesuffix('picture')}drop")
+    # The page takes the events of one click in turn: this one once the example lies there. (`then` would end nothing.)
     gr.on([picture.input, picture.clear, picture.examples.click, drop.click], None, None, None, cancels=list(runs),
           **QUIET)
 
@@ -105,8 +108,8 @@ def follow(photo: gr.State, places: Sequence[tuple[gr.Tab, PictureInput]]) -> No
         if not models.ON_ZERO_GPU:
             # The button itself, so that whatever follows a visitor's click follows this one.
             prefix = str(picture.elem_id).removesuffix("-picture")
-            event.then(None, came, None, api_visibility="private", js=f"""(came) => {{
-              if (came) {{ window.meanOpinion?.drop({prefix!r}); window.meanOpinion?.press({prefix!r}); }} }}""")
+            event.then(None, came, None, api_visibility="private",
+                       js=f"(came) => {{ if (came) window.meanOpinion?.press({prefix!r}); }}")
 
 
 def _take_over(empty: Callable[[], list[object]], outputs: list[Any]) -> Callable[..., list[Any]]:

@@ -24,7 +24,7 @@ from ui.components import (
 from ui.components.evidence import render_evidence
 from ui.components.options import Forms, as_options, components_of, free_text, options_of
 from ui.components.page import typed
-from ui.components.photo import ends_with, examples, result_of
+from ui.components.photo import QUIET, ends_with, examples, result_of
 from ui.components.pickers import default_method
 from ui.components.together import Line, consensus_html, lines_html
 from ui.components.where import where_part
@@ -91,9 +91,11 @@ def build(page: gr.Blocks) -> None:
 
     event = {"show_progress_on": panel.dial, "api_visibility": "private", **gpu.PHOTO_LANE}
     chosen = [picture, method, lmm, *options, pixels]
-    scored = run.click(score_photo, chosen, outputs, **event)
     by_all = everything.click(score_with_all, picture, outputs, api_visibility="private", show_progress="hidden",
                               **gpu.LONG_LANE)
+    # Before the score: by the next method's line its result would be gone.
+    run.click(None, None, None, cancels=[by_all], **QUIET)
+    scored = run.click(score_photo, chosen, outputs, **event)
     gr.on([run.click, everything.click], None, None, None, js=TO_RESULT, api_visibility="private")
     mapped = where.wire(picture, method, lmm)
     example.then(None, None, None, js=TO_RESULT, api_visibility="private")

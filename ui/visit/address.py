@@ -24,8 +24,7 @@ UPLOADED = "The photo that was uploaded here is not part of the address; choose 
 
 RESTORED = """(text) => {
   const {tab, words, photo, run} = JSON.parse(text);
-  window.meanOpinion?.restored(tab, words, photo);
-  if (run) window.meanOpinion?.press(tab.replaceAll('_', '-'));
+  window.meanOpinion?.restored(tab, words, photo, run);
 }"""
 
 

@@ -22,6 +22,7 @@ from ui.components import plain_errors, required, uploaded
 from ui.components.choices import in_address
 from ui.components.opinion_scale import lower_is_better, scale_inputs, scale_of
 from ui.components.options import Forms, changed_options, components_of
+from ui.components.page import ended_before, ends_before
 from ui.components.pickers import default_method
 from ui.components.uploads import UPLOAD_TYPES
 from ui.folder import drawn
@@ -161,8 +162,10 @@ def wire(parts: Parts, forms: Forms) -> None:
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
     inputs = [parts.files, parts.methods, parts.lmm, parts.order, parts.table, parts.scale, parts.direction,
               *components_of(forms)]
-    running = parts.button.click(score_all, inputs, parts.outputs, show_progress="minimal", api_visibility="private",
-                                 **gpu.LONG_LANE)
+    running = parts.button.click(None, None, None, js=ends_before("folder"), **quiet).then(
+        score_all, inputs, parts.outputs, show_progress="minimal", api_visibility="private",
+        trigger_mode="always_last", **gpu.LONG_LANE)
+    ended_before("folder", running)
     # What was scored until then can be read, sorted and kept.
     parts.stop.click(lambda folder, order: [gr.skip()] * len(parts.outputs) if folder is None else show(folder, order),
                      [parts.state, parts.order], parts.outputs, cancels=[running], **quiet)

@@ -19,7 +19,7 @@ from ui.comparison.running import plan, run
 from ui.components import EXAMPLES, options_form, pictures_input, plain_errors, uploaded
 from ui.components.choices import in_address
 from ui.components.options import Forms, changed_options, components_of, free_text
-from ui.components.page import enclosing
+from ui.components.page import enclosing, ended_before, ends_before
 from ui.serving import gpu, models
 from ui.share.entry import copy_for_sharing
 from ui.tabs.compare import folder as compare_folder
@@ -105,9 +105,11 @@ def _wire(parts: dict[str, Any], outcome: Results, forms: Forms) -> None:
 
     inputs = [parts["pictures"], parts["methods"], parts["lmms"], *every_option]
     # The comparison that a link brought is over once a new one starts, so its notice is cleared first.
-    running = parts["button"].click(outcome.cleared, None, outcome.outputs, show_progress="hidden", queue=False,
-                                    api_visibility="private").then(
-        side_by_side, inputs, outcome.outputs, show_progress="minimal", api_visibility="private", **gpu.LONG_LANE)
+    running = parts["button"].click(outcome.cleared, None, outcome.outputs, js=ends_before("compare"),
+                                    show_progress="hidden", queue=False, api_visibility="private").then(
+        side_by_side, inputs, outcome.outputs, show_progress="minimal", api_visibility="private",
+        trigger_mode="always_last", **gpu.LONG_LANE)
+    ended_before("compare", running)
     parts["stop"].click(stopped, outcome.state, outcome.outputs, cancels=[running], show_progress="hidden",
                         api_visibility="private")
     parts["example"].click(lambda: [str(EXAMPLES / name) for name in EXAMPLE_NAMES], None, parts["pictures"],
