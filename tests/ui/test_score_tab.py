@@ -56,7 +56,8 @@ def test_what_is_asked_of_a_photo_ends_when_another_comes(tab):
         for end in ends:
             assert any(end in function.targets and number in function.cancels for function in page.fns.values())
     clicks = [function for function in page.fns.values() if (photo.examples._id, "click") in function.targets]
-    assert photo._id in [block._id for block in clicks[0].outputs], "a click ends what it ends once the example is there"
+    # What a click ends, it ends once the example is there.
+    assert photo._id in [block._id for block in clicks[0].outputs]
 
 
 @pytest.mark.parametrize("tab", [score, iqarag, llm_iqa, visualquality_r1, leaf, q_debias])

@@ -88,7 +88,7 @@ def ends_with(picture: PictureInput, *runs: Any) -> None:
     """
     picture.runs = runs
     drop = gr.Button(visible="hidden", elem_id=f"{str(picture.elem_id).removesuffix('picture')}drop")
-    # The page takes the events of one click in turn: this one once the example lies there. (`then` would end nothing.)
+    # The page takes the events of one click in turn: this one once the example lies there. (`then` ends nothing.)
     gr.on([picture.input, picture.clear, picture.examples.click, drop.click], None, None, None, cancels=list(runs),
           **QUIET)
 

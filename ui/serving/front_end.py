@@ -38,8 +38,9 @@ _TIMER = re.compile(r"(function (\w+)\(\)\{\w+\(\(\)=>\{[^{}]*performance\.now\(
 
 _CANCEL = re.compile(r"(async function \w+\(\)\{)(let (\w+)=\{\},\w+=\{\};\3=\{event_id:(\w+)\})")
 _JOINED = re.compile(r"let (\w+)=this\.handle_blob\(")
-_FORGOTTEN = re.compile(r"(await (\w+)\.cancel\(\).{0,300}?let (\w+)=this\.submission_trigger_ids\.get\((\w+)\).{0,40}?;"
-                        r"this\.clear_submission\(\4)\);")
+_FORGOTTEN = re.compile(
+    r"(await (\w+)\.cancel\(\).{0,300}?let (\w+)=this\.submission_trigger_ids\.get\((\w+)\).{0,40}?;"
+    r"this\.clear_submission\(\4)\);")
 
 
 def links(config: Mapping[str, object]) -> str:
