@@ -30,7 +30,7 @@ from ui.components import EXAMPLES, Page
 from ui.components.photo import follow, inputs_of
 from ui.errors import API_ERRORS
 from ui.header import header
-from ui.serving import front_end
+from ui.serving import corrections, front_end
 from ui.serving.bodies import BodyLimits
 from ui.serving.headers import Headers
 from ui.serving.health import routes
@@ -77,7 +77,7 @@ def launch_settings() -> dict:
             "allowed_paths": [str(EXAMPLES)], "ssr_mode": False,
             "max_file_size": f"{settings().upload_mb}mb", "footer_links": ["api"], "show_error": False,
             "app_kwargs": {"exception_handlers": API_ERRORS, "middleware": MIDDLEWARE,
-                           "routes": [*routes(), *front_end.routes(), *pages.routes()]},
+                           "routes": [*routes(), *front_end.routes(), *corrections.routes(), *pages.routes()]},
             "mcp_server": settings().mcp}
 
 

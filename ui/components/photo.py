@@ -62,7 +62,8 @@ def inputs_of(block: gr.blocks.Block) -> list[PictureInput]:
 
 
 def result_of(picture: PictureInput, example: Any, empty: Callable[[], list[object]], outputs: list[Any]) -> Any:
-    """Empties a tab's result as soon as another photo lies in its input, however it came there.
+    """What empties a tab's result as soon as another photo lies in its input, however it came there; `ends_with`, which
+    has to follow, wires it to what a visitor puts there.
 
     Never by `picture.change`: a browser tells of a change when it has drawn the photo, which on a busy machine is after
     the score of an example has come; the result of the very photo in sight would go.
@@ -75,7 +76,6 @@ def result_of(picture: PictureInput, example: Any, empty: Callable[[], list[obje
         the event after which an example lies there alone, for `.then(score, ...)`.
     """
     picture.result = (empty, outputs)
-    gr.on([picture.input, picture.clear], empty, None, outputs, **QUIET)
     return example.then(empty, None, outputs, **QUIET)
 
 
@@ -88,9 +88,13 @@ def ends_with(picture: PictureInput, *runs: Any) -> None:
     """
     picture.runs = runs
     drop = gr.Button(visible="hidden", elem_id=f"{str(picture.elem_id).removesuffix('picture')}drop")
-    # The page takes the events of one click in turn: this one once the example lies there. (`then` ends nothing.)
+    # The page takes the events of one act in turn. A visitor's photo is there at once: what is asked of it before the
+    # server has answered the next event is not to be ended. An example is there when the first event of its click has
+    # been answered. (`then` would end nothing.)
     gr.on([picture.input, picture.clear, picture.examples.click, drop.click], None, None, None, cancels=list(runs),
           **QUIET)
+    empty, outputs = picture.result
+    gr.on([picture.input, picture.clear], empty, None, outputs, **QUIET)
 
 
 def follow(photo: gr.State, places: Sequence[tuple[gr.Tab, PictureInput]]) -> None:

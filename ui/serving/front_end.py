@@ -3,19 +3,13 @@
 Gradio's script learns of them in four steps, each of which waits for the one before: itself, the page, the list of its
 components, the parts of each. The style sheets of the components, forty of two kilobytes each, come as one. Where a
 version of Gradio writes its lists in another way, nothing is named, and its script finds its files itself.
-
-Three scripts are served with a correction each. Gradio's sign of progress counts the seconds at every frame, and goes
-on with it for good where it leaves the page before its event has ended, so that a page at rest keeps a processor busy.
-An event that is cancelled before the queue has given it a number is not cancelled: the request for it names none, and
-the server refuses it. And a cancelled event forgets a newer one with itself, or leaves one that waits for its end
-waiting, for the server does not always tell of it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +27,6 @@ _KIND = re.compile(r"(?<=[{,])(\w+):\{((?:\w+:\(\)=>\w+\(.*?import\.meta\.url\),
 _VARIANT = re.compile(r"(\w+):\(\)=>.*?__vite__mapDeps\(\[([\d,]*)\]\)")
 _LOADED = re.compile(r"import\(`\./(\w+)-[\w-]+\.js`\)[^`]{0,60}?__vite__mapDeps\(\[([\d,]*)\]\)")
 
-_STATUS = re.compile(r"(\w+)\.status===`pending`\?\w+\(\):")
-_TIMER = re.compile(r"(function (\w+)\(\)\{\w+\(\(\)=>\{[^{}]*performance\.now\(\)[^{}]*,\w+)&&\2\(\)")
-
-_CANCEL = re.compile(r"(async function \w+\(\)\{)(let (\w+)=\{\},\w+=\{\};\3=\{event_id:(\w+)\})")
-_JOINED = re.compile(r"let (\w+)=this\.handle_blob\(")
-_FORGOTTEN = re.compile(
-    r"(await (\w+)\.cancel\(\).{0,300}?let (\w+)=this\.submission_trigger_ids\.get\((\w+)\).{0,40}?;"
-    r"this\.clear_submission\(\4)\);")
-
 
 def links(config: Mapping[str, object]) -> str:
     """HTML for the head of the page with this config; "" where Gradio's lists cannot be read."""
@@ -55,41 +40,8 @@ def links(config: Mapping[str, object]) -> str:
 
 
 def routes() -> list[Route]:
-    """Serves the one style sheet, so that the addresses in it hold, and the corrected scripts in place of Gradio's
-    own."""
-    served = [Route("/assets/opening-{mark}.css", _answer)]
-    for name, correct in (("statustracker", _without_endless_timer), ("index", _cancelled_with_a_number),
-                          ("Blocks", _cancelled_alone)):
-        for script in (FOLDER / "assets").glob(f"{name}-*.js"):
-            if corrected := correct(script.read_text("utf-8")):
-                served.append(Route(f"/assets/{script.name}", partial(_script, corrected)))
-    return served
-
-
-def _cancelled_with_a_number(text: str) -> str:
-    """Gradio's client, which cancels an event once the queue has answered, and one without a number not at all."""
-    cancel, joined = _CANCEL.findall(text), _JOINED.findall(text)
-    if len(cancel) != 1 or len(joined) != 1:
-        return ""
-    return _CANCEL.sub(rf"\1await {joined[0]}.catch(()=>{{}});if(!\4)return;\2", text)
-
-
-def _cancelled_alone(text: str) -> str:
-    """Gradio's list of what is under way, from which a cancelled event takes itself alone, and the next one begins."""
-    next_one = (r"this.queue.has(\4)&&(this.queue.delete(\4),"
-                r"this.dispatch({type:`fn`,fn_index:\4,event_data:null,target_id:\3}));")
-    return _FORGOTTEN.sub(rf"\1,\2);{next_one}", text) if len(_FORGOTTEN.findall(text)) == 1 else ""
-
-
-def _without_endless_timer(text: str) -> str:
-    """Gradio's script of the signs of progress, whose timer runs while its event is under way; "" for one that is
-    written in another way."""
-    status, timers = _STATUS.search(text), len(_TIMER.findall(text))
-    return _TIMER.sub(rf"\1&&{status[1]}.status===`pending`&&\2()", text) if status and timers == 1 else ""
-
-
-def _script(text: str, request: Request) -> Response:
-    return Response(text, media_type="text/javascript", headers={"Cache-Control": "max-age=86400"})
+    """Serves the one style sheet, so that the addresses in it hold."""
+    return [Route("/assets/opening-{mark}.css", _answer)]
 
 
 async def _answer(request: Request) -> Response:

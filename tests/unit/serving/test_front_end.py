@@ -62,32 +62,3 @@ def test_lists_that_cannot_be_read_name_nothing(tmp_path, monkeypatch):
     finally:
         front_end._lists.cache_clear()
         front_end._opening.cache_clear()
-
-
-def test_a_sign_of_progress_counts_no_longer_than_its_event_runs():
-    app = Starlette(routes=front_end.routes())
-    (script,) = (front_end.FOLDER / "assets").glob("statustracker-*.js")
-    before, after = script.read_text("utf-8"), TestClient(app).get(f"/assets/{script.name}").text
-    timer = re.search(r"function (\w+)\(\)\{\w+\(\(\)=>\{[^{}]*performance\.now\(\)[^{}]*&&\1\(\)\}\)\}", after)[0]
-    assert ".status===`pending`&&" in timer
-    assert timer not in before
-    assert len(after) - len(before) == len("o.status===`pending`&&"), "and nothing else is changed"
-    assert front_end._without_endless_timer("other") == ""
-
-
-def test_an_event_is_cancelled_once_it_has_a_number_and_lets_the_next_one_begin():
-    client, page = (corrected_script(name) for name in ("index", "Blocks"))
-    cancel = re.search(r"async function \w+\(\)\{await (\w+)\.catch\(\(\)=>\{\}\);if\(!(\w+)\)return;let (\w)=", client)
-    assert f"let {cancel[1]}=this.handle_blob(" in client
-    assert f"{cancel[3]}={{event_id:{cancel[2]}}}" in client
-    forgets = re.search(r"await (\w+)\.cancel\(\).{0,400}?\.clear_submission\((\w+),(\w+)\)", page)
-    assert forgets[1] == forgets[3]
-    assert f"this.queue.has({forgets[2]})&&(this.queue.delete({forgets[2]}),this.dispatch(" in page[forgets.end():][:80]
-    assert front_end._cancelled_with_a_number("other") == front_end._cancelled_alone("other") == ""
-
-
-def corrected_script(name):
-    """The one script of this name that is served with a correction."""
-    app = Starlette(routes=front_end.routes())
-    (path,) = [route.path for route in app.routes if re.match(rf"/assets/{name}-.*\.js", route.path)]
-    return TestClient(app).get(path).text
