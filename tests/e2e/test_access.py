@@ -1,5 +1,5 @@
-"""axe-core finds nothing on any tab, light on a desktop and dark on a phone, whose first screen holds what a method's tab
-is for; the keyboard reaches everything."""
+"""axe-core finds nothing on any tab, light on a desktop and dark on a phone, whose first screen holds what a tab of a
+method is for; the keyboard reaches everything."""
 
 from __future__ import annotations
 

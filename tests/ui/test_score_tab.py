@@ -55,8 +55,8 @@ def test_what_is_asked_of_a_photo_ends_when_another_comes(tab):
     for number in runs:
         for end in ends:
             assert any(end in function.targets and number in function.cancels for function in page.fns.values())
-    # A page takes the events of one act in turn. What is asked of a photo that a visitor has put there is not to be ended
-    # by an event that waits for the answer of another one; an example is there when its event is answered.
+    # A page takes the events of one act in turn. What is asked of a photo that a visitor has just put there may not be
+    # ended by an event that waits for the answer of another one. An example is there when its event is answered.
     for act in ("input", "clear"):
         assert runs <= set(before_the_first_answer(page, photo._id, act))
     assert not runs & set(before_the_first_answer(page, photo.examples._id, "click"))

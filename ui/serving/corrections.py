@@ -39,7 +39,8 @@ _LOOKED_FOR = re.compile(
     r"\{let \w+=\1\(\4,\3\);if\(\w+\)return \w+\}return null\}")
 _ATTACHED = re.compile(
     r"(find_attached_events\((\w+),(\w+)\)\{)let (\w+)="
-    r"\3\.filter\((\w+)=>\5\.targets\.find\(\(\[\5\]\)=>\5===\2\.id\)\)\.map\(.{0,90}?\)\.filter\(Boolean\);(return \2\.props\.shared_props\.attached_events)=\4,\2\}")
+    r"\3\.filter\((\w+)=>\5\.targets\.find\(\(\[\5\]\)=>\5===\2\.id\)\)\.map\(.{0,90}?\)\.filter\(Boolean\);"
+    r"(return \2\.props\.shared_props\.attached_events)=\4,\2\}")
 
 
 def routes() -> list[Route]:

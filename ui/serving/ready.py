@@ -122,6 +122,7 @@ def _compressed(start: Message, body: bytes, encoding: str, path: str) -> Answer
         headers["Content-Encoding"] = encoding
         headers.add_vary_header("Accept-Encoding")
     headers["Content-Length"] = str(len(body))
-    if start["status"] == 200 and _HASHED.match(path):  # its name says what is in it
+    # Its name says what is in it, but for a script of Gradio's that is served with corrections.
+    if start["status"] == 200 and _HASHED.match(path) and "cache-control" not in headers:
         headers["Cache-Control"] = "public, max-age=31536000, immutable"
     return {**start, "headers": headers.raw}, {"type": "http.response.body", "body": body}

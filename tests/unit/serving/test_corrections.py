@@ -41,7 +41,9 @@ def corrected_script(name):
     """The one script of this name that is served with a correction."""
     app = Starlette(routes=corrections.routes())
     (path,) = [route.path for route in app.routes if re.match(rf"/assets/{name}-.*\.js", route.path)]
-    return TestClient(app).get(path).text
+    answer = TestClient(app).get(path)
+    assert answer.headers["cache-control"] == "max-age=86400", "its name does not tell of another correction"
+    return answer.text
 
 
 @pytest.mark.parametrize("name", corrections.CORRECTIONS)

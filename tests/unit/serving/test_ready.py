@@ -28,6 +28,8 @@ def page():
         made.append(str(request.url))
         if "cookie" in request.url.path:
             return PlainTextResponse(TEXT, headers={"Set-Cookie": "a=b"})
+        if "corrected" in request.url.path:
+            return PlainTextResponse(TEXT, headers={"Cache-Control": "max-age=86400"})
         if "font" in request.url.path:
             return Response(TEXT.encode(), media_type="font/woff2")
         return PlainTextResponse(f"{TEXT}{request.url.netloc}")
@@ -81,6 +83,7 @@ def test_other_requests_pass(page):
 
 def test_a_file_whose_name_says_what_is_in_it_stays_in_the_browser(page):
     assert "immutable" in page.client.get("/assets/Index-Akn07EZk2.js").headers["Cache-Control"]
+    assert page.client.get("/assets/corrected-Akn07EZk2.js").headers["Cache-Control"] == "max-age=86400"
     for path in ("/assets/index.js", "/theme.css", "/"):
         assert "Cache-Control" not in page.client.get(path).headers
     content, headers = raw(page, "/static/font-Akn07EZk.woff2", "br")
