@@ -180,7 +180,12 @@ def ends_before(place: str) -> str:
     return f"() => {{ window.meanOpinion?.drop({place!r}); return []; }}"
 
 
-def ended_before(place: str, run: Any) -> None:
-    """Wires the end of `run` that `ends_before` asks for; `run` takes one more while the last one ends."""
-    gr.Button(visible="hidden", elem_id=f"{place}-drop").click(None, None, None, cancels=[run], queue=False,
+def ended_before(place: str, *runs: Any) -> None:
+    """Wires what ends `runs` when the page's script asks for it, as by `ends_before`.
+
+    Args:
+        place: the first part of the name of the button that is pressed for it, which nobody sees.
+        runs: events that take one more click while the last one ends, such as those of `gpu.PHOTO_LANE`.
+    """
+    gr.Button(visible="hidden", elem_id=f"{place}-drop").click(None, None, None, cancels=list(runs), queue=False,
                                                                api_visibility="private")

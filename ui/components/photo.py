@@ -12,6 +12,7 @@ from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
 from methods import images
+from ui.components.page import ended_before
 from ui.components.uploads import EXAMPLES, PictureInput
 from ui.serving import models
 
@@ -36,13 +37,16 @@ def examples(page: gr.Blocks, picture: PictureInput) -> Any:
                      label="Or try one of these", elem_classes="examples",
                      samples=[[save_bytes_to_cache(_thumbnail(name), name, get_upload_folder())]
                               for name in EXAMPLE_PICTURES])
-    photo = getattr(page, "photo", None)
-    outputs = [picture] if photo is None else [picture, photo]
-    # In turn, and of several clicks the last: two answers at once may come in the other order.
     picture.examples = row
-    return row.click(lambda index: [str(EXAMPLES / EXAMPLE_PICTURES[index])] * len(outputs)
-                     if len(outputs) > 1 else str(EXAMPLES / EXAMPLE_PICTURES[index]), row, outputs,
-                     **{**QUIET, "queue": True}, concurrency_limit=None, trigger_mode="always_last")
+    photo = getattr(page, "photo", None)
+
+    def chosen(index: int) -> str | list[str]:
+        path = str(EXAMPLES / EXAMPLE_PICTURES[index])
+        return path if photo is None else [path, path]
+
+    # In turn, and of several clicks the last: two answers at once may come in the other order.
+    return row.click(chosen, row, [picture] if photo is None else [picture, photo], concurrency_limit=None,
+                     trigger_mode="always_last", **{**QUIET, "queue": True})
 
 
 @functools.cache
@@ -87,12 +91,11 @@ def ends_with(picture: PictureInput, *runs: Any) -> None:
         runs: the events that ask, of `gpu.PHOTO_LANE`, so that the next photo is asked about if the end comes late.
     """
     picture.runs = runs
-    drop = gr.Button(visible="hidden", elem_id=f"{str(picture.elem_id).removesuffix('picture')}drop")
+    ended_before(str(picture.elem_id).removesuffix("-picture"), *runs)
     # The page takes the events of one act in turn. A visitor's photo is there at once: what is asked of it before the
     # server has answered the next event is not to be ended. An example is there when the first event of its click has
     # been answered. (`then` would end nothing.)
-    gr.on([picture.input, picture.clear, picture.examples.click, drop.click], None, None, None, cancels=list(runs),
-          **QUIET)
+    gr.on([picture.input, picture.clear, picture.examples.click], None, None, None, cancels=list(runs), **QUIET)
     empty, outputs = picture.result
     gr.on([picture.input, picture.clear], empty, None, outputs, **QUIET)
 
