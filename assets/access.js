@@ -34,11 +34,36 @@
   const moved = ({target}) => { if (target.matches?.(SCROLLS)) cue(target); };
   document.addEventListener('scroll', moved, {capture: true, passive: true});
 
-  const mend = () => {
-    for (const item of document.querySelectorAll('.examples button.gallery-item:not([aria-label])')) {
+  // What has to be named or made a stop, by its selector, without a look at where it stands.
+  const MENDS = {
+    '.examples button.gallery-item:not([aria-label])': (item) => {
       const picture = item.querySelector('img');
       if (picture?.src) item.setAttribute('aria-label', `Example photo: ${words(picture.src)}`);
-    }
+    },
+    // The button for more files is a button in a button, named by a word of no language; one in its place presses it.
+    'button.icon-button:has(button.upload-container):not([hidden])': (more) => {
+      const button = document.createElement('button');
+      button.className = `${more.className} add-files`;
+      button.title = 'Add files';
+      button.setAttribute('aria-label', button.title);
+      button.innerHTML = more.querySelector('svg').outerHTML;
+      button.addEventListener('click', () => more.querySelector('button.upload-container').click());
+      more.hidden = true;
+      more.after(button);
+    },
+    // A button in a link is a second stop for the same thing.
+    'a.download-link > button:not([tabindex])': (button) => { button.tabIndex = -1; },
+    // A name needs a role; the place of a figure that is still to come has only the first.
+    '.empty[aria-label]:not([role])': (place) => place.setAttribute('role', 'img'),
+    '.cm-content:not([aria-label])': (code) => code.setAttribute('aria-label', 'Code'),
+  };
+  const ANY = Object.keys(MENDS).join();
+  const mendOne = (node) => {
+    for (const [selector, mendIt] of Object.entries(MENDS)) if (node.matches(selector)) mendIt(node);
+  };
+
+  const mend = () => {
+    document.querySelectorAll(ANY).forEach(mendOne);
     // A photo among results is a button without a name; its caption stands in the same column.
     for (const button of document.querySelectorAll('.image-container > button:not([aria-label])')) {
       const caption = button.closest('.column')?.innerText.trim().split('\n')[0];
@@ -59,25 +84,9 @@
         if (tab.getAttribute('aria-controls') === '') tab.removeAttribute('aria-controls');
       }
     }
-    // The button for more files is a button in a button, named by a word of no language; one in its place presses it.
-    for (const more of document.querySelectorAll('button.icon-button:has(button.upload-container):not([hidden])')) {
-      const button = document.createElement('button');
-      button.className = `${more.className} add-files`;
-      button.title = 'Add files';
-      button.setAttribute('aria-label', button.title);
-      button.innerHTML = more.querySelector('svg').outerHTML;
-      button.addEventListener('click', () => more.querySelector('button.upload-container').click());
-      more.hidden = true;
-      more.after(button);
-    }
     for (const button of document.querySelectorAll('button.add-files')) {
       if (!button.previousElementSibling?.querySelector('button.upload-container')) button.remove();
     }
-    // A button in a link is a second stop for the same thing.
-    for (const button of document.querySelectorAll('a.download-link > button:not([tabindex])')) button.tabIndex = -1;
-    // A name needs a role; the place of a figure that is still to come has only the first.
-    for (const place of document.querySelectorAll('.empty[aria-label]:not([role])')) place.setAttribute('role', 'img');
-    for (const code of document.querySelectorAll('.cm-content:not([aria-label])')) code.setAttribute('aria-label', 'Code');
     for (const box of document.querySelectorAll(SCROLLS)) {
       const scrolls = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
       if (scrolls && box.tabIndex !== 0) box.tabIndex = 0;
@@ -137,7 +146,18 @@
 
   let due = 0;
   const later = () => { due ||= setTimeout(() => { due = 0; mend(); speak(); }, 150); };
-  new MutationObserver(later).observe(document.documentElement,
+  // What comes is mended before it is drawn; what its place or its content decides, a moment later.
+  const changed = (records) => {
+    for (const {addedNodes} of records) {
+      for (const node of addedNodes) {
+        if (node.nodeType !== Node.ELEMENT_NODE) continue;
+        if (node.matches(ANY)) mendOne(node);
+        node.querySelectorAll(ANY).forEach(mendOne);
+      }
+    }
+    later();
+  };
+  new MutationObserver(changed).observe(document.documentElement,
     {childList: true, subtree: true, attributes: true, attributeFilter: ['aria-selected', 'aria-controls']});
   addEventListener('resize', later);
   later();

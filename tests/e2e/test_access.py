@@ -39,6 +39,17 @@ def test_axe_finds_nothing_on_any_tab(open_page, theme, size):
     assert not every, "\n".join(every)
 
 
+def test_the_place_of_a_figure_has_a_role_before_it_is_drawn(open_page):
+    role = open_page().evaluate("""async () => {
+      const outer = document.createElement('div');
+      outer.innerHTML = '<p><i class="empty" aria-label="Empty value"></i></p>';
+      document.querySelector('main').append(outer);
+      await null;
+      return outer.querySelector('i').role;
+    }""")
+    assert role == "img"
+
+
 def test_the_keyboard_reaches_everything(open_page):
     page = open_page()
     page.wait_for_function(NAMED)
