@@ -57,11 +57,11 @@ class Samples:
     inverted: bool = False
 
 
-def check_complete(picture: Image.Image, content: bytes | mmap.mmap) -> Samples:
+def check_complete(image: Image.Image, content: bytes | mmap.mmap) -> Samples:
     """Looks through the outline of an opened file.
 
     Args:
-        picture: as Pillow opened it.
+        image: as Pillow opened it.
         content: the file.
 
     Returns:
@@ -71,12 +71,12 @@ def check_complete(picture: Image.Image, content: bytes | mmap.mmap) -> Samples:
         DamagedError: a part of the image is missing or has a hole.
         UnsupportedError: the file may be sound, but its kind of pixels is not read.
     """
-    check = _CHECKS.get(picture.format or "")
+    check = _CHECKS.get(image.format or "")
     # A JPEG is checked while it is decoded, and for a BMP and a PNM the size of the file says enough.
-    return check(picture, content) if check is not None else Samples()
+    return check(image, content) if check is not None else Samples()
 
 
-def _check_png(picture: Image.Image, content: bytes | mmap.mmap) -> Samples:
+def _check_png(image: Image.Image, content: bytes | mmap.mmap) -> Samples:
     place, depth, significant = 8, 8, 0
     while True:
         length, kind = int.from_bytes(content[place:place + 4], "big"), content[place + 4:place + 8]
@@ -97,7 +97,7 @@ def _check_png(picture: Image.Image, content: bytes | mmap.mmap) -> Samples:
         place = after + 4
 
 
-def _check_webp(picture: Image.Image, content: bytes | mmap.mmap) -> Samples:
+def _check_webp(image: Image.Image, content: bytes | mmap.mmap) -> Samples:
     end = int.from_bytes(content[4:8], "little") + 8
     if end > len(content):
         raise DamagedError("the end of the WebP is missing")
@@ -107,7 +107,7 @@ def _check_webp(picture: Image.Image, content: bytes | mmap.mmap) -> Samples:
         raise DamagedError("the pixels of the WebP are missing")
     _check_used_up(_webp({pixels: chunks[pixels][:-_SPARE[pixels]]}), "WebP")
     if b"ALPH" in chunks and chunks[b"ALPH"][:1] and chunks[b"ALPH"][0] & 3:
-        canvas = b"\x10\0\0\0" + b"".join((side - 1).to_bytes(3, "little") for side in picture.size)
+        canvas = b"\x10\0\0\0" + b"".join((side - 1).to_bytes(3, "little") for side in image.size)
         chunks = {b"VP8X": canvas, b"ALPH": chunks[b"ALPH"][:-_SPARE[b"ALPH"]], pixels: chunks[pixels]}
         _check_used_up(_webp(chunks), "WebP")
     return Samples()
@@ -144,14 +144,14 @@ def _check_used_up(shortened: bytes, name: str) -> None:
     early or too late. Too late is an error of the decoder's own; this finds the other half.
     """
     try:
-        with Image.open(io.BytesIO(shortened)) as picture:
-            picture.load()
+        with Image.open(io.BytesIO(shortened)) as image:
+            image.load()
     except Exception:  # As it should be; decoders raise many kinds.
         return
     raise DamagedError(f"the pixels of the {name} end before its data does")
 
 
-def _check_gif(picture: Image.Image, content: bytes | mmap.mmap) -> Samples:
+def _check_gif(image: Image.Image, content: bytes | mmap.mmap) -> Samples:
     """Up to the end of the first frame."""
     place = 13 + colour_table(content[10:11])
     while True:
@@ -178,7 +178,7 @@ def _check_gif(picture: Image.Image, content: bytes | mmap.mmap) -> Samples:
             return Samples()
 
 
-def _check_jpeg2000(picture: Image.Image, content: bytes | mmap.mmap) -> Samples:
+def _check_jpeg2000(image: Image.Image, content: bytes | mmap.mmap) -> Samples:
     first, end = 0, len(content)
     if content[:2] != b"\xff\x4f":
         first, end = next(((a, b) for kind, a, b in boxes(content, 0, end) if kind == b"jp2c"), (0, 0))
@@ -209,30 +209,30 @@ def _check_jpeg2000(picture: Image.Image, content: bytes | mmap.mmap) -> Samples
     return Samples(depth)
 
 
-def _check_tiff(picture: TiffImageFile, content: bytes | mmap.mmap) -> Samples:
-    tags = picture.tag_v2
+def _check_tiff(image: TiffImageFile, content: bytes | mmap.mmap) -> Samples:
+    tags = image.tag_v2
     tiff.check_strips(tags, content)
     bits = tiff.bits(tags)
-    deep = picture.mode == "F" or picture.mode.startswith("I")
-    white = 2**bits - 1 if picture.mode.startswith("I;16") else None
+    deep = image.mode == "F" or image.mode.startswith("I")
+    white = 2**bits - 1 if image.mode.startswith("I;16") else None
     return Samples(bits, white, deep and tiff.white_is_zero(tags))
 
 
-def _check_pnm(picture: ImageFile, content: bytes | mmap.mmap) -> Samples:
-    if picture.mode != "I":
-        return Samples(largest_value(picture).bit_length())
-    return Samples(largest_value(picture).bit_length(), 65_535)  # Pillow scales it.
+def _check_pnm(image: ImageFile, content: bytes | mmap.mmap) -> Samples:
+    if image.mode != "I":
+        return Samples(largest_value(image).bit_length())
+    return Samples(largest_value(image).bit_length(), 65_535)  # Pillow scales it.
 
 
-def largest_value(picture: ImageFile) -> int:
+def largest_value(image: ImageFile) -> int:
     """The sample that stands for white in an opened PNM."""
-    values = picture.tile[0].args
-    if isinstance(values, tuple) and isinstance(values[-1], int) and picture.mode in ("L", "RGB", "I"):
+    values = image.tile[0].args
+    if isinstance(values, tuple) and isinstance(values[-1], int) and image.mode in ("L", "RGB", "I"):
         return values[-1]
-    return 65_535 if picture.mode == "I" else 255
+    return 65_535 if image.mode == "I" else 255
 
 
-def _check_items(picture: Image.Image, content: bytes | mmap.mmap) -> Samples:
+def _check_items(image: Image.Image, content: bytes | mmap.mmap) -> Samples:
     return Samples(check_items(content))
 
 

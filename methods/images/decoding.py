@@ -118,11 +118,11 @@ def decode(source: object, *, max_pixels: int = MAX_PIXELS) -> Decoded:
         with bounded():
             deep = any(";16" in str(tile.args) for tile in getattr(source, "tile", ()))
             return _finish(source, max_pixels, Samples(16 if deep else 8))
-    with open_stream(source) as stream, bounded(), opened(stream) as picture, content_of(stream) as content:
-        claim = _checked_claim(picture, max_pixels)
-        notes = _frame_notes(picture, stream)
+    with open_stream(source) as stream, bounded(), opened(stream) as image, content_of(stream) as content:
+        claim = _checked_claim(image, max_pixels)
+        notes = _frame_notes(image, stream)
         with _together.taken(claim) if _together is not None else contextlib.nullcontext():
-            return _finish(picture, max_pixels, check_complete(picture, content), notes, content)
+            return _finish(image, max_pixels, check_complete(image, content), notes, content)
 
 
 def size_of(source: object) -> tuple[int, int]:
@@ -133,8 +133,8 @@ def size_of(source: object) -> tuple[int, int]:
     """
     if isinstance(source, Decoded):
         return source.image.size
-    with open_stream(source) as stream, bounded(), opened(stream) as picture:
-        width, height = picture.size
+    with open_stream(source) as stream, bounded(), opened(stream) as image:
+        width, height = image.size
         return width, height
 
 
@@ -163,19 +163,19 @@ def resolve_inside(path: str | os.PathLike[str], roots: Sequence[str | os.PathLi
     return resolved
 
 
-def _checked_claim(picture: Image.Image, max_pixels: int) -> int:
+def _checked_claim(image: Image.Image, max_pixels: int) -> int:
     """The bytes that decoding claims, from the header; refuses what would claim too much."""
-    width, height = picture.size
+    width, height = image.size
     if width < 1 or height < 1:
         raise ImageError("The image has no pixels; choose another file.")
-    format_name = "JPEG" if picture.format == "MPO" else str(picture.format)
+    format_name = "JPEG" if image.format == "MPO" else str(image.format)
     if format_name == "TIFF":
-        width, height = _checked_tiff(picture)
+        width, height = _checked_tiff(image)
     bytes_per_pixel = _BYTES_PER_PIXEL.get(format_name, _OTHER_BYTES_PER_PIXEL)
     most = max(_BUDGET * max_pixels, _LEAST_BUDGET)
     limit = most // bytes_per_pixel
     # A progressive JPEG keeps all coefficients whatever the scale, so that scaling while decoding saves nothing.
-    if format_name == "JPEG" and not picture.info.get("progressive"):
+    if format_name == "JPEG" and not image.info.get("progressive"):
         limit *= _BASELINE_JPEG
     if width * height > limit:
         raise ImageError(
@@ -185,35 +185,35 @@ def _checked_claim(picture: Image.Image, max_pixels: int) -> int:
     return min(width * height * bytes_per_pixel, most)
 
 
-def _checked_tiff(picture: Any) -> tuple[int, int]:
+def _checked_tiff(image: Any) -> tuple[int, int]:
     """The TIFF's width and height, or those of its tile where that is larger: libtiff buffers a whole tile."""
-    tags = picture.tag_v2
+    tags = image.tag_v2
     subfile = tags.get(_NEW_SUBFILE_TYPE, 0)
     if _DNG_VERSION in tags or (isinstance(subfile, int) and subfile & 1):
         raise ImageError("This is a camera's raw file with only a small preview in it; save it as JPEG or TIFF.")
-    width, height = picture.size
+    width, height = image.size
     tile = [tags.get(tag, 1) for tag in (_TILE_WIDTH, _TILE_LENGTH)]
     if not all(isinstance(side, int) for side in tile):
         raise ImageError("The TIFF's tile size is damaged; save it again.")
     return (width, height) if width * height >= tile[0] * tile[1] else (tile[0], tile[1])
 
 
-def _frame_notes(picture: Image.Image, stream: IO[bytes]) -> list[str]:
+def _frame_notes(image: Image.Image, stream: IO[bytes]) -> list[str]:
     """What is left out of a file with several images."""
-    if picture.format in ("PNG", "WEBP", "AVIF", "HEIF"):
-        count = getattr(picture, "n_frames", 1)  # The header says it.
-    elif picture.format == "GIF":
+    if image.format in ("PNG", "WEBP", "AVIF", "HEIF"):
+        count = getattr(image, "n_frames", 1)  # The header says it.
+    elif image.format == "GIF":
         count = gif_frames(stream, _COUNTED)
-    elif picture.format == "TIFF":
+    elif image.format == "TIFF":
         count = tiff_pages(stream, _COUNTED)
     else:
         # The further images of a phone's JPEG (MPO) are its depth or gain map: the photo itself is the first.
         count = 1
     if count <= 1:
         return []
-    if picture.format == "HEIF":
+    if image.format == "HEIF":
         return [f"The file holds {count} images; only the main one was used."]
-    kind = "page" if picture.format == "TIFF" else "frame"
+    kind = "page" if image.format == "TIFF" else "frame"
     return [f"Only the first {kind} of {count}{' or more' if count == _COUNTED else ''} was used."]
 
 
@@ -232,46 +232,46 @@ def fitted(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
     return min(new_width, max_pixels // new_height), new_height
 
 
-def _loaded(picture: ImageFile.ImageFile, content: bytes | mmap.mmap, max_pixels: int) -> Image.Image:
+def _loaded(source: ImageFile.ImageFile, content: bytes | mmap.mmap, max_pixels: int) -> Image.Image:
     """The image's pixels, by the reader that reads its kind completely and rightly; its `info` is the image's."""
-    if picture.format in ("JPEG", "MPO"):
+    if source.format in ("JPEG", "MPO"):
         # libjpeg skips the fine DCT coefficients, so a 200-megapixel photo never exists in full.
-        target = fitted(picture.size, max_pixels)
-        factor = min(picture.width // target[0], picture.height // target[1])
+        target = fitted(source.size, max_pixels)
+        factor = min(source.width // target[0], source.height // target[1])
         scale = next(scale for scale in (8, 4, 2, 1) if factor >= scale)
-        image = decode_jpeg(content, picture.mode, picture.size, scale)
-    elif picture.format == "BMP" and is_indexed(content):
-        image = decode_indexed_bmp(content, picture.size)
-    elif picture.format == "PPM" and picture.tile[0].codec_name == "ppm":
-        channels, place = len(picture.getbands()), picture.tile[0].offset
-        image = decode_scaled_pnm(content, place, picture.size, channels, largest_value(picture))
+        image = decode_jpeg(content, source.mode, source.size, scale)
+    elif source.format == "BMP" and is_indexed(content):
+        image = decode_indexed_bmp(content, source.size)
+    elif source.format == "PPM" and source.tile[0].codec_name == "ppm":
+        channels, place = len(source.getbands()), source.tile[0].offset
+        image = decode_scaled_pnm(content, place, source.size, channels, largest_value(source))
     else:
-        picture.load()
-        return picture
-    image.info.update(picture.info)
+        source.load()
+        return source
+    image.info.update(source.info)
     return image
 
 
 def _finish(
-    picture: Any, max_pixels: int, samples: Samples, notes: Sequence[str] = (), content: bytes | mmap.mmap | None = None
+    source: Any, max_pixels: int, samples: Samples, notes: Sequence[str] = (), content: bytes | mmap.mmap | None = None
 ) -> Decoded:
     """Decodes the pixels, and makes them upright, small enough and 8-bit RGB; without `content` by Pillow alone."""
     notes = list(notes)
-    full_size = picture.size
+    full_size = source.size
     # Pillow turns a TIFF itself while loading, also where only XMP asks for it; a PNG may tell its orientation only at
     # its end.
-    is_tiff = picture.format == "TIFF"
-    before = _orientation(picture, notes) if is_tiff else 1
+    is_tiff = source.format == "TIFF"
+    before = _orientation(source, notes) if is_tiff else 1
     try:
         if content is None:
-            picture.load()
-            loaded = picture
+            source.load()
+            loaded = source
         else:
             if is_tiff:
-                picture.info.pop("xmp", None)
-            loaded = _loaded(picture, content, max_pixels)
+                source.info.pop("xmp", None)
+            loaded = _loaded(source, content, max_pixels)
         after = 1 if is_tiff else _orientation(loaded, notes)
-        if loaded is picture:  # A HEIC file may only tell its size in its pixels.
+        if loaded is source:  # A HEIC file may only tell its size in its pixels.
             full_size = loaded.size
         workable = to_workable(loaded, notes, samples)
         size = fitted(workable.size, max_pixels)
@@ -281,7 +281,7 @@ def _finish(
     except ImageError:
         raise
     except Exception as error:  # The codecs raise whatever a damaged file leads them to.
-        compression = picture.tag_v2.get(259) if is_tiff else 1
+        compression = source.tag_v2.get(259) if is_tiff else 1
         if is_tiff and compression not in ALWAYS_READ:
             raise UnsupportedError(f"TIFF compression {compression}") from error
         raise DamagedError from error
@@ -294,23 +294,23 @@ def _finish(
             full_size = full_size[::-1]
     if math.prod(full_size) > image.width * image.height:
         notes.append(f"Scaled down from {full_size[0]} x {full_size[1]} to {image.width} x {image.height} pixels.")
-    if image is picture or type(image) is not Image.Image:
+    if image is source or type(image) is not Image.Image:
         image = image.copy()
     # Without the metadata, an image that passes this door twice is not turned twice.
     image.info = {}
     return Decoded(image, tuple(notes))
 
 
-def _orientation(picture: Any, notes: list[str]) -> int:
+def _orientation(image: Any, notes: list[str]) -> int:
     """EXIF orientation 1 to 8; 1 where there is none.
 
     Only what the format's own standard says counts: Pillow's `getexif` would also take it from XMP and from text.
     """
     damaged = "Its EXIF data is damaged and was ignored."
-    content = picture.info.get("exif")
+    content = image.info.get("exif")
     try:
-        if picture.format == "TIFF":
-            value = picture.tag_v2.get(_ORIENTATION, 1)
+        if image.format == "TIFF":
+            value = image.tag_v2.get(_ORIENTATION, 1)
         elif not content:
             return 1
         elif exif_fits(content):

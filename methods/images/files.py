@@ -161,14 +161,14 @@ def opened(stream: IO[bytes]) -> Iterator[Image.Image]:
         stream.seek(0)
         try:
             check_outline(name, stream)
-            picture = factory(stream, None)  # type: ignore[arg-type]  # as Image.open does for a stream
+            image = factory(stream, None)  # type: ignore[arg-type]  # as Image.open does for a stream
         except MetadataError as error:
             raise ImageError("The file holds far more metadata than an image needs; save it again without.") from error
         except Exception as error:  # Pillow's readers raise whatever a damaged header leads them to.
             failure = error
             continue
-        with picture:
-            yield picture
+        with image:
+            yield image
         return
     if failure is not None:
         kind = _UNSUPPORTED.search(str(failure))

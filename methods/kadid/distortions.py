@@ -119,9 +119,9 @@ def _color_shift(image: Pixels, amount: float, rng: np.random.Generator) -> Pixe
 
 @_kadid("Color_Quantization", "too few colours", (64, 48, 32, 16, 8))
 def _color_quantization(image: Pixels, colours: float, rng: np.random.Generator) -> Pixels:
-    picture = Image.fromarray(image)
-    palette = picture.quantize(int(colours), method=Image.Quantize.MEDIANCUT)
-    return np.asarray(picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).convert("RGB"))
+    photo = Image.fromarray(image)
+    palette = photo.quantize(int(colours), method=Image.Quantize.MEDIANCUT)
+    return np.asarray(photo.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).convert("RGB"))
 
 
 @_kadid("Saturation_Dist._HSV", "washed-out or inverted colours", (0.4, 0.2, 0.1, 0, -0.4))

@@ -77,8 +77,8 @@ def saliency(lmm: LMM, image: Image.Image, prompt: Callable[[Image.Image], Promp
     if min(image.size) < grid:
         raise InputError(f"The image has {image.width} x {image.height} pixels, too few for {grid} x {grid} patches.")
     small = _shrunk(image)
-    pictures = [small, *occluded(np.asarray(small.convert("RGB")), grid)]
-    scores = np.asarray(score(lmm.word_logits([prompt(picture) for picture in pictures], list(words))), np.float64)
+    copies = [small, *occluded(np.asarray(small.convert("RGB")), grid)]
+    scores = np.asarray(score(lmm.word_logits([prompt(part) for part in copies], list(words))), np.float64)
     whole, without = float(scores[0]), scores[1:]
     # Taking a bad patch away helps: its contribution is what the score loses by it.
     contribution = whole - without
@@ -104,8 +104,8 @@ def occluded(image: np.ndarray, grid: int) -> list[Image.Image]:
 
 def spread(patches: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Patch values [rows, columns] over the pixels of [height, width], smoothly: float32."""
-    picture = Image.fromarray(np.asarray(patches, np.float32), mode="F")
-    return np.asarray(picture.resize((shape[1], shape[0]), Image.Resampling.BICUBIC), np.float32)
+    image = Image.fromarray(np.asarray(patches, np.float32), mode="F")
+    return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BICUBIC), np.float32)
 
 
 def overlay(image: Image.Image, values: np.ndarray, full_scale: float | None = None, opacity: float = 0.55

@@ -49,33 +49,33 @@ def zoom_blur(image: np.ndarray, *, rng: np.random.Generator | None = None, fact
     Raises:
         ValueError: `image` is not float RGB in [0, 1], or a factor is below 1 or missing.
     """
-    picture = _as_float32(image)
+    pixels = _as_float32(image)
     if len(factors) == 0 or not all(np.isfinite(factor) and factor >= 1 for factor in factors):
         raise ValueError(f"Zoom blur needs at least one factor, each 1 or more; got {tuple(factors)}.")
-    total = picture.copy() if extra_original else np.zeros_like(picture)
+    total = pixels.copy() if extra_original else np.zeros_like(pixels)
     for factor in factors:
-        cv2.add(total, clipped_zoom(picture, factor), dst=total)
+        cv2.add(total, clipped_zoom(pixels, factor), dst=total)
     total /= len(factors) + extra_original
     return _finish(total, image)
 
 
-def clipped_zoom(picture: np.ndarray, factor: float) -> np.ndarray:
+def clipped_zoom(image: np.ndarray, factor: float) -> np.ndarray:
     """The centre of the image enlarged back to the image's size, bilinear with corners aligned (ImageNet-C).
 
     Args:
-        picture: float32 [H, W, 3].
+        image: float32 [H, W, 3].
         factor: 1 or more.
 
     Returns:
         float32 [H, W, 3].
     """
     if factor == 1:
-        return picture
-    scales, offsets = zip(*(_zoom_axis(side, factor) for side in picture.shape[:2]))
+        return image
+    scales, offsets = zip(*(_zoom_axis(side, factor) for side in image.shape[:2]))
     from_output = np.array([[scales[1], 0, offsets[1]], [0, scales[0], offsets[0]]])
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     return cv2.warpAffine(
-        picture,
+        image,
         from_output,
         (width, height),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
@@ -116,17 +116,17 @@ def spatter(image: np.ndarray, *, rng: np.random.Generator, mean: float = 0.65, 
     Raises:
         ValueError: `image` is not float RGB in [0, 1].
     """
-    picture = _as_float32(image)
-    liquid = _gaussian(rng.normal(loc=mean, scale=std, size=picture.shape[:2]), sigma)
+    pixels = _as_float32(image)
+    liquid = _gaussian(rng.normal(loc=mean, scale=std, size=pixels.shape[:2]), sigma)
     liquid[liquid < threshold] = 0
     if mud:
         mask = _gaussian((liquid > threshold).astype(np.float32), strength)
         mask[mask < 0.8] = 0
         mask = mask[..., None]
-        return _finish(picture * (1 - mask) + MUD * mask, image)
+        return _finish(pixels * (1 - mask) + MUD * mask, image)
     mask = water_mask((liquid * 255).astype(np.uint8), strength)
     water = cv2.merge([mask * channel for channel in WATER])
-    background = picture * (1 - mask[..., None]) if blend else picture
+    background = pixels * (1 - mask[..., None]) if blend else pixels
     return _finish(background + water, image)
 
 
@@ -193,12 +193,12 @@ def fog(image: np.ndarray, *, rng: np.random.Generator, strength: float = 2.5, d
     Raises:
         ValueError: `image` is not float RGB in [0, 1], or `decay` is not above 1.
     """
-    picture = _as_float32(image)
-    haze = plasma(*picture.shape[:2], rng=rng, decay=decay)
+    pixels = _as_float32(image)
+    haze = plasma(*pixels.shape[:2], rng=rng, decay=decay)
     haze *= np.float32(strength)
-    foggy = cv2.add(picture, cv2.merge([haze, haze, haze]))
+    foggy = cv2.add(pixels, cv2.merge([haze, haze, haze]))
     if rescale:
-        brightest = float(picture.max())
+        brightest = float(pixels.max())
         foggy *= np.float32(brightest / (brightest + strength))
     return _finish(foggy, image)
 

@@ -139,9 +139,9 @@ def _condition_row(evidence: DebiasEvidence, condition: Condition, lines: str) -
                 same=f"{like:.2f}", share=f"{condition.weight:.0%}")
 
 
-def _row(label: str, picture: Image.Image | None, lines: str, dot: str, value: float, *, same: str = "",
+def _row(label: str, image: Image.Image | None, lines: str, dot: str, value: float, *, same: str = "",
          share: str = "", kind: str = "") -> str:
-    thumbnail = f'<img src="{data_url(picture, THUMBNAIL, lossless=True)}" alt="">' if picture is not None else ""
+    thumbnail = f'<img src="{data_url(image, THUMBNAIL, lossless=True)}" alt="">' if image is not None else ""
     return (
         f'<tr class="{kind}"><th scope="row"><span class="who">{thumbnail}<span>{html.escape(label)}</span></span></th>'
         f'<td class="track"><div class="rail">{lines}{dot}</div></td>'

@@ -39,11 +39,11 @@ class DrawnRegion:
     crop: Image.Image
 
 
-def region_figure(picture: Image.Image, size: tuple[int, int], regions: list[DrawnRegion], description: str) -> str:
+def region_figure(image: Image.Image, size: tuple[int, int], regions: list[DrawnRegion], description: str) -> str:
     """The photo with its regions and one card per region; HTML.
 
     Args:
-        picture: the photo, reduced for display.
+        image: the photo, reduced for display.
         size: (width, height) that outlines and anchors refer to.
         regions: in any order; numbered as given.
         description: read out by screen readers.
@@ -60,18 +60,18 @@ def region_figure(picture: Image.Image, size: tuple[int, int], regions: list[Dra
     return (
         f'<figure class="regions"><style>{links}</style>'
         f'<svg viewBox="0 0 {width} {height}" role="group" aria-label="{html.escape(description)}">'
-        f'<image href="{data_url(picture)}" width="{width}" height="{height}"/>{shapes}</svg>'
+        f'<image href="{data_url(image)}" width="{width}" height="{height}"/>{shapes}</svg>'
         f'<ol class="region-cards">{cards}</ol></figure>'
     )
 
 
-def region_plot(picture: Image.Image, size: tuple[int, int], regions: list[DrawnRegion]) -> go.Figure:
+def region_plot(image: Image.Image, size: tuple[int, int], regions: list[DrawnRegion]) -> go.Figure:
     """The same as one plotly figure: hover a region for its caption. Arguments as `region_figure`."""
     import plotly.graph_objects as go
 
     width, height = size
     figure = go.Figure()
-    figure.add_layout_image(source=data_url(picture), xref="x", yref="y", x=0, y=0, sizex=width, sizey=height,
+    figure.add_layout_image(source=data_url(image), xref="x", yref="y", x=0, y=0, sizex=width, sizey=height,
                             sizing="stretch", layer="below")
     for region in regions:
         colour = LEVEL_COLOURS[FIVE_LEVELS.words.index(_level(region).removeprefix("level-"))]

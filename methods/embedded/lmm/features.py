@@ -35,7 +35,7 @@ def pixel_values(pictures: Sequence[Image.Image]) -> torch.Tensor:
     """PIL images of one size as the tower wants them: float32 tensor [n, 3, height, width]."""
     import torch
 
-    pixels = np.stack([np.asarray(picture, dtype=np.float32) for picture in pictures]) / 255
+    pixels = np.stack([np.asarray(image, dtype=np.float32) for image in pictures]) / 255
     pixels = (pixels - np.float32(MEAN)) / np.float32(STD)
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
 

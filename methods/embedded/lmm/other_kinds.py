@@ -36,22 +36,22 @@ VEIL = (0.05, 0.35, 0.45)
 def page(seed: int) -> np.ndarray:
     """Black text in several sizes on white: uint8 [SIZE, SIZE, 3]."""
     rng = np.random.default_rng(seed)
-    picture = Image.new("RGB", (SIZE, SIZE), "white")
-    pen, top = ImageDraw.Draw(picture), 24
+    image = Image.new("RGB", (SIZE, SIZE), "white")
+    pen, top = ImageDraw.Draw(image), 24
     while top < SIZE - 40:
         size = int(rng.integers(13, 26))
         words = " ".join(rng.choice(WORDS, 80 // (size // 4)))
         pen.text((28, top), words, "black", font=ImageFont.load_default(size))
         top += round(1.5 * size)
-    return np.array(picture)
+    return np.array(image)
 
 
 def screen(seed: int) -> np.ndarray:
     """A drawn program: panels, buttons, a table and text. uint8 [SIZE, SIZE, 3]."""
     rng = np.random.default_rng(seed)
     colours = [tuple(int(value) for value in rng.integers(40, 236, 3)) for _ in range(6)]
-    picture = Image.new("RGB", (SIZE, SIZE), (244, 245, 247))
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (SIZE, SIZE), (244, 245, 247))
+    pen = ImageDraw.Draw(image)
     pen.rectangle((0, 0, SIZE, 44), fill=colours[0])
     pen.rectangle((0, 44, 150, SIZE), fill=(228, 231, 236))
     for row in range(9):
@@ -60,7 +60,7 @@ def screen(seed: int) -> np.ndarray:
     for row in range(22):
         pen.line((170, 70 + 25 * row, SIZE - 20, 70 + 25 * row), fill=(205, 209, 216))
         pen.text((176, 74 + 25 * row), " ".join(rng.choice(WORDS, 9)), (40, 44, 52), font=ImageFont.load_default(14))
-    return np.array(picture)
+    return np.array(image)
 
 
 def under_water(image: np.ndarray) -> np.ndarray:
@@ -73,9 +73,9 @@ def under_water(image: np.ndarray) -> np.ndarray:
 def photo(path: Path) -> np.ndarray:
     """A pristine photo, at most SIZE pixels per side."""
     with Image.open(path) as file:
-        picture = file.convert("RGB")
-    picture.thumbnail((SIZE, SIZE), Image.Resampling.LANCZOS)
-    return np.array(picture)
+        image = file.convert("RGB")
+    image.thumbnail((SIZE, SIZE), Image.Resampling.LANCZOS)
+    return np.array(image)
 
 
 def measure(lmm: LMM, photos: Sequence[Path], count: int = 6) -> dict[str, dict[str, object]]:
@@ -95,13 +95,13 @@ def measure(lmm: LMM, photos: Sequence[Path], count: int = 6) -> dict[str, dict[
              "under water": [under_water(image) for image in pristine]}
     method = QBench(lmm=lmm, question="five-level")
     result: dict[str, dict[str, Any]] = {}
-    for kind, pictures in kinds.items():
-        intact = [verdict.score for verdict in method.assess_batch([Image.fromarray(image) for image in pictures])]
+    for kind, images in kinds.items():
+        intact = [verdict.score for verdict in method.assess_batch([Image.fromarray(image) for image in images])]
         ranks = {}
         for damage in DAMAGES:
             falls = []
-            for number, (picture, before) in enumerate(zip(pictures, intact)):
-                hurt = [Image.fromarray(distort(picture, damage, level, rng=np.random.default_rng(number)))
+            for number, (image, before) in enumerate(zip(images, intact)):
+                hurt = [Image.fromarray(distort(image, damage, level, rng=np.random.default_rng(number)))
                         for level in LEVELS]
                 scores = [before, *(verdict.score for verdict in method.assess_batch(hurt))]
                 falls.append(srcc(np.array(scores), -np.arange(len(scores), dtype=float)))

@@ -84,44 +84,44 @@ class Shot:
     def make(self) -> Image.Image:
         """The image, RGB, [SIZE, SIZE]."""
         rng = np.random.default_rng(self.seed)
-        picture = decode(self.photo).image
+        image = decode(self.photo).image
         if self.part:
-            return self._part_of(picture, rng).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+            return self._part_of(image, rng).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
         if self.role == "pristine":
-            picture = _working_size(picture, rng)
+            image = _working_size(image, rng)
         if self.crop < 1:
-            picture = _cropped(picture, self.crop, rng)
+            image = _cropped(image, self.crop, rng)
         if self.mirrored:
-            picture = ImageOps.mirror(picture)
+            image = ImageOps.mirror(image)
         if self.damage:
-            picture = Image.fromarray(_damaged(np.array(picture), self.damage, self.level, rng))
-        return picture.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+            image = Image.fromarray(_damaged(np.array(image), self.damage, self.level, rng))
+        return image.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
 
-    def _part_of(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    def _part_of(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """One corner of the photo, damaged, or the opposite one, left as it is."""
-        width, height = (max(32, round(side * rng.uniform(0.35, 0.5))) for side in picture.size)
+        width, height = (max(32, round(side * rng.uniform(0.35, 0.5))) for side in image.size)
         right, low = bool(rng.integers(2)), bool(rng.integers(2))
         if self.part == "outside":
             right, low = not right, not low
-        left, top = (picture.width - width) * right, (picture.height - height) * low
-        corner = np.array(picture.crop((left, top, left + width, top + height)))
+        left, top = (image.width - width) * right, (image.height - height) * low
+        corner = np.array(image.crop((left, top, left + width, top + height)))
         return Image.fromarray(
             _damaged(corner, self.damage, self.level, rng) if self.part == "inside" else corner)
 
 
-def _working_size(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+def _working_size(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """A pristine photo at the sizes at which KADID damages its photos; shrinking first hides its own flaws."""
     short = int(rng.integers(400, 640))
-    scale = min(1.0, short / min(picture.size))
-    size = tuple(max(64, round(side * scale)) for side in picture.size)
-    return picture.resize(size, Image.Resampling.LANCZOS) if scale < 1 else picture
+    scale = min(1.0, short / min(image.size))
+    size = tuple(max(64, round(side * scale)) for side in image.size)
+    return image.resize(size, Image.Resampling.LANCZOS) if scale < 1 else image
 
 
-def _cropped(picture: Image.Image, share: float, rng: np.random.Generator) -> Image.Image:
-    width, height = (max(1, round(side * share)) for side in picture.size)
-    left = int(rng.integers(0, picture.width - width + 1))
-    top = int(rng.integers(0, picture.height - height + 1))
-    return picture.crop((left, top, left + width, top + height))
+def _cropped(image: Image.Image, share: float, rng: np.random.Generator) -> Image.Image:
+    width, height = (max(1, round(side * share)) for side in image.size)
+    left = int(rng.integers(0, image.width - width + 1))
+    top = int(rng.integers(0, image.height - height + 1))
+    return image.crop((left, top, left + width, top + height))
 
 
 def _damaged(image: np.ndarray, damage: str, level: int, rng: np.random.Generator) -> np.ndarray:
