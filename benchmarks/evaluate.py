@@ -84,7 +84,7 @@ def ray(words: list[str], actors: int, limit: int, repeats: int) -> None:
             free.append(actors * each[one] / each[several])
             for name in ways:
                 print(f"{name}: {pictures / seconds[name]:.2f} images/s, {each[name]:.3f} s of processor per image")
-            print(f"  {ratios[-1]:.2f} times as many a second as measured; {free[-1]:.2f} times by processor time")
+            print(f"  {ratios[-1]:.2f} times as many per second as measured; {free[-1]:.2f} times by processor time")
     same = all(rows == tables[one, 0] for rows in tables.values())
     print(f"{actors} actors against one process, median of {repeats}: {statistics.median(ratios):.2f} times as many, "
           f"{statistics.median(free):.2f} times by processor time; predictions "

@@ -233,8 +233,8 @@ def table(results: dict[str, Any]) -> str:
     """The results as Markdown."""
     lines = [f"{results['card']}, random weights of {results['shape']}, {results['settings']['photo']} photos, commit "
              f"{results['commit'][:12]}; operations counted for {results['operations_of']}.", "",
-             "| method | photos | ms a photo | naive loop / ours | tokens | least tokens | Tflop | operations / floor "
-             "| padding | peak GB | busy |", "|---|---|---|---|---|---|---|---|---|---|---|"]
+             "| method | photos | ms per photo | naive loop / ours | tokens | least tokens | Tflop | operations / "
+             "floor | padding | peak GB | busy |", "|---|---|---|---|---|---|---|---|---|---|---|"]
 
     def cell(value: float | None, form: str) -> str:
         return "" if value is None else format(value, form)

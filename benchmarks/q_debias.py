@@ -1,4 +1,4 @@
-"""What Q-Debias costs: each distortion a megapixel, and a picture against one vanilla pass and against the naive loop.
+"""What Q-Debias costs: each distortion per megapixel, and an image against one vanilla pass and the naive loop.
 
     python benchmarks/q_debias.py [--lmm embedded] [--pictures 8] [--repeats 3] [--threads 1] [--images DIR]
 
@@ -81,7 +81,7 @@ def main() -> int:
     parser.add_argument("--lmm", default="embedded", help="a name for load_lmm")
     parser.add_argument("--pictures", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threads", type=int, help="threads of torch and OpenCV; by default one a core")
+    parser.add_argument("--threads", type=int, help="threads of torch and OpenCV; by default one per core")
     parser.add_argument("--images", type=Path, help="a folder of pictures; by default photographs of scikit-image")
     chosen = parser.parse_args()
     time_distortions(chosen.repeats)

@@ -1,4 +1,4 @@
-"""`python -m leaderboard COMMAND`: the leaderboard's commands of `mean-opinion`, by their old door."""
+"""`python -m leaderboard COMMAND`: the old name of the leaderboard's commands, now of `mean-opinion`."""
 
 from __future__ import annotations
 

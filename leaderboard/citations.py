@@ -78,5 +78,5 @@ def bibtex(board: Board, table: Table, *, link: str = "") -> str:
 
 
 def _pretty(entry: str) -> str:
-    """One field a line; the fields themselves stay as the source has them."""
+    """One field per line; the fields themselves stay as the source has them."""
     return re.sub(r", (?=[a-z_]+\s*=\s*\{)", ",\n  ", entry.strip())

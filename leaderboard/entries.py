@@ -152,7 +152,7 @@ class Catalogue:
 
 @lru_cache(maxsize=4)
 def catalogue(board: Board) -> Catalogue:
-    """The board's entries in the order of its files; worked out once a board."""
+    """The board's entries in the order of its files; worked out once per board."""
     frame = board.results
     used = set(frame["dataset"])
     amount = frame["dataset"].value_counts()

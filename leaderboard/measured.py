@@ -147,7 +147,7 @@ def run_name(provenance: dict[str, object]) -> str:
 
 
 def rows(run: Run) -> list[dict[str, str]]:
-    """The run's rows of measured.csv, one a metric that is defined."""
+    """The run's rows of measured.csv, one per defined metric."""
     p = run.provenance
     free = p.get("training_free")
     if free is None:
@@ -184,7 +184,7 @@ def _protocol(p: Facts) -> str:
 
 
 def _bootstrap_seed(metrics: Facts, scored: pd.DataFrame, seed: int) -> int:
-    """Intervals are claimed under the bootstrap's own seed: 0 unless the run's seed reproduces them better."""
+    """The bootstrap seed of the claimed intervals: 0, or the run's seed where 0 does not reproduce them."""
     claimed = metrics["srcc"]
     if claimed["low"] is None or len(scored) < 3:
         return 0

@@ -256,7 +256,7 @@ class Method(ABC, Generic[Chosen]):
 
     @property
     def trained_as(self) -> tuple[str, ...]:
-        """Names of the models by which it is known what they were trained on."""
+        """Names under which the training data of the models are looked up."""
         return tuple(lmm.name for lmm in self.lmms)
 
     @property

@@ -1,4 +1,4 @@
-"""A limit on what many threads hold of something at once, memory say: who would exceed it waits, first come first."""
+"""A shared limit for threads, for example on memory. A thread that would exceed it waits, in order of arrival."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Budget:
 
     @contextlib.contextmanager
     def taken(self, amount: float) -> Iterator[None]:
-        """Holds an amount while the body runs; one above the total is let in alone.
+        """Reserves an amount while the body runs. An amount above the total runs alone.
 
         Raises:
             UserError: it is no longer waited for (`methods.patience.step`).

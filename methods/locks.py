@@ -1,4 +1,4 @@
-"""Locks that no fork leaves shut.
+"""Locks that are free in a forked child.
 
 A forked process has one thread, the one that forked. A lock that another thread held at that moment stays locked in it
 for ever, since nobody is left to release it: a worker of ZeroGPU would wait until it is killed. So every lock of

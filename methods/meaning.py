@@ -362,7 +362,7 @@ def consensus(tables: Sequence[Table], scores: Sequence[float]) -> Consensus | N
 
 def key(method: str, options: Mapping[str, object], weights: str, basis: Mapping[str, str], max_pixels: int | None
         ) -> str:
-    """What a table is asked for by: all that decides a score, seed and switches of mere explanations left out."""
+    """The key of a table: everything that decides a score, without the seed and explain-only options."""
     limit = None if max_pixels is None or max_pixels >= MAX_PIXELS else max_pixels
     deciding = json.dumps([deciding_options(method, options), dict(basis), limit], sort_keys=True)
     return f"{method} {weights} {hash_parts([deciding])[:16]}"
@@ -399,7 +399,8 @@ def advice(assessment: Assessment) -> str:
 
 
 def measured_with(method: str, weights: str, options: Mapping[str, object] | None = None) -> Table | None:
-    """The table of a method under its default options, or these, whatever else its scores rest on; None without."""
+    """The table of a method and its weights, for its default or the given options, whatever the basis; None if there is
+    none."""
     asked = deciding_options(method, options or {})
     return next((table for table in tables().values() if (table.method, table.weights) == (method, weights)
                  and deciding_options(method, table.options) == asked), None)

@@ -1,4 +1,4 @@
-"""How long work is still wanted: whoever waits for a result says so, and long work asks between its steps.
+"""Cancelling long work: between its steps it calls a function of the caller, which may raise.
 
 A photo may take a second or minutes, and whoever asked may leave or may have been promised an end. Work that is under
 way cannot be ended from outside without leaving a model in an unknown state. So it asks by itself, between prompts,
@@ -19,7 +19,7 @@ _asked: ContextVar[Callable[[], None] | None] = ContextVar("asked", default=None
 
 
 def step() -> None:
-    """Between two steps of long work: raises whatever the waiting side raises once it no longer waits."""
+    """Call between two steps of long work; raises what the caller's function raises."""
     if (ask := _asked.get()) is not None:
         ask()
 

@@ -156,7 +156,7 @@ class _Reader(Generic[Item]):
         return result
 
     def stop(self) -> None:
-        """No further item is begun."""
+        """Stops: no further item is read."""
         with self._changed:
             self._end()
 

@@ -84,7 +84,7 @@ def marker(index: int) -> dict:
 
 
 def name_rows(figure: go.Figure, labels: Sequence[str], narrow: bool) -> None:
-    """One horizontal line a label, from top to bottom; on a narrow figure the label stands above its line."""
+    """One horizontal line per label, from top to bottom; on a narrow figure the label stands above its line."""
     figure.update_yaxes(categoryorder="array", categoryarray=labels[::-1],
                         range=[-0.5, len(labels) - 0.2] if narrow else [-0.7, len(labels) - 0.3])
     if narrow:

@@ -242,8 +242,7 @@ _PLACES = {"top right": (1, -1), "top left": (-1, -1), "bottom right": (1, 1), "
 
 
 def _lay_names(figure: go.Figure, narrow: bool, logarithmic: bool, ends: Sequence[float]) -> None:
-    """Gives every name of a point a place beside it where it covers no other name and no other point; one that has no
-    such place goes, since whoever points at the point reads it anyway.
+    """Places each point's name where it covers nothing; a name without room is left out (hovering shows it).
 
     Args:
         figure: with traces whose points have a text.
@@ -303,7 +302,7 @@ def _with_cost(ranked: Table, origin: str, axis: str) -> tuple[list[Row], tuple[
 
 
 def _front(points: Sequence[tuple[float, float, Row]]) -> list[tuple[float, float, Row]]:
-    """(cost, value, row) of those that no other point beats in both, the cheapest first."""
+    """The Pareto front: (cost, value, row), the cheapest first."""
     front: list[tuple[float, float, Row]] = []
     for point in sorted(points, key=lambda one: (one[0], -one[1])):
         if not front or point[1] > front[-1][1]:

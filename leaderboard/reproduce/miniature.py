@@ -20,7 +20,7 @@ from methods import files
 from methods.kadid.distortions import distort, level_mos
 
 COUNT = 10
-"""Images a dataset: the fewest of which a tenth are references and the rest still have an interval."""
+"""Images per dataset: the fewest of which a tenth are references and the rest still have an interval."""
 
 SIDE = 64
 

@@ -51,7 +51,7 @@ def models(cells: Sequence[Cell]) -> list[str]:
 
 
 def summary(done: Mapping[str, Sequence[Cell]]) -> str:
-    """A line a table: its cells and how many are filled; then the models and, by table, why the others are empty."""
+    """One line per table: its cells and how many are filled; then the models and, by table, why others are empty."""
     lines = [f"{'table':<28}{'cells':>7}{'filled':>8}{'marked':>8}"]
     everything = [cell for cells in done.values() for cell in cells]
     for name, cells in [*done.items(), (f"{len(done)} tables", everything)]:

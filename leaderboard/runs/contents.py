@@ -1,4 +1,4 @@
-"""What the images of a run hold, so that another folder with the same names is not taken for the one it began with.
+"""Hashes of a run's images, so that a resumed run notices other images under the same names.
 
 Beside predictions.csv, contents.csv names the size and the hash of every scored file. A file whose path, size and time
 of change are those of the last look is not read again, so that resuming a run of ten thousand images costs ten thousand
@@ -20,7 +20,7 @@ CONTENTS = "contents.csv"
 
 
 class Content(NamedTuple):
-    """One file as it was scored: SHA-256 and bytes of its content, and by what it is known again without reading."""
+    """One scored file: SHA-256 and bytes, and the path and time that recognise it without reading."""
 
     hash: str
     size: int

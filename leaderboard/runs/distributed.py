@@ -32,7 +32,7 @@ _REPOSITORY = assets.FOLDER.parent
 _TRIES_AGAIN = 3  # A batch that has killed an actor four times is at fault itself.
 _MOST_BLOCKS = 2000  # Each block is a task of Ray's; a very long list puts several batches into one.
 _LOCAL_STORE_BYTES = 512 * 2**20
-_BLOCK_BYTES = 2**20  # Only paths and numbers travel. Ray plans for so much a task, and starts none that may not fit.
+_BLOCK_BYTES = 2**20  # Only paths and numbers travel. Ray plans for so much per task, and starts none that may not fit.
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Cluster:
                            "then run the same command again.") from error
 
     def _size(self, ray: Any, batches: int) -> tuple[float, int]:
-        """GPUs an actor and number of actors, from what the cluster has."""
+        """GPUs per actor and number of actors, from what the cluster has."""
         there = ray.cluster_resources()
         cpus, all_gpus = there.get("CPU", 0.0), there.get("GPU", 0.0)
         gpus = self.gpus if self.gpus is not None else (1.0 if all_gpus else 0.0)

@@ -108,7 +108,7 @@ def _is_locked(folder: Path) -> bool:
             return False
     except files.LockedError:
         return True
-    except OSError:  # A folder that is read only: nobody who may not write is writing.
+    except OSError:  # A folder that is read only: without write permission no run is writing.
         return False
 
 
@@ -233,7 +233,7 @@ class RunFolder:
         return len(rows) - len(scored)
 
     def append(self, rows: Iterable[Prediction]) -> None:
-        """Adds rows, all in one write; they are the system's when this returns, whatever becomes of the process.
+        """Adds rows, all in one write; they survive a kill of the process from then on.
 
         Raises:
             OSError: the disk is full or gone.

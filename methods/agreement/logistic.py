@@ -148,7 +148,7 @@ class Refitter:
 
 
 def _levenberg_marquardt(x: Floats, y: Floats, w: Floats, theta: Floats) -> Floats:
-    """One damped least-squares fit a row: x [m]; y, w [b, m]; theta [b, 4] start values -> [b, 4].
+    """One damped least-squares fit per row: x [m]; y, w [b, m]; theta [b, 4] start values -> [b, 4].
 
     A row is left alone once a step changes its loss by less than `_SETTLED` of it.
     """

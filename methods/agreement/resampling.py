@@ -79,7 +79,7 @@ class Ranker:
         self.distinct = len(self.starts) == len(values)
 
     def tied(self, w: Floats) -> Floats:
-        """Counts a distinct value: [b, n] -> [b, number of distinct values], values ascending."""
+        """Counts per distinct value: [b, n] -> [b, number of distinct values], values ascending."""
         ordered = np.take(w, self.order, axis=1)
         return ordered if self.distinct else np.add.reduceat(ordered, self.starts, axis=1)
 

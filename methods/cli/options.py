@@ -14,7 +14,7 @@ _UNSET = "option_"  # prefix of the names under which flags are stored, apart fr
 
 
 def add_flags(parser: argparse.ArgumentParser, kind: type[Method]) -> None:
-    """One flag an option: `--temperature 2`, `--x` and `--no-x` for a truth value, `--distortions fog,saturate`.
+    """One flag per option: `--temperature 2`, `--x` and `--no-x` for a truth value, `--distortions fog,saturate`.
 
     A flag that is not given leaves the method's default alone. Bounds and choices are checked by the Options class.
     """

@@ -218,7 +218,7 @@ def _only_numbers(name: str, numbers: Sequence[int], name_column: str | None) ->
 
 def _names(header: Sequence[str] | None, body: Sequence[Sequence[str]], numbers: Sequence[int], mos: int
            ) -> tuple[int, ...]:
-    """The column of names, or the columns of which only the files can say it."""
+    """The column of names, or several candidates that only the files can decide."""
     def different(column: int) -> bool:
         cells = [row[column] for row in body]
         return all(cells) and len(set(cells)) == len(cells)

@@ -1,4 +1,4 @@
-"""By what an image is known again: by its pixels, however the file is called, and by its content, however it was saved.
+"""Two fingerprints of an image: of its pixels, whatever the file's name, and of its content, whatever the compression.
 
 A copy that was resized, compressed, brightened or cropped by a few percent has other pixels and the same content. Its
 perceptual hash differs in few bits: those are the signs of the low frequencies, which such changes hardly move.

@@ -139,8 +139,8 @@ def size_of(source: object) -> tuple[int, int]:
 
 
 def limit_decoding(most: int | None) -> None:
-    """Has images that are decoded at the same time wait for each other where they would claim more than `most` bytes
-    together; None for no such limit. It holds for the whole process."""
+    """Limits the memory of images decoded at the same time to `most` bytes; later ones wait. None for no such limit. It
+    holds for the whole process."""
     global _together
     _together = None if most is None else Budget(most)
 

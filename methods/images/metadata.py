@@ -42,7 +42,7 @@ class MetadataError(ValueError):
 
 @contextlib.contextmanager
 def bounded() -> Iterator[None]:
-    """Inside, Pillow raises a MetadataError where a directory or EXIF data claims too much; outside it is as ever.
+    """While the body runs, Pillow raises a MetadataError for oversized directories or EXIF data.
 
     Every format leads to the same two functions of Pillow, several while the file is being opened, so that no check
     of ours could come earlier.

@@ -34,7 +34,7 @@ def to_workable(image: Image.Image, notes: list[str], samples: Samples) -> Image
     """
     mode = image.mode
     deep = mode == "F" or mode.startswith("I")
-    if samples.bits > 8 and not deep:  # Its reader has scaled it without a word.
+    if samples.bits > 8 and not deep:  # Its reader has already scaled it and does not report it.
         notes.append(_depth_note(samples.bits))
     if mode in ("L", "LA", "RGB", "RGBA", "CMYK", "LAB"):
         if mode in ("L", "RGB") and "transparency" in image.info:

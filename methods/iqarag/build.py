@@ -136,7 +136,7 @@ def _plan(pictures: RatedPictures, encoder: Encoder) -> str:
 
 
 class _Journal:
-    """An unfinished build on disk: `plan.json`, `batches.jsonl` (one line a finished batch) and `features.f32`."""
+    """An unfinished build on disk: `plan.json`, `batches.jsonl` (one line per finished batch) and `features.f32`."""
 
     def __init__(self, folder: Path, plan: str) -> None:
         self.folder = folder

@@ -41,7 +41,7 @@ def is_large(count: int, dimensions: int) -> bool:
 
 
 def compressed_index(features: np.ndarray):
-    """`faiss.IndexPQFastScan` with 2 dimensions a 4-bit code; an odd last dimension is filled with zero.
+    """`faiss.IndexPQFastScan` with 2 dimensions per 4-bit code; an odd last dimension is filled with zero.
 
     The codes are trained on an even sample of at most 10,000 features, so that the same features give the same index.
     """

@@ -121,8 +121,8 @@ class IQARAG(Method[IQARAGOptions]):
         return options.P + 1
 
     def first_work(self, options: IQARAGOptions) -> Work:
-        """The reference set, where this encoder has not seen it: about as many pixels as all have if all are like the
-        first. It is asked before a device is, while another thread may hold the sets: so it waits for nobody."""
+        """The work of encoding the reference set, if this encoder has not done it: estimated from the first image. It
+        is asked before a device is, while another thread may hold the sets: so it waits for nobody."""
         references = self.references if self.references is not None else opened_sets.look_at(options.reference_set)
         encoder = self.encoder(options.encoder)
         if opened_sets.is_fitted(references, encoder):

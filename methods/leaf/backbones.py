@@ -63,7 +63,7 @@ class Backbone(ABC):
         return {}
 
     def features(self, images: Sequence[object], progress: Progress | None = None) -> np.ndarray:
-        """Features of many images, float32 [n, width]; images are worked on side by side, a core each.
+        """Features of many images, float32 [n, width]; images are worked on side by side, one core each.
 
         Args:
             images: anything that `methods.images.decode` takes.

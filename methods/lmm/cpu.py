@@ -35,7 +35,7 @@ _TOWER_CONVOLUTIONS = 4
 
 @functools.cache
 def keep_freed_memory() -> bool:
-    """Raises glibc's mmap and trim thresholds to 256 MiB, once a process.
+    """Raises glibc's mmap and trim thresholds to 256 MiB, once per process.
 
     Returns:
         True where glibc took both, False on other systems, where nothing is changed.
@@ -109,7 +109,7 @@ def in_strips(maps: torch.Tensor, rows: int, widen: Maps, depthwise: Any, squeez
 
 
 def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """`work(item)` of every item, in order, as they come: one thread an item with one core each.
+    """`work(item)` of every item, in order, as they come: one thread per item with one core each.
 
     A last item for which no other is left to run beside it takes all cores, in the calling thread. The threads of
     PyTorch outside `work` keep their number of cores.

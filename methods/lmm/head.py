@@ -31,7 +31,7 @@ def is_readable(model: Model) -> bool:
 
 @contextlib.contextmanager
 def reading(model: Model, tokens: Sequence[int]) -> Iterator[dict[int, int]]:
-    """While it lasts, the model's forward gives float32 logits of these tokens alone.
+    """While the context is open, the model's forward returns float32 logits of these tokens only.
 
     Args:
         model: a transformers model with an output embedding; no other thread may run it meanwhile.

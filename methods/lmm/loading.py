@@ -1,4 +1,4 @@
-"""From a name to a ready LMM, once a process: `load_lmm` and `default_lmm`.
+"""From a name to a ready LMM, once per process: `load_lmm` and `default_lmm`.
 
 A name is "embedded" (the model that ships in assets/), a nickname or Hub id of the catalogue, any other Hub id, a
 folder, or "server:URL#model". It may carry a revision and settings, so that a name says all wherever only a name fits,
@@ -79,7 +79,7 @@ def load_lmm(name: str, device: str | None = None, dtype: str | torch.dtype | No
     key = (name, tuple(sorted((key, repr(value)) for key, value in settings.items())))
     with _lock:
         own = _locks.setdefault(key, ForkSafeLock())
-    # A model that takes minutes to come keeps nobody from one that is here.
+    # A slow load must not block callers of a loaded model.
     with own:
         if key not in _loaded:
             _loaded[key] = _load(name, settings)

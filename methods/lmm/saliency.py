@@ -59,7 +59,7 @@ def saliency(lmm: LMM, image: Image.Image, prompt: Callable[[Image.Image], Promp
         prompt: makes the question about an image, for example `QUESTIONS["five-level"].prompt`.
         words: the candidate words, or a `LevelScheme`, whose expectation is then the score.
         score: logits float32 [n, words] -> scores [n]; needed unless `words` is a `LevelScheme`.
-        grid: patches a side, 2 to 16; the cost is grid * grid + 1 questions.
+        grid: patches per side, 2 to 16; the cost is grid * grid + 1 questions.
 
     Raises:
         InputError: a grid out of bounds, or an image with fewer pixels per side than patches.
@@ -67,7 +67,7 @@ def saliency(lmm: LMM, image: Image.Image, prompt: Callable[[Image.Image], Promp
         methods.lmm.LMMError: the model failed.
     """
     if not 2 <= grid <= 16:
-        raise InputError(f"A saliency map has 2 to 16 patches a side; got {grid}.")
+        raise InputError(f"A saliency map has 2 to 16 patches per side; got {grid}.")
     if isinstance(words, LevelScheme):
         if score is None:
             score = words.expectation

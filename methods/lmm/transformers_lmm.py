@@ -161,7 +161,7 @@ class TransformersLMM(LMM):
         except LMMError as clash:
             if not one.joint:
                 raise
-            # " 1" and " 2" begin with the token of the space in many vocabularies: then it is said already.
+            # In many vocabularies " 1" and " 2" begin with the space's token: then the prompt already ends with it.
             said = one.with_joint_said()
             try:
                 return said, self._candidates(said.tail, words, words)

@@ -48,7 +48,7 @@ def plasma(height: int, width: int, *, rng: np.random.Generator, decay: float) -
 
 def map_shape(height: int, width: int) -> tuple[int, int]:
     """Rows and columns of the map that an image is cut from: powers of two, and equal unless that is a great waste."""
-    # Four points a side at least: a single point has no range to normalise by.
+    # At least four points per side: a single point has no range to normalise by.
     side = next_power_of_two(max(height, width, 4))
     if side * side <= max(ALWAYS_SQUARE, MAX_WASTE * height * width):
         return side, side

@@ -243,7 +243,7 @@ class Failed(Exception):
 
 
 class Watch:
-    """Asks for a page that costs nothing, many times a second, and samples memory: who is frozen, and for how long."""
+    """Asks for a page that costs nothing, many times per second, and samples memory: who is frozen, for how long."""
 
     def __init__(self, app: App, path: str = "/gradio_api/app_id") -> None:
         self.app, self.path = app, path

@@ -9,7 +9,7 @@ from tests.app_server import running_app
 
 @pytest.fixture(autouse=True)
 def models_as_the_settings_name_them():
-    """What is offered is read once a process; here every test has settings of its own."""
+    """What is offered is read once per process; here every test has settings of its own."""
     from ui.serving import models
 
     offers = models._catalogue

@@ -44,5 +44,5 @@ def write_json(comparison: Comparison, path: Path, *, share_id: str = "") -> Non
 
 
 def write_csv(comparison: Comparison, path: Path) -> None:
-    """One line a score."""
+    """One line per score."""
     files.replace(path, to_csv(comparison))

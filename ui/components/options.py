@@ -42,7 +42,7 @@ def options_form(
     options: Options, *, leave_out: Sequence[str] = (), advanced_label: str = "More options",
     too_late: Mapping[str, Sequence[str]] = MappingProxyType({}), named: str = "",
 ) -> OptionsForm:
-    """Draws one component an option, at the place where it is called; advanced ones are folded away.
+    """Draws one component per option, at the place where it is called; advanced ones are folded away.
 
     Args:
         options: a method's defaults, `Method.options`.

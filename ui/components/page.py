@@ -1,4 +1,4 @@
-"""The page as a whole: what it lets in from an API call, and where on it something is drawn.
+"""The page: checks of API payloads, and the block around a place.
 
 An API payload can name any path; Gradio checks it only where the payload says that it is a file, so a payload that
 keeps silent would make the server read any image it can. It can also hold too few values, or values that no form
@@ -61,8 +61,7 @@ class Page(gr.Blocks):
 
 
 async def _kept_file(block: gr.blocks.Block, path: str | None) -> str | None:
-    """As Gradio's, which looks at the files of a payload, hashes and copies them on the thread that answers everybody;
-    two hundred of them would hold it."""
+    """Replaces Gradio's method, which hashes and copies files on the event loop: 200 files would block it."""
     if path is None or path.startswith(("http://", "https://")):
         return await type(block).async_move_resource_to_block_cache(block, path)
     return await run_sync(block.move_resource_to_block_cache, path)
@@ -175,8 +174,8 @@ def enclosing(kind: type[Block]) -> Block:
 
 
 def ends_before(place: str) -> str:
-    """JavaScript for the first step of a long event: ends its run before this one, which may be under way, so that a
-    click with other choices counts; see `ended_before`."""
+    """JavaScript that cancels the previous run of a long event before the new one starts, so that a click with other
+    choices counts; see `ended_before`."""
     return f"() => {{ window.meanOpinion?.drop({place!r}); return []; }}"
 
 

@@ -43,7 +43,7 @@ class ResultPanel:
         ]
 
     def notes_alone(self, notes: tuple[str, ...]) -> list[object]:
-        """Values for `outputs` after the dial where several methods have their say: what was changed in the image."""
+        """Values for `outputs` behind the dial, where several methods score one image: its changes."""
         text = image_notes(notes)
         return [gr.Markdown(text, visible=bool(text)), "", ""]
 

@@ -1,4 +1,4 @@
-"""The one photo of a visit: what is put into one tab lies in all of them, and each has the examples below its input."""
+"""One photo for all tabs, with the examples below each input."""
 
 from __future__ import annotations
 
@@ -66,8 +66,7 @@ def inputs_of(block: gr.blocks.Block) -> list[PictureInput]:
 
 
 def result_of(picture: PictureInput, example: Any, empty: Callable[[], list[object]], outputs: list[Any]) -> Any:
-    """What empties a tab's result as soon as another photo lies in its input, however it came there; `ends_with`, which
-    has to follow, wires it to what a visitor puts there.
+    """Clears a tab's result when its photo changes. Call `ends_with` afterwards; it connects the events.
 
     Never by `picture.change`: a browser tells of a change when it has drawn the photo, which on a busy machine is after
     the score of an example has come; the result of the very photo in sight would go.
@@ -84,8 +83,7 @@ def result_of(picture: PictureInput, example: Any, empty: Callable[[], list[obje
 
 
 def ends_with(picture: PictureInput, *runs: Any) -> None:
-    """Ends what is being asked of a photo once another one lies in its input, or none: a result that came then would
-    stand beside a photo that it is not of.
+    """Cancels runs when their photo is replaced or removed, so that no result appears beside another photo.
 
     Args:
         runs: the events that ask, of `gpu.PHOTO_LANE`, so that the next photo is asked about if the end comes late.
@@ -101,8 +99,8 @@ def ends_with(picture: PictureInput, *runs: Any) -> None:
 
 
 def follow(photo: gr.State, places: Sequence[tuple[gr.Tab, PictureInput]]) -> None:
-    """Wires the inputs of all tabs to one photo: each tells of its own, and takes over another when its tab opens,
-    which is then scored at once. Not on ZeroGPU, where looking round would spend a visitor's quota.
+    """Keeps one photo in all tabs. A tab that opens takes the photo over and scores it at once. Not on ZeroGPU, where
+    looking round would spend a visitor's quota.
 
     Args:
         photo: holds the path.

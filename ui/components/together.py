@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Line:
-    """One method: its assessment, why there is none, or neither while it is still to come."""
+    """One method's line: its assessment, its error, or nothing yet."""
 
     method: str
     assessment: Assessment | None = None

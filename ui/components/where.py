@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Where:
-    """The components; nothing of them is in sight before there is a result."""
+    """The components, hidden until there is a result."""
 
     ask: gr.Button
     picture: gr.Image
@@ -36,7 +36,7 @@ class Where:
         return [gr.Button(visible=is_there), gr.Image(None, visible=False), gr.Markdown(visible=False)]
 
     def emptied(self, empty: Callable[[], list[object]]) -> Callable[[], list[object]]:
-        """`empty`, and the map too: for `result_of` with these outputs behind the tab's own."""
+        """A function that clears the tab's result and the map, for `result_of`."""
         return lambda: [*empty(), *self.ready(False)]
 
     def wire(self, photo: gr.Image, method: str | gr.Dropdown, lmm: gr.Dropdown, *scored: Any) -> Any:

@@ -58,13 +58,13 @@ def _answer(text: str, request: Request) -> Response:
 
 
 def without_endless_timer(text: str) -> str:
-    """The signs of progress, whose timer runs while its event is under way."""
+    """Corrects the progress display: its timer stops when its event ends."""
     status, timers = _STATUS.search(text), len(_TIMER.findall(text))
     return _TIMER.sub(rf"\1&&{status[1]}.status===`pending`&&\2()", text) if status and timers == 1 else ""
 
 
 def cancelled_with_a_number(text: str) -> str:
-    """The client, which cancels an event once the queue has answered, and one without a number not at all."""
+    """Corrects the client: an event can be cancelled before the queue has answered."""
     cancel, joined = _CANCEL.findall(text), _JOINED.findall(text)
     if len(cancel) != 1 or len(joined) != 1:
         return ""
@@ -72,14 +72,14 @@ def cancelled_with_a_number(text: str) -> str:
 
 
 def cancelled_alone(text: str) -> str:
-    """The list of what is under way, from which a cancelled event takes itself alone, and the next one begins."""
+    """Corrects the list of running events: a cancelled event removes only itself, and the next one starts."""
     next_one = (r"this.queue.has(\4)&&(this.queue.delete(\4),"
                 r"this.dispatch({type:`fn`,fn_index:\4,event_data:null,target_id:\3}));")
     return _FORGOTTEN.sub(rf"\1,\2);{next_one}", text) if len(_FORGOTTEN.findall(text)) == 1 else ""
 
 
 def looked_up(text: str) -> str:
-    """The tree of components, whose parts and their events are looked up by number.
+    """Corrects the component tree: parts and events are found by number, not by a search.
 
     A tree is walked once. Its parts change by `gr.render` alone, which our page does without.
     """

@@ -42,7 +42,7 @@ class FairQueue:
 
         Args:
             longest_wait: seconds.
-            on_wait: told how many are before this caller, about once a second while it waits.
+            on_wait: told how many are before this caller, about once per second while it waits.
             yields: for one of many images: lets those go first who wait for a single result.
 
         Raises:

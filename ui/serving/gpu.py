@@ -167,14 +167,14 @@ def held(images: Sequence[str | bytes | Decoded]) -> Iterator[list[Decoded]]:
 
 
 def _megapixels(images: Sequence[str | bytes | Decoded]) -> float:
-    """That the images will hold once they are decoded; those that are, are counted where they were."""
+    """Megapixels that the images will have after decoding. Images that are already decoded count as 0 here."""
     sizes = [size_of(image) for image in images if not isinstance(image, Decoded)]
     return sum(min(width * height, MAX_PIXELS) for width, height in sizes) / 1e6
 
 
 def prepare(method: str, lmm: str | None, options: dict[str, object]) -> Callable[[Decoded], Decoded] | None:
-    """`Method.prepare` with these options, for images that `assess` will be given as it returns them; None on ZeroGPU,
-    where they are scored in another process."""
+    """`Method.prepare` with these options: prepares images ahead of `assess`. None on ZeroGPU, where another process
+    scores them."""
     if models.ON_ZERO_GPU:
         return None
     return lambda image: _prepare(MethodOf(method, lmm), None).prepare(image, **options)

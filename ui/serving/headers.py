@@ -1,4 +1,4 @@
-"""What every answer says of itself to the browser, and what it does not say of the server.
+"""The headers of every answer: what they tell the browser, and that they name no server.
 
 The policy names what the page really loads: everything from its own origin; inline script and style, and `eval`, which
 Gradio's front end and plotly use; images and media also as data: and blob: addresses. A Space shows the page in a frame

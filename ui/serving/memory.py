@@ -52,7 +52,7 @@ def trim() -> None:
 
 
 class Kept:
-    """What stands behind results that somebody may still look at, outside of the sessions: bounded in bytes and time.
+    """Keeps the images of recent results outside the sessions, within a limit of bytes and time.
 
     A session that nobody holds any more costs nothing here: what is oldest goes as soon as the room is needed.
 

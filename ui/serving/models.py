@@ -232,7 +232,7 @@ def wait_for(method_name: str | None, lmm_name: str | None, most: float = math.i
 
     Args:
         most: seconds since the loading began, of whoever asked first.
-        on_wait: told about once a second how long that is; what it raises ends the waiting.
+        on_wait: told about once per second how long that is; what it raises ends the waiting.
 
     Raises:
         UserError: it takes longer than `most`.
@@ -332,7 +332,7 @@ def most_pixels(name: str, max_pixels: int | None = None) -> int:
 
 
 def method(name: str, lmm_name: str | None = None, max_pixels: int | None = None) -> Method:
-    """A ready method on a model, the method's default if none is named; both are kept. Errors as `limited`."""
+    """A loaded method; `lmm_name` None takes its default model. Both stay in memory. Errors as `limited`."""
     kind = method_class(name)
     if not kind.needs_lmm:
         if max_pixels is not None:

@@ -30,7 +30,7 @@ _LINE = re.compile(r"/(?:queue/data|heartbeat/(?P<page>[^/]+)|call/(?:v2/)?[^/]+
 
 
 class LeftError(UserError):
-    """Nobody waits for the result any more; so nobody reads the sentence either."""
+    """The visitor has left, so no message is needed."""
 
 
 class Presence:

@@ -77,7 +77,7 @@ class Session(SessionState):
 
     def __getitem__(self, key: int) -> Any:
         value = super().__getitem__(key)
-        # What had to make room for others is as if it had never been made.
+        # A value that was dropped for lack of room reads as None.
         return KEPT.get(value.name) if isinstance(value, _Elsewhere) else value
 
     def let_go(self) -> None:

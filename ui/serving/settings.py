@@ -125,10 +125,10 @@ def check() -> Settings:
 
 
 def port() -> int:
-    """That the page is served on.
+    """The port of the page.
 
     Raises:
-        InputError: it is none.
+        InputError: what is set is no port.
     """
     for name in ("GRADIO_SERVER_PORT", "PORT"):
         if text := os.environ.get(name, "").strip():
@@ -139,7 +139,7 @@ def port() -> int:
 
 
 def host() -> str:
-    """That the page is served on: this machine alone, everybody on a Space."""
+    """The address that the page listens on: 127.0.0.1, or 0.0.0.0 on a Space."""
     return os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if os.environ.get("SPACE_ID") else "127.0.0.1")
 
 

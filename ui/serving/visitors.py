@@ -107,7 +107,7 @@ def for_the_page(sentence: str) -> str:
 
 @contextlib.contextmanager
 def page_words() -> Iterator[None]:
-    """What the reader of tables refuses inside is said `for_the_page`."""
+    """Inside, errors of the table reader are reworded with `for_the_page`."""
     try:
         yield
     except InputError as error:

@@ -43,7 +43,7 @@ Pushed = tuple[bool, str | list[dict[str, object]], Literal["success", "error", 
 
 
 class FairEvents(Queue):
-    """Gradio's queue with our doors before it."""
+    """Gradio's queue, with limits per session and per address."""
 
     async def push(self, body: PredictBodyInternal, request: Any, username: str | None) -> Pushed:
         if refusal := self._refusal(body, request):
@@ -55,13 +55,13 @@ class FairEvents(Queue):
         return pushed
 
     def start(self) -> None:
-        # Gradio looks for work a thousand times a second, each time on the thread that answers everybody.
+        # Gradio looks for work a thousand times per second, each time on the thread that answers everybody.
         self.sleep_when_free = SECONDS_BETWEEN_LOOKS
         super().start()
         run_coro_in_background(self._sweep)
 
     def get_events(self) -> tuple[list[Event], bool, str] | None:
-        """As Gradio's, among the jobs whose answer somebody listens for; the others stay, at the end."""
+        """As Gradio's, but only for jobs whose visitor is listening. Other jobs move to the end."""
         unheard = {}
         for name, lane in self.event_queue_per_concurrency_id.items():
             unheard[name] = [event for event in lane.queue if not listens(event)]

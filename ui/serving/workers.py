@@ -1,4 +1,4 @@
-"""Threads of their own for what takes long: they come after whoever only reads.
+"""Low-priority threads for long work, so that page requests come first.
 
 All threads share the processor and Python's one lock. The thread that answers everybody needs little of either, but
 often and at once; a thread that scores a photo, and the threads that torch starts for it, take all there is. Linux
@@ -29,7 +29,7 @@ _END: object = object()
 
 
 def give_way() -> None:
-    """Puts the calling thread, and all that it starts, behind those that answer; nothing on other systems."""
+    """Lowers the priority of the calling thread and of the threads that it starts; does nothing outside Linux."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # where a sandbox forbids it, everything works as slowly as it did
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)

@@ -132,7 +132,7 @@ class HubMirror:
         return files
 
     def _delete(self, files: list[_File], names: set[str]) -> None:
-        """Every step is done whether or not it has something to do: an earlier call may have failed right before it."""
+        """Runs every step, even those already done, because an earlier call may have failed halfway."""
         from huggingface_hub.errors import EntryNotFoundError
 
         about = {"repo_id": self.repo, "repo_type": "dataset"}

@@ -156,7 +156,7 @@ class Store:
         return not rest.owners
 
     def sweep(self, *, now: float | None = None) -> None:
-        """Deletes what is too old and what an interrupted write left behind; at most once an hour, so that every visit
+        """Deletes what is too old and what an interrupted write left behind; at most once per hour, so that every visit
         may call it."""
         now = time.time() if now is None else now
         if self.folder.is_dir() and now - self._swept >= HOUR:

@@ -122,7 +122,7 @@ def in_turn(path: str, names: Sequence[str]) -> Iterator[list[Line]]:
 
 
 def _forms(names: tuple[str, ...], first: str) -> tuple[list[gr.Group], Forms]:
-    """One options form a method; only the chosen method's is visible."""
+    """One options form per method; only the chosen method's is visible."""
     groups, forms = [], {}
     for name in names:
         with gr.Column(visible=name == first, elem_classes="options") as group:

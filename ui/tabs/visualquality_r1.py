@@ -190,7 +190,7 @@ def filled_in(model: str) -> str:
 
 
 def stopped(answer: str | None) -> str:
-    """What stays of a text whose writing was stopped; anything else as it is."""
+    """The text with its caret replaced by: Stopped; no score. A finished text has no caret."""
     return (answer or "").replace(CARET, '<span class="stopped">Stopped; no score.</span>')
 
 

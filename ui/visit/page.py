@@ -67,7 +67,7 @@ def build(photo: gr.State, rooms: Sequence[gr.Tab], places: Sequence[tuple[gr.Ta
         outputs += [picture, *picture.result[1]]
 
     def in_tab(path: str, title: str) -> list[Any]:
-        """The photo lies in the tab with this title, or in the first, whose result goes."""
+        """Values that put the photo into the tab with this title (else the first) and clear its result."""
         labels = [room.label for room, _ in places]
         chosen = labels.index(title) if title in labels else 0
         values = [gr.Tabs(selected=places[chosen][0].id), gr.skip(), gr.skip(), path, ""]

@@ -80,8 +80,8 @@ def build(words: PreTrainedTokenizerFast, vision: EfficientNetModel) -> LlavaFor
 
 
 def _warm_start(model: LlavaForConditionalGeneration, words: PreTrainedTokenizerFast) -> None:
-    """Sets the projector so that the decoder finds apart what the token says: each kind of quality in twelve steps,
-    the flaws as the words that name them, and the first components of the content.
+    """Initialises the projector so that quality, flaws and content are separate inputs of the decoder: each kind of
+    quality in twelve steps, the flaws as the words that name them, and the first components of the content.
 
     Left to chance, hundreds of steps pass until the projector tells flaws apart, and the decoder meanwhile learns to
     do without them.

@@ -175,7 +175,7 @@ def tower_with(material: Material, fitted: readout.Directions) -> EfficientNetMo
 
 
 def refit(material: Material, training: np.ndarray, checkpoint: Path, out: Path, cache: Path) -> None:
-    """Fits the read-out again and keeps a decoder: that one is a function of the token, whatever reads it.
+    """Fits the read-out again and keeps the decoder, which depends on the token only.
 
     Args:
         training: bool [shots].

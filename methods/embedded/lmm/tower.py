@@ -58,10 +58,10 @@ WIDTH = EARLY_WIDTH + LATE_WIDTH
 """Activations of an image: the early ones, then the late ones, block by block."""
 
 SIZE = 500
-"""Pixels a side that the tower sees: the size of most labelled photos, which are then not resampled at all."""
+"""Pixels per side that the tower sees: the size of most labelled photos, which are then not resampled at all."""
 
 GRID = 1
-"""Tokens a side. One: quality is an average over the image, and a decoder that has to average many noisy tokens, each
+"""Tokens per side. One: quality is an average over the image, and a decoder that has to average many noisy tokens, each
 rescaled by its own norm, loses a tenth of the rank correlation that one exact average keeps."""
 
 _LAST_TRAINED = 14

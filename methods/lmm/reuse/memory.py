@@ -29,7 +29,7 @@ _CPU_WIDTH = 1024
 
 @dataclass(frozen=True)
 class TokenBytes:
-    """Bytes a token, of one model in its precision.
+    """Bytes per token, of one model in its precision.
 
     Attributes:
         layer: keys and values of one token in one layer.

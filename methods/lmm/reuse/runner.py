@@ -181,7 +181,7 @@ class SharingRunner:
         return texts
 
     def _samples(self, rows: list[Row], n: int, sampling: Sampling) -> Iterator[tuple[tuple[int, int], str]]:
-        """((row, sample), text) of n samples a row."""
+        """((row, sample), text) of n samples per row."""
 
         def fits(count: int, width: int) -> bool:
             return count * n * self._sample_bytes(width, sampling) <= self.budget.bytes()

@@ -96,8 +96,8 @@ class TrimmedBlock(torch.nn.Module):
 
 
 def _in_full_vectors(alive: torch.Tensor) -> torch.Tensor:
-    """A mask of channels with the first of those left out back in, up to a multiple of what a processor takes at once:
-    one channel less can cost more than a vector of them."""
+    """Fills the mask up to a multiple of the processor's vector width, with the first channels that were dropped. One
+    channel fewer can be slower than a full vector."""
     missing = -int(alive.sum()) % VECTOR
     return alive | (~alive & ((~alive).cumsum(0) <= missing))
 

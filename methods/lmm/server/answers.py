@@ -21,7 +21,7 @@ _WORD_FIELDS = ("error", "message", "detail", "msg", "errors", "error_message", 
 _PASSING = re.compile(
     r"rate.?limit|too many requests|overload|unavailable|timed? ?out|at capacity|try again|bad gateway|still loading"
     r"|loading model|(internal|upstream|server)[ _]?(server[ _]?)?error", re.IGNORECASE)
-# What waiting does not mend, whatever the status: an empty purse, or an address that a server cannot reach.
+# What waiting does not mend, whatever the status: no credit left, or an address that a server cannot reach.
 _LASTING = re.compile(
     r"insufficient_quota|exceeded your current quota|cannot connect to host|name or service not known"
     r"|failed to (fetch|download|load) (image|media)|invalid ?url|nodename nor servname", re.IGNORECASE)
@@ -144,7 +144,7 @@ class ChatEvent(Answer):
 
 @dataclass(frozen=True)
 class Fault:
-    """An answer that is none.
+    """An error in place of an answer.
 
     Attributes:
         words: what the server says, in one line.

@@ -137,7 +137,7 @@ def training_memory(config: Config, settings: RL2RSettings, *, prompt_tokens: in
 
 
 def _kept_in_layers(text: Config, checkpointing: bool, size: int) -> int:
-    """Bytes a token that the text model keeps for the backward pass, and works on in the layer at hand.
+    """Bytes per token that the text model keeps for the backward pass, and works on in the layer at hand.
 
     The logits are left out: TRL computes them in pieces. A float32 residual stream beside the passes' precision is
     counted, since autocast keeps it.

@@ -1,4 +1,4 @@
-"""Tiny checkpoints, built once a session, and pictures of several sizes."""
+"""Tiny checkpoints, built once per session, and pictures of several sizes."""
 
 from __future__ import annotations
 

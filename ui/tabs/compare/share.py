@@ -204,7 +204,7 @@ def terms(sharing: Settings) -> str:
 
 
 def notice(comparison: Comparison, entry: Entry, own: bool) -> str:
-    """What a reader of a link has to know: of when it is, what computed it, and what is different here today."""
+    """The notice above a shared comparison: its date, its models, and what has changed since."""
     models = ", ".join(f"`{short_model(name)}`" for name in dict.fromkeys(cell.lmm for cell in comparison.scored))
     then = comparison.versions
     until = last_day(entry)

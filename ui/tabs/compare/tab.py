@@ -75,7 +75,7 @@ def _side_by_side() -> tuple[dict[str, Any], Results, Forms]:
 
 
 def _options() -> Forms:
-    """One form a method; they hold for both modes."""
+    """One form per method; they hold for both modes."""
     forms = {}
     with gr.Accordion("Options of the methods, also for a folder", open=False, elem_id="compare-options"), gr.Tabs():
         for name in models.available_methods():

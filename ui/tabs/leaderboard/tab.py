@@ -297,7 +297,7 @@ def _table_text(link: str, format: str) -> str:
 
 
 def _paired(restored: Restored) -> Restored:
-    """Without a run beside the open row that cannot be compared with it."""
+    """Drops the second run where it cannot be compared with the open row."""
     view, board = restored.view, schema.load_board()
     if not view.beside:
         return restored
