@@ -33,8 +33,6 @@ SAME_OPINION = 1e-6
 """Opinions closer than this, relative to the larger or absolute below 1, are one opinion in two ways of writing."""
 
 PREDICTIONS = ("image", "mos", "score")
-# These need no opinions for their weights; the other methods were trained on some.
-_TRAINING_FREE = {"q-bench", "iqarag", "llm-iqa", "q-debias"}
 
 
 @dataclass(frozen=True)
@@ -151,7 +149,7 @@ def rows(run: Run) -> list[dict[str, str]]:
     p = run.provenance
     free = p.get("training_free")
     if free is None:
-        free = True if p["method"] in _TRAINING_FREE else False if p["method"] in METHODS else "unknown"
+        free = method_class(p["method"]).training_free if p["method"] in METHODS else "unknown"
     common = {
         "run": run.name, "method": title(p["method"]), "backbone": p.get("lmm") or "",
         "variant": p.get("variant") or "",

@@ -145,6 +145,11 @@ class Method(ABC, Generic[Chosen]):
         needs_lmm: False for a method that brings its own network (the LEAF student).
         min_images: images in one prompt that the LMM must be able to take.
         networks: by option, those of its choices that load a network of their own when they are first asked for.
+        own_lmm: an LMM that was trained for this method, as the catalogue has it; the default where a GPU has room.
+        training_free: False for a method whose weights were learnt from people's opinions.
+        embedded_note: what a page adds in a sentence where the embedded LMM stands in; "" for nothing.
+        map_legend: what the map shows that the method's own evidence draws (`Evidence.map_over`), in a sentence; ""
+            where an image's map is made by asking the LMM.
 
     Attributes:
         lmms: the loaded models; one, several in an ensemble, none for a method that brings its own network.
@@ -168,6 +173,10 @@ class Method(ABC, Generic[Chosen]):
     needs_lmm: ClassVar[bool] = True
     min_images: ClassVar[int] = 1
     networks: ClassVar[Mapping[str, Sequence[str]]] = MappingProxyType({})
+    own_lmm: ClassVar[str | None] = None
+    training_free: ClassVar[bool] = True
+    embedded_note: ClassVar[str] = ""
+    map_legend: ClassVar[str] = ""
     options: Chosen = Options()  # type: ignore[assignment]
     lmms: tuple[LMM, ...] = ()
 
@@ -209,7 +218,7 @@ class Method(ABC, Generic[Chosen]):
 
         # A limit above the model's default is a limit for the model too.
         limit = {} if self.max_pixels is None else {"max_pixels": self.max_pixels}
-        return load_lmm(lmm or default_lmm(self.name), self._device, self._dtype, **limit)
+        return load_lmm(lmm or default_lmm(self.name, self.own_lmm), self._device, self._dtype, **limit)
 
     @_OnClassAndInstance
     def cost(self: Method | type[Method], options: Options | Mapping[str, object] | None = None) -> float:
@@ -248,6 +257,16 @@ class Method(ABC, Generic[Chosen]):
     def images_per_prompt(cls, options: Chosen) -> int:
         """The most images in one prompt under these options."""
         return cls.min_images
+
+    @classmethod
+    def images_in_use(cls, options: Chosen) -> frozenset[str]:
+        """File names of the rated images that a score under these options is made with; nothing can be measured on
+        them."""
+        return frozenset()
+
+    @classmethod
+    def preload(cls) -> None:
+        """Loads what the method needs besides its LMM; called once where a GPU is made ready for visitors."""
 
     @property
     def lmm_id(self) -> str:

@@ -9,7 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,10 @@ class Evidence:
     def reason(self, score: float) -> str:
         """What drove the score in half a sentence, to be read after the method's name and score; "" for no word."""
         return ""
+
+    def map_over(self, image: Image.Image) -> Image.Image:
+        """The image under a map of where it loses quality, for a method that says what that shows (`map_legend`)."""
+        raise NotImplementedError(f"{type(self).__name__} draws no map; leave map_legend of its method empty.")
 
 
 def moved(before: float, after: float) -> str:

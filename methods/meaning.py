@@ -37,7 +37,7 @@ from methods.images import MAX_PIXELS
 from methods.registry import method_class
 
 if TYPE_CHECKING:
-    from methods.base import Assessment
+    from methods.base import Assessment, Options
 
 Floats = NDArray[np.float64]
 
@@ -372,10 +372,16 @@ def deciding_options(method: str, options: Mapping[str, object]) -> dict[str, An
     """The options that decide a score, JSON-safe; one that is not named has its default."""
     from methods.base import json_safe
 
-    defaults = method_class(method).options
-    whole: dict[str, Any] = json_safe(defaults.updated(**{name: tuple(value) if isinstance(value, list) else value
-                                                          for name, value in options.items()}))
-    return {name: value for name, value in whole.items() if name != "seed" and name not in defaults.score_alone()}
+    recorded = recorded_options(method, options)
+    whole: dict[str, Any] = json_safe(recorded)
+    return {name: value for name, value in whole.items() if name != "seed" and name not in recorded.score_alone()}
+
+
+def recorded_options(method: str, options: Mapping[str, object]) -> Options:
+    """A method's options from a record in JSON; one that is not named has its default."""
+    defaults: Options = method_class(method).options
+    return defaults.updated(**{name: tuple(value) if isinstance(value, list) else value
+                               for name, value in options.items()})
 
 
 def table_of(assessment: Assessment) -> Table | None:

@@ -13,13 +13,13 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from leaderboard import measured
 from leaderboard.schema import load_board
 from methods import meaning
+from methods.base import method_class
 from methods.data import rescaled
 from methods.errors import InputError
 from methods.images import MAX_PIXELS
@@ -105,20 +105,13 @@ def _check_unseen(result: measured.Run, folds: int) -> None:
         raise InputError(f"The model was trained on {dataset}, so its scores there say nothing of a new image; "
                          "evaluate with --folds.")
     if dataset in str(facts.get("label_sets") or "").split("+") and not folds:
-        shared = _references(facts["options"]) & set(result.predictions["image"])
-        if "reference_set" not in facts["options"]:
+        in_use = method_class(facts["method"]).images_in_use(meaning.recorded_options(facts["method"],
+                                                                                      facts["options"]))
+        if not in_use:
             raise InputError(f"The model was calibrated on {dataset}; evaluate with --folds.")
-        if shared:
+        if shared := in_use & set(result.predictions["image"]):
             raise InputError(f"{len(shared)} images of this run, such as {min(shared)}, are references of the method; "
                              "evaluate the others alone.")
-
-
-def _references(options: dict[str, Any]) -> set[str]:
-    if "reference_set" not in options:
-        return set()
-    from methods.iqarag.opened_sets import open_set
-
-    return {Path(name).name for name in open_set(options["reference_set"]).names}
 
 
 def _population(count: int, dataset: str) -> str:

@@ -22,7 +22,6 @@ from methods import files, meaning
 from methods.base import METHODS, method_class
 from methods.cli.running import DONE, guarded, run_one
 from methods.errors import UserError
-from methods.iqarag.opened_sets import SHIPPED, open_set
 from methods.leaf.student import Student
 
 DATASET = "live-challenge-dev"
@@ -87,7 +86,7 @@ def measure(one: Measurement, images: Path, scores: Path, runs: Path) -> meaning
     if kind.needs_lmm and DATASET in EMBEDDED_TRAINED_ON["embedded"].split("+"):
         raise UserError(f"The embedded LMM was trained on {DATASET}; measure the models of its folds with evaluate "
                         "--folds and make their table with mean-opinion calibrate.")
-    left_out = reference_names() if "reference_set" in kind.options.__dataclass_fields__ else set()
+    left_out = kind.images_in_use(kind.options)
     table, rest = (scores, "") if not left_out else _without(scores, left_out, runs)
     words = ["--method", one.method, *one.words, "--images", str(images), "--scores", str(table), "--scale", "0", "100",
              "--dataset", DATASET, "--out", str(runs / one.name)]
@@ -101,12 +100,7 @@ def measure(one: Measurement, images: Path, scores: Path, runs: Path) -> meaning
                         population=f"{count} photos of LIVE Challenge{rest} ({RATERS})")
 
 
-def reference_names() -> set[str]:
-    """File names of the photos of the reference set that ships."""
-    return {Path(name).name for name in open_set(SHIPPED).names}
-
-
-def _without(scores: Path, names: set[str], runs: Path) -> tuple[Path, str]:
+def _without(scores: Path, names: frozenset[str], runs: Path) -> tuple[Path, str]:
     """The table of opinions without some images, written into the folder of runs."""
     with scores.open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file)

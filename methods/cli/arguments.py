@@ -92,7 +92,8 @@ def lmm_name(arguments: argparse.Namespace, kind: type[Method], default: str | N
     if not kind.needs_lmm:
         raise InputError(f"{kind.title} brings its own network; leave --{min(settings).replace('_', '-')} out.")
     # An ensemble is named with commas.
-    return ",".join(spelled(one.strip(), settings) for one in (name or default or default_lmm(kind.name)).split(","))
+    named = name or default or default_lmm(kind.name, kind.own_lmm)
+    return ",".join(spelled(one.strip(), settings) for one in named.split(","))
 
 
 def add_option(parser: argparse._ActionsContainer) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -156,6 +157,13 @@ class IQARAG(Method[IQARAGOptions]):
     def basis(self, options: IQARAGOptions) -> dict[str, str]:
         """The reference set by its content."""
         return {} if options.P == 0 else {"reference_set": self._chosen_set(options).digest}
+
+    @classmethod
+    def images_in_use(cls, options: IQARAGOptions) -> frozenset[str]:
+        """The references of the set that these options name; none are shown with the plain question (P = 0)."""
+        if options.P == 0:
+            return frozenset()
+        return frozenset(Path(name).name for name in opened_sets.open_set(options.reference_set).names)
 
     def _assess(self, images: list[Image.Image], options: IQARAGOptions) -> list[Verdict]:
         return [verdicts[0] for verdicts in self.compare(images, [options])]

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from methods.base import Evidence, Method, Options, Spread, Verdict, option
+from methods.leaf import maps
 from methods.levels import FIVE_LEVELS
 from methods.work import Work
 
@@ -69,6 +70,16 @@ class LEAFEvidence(Evidence):
             parts.append(f"neighbourhoods from {float(self.local.min()):.2f} to {float(self.local.max()):.2f}")
         return ", ".join(parts)
 
+    def map_over(self, image: Image.Image) -> Image.Image:
+        """Orange where the student scores a neighbourhood below the mean, blue above it.
+
+        Raises:
+            ValueError: the neighbourhoods were not scored.
+        """
+        if self.local is None:
+            raise ValueError("The option map was off, so there is no map.")
+        return maps.overlay(image, self.local)
+
 
 @functools.lru_cache(maxsize=4)
 def _loaded(folder: str | None) -> Student:
@@ -97,6 +108,8 @@ class LEAF(Method[LEAFOptions]):
   year={2026}
 }"""
     needs_lmm = False
+    training_free = False
+    map_legend = "Orange: neighbourhoods that the student scores below the photo's mean; blue: above it."
     options = LEAFOptions()
 
     def __init__(self, lmm: None = None, student: Student | str | Path | None = None, *,
@@ -136,12 +149,12 @@ class LEAF(Method[LEAFOptions]):
 
     def _assess(self, images: list[Image.Image], options: LEAFOptions) -> list[Verdict]:
         if options.map:
-            features, maps = self.student.features_and_maps(images)
+            features, local = self.student.features_and_maps(images)
         else:
-            features, maps = self.student.features(images), [None] * len(images)
+            features, local = self.student.features(images), [None] * len(images)
         lines = self.student.head(features)
-        return [self._verdict(local, float(score), abs(float(line) - 0.5) > 0.5 + _MARGIN)
-                for local, score, line in zip(maps, np.clip(lines, 0.0, 1.0), lines)]
+        return [self._verdict(scores, float(score), abs(float(line) - 0.5) > 0.5 + _MARGIN)
+                for scores, score, line in zip(local, np.clip(lines, 0.0, 1.0), lines)]
 
     def _verdict(self, local: np.ndarray | None, score: float, off_scale: bool) -> Verdict:
         student = self.student

@@ -13,7 +13,7 @@ from PIL import Image
 from methods.base import Assessment, ImageSource, Method, Options, Verdict, option
 from methods.errors import InputError
 from methods.images.decoding import Made
-from methods.llm_iqa import aggregation, segmentation
+from methods.llm_iqa import aggregation, segmentation, segmenters
 from methods.llm_iqa.evidence import DigitScore, LLMIQAEvidence, LMMScores, RegionEvidence, Total
 from methods.llm_iqa.segmenters import (
     AUTOMATIC,
@@ -140,6 +140,11 @@ class LLMIQA(Method[LLMIQAOptions]):
         """Who cuts the regions."""
         segmenter = self._segmenter_of(options)
         return {} if segmenter is None else {"segmenter": segmenter.name}
+
+    @classmethod
+    def preload(cls) -> None:
+        """Loads the segmenter that "auto" stands for."""
+        segmenters.load_segmenter()
 
     def _segmenter_of(self, options: LLMIQAOptions) -> Segmenter | None:
         if options.scored == "whole" or options.standard == NO_STANDARD:

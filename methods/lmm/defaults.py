@@ -16,9 +16,6 @@ from methods.lmm.catalogue import CatalogueEntry, find
 GENERAL = ("Qwen/Qwen3-VL-8B-Instruct", "Qwen/Qwen3-VL-4B-Instruct", "Qwen/Qwen3-VL-2B-Instruct")
 """Candidates for every method, largest first."""
 
-OWN: Mapping[str, str] = MappingProxyType({"visualquality-r1": "TianheWu/VisualQuality-R1-7B"})
-"""Methods that have a model of their own, which is taken where it fits beside the general one."""
-
 EMBEDDED = "embedded"
 
 ZERO_GPU_BYTES = 45_000_000_000
@@ -50,7 +47,8 @@ class Defaults:
 
 
 def choose_defaults(free: int | None, obtainable: Collection[str], *, hub: bool = True,
-                    failed: Mapping[str, str] = MappingProxyType({})) -> Defaults:
+                    failed: Mapping[str, str] = MappingProxyType({}),
+                    own: Mapping[str, str] = MappingProxyType({})) -> Defaults:
     """The largest catalogue models that fit beside what stays resident.
 
     Args:
@@ -58,6 +56,7 @@ def choose_defaults(free: int | None, obtainable: Collection[str], *, hub: bool 
         obtainable: Hub ids that are on disk or can be downloaded.
         hub: whether the Hub answers; only the reasons depend on it.
         failed: models that could not be loaded -> the sentence that says why.
+        own: method -> the catalogue model that was trained for it, which is taken where it fits beside the general one.
     """
     if free is None:
         return Defaults(EMBEDDED, {}, ("There is no CUDA device, so the embedded model is the default.",))
@@ -86,8 +85,8 @@ def choose_defaults(free: int | None, obtainable: Collection[str], *, hub: bool 
                           f"{_gb(_needed(general))} of the {_gb(free)} of GPU memory that are free.")
     stands_in = "the embedded model" if general is None else general.title
     left = free - (_WORKING_BYTES + RESIDENT_BYTES if general is None else _needed(general))
-    own: dict[str, str] = {}
-    for method, name in OWN.items():
+    fitting: dict[str, str] = {}
+    for method, name in own.items():
         entry = _entry(name)
         if name in failed:
             why = failed[name]
@@ -96,11 +95,11 @@ def choose_defaults(free: int | None, obtainable: Collection[str], *, hub: bool 
         elif name not in obtainable:
             why = f"{entry.title} {_absent(hub)}."
         else:
-            own[method] = name
+            fitting[method] = name
             left -= _weights(entry)
             continue
         reasons.append(f"{why} Its tab asks {stands_in}.")
-    return Defaults(EMBEDDED if general is None else general.hub_id, own, tuple(reasons))
+    return Defaults(EMBEDDED if general is None else general.hub_id, fitting, tuple(reasons))
 
 
 def _absent(hub: bool) -> str:

@@ -16,7 +16,7 @@ from assets import FOLDER
 from methods.errors import InputError, suggestion
 from methods.lmm.base import LMM, LMMError
 from methods.lmm.catalogue import CATALOGUE, find
-from methods.lmm.defaults import GENERAL, OWN
+from methods.lmm.defaults import GENERAL
 from methods.lmm.names import at_least_one, parsed
 from methods.locks import ForkSafeLock
 
@@ -117,15 +117,16 @@ def unload(name: str | None = None) -> int:
     return len(keys)
 
 
-def default_lmm(method_name: str) -> str:
+def default_lmm(method_name: str, own: str | None = None) -> str:
     """The LMM that a method takes if none is named.
 
     MEAN_OPINION_LMM_<METHOD> (dashes as underscores) comes first, then MEAN_OPINION_LMM, then the embedded model
-    where there is no CUDA device and the catalogue's choice for that method where there is one. The page chooses by
-    the memory there is instead (`methods.lmm.defaults`).
+    where there is no CUDA device, and the method's own or the largest general one where there is one. The page
+    chooses by the memory there is instead (`methods.lmm.defaults`).
 
     Args:
         method_name: one of `methods.base.method_names`.
+        own: the LMM that was trained for that method, its `own_lmm`.
     """
     if chosen := lmm_by_environment(method_name):
         return chosen
@@ -136,7 +137,7 @@ def default_lmm(method_name: str) -> str:
 
     if not torch.cuda.is_available():
         return "embedded"
-    return OWN.get(method_name, GENERAL[0])
+    return own or GENERAL[0]
 
 
 def lmm_by_environment(method_name: str) -> str:

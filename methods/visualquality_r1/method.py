@@ -108,6 +108,9 @@ class VisualQualityR1(Method[VisualQualityR1Options]):
   year={2025}
 }"""
     native_range = (LOWEST, HIGHEST)
+    own_lmm = "TianheWu/VisualQuality-R1-7B"
+    training_free = False
+    embedded_note = "The embedded model's sentences are filled in from measured evidence; it does not think in words."
     options = VisualQualityR1Options()
 
     @classmethod

@@ -266,3 +266,29 @@ def test_importing_the_package_loads_no_heavy_library():
     code = "import sys, methods; print(sorted({'torch', 'transformers', 'gradio', 'pandas'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# --- what a class says of itself --------------------------------------------------------------------------------------
+
+
+def test_a_method_says_for_itself_what_sets_it_apart():
+    kinds = {name: method_class(name) for name in METHODS}
+    assert {name for name, kind in kinds.items() if not kind.training_free} == {"leaf", "visualquality-r1"}
+    assert {name for name, kind in kinds.items() if kind.own_lmm} == {"visualquality-r1"}
+    assert {name for name, kind in kinds.items() if kind.embedded_note} == {"visualquality-r1"}
+    assert {name for name, kind in kinds.items() if kind.map_legend} == {"leaf"}
+    assert {name for name, kind in kinds.items() if kind.images_in_use(kind.options)} == {"iqarag"}
+
+
+def test_a_method_that_says_nothing_gets_the_usual():
+    assert (Mean.training_free, Mean.own_lmm, Mean.embedded_note, Mean.map_legend) == (True, None, "", "")
+    assert Mean.images_in_use(Mean.options) == frozenset()
+    assert Mean.preload() is None
+
+
+def test_images_that_are_shown_to_the_model_are_in_use():
+    iqarag = method_class("iqarag")
+    shown = iqarag.images_in_use(iqarag.options)
+    assert len(shown) == 150
+    assert not any("/" in name for name in shown)
+    assert iqarag.images_in_use(iqarag.options.updated(P=0)) == frozenset()

@@ -72,7 +72,8 @@ def test_counts_and_sizes_in_the_documents_are_those_of_the_data():
     from methods.data import LAYOUTS
     from methods.llm_iqa.segmenters import SAM2_CHECKPOINTS
     from methods.lmm.catalogue import find
-    from methods.lmm.defaults import GENERAL, OWN, ZERO_GPU_BYTES
+    from methods.lmm.defaults import GENERAL, ZERO_GPU_BYTES
+    from methods.visualquality_r1.method import VisualQualityR1
 
     board = load_board()
     assert f"`data/published.csv` ({len(board.published):,} results)" in text("leaderboard/README.md")
@@ -81,7 +82,7 @@ def test_counts_and_sizes_in_the_documents_are_those_of_the_data():
     assert f"as distributed; {words(len(LAYOUTS))} are known" in text("methods/iqarag/README.md")
     layouts = ", ".join(layout.title for layout in LAYOUTS.values())
     assert f"Known layouts: {layouts} (" in text("leaderboard/EVALUATE.md")
-    gibibytes = sum(find(name).memory_gib for name in (GENERAL[0], *OWN.values()))
+    gibibytes = sum(find(name).memory_gib for name in (GENERAL[0], VisualQualityR1.own_lmm))
     assert (f"take {gibibytes * 2**30 / 1e9:.0f} GB in bfloat16, below ZeroGPU's {ZERO_GPU_BYTES / 1e9:.0f} GB mark"
             in text("README.md"))
 

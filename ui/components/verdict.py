@@ -99,8 +99,8 @@ def badge_html(assessment: Assessment, table: Table | None) -> str:
         parts.insert(1, '<em class="demonstration">demonstration model</em>')
         more = (" It is small so that every method runs anywhere; the numbers of the papers are those of models a "
                 "thousand times its size. A GPU brings one, or <code>MEAN_OPINION_LMM=NAME</code>.")
-        if assessment.method == "visualquality-r1":
-            more += " Its sentences are filled in from measured evidence; it does not think in words."
+        if note := method_class(assessment.method).embedded_note:
+            more += f" {html.escape(note, quote=False)}"
     return f'<p class="badge">{" · ".join(parts)}.{more}</p>'
 
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from methods.leaf import maps
-from methods.leaf.method import LEAF
+from methods.base import method_class
 from methods.q_bench.where import PASSES
 from ui.components.uploads import required
 from ui.errors import plain_errors
@@ -80,17 +79,16 @@ def where_part(prefix: str) -> Where:
 
 def map_of(path: str, name: str, model: str | Sequence[str] | None, progress: gr.Progress | None
            ) -> tuple[Image.Image, str]:
-    """The photo with the parts marked that cost it quality, by the student itself or by the method's model, and what
-    it shows in a sentence.
+    """The photo with the parts marked that cost it quality, by the method's own evidence or by its LMM, and what it
+    shows in a sentence.
 
     Raises:
         gr.Error: one plain sentence.
     """
-    if name == LEAF.name:
+    if legend := method_class(name).map_legend:
         (result,) = gpu.assess(name, [path], progress=progress)
         with gpu.held([path]) as photos:
-            return (maps.overlay(photos[0].image, result.evidence.local),
-                    "Orange: neighbourhoods that the student scores below the photo's mean; blue: above it.")
+            return result.evidence.map_over(photos[0].image), legend
     named = [model] if isinstance(model, str) and model else list(model or ())
     chosen = named[0] if named else models.default_for(name)
     with gpu.held([path]) as photos:

@@ -47,8 +47,6 @@ ROOM_TO_WORK = 1.25
 PIXEL_CHOICES = (2**19, 2**18, 2**17, 2**16)
 """What a visitor may lower a model's pixel limit to; it is never raised."""
 
-LLM_IQA = "llm-iqa"
-
 log = logging.getLogger(__name__)
 
 _lmms: OrderedDict[str, LMM] = OrderedDict()
@@ -182,11 +180,20 @@ def _choice() -> Defaults:
     free = defaults.ZERO_GPU_BYTES if ON_ZERO_GPU else defaults.free_bytes()
     if free is None:
         return defaults.choose_defaults(None, ())
-    wanted = (*defaults.GENERAL, *defaults.OWN.values())
+    own = _own_lmms()
+    wanted = (*defaults.GENERAL, *own.values())
     obtainable = {name for name in wanted if defaults.on_disk(name)}
     missing = [name for name in wanted if name not in obtainable]
     hub = not missing or defaults.hub_answers(missing[0])
-    return defaults.choose_defaults(free, wanted if hub else obtainable, hub=hub, failed=_failed)
+    return defaults.choose_defaults(free, wanted if hub else obtainable, hub=hub, failed=_failed, own=own)
+
+
+def _own_lmms() -> dict[str, str]:
+    """Method -> the model that was trained for it, if the catalogue has it: else nobody knows what memory it takes."""
+    from methods.lmm.catalogue import find
+
+    own = {name: method_class(name).own_lmm for name in available_methods()}
+    return {name: model for name, model in own.items() if model and find(model)}
 
 
 def lmm(name: str) -> LMM:
@@ -367,8 +374,9 @@ def _make_room(coming: str) -> None:
 
 
 def preload() -> None:
-    """Loads the defaults of all methods where there is a GPU, and on ZeroGPU all that is offered, with SAM 2; called
-    once, in the main thread, before the page is built. A default that cannot be loaded gives way to the next one."""
+    """Loads the defaults of all methods where there is a GPU, and on ZeroGPU all that is offered, with what methods
+    need besides (SAM 2, say); called once, in the main thread, before the page is built. A default that cannot be
+    loaded gives way to the next one."""
     global _started
     import torch
 
@@ -381,10 +389,8 @@ def preload() -> None:
                     lmm(name)
                 except LMMError as error:
                     log.warning("%s is not offered: %s", name, error)
-        if LLM_IQA in available_methods():
-            from methods.llm_iqa.segmenters import load_segmenter
-
-            load_segmenter()
+        for name in available_methods():
+            method_class(name).preload()
     _started = True
 
 

@@ -186,7 +186,7 @@ def filled_in(model: str) -> str:
     """Where a model's sentences are no thought, a line that says so; HTML."""
     if model != EMBEDDED:
         return ""
-    return '<p class="sums">The embedded model fills sentences in from measured evidence; it does not think.</p>'
+    return f'<p class="sums">{html.escape(VisualQualityR1.embedded_note, quote=False)}</p>'
 
 
 def stopped(answer: str | None) -> str:

@@ -24,7 +24,7 @@ def chosen_lmm(arguments: argparse.Namespace) -> LMM:
     from methods.iqarag.method import IQARAG
     from methods.lmm.loading import default_lmm, load_lmm
 
-    return load_lmm(lmm_name(arguments, IQARAG) or default_lmm("iqarag"))
+    return load_lmm(lmm_name(arguments, IQARAG) or default_lmm(IQARAG.name))
 
 
 def chosen_encoder(arguments: argparse.Namespace) -> Encoder:

@@ -14,6 +14,7 @@ from methods import meaning
 from methods.base import METHODS, load_method
 from methods.cli import score
 from methods.errors import InputError, UserError
+from methods.iqarag.method import IQARAG
 from tests.unit.leaderboard import quick
 from tests.unit.leaderboard.conftest import make_run
 from tests.unit.leaderboard.test_evaluate import evaluate, make_pictures
@@ -107,7 +108,7 @@ def test_fold_predictions_stand_for_the_model_that_is_named(tmp_path):
 
 
 def test_photos_that_are_references_are_refused(tmp_path):
-    names = sorted(shipped.reference_names())
+    names = sorted(IQARAG.images_in_use(IQARAG.options))
     folder = make_run(tmp_path / "run", n=60, **{**FREE, "method": "iqarag", "options": {"reference_set": "shipped"},
                                                  "label_sets": "live-challenge-dev", "dataset": "live-challenge-dev"})
     assert table_of_run(folder).method == "iqarag"
@@ -132,7 +133,7 @@ def test_everything_that_ships_is_measured_by_one_command():
 
 
 def test_a_shipped_measurement_goes_on_and_leaves_references_out(tmp_path, monkeypatch, capsys):
-    names = sorted(shipped.reference_names())[:5]
+    names = sorted(IQARAG.images_in_use(IQARAG.options))[:5]
     data = make_pictures(tmp_path / "set", 60)
     rows = data[1].read_text().splitlines()
     for number, name in enumerate(names):

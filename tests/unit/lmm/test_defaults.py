@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 
 from methods.lmm import defaults
 from methods.lmm.catalogue import find
-from methods.lmm.defaults import GENERAL, OWN, choose_defaults
+from methods.lmm.defaults import GENERAL
+from methods.visualquality_r1.method import VisualQualityR1
 
 EIGHT, FOUR, TWO = GENERAL
-R1 = OWN["visualquality-r1"]
+R1 = VisualQualityR1.own_lmm
+OWN = {VisualQualityR1.name: R1}
 ALL = {*GENERAL, R1}
+
+choose_defaults = partial(defaults.choose_defaults, own=OWN)
 
 
 @pytest.mark.parametrize(("gigabytes", "general", "own"), [

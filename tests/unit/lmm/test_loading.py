@@ -15,9 +15,10 @@ from methods.errors import InputError
 from methods.lmm import LMMError, Prompt, load_lmm, loading
 from methods.lmm.catalogue import CATALOGUE, find
 from methods.lmm.cpu import keep_freed_memory
-from methods.lmm.defaults import GENERAL, OWN
+from methods.lmm.defaults import GENERAL
 from methods.lmm.names import parsed, spelled
 from methods.lmm.transformers_lmm import TransformersLMM
+from methods.visualquality_r1.method import VisualQualityR1
 
 
 @pytest.fixture(autouse=True)
@@ -167,11 +168,12 @@ def test_defaults_follow_the_machine_and_the_environment(monkeypatch):
     assert loading.default_lmm("iqarag") == "embedded"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert loading.default_lmm("iqarag") == "Qwen/Qwen3-VL-8B-Instruct"
-    assert loading.default_lmm("visualquality-r1") == "TianheWu/VisualQuality-R1-7B"
+    own = VisualQualityR1.own_lmm
+    assert loading.default_lmm("visualquality-r1", own) == own == "TianheWu/VisualQuality-R1-7B"
     monkeypatch.setenv("MEAN_OPINION_LMM", "smolvlm2-2.2b")
-    assert loading.default_lmm("visualquality-r1") == "smolvlm2-2.2b"
+    assert loading.default_lmm("visualquality-r1", own) == "smolvlm2-2.2b"
     monkeypatch.setenv("MEAN_OPINION_LMM_VISUALQUALITY_R1", "qwen2.5-vl-3b")
-    assert loading.default_lmm("visualquality-r1") == "qwen2.5-vl-3b"
+    assert loading.default_lmm("visualquality-r1", own) == "qwen2.5-vl-3b"
     assert loading.default_lmm("iqarag") == "smolvlm2-2.2b"
 
 
@@ -345,7 +347,7 @@ def test_the_catalogue_holds_what_it_promises():
     assert {entry.nickname: entry.stand_in for entry in CATALOGUE if entry.reached == "no way"} == {
         "mplug-owl3-7b": "llava-onevision-7b", "qwen-vl": "qwen2.5-vl-7b"}
     assert all(find(entry.stand_in).reached == "transformers" for entry in CATALOGUE if entry.stand_in)
-    for default in (*GENERAL, *OWN.values()):
+    for default in (*GENERAL, VisualQualityR1.own_lmm):
         assert find(default).reached == "transformers"
 
 

@@ -12,13 +12,14 @@ import torch
 from methods.errors import InputError, UserError
 from methods.lmm import defaults
 from methods.lmm.base import LMMError
-from methods.lmm.defaults import GENERAL, OWN
+from methods.lmm.defaults import GENERAL
+from methods.visualquality_r1.method import VisualQualityR1
 from tests.ui.fakes import Mute
 from ui.header import header
 from ui.serving import gpu, models
 
 EIGHT, FOUR, TWO = GENERAL
-R1 = OWN["visualquality-r1"]
+R1 = VisualQualityR1.own_lmm
 
 
 class Loaded(Mute):
