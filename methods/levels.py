@@ -81,7 +81,7 @@ class LevelScheme:
         return float(expected) if np.ndim(expected) == 0 else expected
 
     def word_for(self, mos01: float) -> str:
-        """The word for an opinion score in [0, 1]: the interval is cut into as many equal bins as there are words.
+        """The word for a MOS in [0, 1]: the interval is cut into as many equal bins as there are words.
 
         A score on a boundary belongs to the better word, and exactly 1.0 to the top one, so that
         `FIVE_LEVELS.word_for(0.8)` is "excellent".
@@ -90,7 +90,7 @@ class LevelScheme:
             ValueError: the score is not in [0, 1].
         """
         if not 0.0 <= mos01 <= 1.0:
-            raise ValueError(f"An opinion score must lie in [0, 1] to be named; got {mos01}. Rescale it first.")
+            raise ValueError(f"A MOS must lie in [0, 1] to be named; got {mos01}. Rescale it first.")
         worst_first = self.words if self.weights[0] < self.weights[-1] else self.words[::-1]
         # A rescaled MOS misses its boundary by a rounding error, (0.7 - 0.1) / 1 for example; the nudge forgives that.
         return worst_first[min(int(mos01 * len(self.words) + 1e-9), len(self.words) - 1)]

@@ -79,7 +79,7 @@ def check_items(content: bytes | mmap.mmap) -> int:
         raise DamagedError("the table of its parts is missing")
     try:
         primary, items = _Meta(content, *meta).read()
-        return _check_picture(content, primary, items)
+        return _check_main_image(content, primary, items)
     except (struct.error, IndexError, KeyError) as error:
         raise DamagedError("the table of its parts is damaged") from error
 
@@ -199,7 +199,7 @@ class _Meta:
                             item.properties.append(known[index - 1])
 
 
-def _check_picture(content: bytes | mmap.mmap, primary: int, items: dict[int, Item]) -> int:
+def _check_main_image(content: bytes | mmap.mmap, primary: int, items: dict[int, Item]) -> int:
     """Looks through the main image and all that it is derived from."""
     main = items[primary]
     depth = 0

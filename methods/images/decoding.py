@@ -1,4 +1,4 @@
-"""The only door for images: a path, a file's bytes or a PIL image in; 8-bit RGB out, or one sentence why not.
+"""The only entry point for images: a path, a file's bytes or a PIL image in; 8-bit RGB out, or one sentence why not.
 
 A quality score is only as honest as the pixels it was computed from. A photo that lies on its side, a 16-bit scan
 that was clipped, or the grey half of a truncated upload all get a score that looks like any other. So every method,
@@ -296,7 +296,7 @@ def _finish(
         notes.append(f"Scaled down from {full_size[0]} x {full_size[1]} to {image.width} x {image.height} pixels.")
     if image is source or type(image) is not Image.Image:
         image = image.copy()
-    # Without the metadata, an image that passes this door twice is not turned twice.
+    # Without the metadata, an image that passes here twice is not turned twice.
     image.info = {}
     return Decoded(image, tuple(notes))
 

@@ -1,1 +1,1 @@
-"""IQARAG: an LMM scores an image after seeing similar images whose opinion scores are known."""
+"""IQARAG: an LMM scores an image after seeing similar images whose MOS is known."""

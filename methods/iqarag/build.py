@@ -1,4 +1,4 @@
-"""Builds a reference set from images and opinion scores, and goes on where it was killed.
+"""Builds a reference set from images and their MOS, and goes on where it was killed.
 
 Encoding 10,000 images takes a while on a small machine, so every batch is on disk before the next one starts: first
 its features, then one line that closes it. Features without that line are cut off on the next start. The finished

@@ -1,6 +1,6 @@
 """Vision encoders that turn an image into a retrieval feature (IQARAG Eq. 1-2, Table III).
 
-"VE", the LMM's own vision encoder, is the paper's best and the default: its features are computed anyway. The other
+"VE", the LMM's own tower, is the paper's best and the default: its features are computed anyway. The other
 four of Table III are loaded by Hub id when they are first asked for. Beyond the table, "LEAF" is the tower of the
 embedded student: a second encoder that needs no download.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from methods.lmm.base import LMM
 
 OWN = "VE"
-"""The name of the LMM's own vision encoder, as in Table III."""
+"""The name of the LMM's own tower, as in Table III."""
 
 CATALOGUE: dict[str, str] = {
     "ResNet-50": "microsoft/resnet-50",
@@ -75,7 +75,7 @@ class Encoder(ABC):
 
 
 class OwnEncoder(Encoder):
-    """The LMM's own vision encoder, mean-pooled over an image's tokens."""
+    """The LMM's own tower, mean-pooled over an image's tokens."""
 
     name = OWN
 

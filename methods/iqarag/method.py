@@ -223,8 +223,8 @@ def _prompt_key(content: str, selection: tuple[int, ...], references: ReferenceS
     """Equal for equal prompts: the plain question does not depend on how references are worded."""
     if not selection:
         return (content,)
-    pictures = tuple(references.contents[number] for number in selection)
-    return (content, pictures, options.wording, options.level_case, options.turns)
+    contents = tuple(references.contents[number] for number in selection)
+    return (content, contents, options.wording, options.level_case, options.turns)
 
 
 def _selection(

@@ -95,7 +95,7 @@ class ReferenceSet:
         if not self.images:
             raise InputError("A reference set needs at least one image with a score.")
         if not ((self.mos >= 0) & (self.mos <= 1)).all():
-            raise InputError("Every reference needs a MOS in [0, 1]; rescale the opinion scores first.")
+            raise InputError("Every reference needs a MOS in [0, 1]; rescale it first.")
         self.index = indices.exact_index(np.asarray(features)) if isinstance(features, np.ndarray) else features
         self.codes = codes
         self.encoder = encoder
@@ -214,8 +214,8 @@ class ReferenceSet:
         """The same images with another encoder's features."""
         rows = []
         for start in range(0, len(self), batch):
-            pictures = [self.image(i) for i in range(start, min(start + batch, len(self)))]
-            rows.append(encoder.embed(pictures))
+            images = [self.image(i) for i in range(start, min(start + batch, len(self)))]
+            rows.append(encoder.embed(images))
             if progress:
                 progress(min(start + batch, len(self)), len(self))
         features = np.concatenate(rows)

@@ -1,6 +1,6 @@
 """Which references the LMM is shown: near the image in content, spread out in quality (IQARAG Eq. 5-8).
 
-The rule is pure arithmetic on opinion scores and an order of candidates. It knows nothing of images, encoders or
+The rule is pure arithmetic on MOS values and an order of candidates. It knows nothing of images, encoders or
 FAISS, so that it can be checked by hand, and the ablations, the bootstrap and the method all call the same function.
 """
 
@@ -17,7 +17,7 @@ __all__ = ["Neighbours", "ReferenceSet", "bin_edges", "bins_of", "empty_bins", "
 
 
 def bins_of(mos: np.ndarray | Sequence[float], bins: int = 5) -> np.ndarray:
-    """The quality bin of each opinion score (Eq. 6).
+    """The quality bin of each MOS (Eq. 6).
 
     Bin j holds [j / bins, (j + 1) / bins), counted from 0 = worst; a MOS of exactly 1 belongs to the top bin. A
     score on an edge belongs to the bin above, also where rescaling left it a rounding error below.
@@ -36,7 +36,7 @@ def bins_of(mos: np.ndarray | Sequence[float], bins: int = 5) -> np.ndarray:
     if bins < 1:
         raise InputError(f"The MOS range is cut into at least one bin; got {bins}.")
     if not ((values >= 0.0) & (values <= 1.0)).all():
-        raise InputError("Every reference needs a MOS in [0, 1]; rescale the opinion scores first.")
+        raise InputError("Every reference needs a MOS in [0, 1]; rescale it first.")
     # The same nudge as LevelScheme.word_for, so that with five bins a reference's bin and its level never disagree.
     return np.minimum((values * bins + 1e-9).astype(np.int64), bins - 1)
 
@@ -52,7 +52,7 @@ def select_references(
     """The nearest reference of each quality bin, among the `k` nearest of all (Eq. 5-8).
 
     Args:
-        mos: [n] opinion scores in [0, 1] of all references.
+        mos: [n] MOS in [0, 1] of all references.
         order: indices into `mos` by ascending distance to the image (tau of Eq. 5). It may be a part of all
             references; -1, with which FAISS fills a list that is too short, is passed over.
         k: how many of the nearest are considered; more than there are means all, and so does None.

@@ -1,7 +1,7 @@
 """KADID-10k's 25 distortion types at 5 levels, as pure functions of an 8-bit image.
 
 The order, the identifiers and the strengths follow the published generator of KADID-10k (Lin, Hosu and Saupe, QoMEX
-2019), so the mean human score that KADID's raters gave a type and level (`level_mos`) is a fair label for the result.
+2019), so the MOS that KADID's raters gave a type and level (`level_mos`) is a fair label for the result.
 Three types differ in their means and not in their strength: noise is removed by a guided filter where KADID ran a
 trained network, numeric quantisation and colour quantisation choose their levels with an own k-means and median cut.
 Images smaller than a patch or a wavelet level are handled by shrinking the patch or the level.

@@ -2,7 +2,7 @@
 
     mean-opinion leaf budget --folds DIR --images DIR --scores ratings.csv --out runs/budget
 
-A teacher that has seen an image's opinion score has nothing to prove on it. DIR holds a teacher per fold, as
+A teacher that has seen an image's MOS has nothing to prove on it. DIR holds a teacher per fold, as
 `mean-opinion evaluate --folds` reads them; each judges only the images that it was trained without, and
 students learn and are tested within the images of one fold. Judgements are kept in the output folder as they come,
 so the same command goes on after a kill.
@@ -72,7 +72,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def agreement(judged: Judgements, mos: np.ndarray) -> float:
-    """Share of the teacher's preferences that go the way of the opinion scores [n], ties counted half."""
+    """Share of the teacher's preferences that go the way of the MOS [n], ties counted half."""
     if not len(judged.pairs):
         return float("nan")
     difference = mos[judged.pairs[:, 0]] - mos[judged.pairs[:, 1]]

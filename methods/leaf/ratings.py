@@ -50,7 +50,7 @@ def read_ratings(table: str | Path, images: str | Path | Iterable[str | Path], *
         raise TableError(f"{len(ratings)} of the {len(pictures)} rated images of {name} can be read and at least "
                          f"{minimum} are needed. {notes[-1]}")
     if len(set(ratings.mos)) == 1:
-        raise TableError(f"All {len(ratings)} opinion scores in {name} whose images can be read are "
+        raise TableError(f"All {len(ratings)} MOS in {name} whose images can be read are "
                          f"{ratings[0].mos:g}; ratings that never differ hold nothing to learn from.")
     return ratings
 

@@ -164,7 +164,7 @@ def judge(lmm: LMM, images: Sequence[str | Path], *, per_picture: int = 4, seed:
             if progress is not None:
                 progress(what, done + start + len(part), len(questions))
 
-    decoded = _Pictures(images)
+    decoded = _DecodedImages(images)
     ask("pictures", {key: lambda row=row: QUESTION.prompt(decoded[row]) for row, key in enumerate(keys)},
         FIVE_LEVELS.words)
     probabilities = FIVE_LEVELS.probabilities(np.array([store.known[key] for key in keys]).reshape(-1, 5))
@@ -195,7 +195,7 @@ def pair_prompt(first: Image, second: Image) -> Prompt:
     return Prompt.ask(first, second, PAIR_TEXT, answer_prefix=PAIR_PREFIX)
 
 
-class _Pictures:
+class _DecodedImages:
     """Decodes images on demand and keeps the last few: neighbours in a batch share them, a folder fills no memory."""
 
     def __init__(self, paths: Sequence[str | Path], keep: int = 32) -> None:

@@ -1,1 +1,1 @@
-"""LLM-IQA: a standard for the model to follow, and scores of segments beside the score of the whole image."""
+"""LLM-IQA: a standard for the model to follow, and scores of regions beside the score of the whole image."""

@@ -98,13 +98,13 @@ def rescale(native: float, bounds: tuple[float, float]) -> float:
 
 
 def quantise(mos: Sequence[float], k: int) -> np.ndarray:
-    """Eq. 1: opinion scores rounded to whole numbers, Round(K (s - min) / (max - min)).
+    """Eq. 1: MOS rounded to whole numbers, Round(K (s - min) / (max - min)).
 
     As printed, this gives K + 1 values, 0 to K. It is the best that a model which can only say K digits could do, and
     Table 1's upper bounds follow from it.
 
     Args:
-        mos: [n] opinion scores of one data set, not all equal.
+        mos: [n] MOS of one data set, not all equal.
         k: the number of levels, at least 2.
 
     Returns:
@@ -116,5 +116,5 @@ def quantise(mos: Sequence[float], k: int) -> np.ndarray:
     mos = np.asarray(mos, dtype=np.float64)
     low, high = mos.min(), mos.max()
     if not (np.isfinite([low, high]).all() and high > low):
-        raise InputError("The opinion scores must be finite and differ from each other.")
+        raise InputError("The MOS must be finite and differ from each other.")
     return np.rint(k * (mos - low) / (high - low)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""LLM-IQA: the whole image and its segments, each scored 1..K against a written standard, added up by area."""
+"""LLM-IQA: the whole image and its regions, each scored 1..K against a written standard, added up by area."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class LLMIQA(Method[LLMIQAOptions]):
 
     name = "llm-iqa"
     title = "LLM-IQA"
-    summary = "A written standard, one digit for the whole image and one for each of its segments, added up by area."
+    summary = "A written standard, one digit for the whole image and one for each of its regions, added up by area."
     citation = """@misc{llmiqa2025,
   title={{LLM-IQA}: Standard-guided {MLLM} for Mix-grained Image Quality Assessment},
   author={Anonymous},
@@ -171,12 +171,12 @@ class LLMIQA(Method[LLMIQAOptions]):
         crops = [[region.cut(image, padded="mask" in options.scored) for region in regions]
                  for image, regions in zip(images, cuts)]
         views = [([image] if whole else []) + cut for image, cut in zip(images, crops)]
-        prompts = [standard.prompt(view) for per_picture in views for view in per_picture]
+        prompts = [standard.prompt(view) for views_of_image in views for view in views_of_image]
         logits = [lmm.word_logits(prompts, standard.levels.words) for lmm in self.lmms]
         verdicts, start = [], 0
-        for image, regions, cut, per_picture in zip(images, cuts, crops, views):
-            rows = [one[start : start + len(per_picture)] for one in logits]
-            start += len(per_picture)
+        for image, regions, cut, views_of_image in zip(images, cuts, crops, views):
+            rows = [one[start : start + len(views_of_image)] for one in logits]
+            start += len(views_of_image)
             lmms = tuple(_lmm_scores(lmm, row, standard, whole) for lmm, row in zip(self.lmms, rows))
             evidence = LLMIQAEvidence(
                 picture=_reduced(image, 1024),

@@ -113,4 +113,4 @@ class LMM(ABC):
 
     @abstractmethod
     def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
-        """The vision encoder's features, mean-pooled over an image's tokens: float32 [images, features]."""
+        """The tower's features, mean-pooled over an image's tokens: float32 [images, features]."""

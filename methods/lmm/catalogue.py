@@ -21,7 +21,7 @@ class CatalogueEntry:
         licence: of the weights.
         memory_gib: the weights in bfloat16, in GiB; images and the KV cache come on top.
         image_budget: the most images that one prompt may show here.
-        trained_on: IQA data sets with opinion scores seen in training; () where none is known, None where there were
+        trained_on: IQA data sets whose MOS were seen in training; () where none is known, None where there were
             some and the authors do not say which.
         reached: "transformers" (in this process), "server" (needs remote code, so an OpenAI-compatible server) or "no
             way" (not to be relied on in either).

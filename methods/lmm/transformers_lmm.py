@@ -25,7 +25,7 @@ from methods.lmm.plain import PlainRunner
 from methods.lmm.prompt import Prompt
 from methods.lmm.rendering import Rendered, render
 from methods.lmm.reuse.runner import SHARING_FAMILIES, SharingRunner
-from methods.lmm.reuse.vision import Ahead, PictureKey, VisionEncoder
+from methods.lmm.reuse.vision import Ahead, ImageKey, VisionEncoder
 from methods.lmm.sampling import Sampling
 from methods.lmm.tokens import candidate_tokens
 from methods.locks import ForkSafeLock
@@ -212,7 +212,7 @@ class TransformersLMM(LMM):
         """As `LMM.embed`: the tower's last hidden states, before the projector, averaged over tokens (and tiles)."""
         if not images:
             return np.zeros((0, 0), dtype=np.float32)
-        keys = [PictureKey(self.vision.content(image), alone=True) for image in images]
+        keys = [ImageKey(self.vision.content(image), alone=True) for image in images]
         with self._lock:
             encodings = self.vision.encode(dict(zip(keys, images)))
         return np.stack([encodings[key].pooled for key in keys]).astype(np.float32)

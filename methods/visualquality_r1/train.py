@@ -205,7 +205,7 @@ def _keep_settings(path: Path, model: str, settings: RL2RSettings, resuming: boo
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Trains and returns the exit status; the door for `accelerate launch -m`."""
+    """Trains and returns the exit status; the entry point for `accelerate launch -m`."""
     words = list(sys.argv[1:] if argv is None else argv)
     return run_one("python -m methods.visualquality_r1.train", COMMAND, words)
 

@@ -143,7 +143,7 @@ def build_reference_set(
     """Unpacks a visitor's zip and builds a reference set from it.
 
     Args:
-        lmm: its vision encoder makes the features.
+        lmm: its tower makes the features.
         archive: zip of images.
         scores: CSV of image,mos; None takes the only table inside the zip.
         scale: lowest and highest possible score; None guesses it.

@@ -131,7 +131,7 @@ def standing_html(evidence: LEAFEvidence) -> str:
 
 def map_html(photo: str | Decoded, evidence: LEAFEvidence) -> str:
     """The photo in grey, its worse parts tinted orange and its better parts blue, its worst and best part marked, and
-    a legend in the units of the student's opinion scores; HTML, empty where no map was asked."""
+    a legend in the units of the student's MOS; HTML, empty where no map was asked."""
     if evidence.local is None:
         return ""
     tinted = maps.overlay(decode(photo).image, evidence.local)

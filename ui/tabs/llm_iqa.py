@@ -41,8 +41,8 @@ READINGS = [("likeliest digit (paper)", "argmax"), ("expectation over digits", "
 
 def build(page: gr.Blocks) -> None:
     """Draws the tab; called inside its `gr.Tab`."""
-    gr.Markdown("The model reads a written standard, gives one digit to the whole photo and one to each segment; "
-                "segments count by area. [Paper](https://openreview.net/forum?id=raBRIPsdVb)",
+    gr.Markdown("The model reads a written standard, gives one digit to the whole photo and one to each region; "
+                "regions count by area. [Paper](https://openreview.net/forum?id=raBRIPsdVb)",
                 elem_classes="tab-intro")
     evidence, record = gr.State(None), gr.State(None)
     with gr.Row(equal_height=False):

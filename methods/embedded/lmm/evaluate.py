@@ -47,14 +47,14 @@ DEALS, REFERENCES = 10, 200
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Images:
     """Images and what the tower makes of them: shots [n], and tokens float32 [n, READOUT]."""
 
     shots: list[Shot]
     tokens: np.ndarray
 
     @classmethod
-    def of(cls, shots: Sequence[Shot], fitted: readout.Directions, tower: EfficientNetModel, cache: Path) -> Pictures:
+    def of(cls, shots: Sequence[Shot], fitted: readout.Directions, tower: EfficientNetModel, cache: Path) -> Images:
         """Encodes the shots, by way of the cache."""
         return cls(list(shots), fitted.tokens(features.activations(shots, tower, cache)).mean(axis=1))
 
@@ -80,7 +80,7 @@ def answers(respondent: Respondent, shots: Sequence[Shot], quick: bool = False) 
     result = {"mos": np.array([shots[row].mos for row in rows])}
 
     def ask(prompt: Prompt, queries: Sequence[tuple[int, ...]], scheme: LevelScheme, prefix: str = " ") -> np.ndarray:
-        examples = [respondent.about(prompt, pictures) for pictures in queries]
+        examples = [respondent.about(prompt, images) for images in queries]
         chances = respondent.probabilities(examples, [prefix + word for word in scheme.words])
         return chances @ np.asarray(scheme.weights)
 
@@ -197,16 +197,16 @@ def _thought(respondent: Respondent, rows: Sequence[int]) -> tuple[np.ndarray, n
     return means, np.array([len(own) / SAMPLES for own in known])
 
 
-def named_flaws(pictures: Pictures, respondent: Respondent) -> dict[str, object]:
+def named_flaws(images: Images, respondent: Respondent) -> dict[str, object]:
     """What the reasoning names on held-out damaged photos, against what was done to them."""
     from methods.visualquality_r1 import prompts
 
-    rows = [row for row, shot in enumerate(pictures.shots) if readout.true_flaw(shot) in readout.FLAW_NAMES]
+    rows = [row for row, shot in enumerate(images.shots) if readout.true_flaw(shot) in readout.FLAW_NAMES]
     texts = respondent.texts([respondent.about(prompts.prompt(BLANK), (row,)) for row in rows], 1)
     right: dict[str, list[bool]] = {}
     strengths = []
     for row, (text,) in zip(rows, texts):
-        shot = pictures.shots[row]
+        shot = images.shots[row]
         truth = readout.true_flaw(shot)
         family, strength = thinking.named(text)
         right.setdefault(truth, []).append(family == truth)
@@ -224,19 +224,19 @@ def plain(respondent: Respondent, rows: Sequence[int]) -> np.ndarray:
     return levels_of(respondent, [respondent.about(prompt, (row,)) for row in rows])
 
 
-def known_damage(pictures: Pictures, respondent: Respondent) -> dict[str, object]:
+def known_damage(images: Images, respondent: Respondent) -> dict[str, object]:
     """Rank correlation with the known damage of KADID-10k's types, over contents, and by type."""
-    rows = [row for row, shot in enumerate(pictures.shots) if not shot.part and shot.damage not in damages.NAMES]
-    scores, truth = plain(respondent, rows), np.array([pictures.shots[row].mos for row in rows])
-    names = np.array([pictures.shots[row].damage for row in rows])
+    rows = [row for row, shot in enumerate(images.shots) if not shot.part and shot.damage not in damages.NAMES]
+    scores, truth = plain(respondent, rows), np.array([images.shots[row].mos for row in rows])
+    names = np.array([images.shots[row].damage for row in rows])
     return {"srcc": srcc(scores, truth), "interval": list(bootstrap_ci(scores, truth)), "n": len(rows),
             "by type": {name: [srcc(scores[names == name], truth[names == name]), int((names == name).sum())]
                         for name in DISTORTIONS}}
 
 
-def parts(pictures: Pictures, respondent: Respondent) -> dict[str, Any]:
+def parts(images: Images, respondent: Respondent) -> dict[str, Any]:
     """Damaged corners against the opposite, intact corners of the same photos: share ranked rightly."""
-    rows = [row for row, shot in enumerate(pictures.shots) if shot.part]
+    rows = [row for row, shot in enumerate(images.shots) if shot.part]
     scores = plain(respondent, rows)
     inside, outside = scores[::2], scores[1::2]
     return {"inside": float(inside.mean()), "outside": float(outside.mean()), "n": len(inside),
@@ -251,18 +251,18 @@ def ladder_shots(pristine: Sequence[Shot]) -> list[Shot]:
             for name in damages.NAMES for group, shot in intact.items() for level in (0, *damages.LEVELS)]
 
 
-def within_contents(pictures: Pictures, respondent: Respondent) -> dict[str, object]:
+def within_contents(images: Images, respondent: Respondent) -> dict[str, object]:
     """Mean rank correlation of score and quality along the ladders of one photo, by damage; and what references of
     other photos with held-out rendering faults add."""
     steps = 1 + len(damages.LEVELS)
-    scores = plain(respondent, range(len(pictures.shots))).reshape(len(damages.NAMES), -1, steps)
-    quality = np.array([shot.mos for shot in pictures.shots]).reshape(scores.shape)
+    scores = plain(respondent, range(len(images.shots))).reshape(len(damages.NAMES), -1, steps)
+    quality = np.array([shot.mos for shot in images.shots]).reshape(scores.shape)
     ranks = {name: float(np.mean([srcc(own, truth) for own, truth in zip(scores[place], quality[place])]))
              for place, name in enumerate(damages.NAMES)}
     held_out = [place for place, name in enumerate(damages.NAMES) if name in damages.RENDERED_HELD_OUT]
-    rows = np.arange(len(pictures.shots)).reshape(scores.shape)[held_out].ravel()
-    groups = np.array([pictures.shots[row].group for row in rows])
-    mos = np.array([pictures.shots[row].mos for row in rows])
+    rows = np.arange(len(images.shots)).reshape(scores.shape)[held_out].ravel()
+    groups = np.array([images.shots[row].group for row in rows])
+    mos = np.array([images.shots[row].mos for row in rows])
     return {"by damage": ranks, "photos": scores.shape[1],
             "by family": {family: float(np.mean([ranks[name] for name in names]))
                           for family, names in damages.FAMILIES.items()},
@@ -313,7 +313,7 @@ def report(material: pipeline.Material, cache: Path, shipped: Path, benchmark: R
     result: dict[str, Any] = {}
     if benchmark is not None:
         shots = benchmark_shots(benchmark)
-        own = Pictures.of(shots, fitted, vision, cache / "features")
+        own = Images.of(shots, fitted, vision, cache / "features")
         respondent = Respondent(shipped, own.tokens)
         scores = answers(respondent, shots, quick)
         mos, rows = scores["mos"], np.arange(len(benchmark))
@@ -342,14 +342,14 @@ def report(material: pipeline.Material, cache: Path, shipped: Path, benchmark: R
         pooled = readout.pooled(features.activations(shots[: len(benchmark)], vision, cache / "features"))
         result["over photos"] = over_photos(material, pooled, mos)
     held = np.array([row for row, shot in enumerate(material.shots) if shot.held_out])
-    pictures = Pictures([material.shots[row] for row in held], fitted.tokens(material.grids[held]).mean(axis=1))
-    respondent = Respondent(shipped, pictures.tokens)
-    result["held-out damage"] = known_damage(pictures, respondent)
-    result["parts"] = parts(pictures, respondent)
-    result["reasoning"] = named_flaws(pictures, respondent)
-    ladders = Pictures.of(ladder_shots(material.shots), fitted, vision, cache / "features")
+    images = Images([material.shots[row] for row in held], fitted.tokens(material.grids[held]).mean(axis=1))
+    respondent = Respondent(shipped, images.tokens)
+    result["held-out damage"] = known_damage(images, respondent)
+    result["parts"] = parts(images, respondent)
+    result["reasoning"] = named_flaws(images, respondent)
+    ladders = Images.of(ladder_shots(material.shots), fitted, vision, cache / "features")
     result["other damage"] = within_contents(ladders, Respondent(shipped, ladders.tokens))
-    photos = dict.fromkeys(shot.photo for shot in pictures.shots)
+    photos = dict.fromkeys(shot.photo for shot in images.shots)
     result["limits"] = other_kinds.measure(TransformersLMM(shipped), list(photos))
     return result
 

@@ -31,11 +31,11 @@ STD = (0.229, 0.224, 0.225)
 """ImageNet's, as the tower was trained."""
 
 
-def pixel_values(pictures: Sequence[Image.Image]) -> torch.Tensor:
+def pixel_values(images: Sequence[Image.Image]) -> torch.Tensor:
     """PIL images of one size as the tower wants them: float32 tensor [n, 3, height, width]."""
     import torch
 
-    pixels = np.stack([np.asarray(image, dtype=np.float32) for image in pictures]) / 255
+    pixels = np.stack([np.asarray(image, dtype=np.float32) for image in images]) / 255
     pixels = (pixels - np.float32(MEAN)) / np.float32(STD)
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
 

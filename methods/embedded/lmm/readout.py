@@ -1,7 +1,7 @@
 """The read-out: which directions of the tower's activations reach the decoder, and what the teacher reads from them.
 
 All are ridge regressions or principal components of the pooled activations, fitted in seconds on the training
-pictures alone: quality as people rated camera photos, quality as known damage implies it, which of the two an image
+images alone: quality as people rated camera photos, quality as known damage implies it, which of the two an image
 is, the evidence for each flaw, and, for what the scene is, the principal components.
 
 The teacher is a function of the token and of nothing else (`Directions.judge`). A decoder that learns a function can be

@@ -251,7 +251,7 @@ def round_to_half(model: EfficientNetModel) -> EfficientNetModel:
 
 
 def pooled_activations(model: EfficientNetModel, pixel_values: torch.Tensor) -> np.ndarray:
-    """What the read-outs may read, averaged over the pixels of each token: float32 [pictures, GRID * GRID, WIDTH]."""
+    """What the read-outs may read, averaged over the pixels of each token: float32 [images, GRID * GRID, WIDTH]."""
     import torch
     from torch.nn.functional import adaptive_avg_pool2d
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from methods.lmm.base import LMMError
 from methods.lmm.rendering import Rendered, tokenize
-from methods.lmm.reuse.vision import Encoding, PictureKey, VisionEncoder
+from methods.lmm.reuse.vision import Encoding, ImageKey, VisionEncoder
 
 if TYPE_CHECKING:
     import torch
@@ -76,19 +76,19 @@ class Layout:
             LMMError: a prompt is longer than the model's longest input, or the memory does not suffice.
         """
         contents: dict[int, str] = {}
-        pictures: dict[PictureKey, Any] = {}
-        keys_of: list[list[PictureKey]] = []
+        images: dict[ImageKey, Any] = {}
+        keys_of: list[list[ImageKey]] = []
         for one in rendered:
             keys = []
             for image in one.images:
                 if id(image) not in contents:
                     contents[id(image)] = self._vision.content(image)
-                key = PictureKey(contents[id(image)], alone=len(one.images) == 1 or not self._vision.context_matters)
-                pictures[key] = image
+                key = ImageKey(contents[id(image)], alone=len(one.images) == 1 or not self._vision.context_matters)
+                images[key] = image
                 keys.append(key)
             keys_of.append(keys)
-        encodings = self._vision.encode(pictures)
-        numbers = {key: number for number, key in enumerate(pictures)}
+        encodings = self._vision.encode(images)
+        numbers = {key: number for number, key in enumerate(images)}
         return [
             self._row(one, [encodings[key] for key in keys], [numbers[key] for key in keys])
             for one, keys in zip(rendered, keys_of, strict=True)

@@ -36,7 +36,7 @@ class TokenBytes:
         windows: for each layer, the most tokens whose keys and values it keeps; None for all.
         passing: activations while one layer works on a token: hidden states, the gated MLP, attention.
         expanded: keys and values of one attended token, repeated for every head, while one layer works.
-        picture: encoder output of one image token, with the features for deeper layers.
+        encoding: encoder output of one image token, with the features for deeper layers.
         vocabulary: one row of logits while a token is drawn from it.
     """
 
@@ -44,7 +44,7 @@ class TokenBytes:
     windows: tuple[int | None, ...]
     passing: int
     expanded: int
-    picture: int
+    encoding: int
     vocabulary: int
 
     @classmethod
@@ -63,7 +63,7 @@ class TokenBytes:
             windows=tuple(window - 1 if kind == "sliding_attention" and window else None for kind in kinds),
             passing=size * (8 * text.hidden_size + 3 * text.intermediate_size),
             expanded=2 * heads * width * size,
-            picture=(1 + deep) * text.hidden_size * size,
+            encoding=(1 + deep) * text.hidden_size * size,
             # Scores, their softmax and a sorted copy with its indices.
             vocabulary=4 * 5 * text.vocab_size,
         )

@@ -299,7 +299,7 @@ class SharingRunner:
         window: list[int] = []
         images: dict[int, int] = {}
         for index, one in enumerate(rendered):
-            own = {id(image): self.vision.tokens(image.size) * self.each.picture for image in one.images}
+            own = {id(image): self.vision.tokens(image.size) * self.each.encoding for image in one.images}
             if window and (sum((images | own).values()) > most or len(window) == WINDOW_PROMPTS):
                 yield window
                 window, images = [], {}

@@ -37,7 +37,7 @@ _TEXT_INPUTS = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_
 
 
 @dataclass(frozen=True)
-class PictureKey:
+class ImageKey:
     """What an encoding depends on: the content, and for LLaVA-OneVision whether the prompt shows other images."""
 
     content: str
@@ -74,7 +74,7 @@ class Encoding:
 
 @dataclass(frozen=True)
 class _Prepared:
-    key: PictureKey
+    key: ImageKey
     inputs: dict[str, Any]
     placeholder: str
 
@@ -98,7 +98,7 @@ class Ahead:
     """
 
     image: Image.Image
-    key: PictureKey
+    key: ImageKey
     prepared: _Prepared | None
 
     @property
@@ -132,7 +132,7 @@ class VisionEncoder:
         if self._channels_last:
             keep_freed_memory()
         self.context_matters = "batch_num_images" in self._takes
-        self._cache: OrderedDict[PictureKey, Encoding] = OrderedDict()
+        self._cache: OrderedDict[ImageKey, Encoding] = OrderedDict()
         # Planned on first use: a model may be loaded in a process that has no device yet.
         self._cache_bytes = self._given_bytes = cache_bytes
         self._share = 1.0
@@ -159,7 +159,7 @@ class VisionEncoder:
             image: RGB; not to be changed afterwards.
             alone: whether its prompts show no other images.
         """
-        key = PictureKey(content_key(image), alone or not self.context_matters)
+        key = ImageKey(content_key(image), alone or not self.context_matters)
         ahead = Ahead(image, key, None if key in self._cache else self._prepare(key, image))
         self._ahead[id(image)] = ahead
         return ahead
@@ -169,21 +169,21 @@ class VisionEncoder:
         ahead = self._ahead.get(id(image))
         return content_key(image) if ahead is None else ahead.key.content
 
-    def _prepared(self, key: PictureKey, image: Image.Image) -> _Prepared:
+    def _prepared(self, key: ImageKey, image: Image.Image) -> _Prepared:
         ahead = self._ahead.get(id(image))
         if ahead is not None and ahead.prepared is not None and ahead.key == key:
             return ahead.prepared
         return self._prepare(key, image)
 
-    def encode(self, pictures: dict[PictureKey, Image.Image]) -> dict[PictureKey, Encoding]:
+    def encode(self, images: dict[ImageKey, Image.Image]) -> dict[ImageKey, Encoding]:
         """Encodings of distinct images; from the cache where they are there.
 
         Raises:
             LMMError: the memory does not suffice for one image.
         """
-        cached = {key: self._cached(key) for key in pictures}
+        cached = {key: self._cached(key) for key in images}
         encodings = {key: encoding for key, encoding in cached.items() if encoding is not None}
-        missing = [(key, image) for key, image in pictures.items() if key not in encodings]
+        missing = [(key, image) for key, image in images.items() if key not in encodings]
         if self._channels_last:
             # Each by itself with a core of its own: in one pass eight images' activations leave a core's caches, and
             # each takes 1.6 times as long.
@@ -195,7 +195,7 @@ class VisionEncoder:
         self.encoded += len(missing)
         for key, encoding in encodings.items():
             self._keep(key, encoding)
-        return {key: encodings[key] for key in pictures}
+        return {key: encodings[key] for key in images}
 
     def clear(self) -> None:
         """Empties the cache."""
@@ -221,16 +221,16 @@ class VisionEncoder:
             if count is not None:
                 self._tokens[size] = int(count(image_sizes=[self._limit.size(size)[::-1]])["num_image_tokens"][0])
             else:  # SmolVLM's processor: it is asked with a blank image
-                blank = self._prepare(PictureKey("", alone=True), Image.new("RGB", size))
+                blank = self._prepare(ImageKey("", alone=True), Image.new("RGB", size))
                 self._tokens[size] = blank.placeholder.count(self._processor.image_token)
         return self._tokens[size]
 
-    def _cached(self, key: PictureKey) -> Encoding | None:
+    def _cached(self, key: ImageKey) -> Encoding | None:
         if key in self._cache:
             self._cache.move_to_end(key)
         return self._cache.get(key)
 
-    def _keep(self, key: PictureKey, encoding: Encoding) -> None:
+    def _keep(self, key: ImageKey, encoding: Encoding) -> None:
         most = self._most_cached()
         if key in self._cache or encoding.bytes > most:
             return
@@ -240,7 +240,7 @@ class VisionEncoder:
             _, oldest = self._cache.popitem(last=False)
             self.cached_bytes -= oldest.bytes
 
-    def _prepare(self, key: PictureKey, image: Image.Image) -> _Prepared:
+    def _prepare(self, key: ImageKey, image: Image.Image) -> _Prepared:
         processor = self._processor
         image = self._limit.scaled(image)
         # Where the context matters, the image is shown twice and the second one is dropped.
@@ -259,11 +259,11 @@ class VisionEncoder:
                   for name, value in inputs.items() if name in self._takes}
         return _Prepared(key, inputs, placeholder)
 
-    def _run(self, prepared: Sequence[_Prepared]) -> dict[PictureKey, Encoding]:
+    def _run(self, prepared: Sequence[_Prepared]) -> dict[ImageKey, Encoding]:
         groups: dict[tuple, list[_Prepared]] = {}
         for one in prepared:
             groups.setdefault(one.signature(), []).append(one)
-        encodings: dict[PictureKey, Encoding] = {}
+        encodings: dict[ImageKey, Encoding] = {}
         for group in groups.values():
             most = max(1, self._budget.bytes() // max(self._cost(group[:1]), 1))
             for start in range(0, len(group), most):
@@ -279,8 +279,8 @@ class VisionEncoder:
             return 0
         return len(group) * memory.patches(self._model, group[0].inputs["pixel_values"]) * self._patch_bytes
 
-    def _encode_one(self, picture: tuple[PictureKey, Image.Image]) -> Encoding:
-        (encoding,) = halving(self._forward, [self._prepared(*picture)], "one image")
+    def _encode_one(self, entry: tuple[ImageKey, Image.Image]) -> Encoding:
+        (encoding,) = halving(self._forward, [self._prepared(*entry)], "one image")
         return encoding
 
     def _forward(self, group: list[_Prepared]) -> list[Encoding]:
@@ -299,7 +299,7 @@ class VisionEncoder:
         layers = [_shares(layer, count) for layer in getattr(output, "deepstack_features", None) or []]
         hidden = output.last_hidden_state
         if hidden.dim() == 4:
-            # A convolutional tower: [pictures, channels, height, width].
+            # A convolutional tower: [images, channels, height, width].
             hidden = hidden.flatten(2).transpose(1, 2)
         pooled = [share.flatten(0, -2).float().mean(dim=0).cpu().numpy() for share in hidden.chunk(count)]
         return [

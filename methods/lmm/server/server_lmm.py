@@ -167,7 +167,7 @@ class ServerLMM(LMM):
             raise LMMError(self._no_text(refusal or "its stream holds none"))
 
     def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
-        """Not offered: chat servers do not hand out what the vision encoder saw.
+        """Not offered: chat servers do not hand out what the tower saw.
 
         Raises:
             LMMError: always.

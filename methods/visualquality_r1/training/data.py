@@ -1,6 +1,6 @@
 """Rated images for RL2R: any number of sets, each on its own scale, split by content into shareable files.
 
-No opinion score is ever rescaled: the reward compares images within one set only, which is what lets sets with
+No MOS is ever rescaled: the reward compares images within one set only, which is what lets sets with
 different scales be trained on together (section 4.2, "Multi-Dataset Training").
 """
 

@@ -41,21 +41,21 @@ def encode_once(network: Model) -> None:
     def distinct_only(*args: Any, **kwargs: Any) -> Any:
         arguments = {**dict(zip(names, args)), **kwargs}
         grid = arguments.get("image_grid_thw")
-        pictures = split(arguments["pixel_values"], grid)
+        images = split(arguments["pixel_values"], grid)
         # Other arguments that hold one entry per image (image_sizes) would have to be cut as well.
         others = [name for name, value in arguments.items()
                   if name not in ("pixel_values", "image_grid_thw") and hasattr(value, "shape")]
-        if pictures is None or others:
+        if images is None or others:
             return original(*args, **kwargs)
-        first, place = distinct(pictures)
-        if len(first) == len(pictures):
+        first, place = distinct(images)
+        if len(first) == len(images):
             return original(*args, **kwargs)
         if grid is None:
             arguments["pixel_values"] = arguments["pixel_values"][first]
         else:
             import torch
 
-            arguments["pixel_values"] = torch.cat([pictures[index] for index in first])
+            arguments["pixel_values"] = torch.cat([images[index] for index in first])
             arguments["image_grid_thw"] = grid[first]
         output = original(**arguments)
         output.pooler_output = _repeated(output.pooler_output, place)
@@ -73,22 +73,22 @@ def split(pixels: torch.Tensor, grid: torch.Tensor | None) -> Sequence[torch.Ten
     return pixels.unbind() if pixels.dim() == 4 else None
 
 
-def distinct(pictures: Sequence[torch.Tensor]) -> tuple[list[int], list[int]]:
+def distinct(images: Sequence[torch.Tensor]) -> tuple[list[int], list[int]]:
     """Which images are the first of their kind, and for every image its place among those.
 
     Args:
-        pictures: tensors of any shapes; two are one image if shape and every value agree.
+        images: tensors of any shapes; two are one image if shape and every value agree.
     """
     import torch
 
     first: list[int] = []
     place: list[int] = []
     # A few values tell most images apart; only those that agree in them are compared in full.
-    glimpses = [picture.flatten()[::_STRIDE] for picture in pictures]
-    for index, picture in enumerate(pictures):
+    glimpses = [image.flatten()[::_STRIDE] for image in images]
+    for index, image in enumerate(images):
         for number, other in enumerate(first):
-            if (picture.shape == pictures[other].shape and torch.equal(glimpses[index], glimpses[other])
-                    and torch.equal(picture, pictures[other])):
+            if (image.shape == images[other].shape and torch.equal(glimpses[index], glimpses[other])
+                    and torch.equal(image, images[other])):
                 place.append(number)
                 break
         else:
@@ -148,7 +148,7 @@ def remember(tower: Model, memory: Memory, kept_bytes: int = KEPT_BYTES) -> None
     def recalled(pixel_values: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         if pixel_values.dim() != 4:
             return original(pixel_values, *args, **kwargs)
-        keys = [_key(picture) for picture in pixel_values]
+        keys = [_key(image) for image in pixel_values]
         shares = {key: memory[key] for key in keys if key in memory}
         fresh = {key: index for index, key in enumerate(keys) if key not in shares}
         if fresh:
@@ -168,10 +168,10 @@ def remember(tower: Model, memory: Memory, kept_bytes: int = KEPT_BYTES) -> None
     tower.forward = recalled
 
 
-def _key(picture: torch.Tensor) -> bytes:
+def _key(image: torch.Tensor) -> bytes:
     import torch
 
     # numpy knows no bfloat16, so the pixels are hashed as integers of their width.
-    integers = {2: torch.int16, 4: torch.int32, 8: torch.int64}[picture.element_size()]
-    pixels = picture.detach().cpu().contiguous().view(integers).numpy()
+    integers = {2: torch.int16, 4: torch.int32, 8: torch.int64}[image.element_size()]
+    pixels = image.detach().cpu().contiguous().view(integers).numpy()
     return bytes.fromhex(files.hash_joined([pixels.tobytes()]))

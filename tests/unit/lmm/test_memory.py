@@ -10,7 +10,7 @@ from methods.lmm import Prompt
 from methods.lmm.reuse import memory, runner
 from methods.lmm.reuse.batching import Budget, MemoryShortage, halving, is_out_of_memory, packed, padding, runs
 from methods.lmm.reuse.memory import TokenBytes
-from methods.lmm.reuse.vision import PictureKey
+from methods.lmm.reuse.vision import ImageKey
 from methods.lmm.transformers_lmm import TransformersLMM
 from tests import tiny_lmm
 
@@ -211,7 +211,7 @@ def test_planned_bytes_are_those_of_the_tensors(family, dtype, checkpoint, pictu
         tokens = len(encoding.features)
         # Some families count what frames a picture too.
         assert tokens <= lmm.vision.tokens(picture.size) <= 2 * tokens
-        assert encoding.bytes - encoding.pooled.nbytes == tokens * each.picture
+        assert encoding.bytes - encoding.pooled.nbytes == tokens * each.encoding
         state = lmm._runner.passes.prefill([row], cached=True)
         counted = sum(layer.keys.nbytes + layer.values.nbytes for layer in state.cache.layers)
         assert counted == each.cache(len(row))
@@ -220,7 +220,7 @@ def test_planned_bytes_are_those_of_the_tensors(family, dtype, checkpoint, pictu
 @pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl", "internvl", "llava"])
 def test_patches_are_counted_whatever_the_shape_of_the_pixels(family, tiny, pictures):
     lmm = tiny(family)
-    inputs = lmm.vision._prepare(PictureKey("", alone=True), pictures[3]).inputs
+    inputs = lmm.vision._prepare(ImageKey("", alone=True), pictures[3]).inputs
     pixels = inputs["pixel_values"]
     expected = pixels.shape[0] if pixels.dim() == 2 else pixels.shape[0] * (32 // 8) ** 2
     assert memory.patches(lmm.model, pixels) == expected
