@@ -15,9 +15,9 @@ from methods.q_debias.distortions import DISTORTIONS
 from methods.q_debias.method import QDebias
 from tests import tiny_lmm
 from tests.unit.q_debias.test_method import KnownLMM, photo
-from ui.components.conditions import THUMBNAIL, conditions_figure, conditions_plot
 from ui.components.inline_images import data_url
-from ui.tabs import q_debias as tab
+from ui.tabs.q_debias import tab
+from ui.tabs.q_debias.conditions import THUMBNAIL, conditions_figure, conditions_plot
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from PIL import Image
 
 from methods.llm_iqa.method import LLMIQA, explain
 from tests.ui.fakes import Mute
-from ui.tabs.llm_iqa import digit_figure, drawn_regions, regions_html, render_evidence, summary
+from ui.tabs.llm_iqa.tab import digit_figure, drawn_regions, regions_html, render_evidence, summary
 
 
 class Fixed(Mute):

@@ -1,7 +1,7 @@
 """The drawing of an assessment's evidence, for pages that show several methods.
 
 A method that has more to show than word probabilities draws it in its own tab,
-`ui/tabs/<method>.py: render_evidence(evidence) -> plotly Figure | None`, with the registry name spelled with
+`ui/tabs/<method>: render_evidence(evidence) -> plotly Figure | None`, with the registry name spelled with
 underscores.
 """
 

@@ -27,9 +27,9 @@ from ui.components import (
 from ui.components.choices import in_address
 from ui.components.figures import INK
 from ui.components.photo import ends_with, examples, result_of
-from ui.components.regions import DrawnRegion, region_figure, region_plot
 from ui.components.where import where_part
 from ui.serving import gpu, models
+from ui.tabs.llm_iqa.regions import DrawnRegion, region_figure, region_plot
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -20,10 +20,10 @@ from ui.components import (
     required,
     result_panel,
 )
-from ui.components.conditions import conditions_figure, conditions_plot
 from ui.components.photo import ends_with, examples, result_of
 from ui.components.where import where_part
 from ui.serving import gpu
+from ui.tabs.q_debias.conditions import conditions_figure, conditions_plot
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
