@@ -16,14 +16,16 @@ if __name__ == "__main__":
 
 from ui.serving import gpu, models  # isort: skip  (first: on ZeroGPU, spaces has to be imported before torch)
 
-import importlib
+import importlib.util
 import warnings
+from collections.abc import Iterable
 
 import gradio as gr
 import matplotlib  # noqa: F401  (which Gradio else imports at its first call, on the thread that answers everybody)
 from starlette.middleware import Middleware
 
 from leaderboard.links import OPENING, encode
+from methods.base import METHODS
 from methods.errors import UserError
 from ui import visit
 from ui.components import EXAMPLES, Page
@@ -42,8 +44,15 @@ from ui.tabs.api.tab import keep_tools
 from ui.tabs.compare import pages
 from ui.theme import FIRST, STYLE, head, theme
 
-TABS = ("score", "iqarag", "llm_iqa", "visualquality_r1", "leaf", "q_debias", "compare", "leaderboard", "api", "about")
-"""Modules of ui/tabs in the order of their tabs."""
+
+def tabs_of(methods: Iterable[str]) -> tuple[str, ...]:
+    """Modules of ui/tabs in the order of their tabs; a method without a module has no tab of its own."""
+    modules = (name.replace("-", "_") for name in methods)
+    own = (module for module in modules if importlib.util.find_spec(f"ui.tabs.{module}"))
+    return ("score", *own, "compare", "leaderboard", "api", "about")
+
+
+TABS = tabs_of(METHODS)
 
 MIDDLEWARE = [Middleware(Headers), Middleware(pages.Reports),
               Middleware(Ready, first=lambda config: front_end.links(config) + FIRST), Middleware(Lines),
