@@ -5,9 +5,9 @@ from methods.data.datasets import LAYOUTS, DatasetError, detect, read_dataset
 from methods.data.folds import FoldError
 from methods.data.matching import find_images
 from methods.data.pictures import RatedPicture, RatedPictures, direction_question, rescaled, usual_scale
-from methods.data.splits import VISUALQUALITY_R1, deal_folds, deal_parts, visualquality_r1_part
+from methods.data.splits import KADID_SPLIT, deal_folds, deal_parts, kadid_part
 from methods.data.table import read_table
 
-__all__ = ["LAYOUTS", "VISUALQUALITY_R1", "DatasetError", "FoldError", "RatedPicture", "RatedPictures", "TableError",
-           "deal_folds", "deal_parts", "detect", "direction_question", "find_images", "read_dataset", "read_table",
-           "rescaled", "usual_scale", "visualquality_r1_part"]
+__all__ = ["KADID_SPLIT", "LAYOUTS", "DatasetError", "FoldError", "RatedPicture", "RatedPictures", "TableError",
+           "deal_folds", "deal_parts", "detect", "direction_question", "find_images", "kadid_part", "read_dataset",
+           "read_table", "rescaled", "usual_scale"]

@@ -18,7 +18,7 @@ import numpy as np
 from methods.data.cells import readings
 from methods.data.matching import find_images
 from methods.data.pictures import RatedPicture, RatedPictures
-from methods.data.splits import VISUALQUALITY_R1, visualquality_r1_part
+from methods.data.splits import KADID_SPLIT, kadid_part
 from methods.errors import InputError
 from methods.images import PICTURE_SUFFIXES
 
@@ -219,10 +219,10 @@ def _koniq(path: Path) -> list[RatedPicture]:
 
 def _kadid(path: Path) -> list[RatedPicture]:
     rows = _rows(path, "dist_img", "ref_img", "dmos")
-    parts = [visualquality_r1_part(row["dist_img"]) for row in rows]
+    parts = [kadid_part(row["dist_img"]) for row in rows]
     # Its column is called dmos, but a higher score is better.
     return [RatedPicture(row["dist_img"], None, _number(row["dmos"]), group=row["ref_img"],
-                         split=part and f"{VISUALQUALITY_R1}-{part}") for row, part in zip(rows, parts)]
+                         split=part and f"{KADID_SPLIT}-{part}") for row, part in zip(rows, parts)]
 
 
 def _spaq(path: Path) -> list[RatedPicture]:

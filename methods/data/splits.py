@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from methods.errors import InputError
 
-VISUALQUALITY_R1 = "visualquality-r1"
-"""Name of VisualQuality-R1's split of KADID-10k by content (section 4.1): 49, 16 and 16 contents of 125 images each.
+KADID_SPLIT = "visualquality-r1"
+"""Name of the split of KADID-10k by content, into 49, 16 and 16 contents of 125 images each.
 
-KADID-10k itself comes without a split. Read from datasets/KADID-10K/KADID-10K_{train,val,test}_set.txt of
-github.com/TianheWu/VisualQuality-R1 at a16dcdb64eea03a27afdb411d43cc1c9d723a1b2; the rule behind it is not stated.
+KADID-10k itself comes without a split; this is the one that VisualQuality-R1's authors published (section 4.1). Read
+from datasets/KADID-10K/KADID-10K_{train,val,test}_set.txt of github.com/TianheWu/VisualQuality-R1 at
+a16dcdb64eea03a27afdb411d43cc1c9d723a1b2; the rule behind it is not stated.
 """
 
 _CONTENTS = {
@@ -24,8 +25,8 @@ _CONTENTS = {
 }
 
 
-def visualquality_r1_part(name: str) -> str:
-    """The part ("training", "validation", "test") of an image of KADID-10k in VisualQuality-R1's split.
+def kadid_part(name: str) -> str:
+    """The part ("training", "validation", "test") of an image of KADID-10k in the split `KADID_SPLIT`.
 
     Args:
         name: of the distorted image, such as I01_05_02.png; folders before it and its ending do not matter.

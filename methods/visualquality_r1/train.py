@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from methods import files
 from methods.cli.arguments import at_least
 from methods.cli.running import Command, run_one
-from methods.data import VISUALQUALITY_R1
+from methods.data import KADID_SPLIT
 from methods.errors import InputError
 from methods.visualquality_r1.prompts import VARIANTS as WORDINGS
 from methods.visualquality_r1.thurstone import GAMMA, VARIANTS
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="checkpoints, logs and the trained model")
     parser.add_argument("--split", metavar="CSV",
                         help="split to use; written there if it does not exist (default: OUT/split.csv); or "
-                             f"'{VISUALQUALITY_R1}', the authors' split of KADID-10k, with other sets dealt by --seed")
+                             f"'{KADID_SPLIT}', the authors' split of KADID-10k, with other sets dealt by --seed")
     parser.add_argument("--content", metavar="REGEX",
                         help="what of an image's name is its content, '^I(\\d+)_' for KADID-10k; parts of a split "
                         "never share a content")
@@ -119,7 +119,7 @@ def run(chosen: argparse.Namespace) -> int:
     state = PartialState(cpu=not torch.accelerator.is_available())
     pictures = data.read_sets(chosen.data, folders, chosen.content, lambda note: state.print(f"note: {note}"))
     chosen.out.mkdir(parents=True, exist_ok=True)
-    authors = chosen.split == VISUALQUALITY_R1
+    authors = chosen.split == KADID_SPLIT
     split_file = chosen.out / "split.csv" if authors or not chosen.split else Path(chosen.split)
     with state.main_process_first():
         if not split_file.exists():
@@ -127,7 +127,7 @@ def run(chosen: argparse.Namespace) -> int:
             data.write_split(split(pictures, chosen.seed), split_file)
         parts = data.read_split(split_file, pictures)
         if authors and parts != data.authors_split(pictures, chosen.seed):
-            raise InputError(f"{split_file} is another split than {VISUALQUALITY_R1}; choose another --out.")
+            raise InputError(f"{split_file} is another split than {KADID_SPLIT}; choose another --out.")
         data.write_tables(data.part_of(pictures, parts, "test"), chosen.out, "test")
     training, validation = (data.part_of(pictures, parts, part) for part in ("train", "validation"))
     if not training or not validation:

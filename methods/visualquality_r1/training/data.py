@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from methods import files
-from methods.data import RatedPicture, deal_parts, read_table, visualquality_r1_part
+from methods.data import RatedPicture, deal_parts, kadid_part, read_table
 from methods.errors import InputError
 from methods.visualquality_r1.prompts import VARIANTS
 
@@ -92,7 +92,7 @@ def authors_split(pictures: Sequence[RatedPicture], seed: int = 0) -> dict[tuple
         InputError: no set is KADID-10k, or one is in part.
     """
     names = {"": "", "training": "train", "validation": "validation", "test": "test"}
-    published = {(one.dataset, one.name): names[visualquality_r1_part(one.name)] for one in pictures}
+    published = {(one.dataset, one.name): names[kadid_part(one.name)] for one in pictures}
     kadid = {source for (source, _), part in published.items() if part}
     if not kadid:
         raise InputError("The split of VisualQuality-R1's authors is one of KADID-10k, and no set has its names "

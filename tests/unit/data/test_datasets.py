@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from methods.data import LAYOUTS, DatasetError, detect, read_dataset, visualquality_r1_part
+from methods.data import LAYOUTS, DatasetError, detect, kadid_part, read_dataset
 
 
 def picture(path: Path) -> None:
@@ -301,7 +301,7 @@ def kadid_names() -> list[str]:
 
 
 def test_visualquality_r1_splits_kadid_as_its_authors_published():
-    parts = {name: visualquality_r1_part(name) for name in kadid_names()}
+    parts = {name: kadid_part(name) for name in kadid_names()}
     assert Counter(parts.values()) == {"training": 6125, "validation": 2000, "test": 2000}
     of: dict[str, set[str]] = {}
     for name, part in parts.items():
@@ -311,10 +311,10 @@ def test_visualquality_r1_splits_kadid_as_its_authors_published():
     assert [of[content] for content in ("I01", "I79")] == [{"training"}] * 2
     assert [of[content] for content in ("I07", "I70")] == [{"validation"}] * 2
     assert [of[content] for content in ("I19", "I81")] == [{"test"}] * 2
-    assert visualquality_r1_part("images/i19_25_05.BMP") == "test"
+    assert kadid_part("images/i19_25_05.BMP") == "test"
     strange = ("I01.png", "I00_01_01.png", "I82_01_01.png", "I01_26_01.png", "I01_01_06.png", "i01_01_1.bmp",
                "xI01_01_01")
-    assert not any(map(visualquality_r1_part, strange))
+    assert not any(map(kadid_part, strange))
 
 
 def test_a_part_of_the_published_split_of_kadid_is_read_by_its_name(tmp_path):
