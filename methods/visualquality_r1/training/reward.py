@@ -32,7 +32,9 @@ class Draw:
 
 
 def batch_rewards(draws: Sequence[Draw], gamma: float = GAMMA, variant: str = "mean", eps: float = 0.0) -> list[float]:
-    """Eq. 3 for a batch of texts of several images, in any order; images of different sets are not compared.
+    """`thurstone.fidelity_reward` for a batch: texts of several images, in any order.
+
+    Images of different sets are not compared.
 
     Returns:
         One reward per text, in [0, 1] for eps = 0; 0 for a text without a readable score and for an image that has no
