@@ -15,7 +15,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 from PIL import Image, ImageFile
 
@@ -29,6 +29,9 @@ from methods.images.jpeg import decode_jpeg
 from methods.images.metadata import bounded, exif_fits, gif_frames, tiff_pages
 from methods.images.pixels import to_rgb, to_workable
 from methods.images.tiff import ALWAYS_READ
+
+if TYPE_CHECKING:
+    from PIL.TiffImagePlugin import TiffImageFile
 
 MAX_PIXELS = 24_000_000
 """A phone's 12 and 24 megapixel photos pass in full; a larger image is scaled down to this many pixels."""
@@ -170,7 +173,7 @@ def _checked_claim(image: Image.Image, max_pixels: int) -> int:
         raise ImageError("The image has no pixels; choose another file.")
     format_name = "JPEG" if image.format == "MPO" else str(image.format)
     if format_name == "TIFF":
-        width, height = _checked_tiff(image)
+        width, height = _checked_tiff(cast("TiffImageFile", image))
     bytes_per_pixel = _BYTES_PER_PIXEL.get(format_name, _OTHER_BYTES_PER_PIXEL)
     most = max(_BUDGET * max_pixels, _LEAST_BUDGET)
     limit = most // bytes_per_pixel
@@ -185,7 +188,7 @@ def _checked_claim(image: Image.Image, max_pixels: int) -> int:
     return min(width * height * bytes_per_pixel, most)
 
 
-def _checked_tiff(image: Any) -> tuple[int, int]:
+def _checked_tiff(image: TiffImageFile) -> tuple[int, int]:
     """The TIFF's width and height, or those of its tile where that is larger: libtiff buffers a whole tile."""
     tags = image.tag_v2
     subfile = tags.get(_NEW_SUBFILE_TYPE, 0)
@@ -253,7 +256,8 @@ def _loaded(source: ImageFile.ImageFile, content: bytes | mmap.mmap, max_pixels:
 
 
 def _finish(
-    source: Any, max_pixels: int, samples: Samples, notes: Sequence[str] = (), content: bytes | mmap.mmap | None = None
+    source: Image.Image, max_pixels: int, samples: Samples, notes: Sequence[str] = (),
+    content: bytes | mmap.mmap | None = None,
 ) -> Decoded:
     """Decodes the pixels, and makes them upright, small enough and 8-bit RGB; without `content` by Pillow alone."""
     notes = list(notes)
@@ -269,7 +273,7 @@ def _finish(
         else:
             if is_tiff:
                 source.info.pop("xmp", None)
-            loaded = _loaded(source, content, max_pixels)
+            loaded = _loaded(cast(ImageFile.ImageFile, source), content, max_pixels)
         after = 1 if is_tiff else _orientation(loaded, notes)
         if loaded is source:  # A HEIC file may only tell its size in its pixels.
             full_size = loaded.size
@@ -281,7 +285,7 @@ def _finish(
     except ImageError:
         raise
     except Exception as error:  # The codecs raise whatever a damaged file leads them to.
-        compression = source.tag_v2.get(259) if is_tiff else 1
+        compression = cast("TiffImageFile", source).tag_v2.get(259) if is_tiff else 1
         if is_tiff and compression not in ALWAYS_READ:
             raise UnsupportedError(f"TIFF compression {compression}") from error
         raise DamagedError from error
@@ -301,7 +305,7 @@ def _finish(
     return Decoded(image, tuple(notes))
 
 
-def _orientation(image: Any, notes: list[str]) -> int:
+def _orientation(image: Image.Image, notes: list[str]) -> int:
     """EXIF orientation 1 to 8; 1 where there is none.
 
     Only what the format's own standard says counts: Pillow's `getexif` would also take it from XMP and from text.
@@ -310,7 +314,7 @@ def _orientation(image: Any, notes: list[str]) -> int:
     content = image.info.get("exif")
     try:
         if image.format == "TIFF":
-            value = image.tag_v2.get(_ORIENTATION, 1)
+            value = cast("TiffImageFile", image).tag_v2.get(_ORIENTATION, 1)
         elif not content:
             return 1
         elif exif_fits(content):

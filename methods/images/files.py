@@ -17,7 +17,7 @@ import stat
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Protocol
 
 from PIL import Image
 
@@ -135,7 +135,13 @@ def _check_bytes(size: int) -> None:
         )
 
 
-def _read_all(stream: Any) -> bytes:
+class _Readable(Protocol):
+    """A file object of anybody's: what it gives is looked at."""
+
+    def read(self, size: int, /) -> object: ...
+
+
+def _read_all(stream: _Readable) -> bytes:
     try:
         content = stream.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
