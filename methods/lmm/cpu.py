@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from methods import patience
 
@@ -62,7 +62,7 @@ def channels_last(model: Model) -> bool:
     if len(convolutions) < _TOWER_CONVOLUTIONS:
         return False
     for module in convolutions:
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch 2.13 does not list it  # type: ignore[call-overload]  # torch's stub leaves it out
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub leaves it out
     return True
 
 
@@ -74,7 +74,7 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
-def in_strips(maps: torch.Tensor, rows: int, widen: Maps, depthwise: Any, squeeze: Maps,
+def in_strips(maps: torch.Tensor, rows: int, widen: Maps, depthwise: torch.nn.Conv2d, squeeze: Maps,
               padding: tuple[int, int, int, int]) -> torch.Tensor:
     """`squeeze(depthwise(widen(maps)))`, a few rows at a time, so that the widened rows stay in the cache.
 

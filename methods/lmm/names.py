@@ -58,7 +58,7 @@ def parsed(name: str) -> tuple[str, dict[str, Any]]:
     if not bare.startswith((".", "/", "~")) and "@" in bare:
         bare, _, revision = bare.partition("@")
         pairs = [("revision", revision), *pairs]
-    settings: dict[str, Any] = {}
+    settings: dict[str, str | int] = {}
     for key, text in pairs:
         if key not in SETTINGS:
             raise InputError(f"A model has no setting {key!r}{suggestion(key, SETTINGS)}")

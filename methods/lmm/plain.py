@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class PlainRunner:
         takes = inspect.signature(model.forward).parameters
         self._last = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
 
-    def inputs(self, rendered: Rendered) -> dict[str, Any]:
+    def inputs(self, rendered: Rendered) -> dict[str, torch.Tensor]:
         """What the processor makes of one prompt, on the model's device; floats in the model's dtype."""
         bos = self.processor.tokenizer.bos_token
         features = self.processor(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from methods.lmm.reuse.vision import Encoding, ImageKey, VisionEncoder
 
 if TYPE_CHECKING:
     import torch
+    from PIL.Image import Image
 
     from methods.lmm.loaded import Model, Processor
 
@@ -76,7 +77,7 @@ class Layout:
             LMMError: a prompt is longer than the model's longest input, or the memory does not suffice.
         """
         contents: dict[int, str] = {}
-        images: dict[ImageKey, Any] = {}
+        images: dict[ImageKey, Image] = {}
         keys_of: list[list[ImageKey]] = []
         for one in rendered:
             keys = []

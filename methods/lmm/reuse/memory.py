@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
+
     from methods.lmm.loaded import Model
 
 # Of the device memory that is free when it is asked for. What the plan does not see takes the rest.
@@ -93,15 +95,14 @@ def patch_bytes(model: Model) -> int:
     return int(model.dtype.itemsize * (8 * hidden + 2 * wide))
 
 
-def patches(model: Model, pixels: Any) -> int:
+def patches(model: Model, pixels: torch.Tensor) -> int:
     """Patches in a tensor of pixels, whatever its shape."""
     vision = model.config.vision_config
     side = getattr(vision, "patch_size", None) or 1
     area = math.prod(side) if isinstance(side, (list, tuple)) else side * side
     per_patch = area * getattr(vision, "num_channels", getattr(vision, "in_channels", 3)) \
         * getattr(vision, "temporal_patch_size", 1)
-    count: int = pixels.numel()
-    return -(-count // max(int(per_patch), 1))
+    return -(-pixels.numel() // max(int(per_patch), 1))
 
 
 def free_bytes(model: Model) -> int | None:

@@ -16,6 +16,7 @@ from methods.patience import step
 
 if TYPE_CHECKING:
     import torch
+    from transformers.utils import ModelOutput
 
     from methods.lmm.loaded import Model
 
@@ -128,12 +129,12 @@ class Passes:
                 input_ids=ids.to(device), attention_mask=mask.to(device), position_ids=positions.to(device), **arguments
             )
 
-    def _encoder_output(self, encodings: list[Encoding]) -> Any:
+    def _encoder_output(self, encodings: list[Encoding]) -> ModelOutput:
         """Features of several images in the container in which the family's encoder returns them."""
         import torch
 
         features = [encoding.features for encoding in encodings]
-        arguments: dict[str, Any] = {"pooler_output": features if self.vision.as_list else torch.cat(features)[None]}
+        arguments: dict[str, object] = {"pooler_output": features if self.vision.as_list else torch.cat(features)[None]}
         if encodings[0].deepstack:
             arguments["deepstack_features"] = [list(layer) for layer in zip(*(one.deepstack for one in encodings))]
         assert self.vision.output_class is not None  # It is known from the first encoding on.

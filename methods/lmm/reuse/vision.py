@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -27,6 +27,7 @@ from methods.patience import steps
 
 if TYPE_CHECKING:
     import torch
+    from transformers.utils import ModelOutput
 
     from methods.lmm.loaded import Model, Processor
 
@@ -75,7 +76,7 @@ class Encoding:
 @dataclass(frozen=True)
 class _Prepared:
     key: ImageKey
-    inputs: dict[str, Any]
+    inputs: dict[str, torch.Tensor]
     placeholder: str
 
     def signature(self) -> tuple:
@@ -142,7 +143,7 @@ class VisionEncoder:
         self._ahead: WeakValueDictionary[int, Ahead] = WeakValueDictionary()
         self._tokens: dict[tuple[int, int], int] = {}
         self.encoded = 0
-        self.output_class: Callable[..., Any] | None = None
+        self.output_class: type[ModelOutput] | None = None
         self.as_list = False
 
     def limited_to(self, processor: Processor, limit: PixelLimit) -> VisionEncoder:

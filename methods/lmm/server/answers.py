@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -209,7 +209,7 @@ def plain_text(raw: bytes | str) -> str:
     return " ".join(text.split())[:300]
 
 
-def _fault(body: Any, status: int | None = None) -> Fault:
+def _fault(body: object, status: int | None = None) -> Fault:
     """An error in its own words: its error, message or detail, else all of the body, shortened, in one line."""
     stated = _stated(body)
     try:
@@ -230,7 +230,7 @@ def _no_json(raw: bytes | str) -> Fault:
     return Fault(f"its answer is {form}: {text}".removesuffix(": "), None, passing=not page, stated=False)
 
 
-def _stated(body: Any, depth: int = 5) -> str:
+def _stated(body: object, depth: int = 5) -> str:
     """The words of an error; "" where there are none."""
     if isinstance(body, str) or not depth:
         return body if isinstance(body, str) else ""
@@ -241,13 +241,13 @@ def _stated(body: Any, depth: int = 5) -> str:
     return next((words for name in _WORD_FIELDS if (words := _stated(body.get(name), depth - 1))), "")
 
 
-def _kind(body: dict[str, Any]) -> str:
+def _kind(body: dict[str, object]) -> str:
     """The machine's words for an error, such as "rate_limit_exceeded"."""
     return " ".join(str(place[name]) for place in (body, body.get("error")) if isinstance(place, dict)
                     for name in ("type", "code", "status") if isinstance(place.get(name), str))
 
 
-def _status(body: Any) -> int | None:
+def _status(body: object) -> int | None:
     """The HTTP status that a body names."""
     places = [body.get("error"), body] if isinstance(body, dict) else []
     for place in places:

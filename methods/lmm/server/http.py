@@ -17,7 +17,6 @@ import time
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2 as httpx
@@ -95,7 +94,7 @@ class Connection:
         """
         return self._ask("POST", path, body, kind, None)
 
-    def stream(self, path: str, body: dict[str, Any]) -> Generator[ChatEvent]:
+    def stream(self, path: str, body: dict[str, object]) -> Generator[ChatEvent]:
         """The events of a streamed answer. Tried again only while nothing has been received; errors as `post`.
 
         A server that does not stream gives its whole answer as one event.

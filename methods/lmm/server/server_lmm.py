@@ -17,7 +17,7 @@ import math
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 import httpx2 as httpx
@@ -328,12 +328,14 @@ def _settings(url: str) -> tuple[str, dict[str, float]]:
     return address, settings
 
 
-def _modes(tokens: Sequence[int]) -> list[dict[str, Any]]:
+def _modes(tokens: Sequence[int]) -> list[dict[str, object]]:
     """Ways to ask for the candidates, best first."""
-    return [{"logprob_token_ids": list(tokens)}, *({"top_logprobs": count} for count in TOP)]
+    modes: list[dict[str, object]] = [{"logprob_token_ids": list(tokens)}]
+    modes += [{"top_logprobs": count} for count in TOP]
+    return modes
 
 
-def _generation(sampling: Sampling, seed: int = 0) -> dict[str, Any]:
+def _generation(sampling: Sampling, seed: int = 0) -> dict[str, object]:
     """Every setting of a generation; see `_NEUTRAL` for why none is left out."""
     return {"max_tokens": sampling.max_new_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p,
             **_NEUTRAL, "top_k": sampling.top_k or _NEUTRAL["top_k"], "seed": seed}
