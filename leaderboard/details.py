@@ -11,7 +11,6 @@ import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -290,7 +289,7 @@ def _binned(images: pd.DataFrame, *, by: str, y: str, count: int) -> tuple[Bin, 
     return tuple(bins)
 
 
-def _text(value: Any, key: str, absent: str) -> str:
+def _text(value: object, key: str, absent: str) -> str:
     if value is None or value == "":
         return absent
     if key == "command":

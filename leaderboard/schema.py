@@ -293,7 +293,7 @@ def label_sets(protocol: str, dataset: str) -> frozenset[str]:
     return frozenset(match["sets"].split("+")) if match["sets"] else frozenset({dataset})
 
 
-def check_metrics(metrics: Any) -> list[str]:
+def check_metrics(metrics: object) -> list[str]:
     """What is wrong with a run's metrics.json, one sentence each; an empty list where it is as documented above."""
     if not isinstance(metrics, dict):
         return ["metrics.json holds no JSON object."]

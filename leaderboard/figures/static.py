@@ -169,7 +169,7 @@ def _radar(figure: go.Figure, axes: PolarAxes) -> None:
     axes.grid(color=_GRID)
 
 
-def _places(axis: Any, figure: go.Figure, letter: str) -> dict[str, int] | None:
+def _places(axis: go.layout.XAxis | go.layout.YAxis, figure: go.Figure, letter: str) -> dict[str, int] | None:
     """Category -> place on the axis; None for an axis of numbers."""
     if axis.categoryarray:
         return {name: place for place, name in enumerate(axis.categoryarray)}
@@ -183,7 +183,7 @@ def _at(value: Any, places: dict[str, int] | None) -> float:
     return float(places[value]) if places is not None else float(value)
 
 
-def _finish(axes: Axes, axis: Any, places: dict[str, int] | None, letter: str) -> None:
+def _finish(axes: Axes, axis: go.layout.XAxis | go.layout.YAxis, places: dict[str, int] | None, letter: str) -> None:
     mine = axes.xaxis if letter == "x" else axes.yaxis
     if places is not None:
         mine.set_ticks(list(places.values()), labels=[_plain(name) for name in places])

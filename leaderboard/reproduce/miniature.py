@@ -83,6 +83,7 @@ def pictures(count: int, seed: int) -> list[tuple[Image.Image, float]]:
 
 
 Made = Sequence[tuple[Image.Image, float]]
+Cell = str | float
 
 
 def _save(image: Image.Image, path: Path) -> None:
@@ -114,7 +115,7 @@ def _kadid(root: Path, made: Made) -> None:
 
 
 def _spaq(root: Path, made: Made) -> None:
-    rows: list[tuple[Any, ...]] = [("Image name", "MOS", "Brightness")]
+    rows: list[tuple[Cell, ...]] = [("Image name", "MOS", "Brightness")]
     for number, (image, mos) in enumerate(made, start=1):
         _save(image, root / "TestImage" / f"{number:05d}.jpg")
         rows.append((f"{number:05d}.jpg", 100 * mos, 50.0))
@@ -151,7 +152,7 @@ def _siqad(root: Path, made: Made) -> None:
 
 
 def _bid(root: Path, made: Made) -> None:
-    rows: list[tuple[Any, ...]] = [("Image Number", "Average Subjective Grade")]
+    rows: list[tuple[Cell, ...]] = [("Image Number", "Average Subjective Grade")]
     for number, (image, mos) in enumerate(made, start=1):
         (root / "ImageDatabase").mkdir(exist_ok=True)
         image.save(root / "ImageDatabase" / f"DatabaseImage{number:04d}.JPG", "JPEG")
@@ -175,7 +176,7 @@ MAKERS: dict[str, Callable[[Path, Made], None]] = {
 """Dataset slug -> what writes its miniature."""
 
 
-def _workbook(path: Path, rows: Sequence[Sequence[Any]]) -> None:
+def _workbook(path: Path, rows: Sequence[Sequence[Cell]]) -> None:
     """The smallest xlsx of one sheet; SPAQ and BID keep their scores in one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -183,7 +184,7 @@ def _workbook(path: Path, rows: Sequence[Sequence[Any]]) -> None:
     package = "http://schemas.openxmlformats.org/package/2006"
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 
-    def cell(value: Any) -> str:
+    def cell(value: Cell) -> str:
         if isinstance(value, str):
             return f'<c t="inlineStr"><is><t>{escape(value)}</t></is></c>'
         return f"<c><v>{float(value)!r}</v></c>"

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from leaderboard.measured import folder_of, same_opinion
 from leaderboard.runs.contents import read_contents
@@ -20,6 +20,9 @@ from leaderboard.runs.folder import METRICS, SETTINGS, Prediction, read_predicti
 from methods.cli.arguments import at_least
 from methods.cli.running import DONE
 from methods.errors import InputError
+
+if TYPE_CHECKING:
+    from methods.agreement.metrics import Difference
 
 _LEAST = 5  # The logistic fit has four parameters.
 
@@ -38,13 +41,13 @@ class Comparison:
 
     a: str
     b: str
-    differences: dict[str, Any]
+    differences: dict[str, Difference | str]
     n: int
     only_a: int
     only_b: int
     deciding: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         differences = {name: {"note": gap} if isinstance(gap, str) else gap.to_dict()
                        for name, gap in self.differences.items()}
         return {"a": self.a, "b": self.b, "n": self.n, "only_a": self.only_a, "only_b": self.only_b,
@@ -112,7 +115,7 @@ def compare(a: Sequence[Prediction], b: Sequence[Prediction], *, names: tuple[st
     mos = [first[name].mos for name in shared]
     scores_a, scores_b = ([score for name in shared if (score := rows[name].score) is not None]
                           for rows in (first, second))
-    differences: dict[str, Any] = {}
+    differences: dict[str, Difference | str] = {}
     largest: dict[str, list[tuple[str, float]]] = {}
     for name in metrics:
         try:

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import assets
 from leaderboard.runs import provenance
@@ -78,7 +78,7 @@ class Cluster:
         finally:
             ray.shutdown()
 
-    def _connect(self, ray: Any) -> None:
+    def _connect(self, ray: ModuleType) -> None:
         settings: Facts = {
             "log_to_driver": True, "logging_level": "ERROR", "include_dashboard": False,
             "runtime_env": {"env_vars": {"PYTHONPATH": os.pathsep.join(
@@ -98,7 +98,7 @@ class Cluster:
             raise RunError(f"No Ray cluster answers at {self.address!r} ({error}); start one with `ray start --head`, "
                            "or leave the address out.") from error
 
-    def _stream(self, ray: Any, recipe: Facts, pending: Sequence[Sequence[RatedPicture]]) \
+    def _stream(self, ray: ModuleType, recipe: Facts, pending: Sequence[Sequence[RatedPicture]]) \
             -> Iterator[tuple[Facts, Facts, list[Prediction]]]:
         from ray.data import ActorPoolStrategy, DataContext
 
@@ -131,7 +131,7 @@ class Cluster:
             raise RunError(f"Ray gave a batch up ({first}); what is done is kept, so look at the log of the actor, "
                            "then run the same command again.") from error
 
-    def _size(self, ray: Any, batches: int) -> tuple[float, int]:
+    def _size(self, ray: ModuleType, batches: int) -> tuple[float, int]:
         """GPUs per actor and number of actors, from what the cluster has."""
         there = ray.cluster_resources()
         cpus, all_gpus = there.get("CPU", 0.0), there.get("GPU", 0.0)
@@ -203,7 +203,7 @@ def _absolute(lmm: str | None) -> str | None:
     return lmm
 
 
-def _ray() -> Any:
+def _ray() -> ModuleType:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray

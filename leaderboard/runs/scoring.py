@@ -14,7 +14,7 @@ import functools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from leaderboard.runs.folder import Prediction
 from leaderboard.schema import Facts
@@ -25,6 +25,8 @@ from methods.images import MAX_PIXELS
 from methods.lmm.base import LMM
 from methods.lmm.catalogue import find
 from methods.scoring import Row, score_batches
+
+Fact = TypeVar("Fact")
 
 EMBEDDED_TRAINED_ON = dict.fromkeys(("embedded", "embedded-biq2021"), "biq2021+kadid-10k")
 """Sets whose opinions the weights in assets/ have seen, as their cards say; KADID-10k's only as means of its levels."""
@@ -119,7 +121,7 @@ class Scorer:
             yield [_prediction(row.item, row) for row in rows]
 
 
-def _same(values: list[Any]) -> Any:
+def _same(values: list[Fact]) -> Fact | list[Fact] | None:
     """What all models of an ensemble have in common, else the list; None where there is no model."""
     return values[0] if values and all(value == values[0] for value in values) else values or None
 
