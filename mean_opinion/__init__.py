@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from io import IOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -42,7 +42,10 @@ from methods.options import merged
 from methods.version import VERSION as __version__
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
+
+    from methods.lmm.base import LMM
 
 __all__ = ["__version__", "decode", "explain", "list_methods", "load_lmm", "load_method", "score"]
 
@@ -50,9 +53,9 @@ _ONE = (str, bytes, bytearray, memoryview, IOBase)
 """Kinds of one image that Python could also iterate over."""
 
 
-def score(images: ImageSource | Iterable[ImageSource], method: str | Method = "leaf", lmm: Any = None, *,
-          device: str | None = None, dtype: Any = None, max_pixels: int | None = None, batch_size: int = 8,
-          options: Mapping[str, object] | None = None, **more: object) -> NDArray[np.float64]:
+def score(images: ImageSource | Iterable[ImageSource], method: str | Method = "leaf", lmm: LMM | str | None = None, *,
+          device: str | None = None, dtype: str | torch.dtype | None = None, max_pixels: int | None = None,
+          batch_size: int = 8, options: Mapping[str, object] | None = None, **more: object) -> NDArray[np.float64]:
     """The quality of one or many images: higher is better.
 
     Args:
@@ -85,7 +88,8 @@ def score(images: ImageSource | Iterable[ImageSource], method: str | Method = "l
         changes = {}
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1; got {batch_size}.")
-    several: Iterable[Any] = images if isinstance(images, Iterable) and not isinstance(images, _ONE) else [images]
+    is_one = isinstance(images, _ONE) or not isinstance(images, Iterable)
+    several = cast("Iterable[ImageSource]", [images] if is_one else images)
     scores: list[float] = []
     batch: list[Decoded] = []
     for image in several:

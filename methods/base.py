@@ -125,11 +125,11 @@ class _OnClassAndInstance:
     A class and its instances both have `options`, so that a cost can be asked for before a model is loaded.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., float]) -> None:
         self._function = function
         functools.update_wrapper(self, function)  # type: ignore[arg-type]
 
-    def __get__(self, instance: object, owner: type) -> Callable[..., Any]:
+    def __get__(self, instance: object, owner: type) -> Callable[..., float]:
         return functools.partial(self._function, owner if instance is None else instance)
 
 

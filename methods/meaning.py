@@ -139,7 +139,7 @@ class Table:
     """
 
     method: str
-    options: dict[str, Any]
+    options: dict[str, object]
     weights: str
     basis: dict[str, str]
     max_pixels: int | None
@@ -368,12 +368,12 @@ def key(method: str, options: Mapping[str, object], weights: str, basis: Mapping
     return f"{method} {weights} {hash_parts([deciding])[:16]}"
 
 
-def deciding_options(method: str, options: Mapping[str, object]) -> dict[str, Any]:
+def deciding_options(method: str, options: Mapping[str, object]) -> dict[str, object]:
     """The options that decide a score, JSON-safe; one that is not named has its default."""
     from methods.base import json_safe
 
     recorded = recorded_options(method, options)
-    whole: dict[str, Any] = json_safe(recorded)
+    whole: dict[str, object] = json_safe(recorded)
     return {name: value for name, value in whole.items() if name != "seed" and name not in recorded.score_alone()}
 
 

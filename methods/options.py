@@ -16,7 +16,7 @@ import numpy as np
 from methods.errors import InputError, suggestion
 
 
-def option(default: Any, help: str, *, choices: Sequence[object] | None = None, low: float | None = None,
+def option(default: object, help: str, *, choices: Sequence[object] | None = None, low: float | None = None,
            high: float | None = None, step: float | None = None, advanced: bool = False, explains: bool = False) -> Any:
     """A dataclass field of an `Options` class with what a form, a command line and a checker need to know of it.
 
