@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -12,6 +12,8 @@ from methods.lmm.cpu import in_strips
 
 if TYPE_CHECKING:
     from methods.lmm.loaded import Model
+
+Tower = TypeVar("Tower", bound="Model")
 
 LARGE = 2_000_000
 """Widened activations of a map that no longer fits a core's share of the cache."""
@@ -23,7 +25,7 @@ VECTOR = 16
 """Channels in one register of the widest processors."""
 
 
-def fused(model: Model) -> Model:
+def fused(model: Tower) -> Tower:
     """A copy of an EfficientNet of transformers for inference only: the same output in two thirds of the time.
 
     Batch norms are folded into the convolutions before them, activations overwrite their input, and squeeze-excite
@@ -48,7 +50,7 @@ def fused(model: Model) -> Model:
     for module in fast.modules():
         if isinstance(module, torch.nn.ReLU6 | torch.nn.SiLU):
             module.inplace = True
-    laid_out: Model = fast.to(memory_format=torch.channels_last)
+    laid_out: Tower = fast.to(memory_format=torch.channels_last)
     return laid_out
 
 
@@ -134,7 +136,7 @@ def with_fast_tower(base: Model) -> Model:
     tower = getattr(base, "vision_tower", None)
     if not isinstance(tower, EfficientNetModel) or tower.training or tower.dtype != torch.float32:
         return base
-    quick = fused(tower)
+    quick: Model = fused(tower)
     for number, block in enumerate(quick.encoder.blocks):
         if isinstance(block.squeeze_excite, torch.nn.Identity):
             quick.encoder.blocks[number] = TrimmedBlock(block)
