@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def at_least(lowest: float, kind: type = int) -> Callable[[str], object]:
     """An argparse type: finite numbers of that kind, none below `lowest`."""
-    def number(text: str) -> Any:
+    def number(text: str) -> object:
         value = kind(text)
         if not lowest <= value < math.inf:
             raise argparse.ArgumentTypeError(f"must be at least {lowest:g}, got {text}")

@@ -24,7 +24,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -184,7 +183,7 @@ def cross_validate(views: np.ndarray, mos: np.ndarray, prior: Head | None, repea
     return predicted
 
 
-def measured(predicted: np.ndarray, mos: np.ndarray) -> dict[str, Any]:
+def measured(predicted: np.ndarray, mos: np.ndarray) -> dict[str, dict[str, float]]:
     """Mean over the repetitions of each metric, with the mean of their bootstrap intervals."""
     rows = [stats.summary(row, mos) for row in predicted]
     return {name: {"value": round(float(np.mean([row[name].value for row in rows])), 4),
@@ -193,9 +192,9 @@ def measured(predicted: np.ndarray, mos: np.ndarray) -> dict[str, Any]:
             for name in rows[0]}
 
 
-def label_budget(views: np.ndarray, mos: np.ndarray, prior: Head, repeats: int = REPEATS) -> list[dict[str, Any]]:
+def label_budget(views: np.ndarray, mos: np.ndarray, prior: Head, repeats: int = REPEATS) -> list[dict[str, object]]:
     """SRCC and PLCC against the number of labels, from the first student and from nothing."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for labels in BUDGETS:
         for start, head in (("BIQ2021", prior), ("nothing", None)):
             if labels or head is not None:

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from PIL.Image import Image
@@ -44,6 +44,16 @@ class Built:
 
     references: ReferenceSet
     problems: tuple[Problem, ...]
+
+
+class _Row(TypedDict):
+    """A line of the journal: what is known of the image of that number; a problem is "" where there is none."""
+
+    number: int
+    problem: str
+    mos: float
+    content: str
+    perceptual: str
 
 
 def build(pictures: RatedPictures, out: Path | str, encoder: Encoder, *, title: str = "",
@@ -108,11 +118,10 @@ def unrated(folder: Path, pictures: Sequence[RatedPicture]) -> list[Problem]:
             if path.resolve() not in named]
 
 
-def _examined(number: int, pictures: RatedPictures, known: Mapping[str, str]) -> tuple[dict[str, Any], Image | None]:
+def _examined(number: int, pictures: RatedPictures, known: Mapping[str, str]) -> tuple[_Row, Image | None]:
     """The journal's row for an image, and its pixels if it can be used."""
     picture = pictures[number]
-    row: dict[str, Any] = {"number": number, "problem": "", "mos": pictures.rescale(picture.mos), "content": "",
-                           "perceptual": ""}
+    row: _Row = {"number": number, "problem": "", "mos": pictures.rescale(picture.mos), "content": "", "perceptual": ""}
     if picture.path is None:
         row["problem"] = "There is no such image."
         return row, None
@@ -153,7 +162,7 @@ class _Journal:
             self._features.unlink(missing_ok=True)
             files.replace(self._plan, plan)
         self.width = 0
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[_Row] = []
         self._recover()
 
     def _recover(self) -> None:
@@ -166,7 +175,7 @@ class _Journal:
             good = sum(not row["problem"] for row in self.rows)
             os.truncate(self._features, good * self.width * 4)
 
-    def append(self, rows: list[dict[str, Any]], features: np.ndarray | None) -> None:
+    def append(self, rows: list[_Row], features: np.ndarray | None) -> None:
         if features is not None:
             if not np.isfinite(features).all():
                 raise InputError("The encoder gave NaN or infinity for an image; its features cannot be searched.")

@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -31,7 +30,7 @@ from methods.iqarag.build import build
 from methods.iqarag.encoders import ENCODERS, OWN, load_encoder
 from methods.iqarag.method import IQARAG
 from methods.iqarag.reference_set import MANIFEST, ReferenceSet
-from methods.iqarag.results import WITHOUT, append_predictions, measured, read_predictions, table
+from methods.iqarag.results import WITHOUT, Measured, append_predictions, measured, read_predictions, table
 from methods.lmm.base import LMM
 
 RATIOS = ("1:9", "1:4", "3:7")
@@ -56,7 +55,7 @@ class Part:
     name: str
     tests: ReferenceSet
     chosen: tuple[int, ...]
-    conditions: dict[str, tuple[ReferenceSet, dict[str, Any]]]
+    conditions: dict[str, tuple[ReferenceSet, dict[str, object]]]
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class Run:
     sets: Path | None = None
     tell: Told = print
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """What decides every row of a run's files; JSON-safe."""
         tests = None if self.tests is None else files.hash_parts(sorted(self.tests))
         return {"lmm": f"{self.lmm.name}@{self.lmm.revision}", "seed": self.seed, "by_content": self.by_content,
@@ -221,7 +220,7 @@ def references(run: Run, data: Sequence[RatedPictures], ratio: str = "3:7") -> l
     return parts
 
 
-def perform(run: Run, parts: Sequence[Part]) -> list[dict[str, Any]]:
+def perform(run: Run, parts: Sequence[Part]) -> list[Measured]:
     """Scores every part and returns one row per part and condition; also written to `results.json` and `results.md`.
 
     A row holds part, condition, n, srcc, plcc, mean (their mean, the paper's single number), each with the ends of its
@@ -233,7 +232,7 @@ def perform(run: Run, parts: Sequence[Part]) -> list[dict[str, Any]]:
     """
     run.out.mkdir(parents=True, exist_ok=True)
     _pin(run)
-    rows = []
+    rows: list[Measured] = []
     for part in parts:
         rows += measured(part.name, _predictions(run, part), run.samples)
         results = {**run.settings(), "rows": rows}

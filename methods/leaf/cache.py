@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from methods import files
 from methods.errors import UserError
@@ -31,7 +30,7 @@ class Cache:
 
     def __init__(self, path: str | Path | None, heading: dict[str, str]) -> None:
         self.path = Path(path) if path is not None else None
-        self.known: dict[str, Any] = {}
+        self.known: dict[str, list[float]] = {}
         if self.path is None:
             return
         header, self.known = read(self.path) if self.path.is_file() else (None, {})
@@ -44,20 +43,21 @@ class Cache:
         lines = [json.dumps(heading), *(json.dumps({"key": key, "value": value}) for key, value in self.known.items())]
         files.replace(self.path, "\n".join(lines) + "\n")
 
-    def add(self, answers: Iterable[tuple[str, object]]) -> None:
+    def add(self, answers: Iterable[tuple[str, list[float]]]) -> None:
         answers = list(answers)
         self.known.update(answers)
         if self.path is not None:
             files.append(self.path, "".join(json.dumps({"key": key, "value": value}) + "\n" for key, value in answers))
 
 
-def read(path: Path) -> tuple[dict[str, str] | None, dict[str, Any]]:
+def read(path: Path) -> tuple[dict[str, str] | None, dict[str, list[float]]]:
     """Heading and judgements of a cache; None and nothing where the file is empty.
 
     Raises:
         TeacherError: it is no such file.
     """
-    lines, known = path.read_text(encoding="utf-8", errors="replace").splitlines(), {}
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    known: dict[str, list[float]] = {}
     if not lines:
         return None, known
     try:

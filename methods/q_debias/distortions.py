@@ -12,7 +12,6 @@ them here too.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import cv2
 import numpy as np
@@ -211,7 +210,7 @@ DISTORTIONS: dict[str, Callable[..., np.ndarray]] = {
 }
 """By name, in the order of the paper's x'_1 to x'_4."""
 
-SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
+SETTINGS: dict[str, dict[str, dict[str, object]]] = {
     "paper": {"zoom_blur": {"factors": PAPER_ZOOMS}, "spatter": {"blend": True}, "saturate": {}, "fog": {}},
     "code": {"zoom_blur": {"factors": CODE_ZOOMS}, "spatter": {}, "saturate": {}, "fog": {}},
 }

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -234,7 +234,7 @@ def known_damage(images: Images, respondent: Respondent) -> dict[str, object]:
                         for name in DISTORTIONS}}
 
 
-def parts(images: Images, respondent: Respondent) -> dict[str, Any]:
+def parts(images: Images, respondent: Respondent) -> dict[str, float]:
     """Damaged corners against the opposite, intact corners of the same photos: share ranked rightly."""
     rows = [row for row, shot in enumerate(images.shots) if shot.part]
     scores = plain(respondent, rows)
@@ -271,7 +271,7 @@ def within_contents(images: Images, respondent: Respondent) -> dict[str, object]
                                                      len(np.unique(groups)) // 2)}}
 
 
-def calibration(scores: np.ndarray, mos: np.ndarray, bins: int = 5) -> dict[str, Any]:
+def calibration(scores: np.ndarray, mos: np.ndarray, bins: int = 5) -> dict[str, float | list[list[float]]]:
     """Mean score against mean MOS in bins of equal count, and the mean distance between the two."""
     order = np.argsort(scores, kind="stable")
     parts = np.array_split(order, bins)
@@ -302,7 +302,7 @@ def over_photos(material: pipeline.Material, benchmark: np.ndarray, mos: np.ndar
 
 
 def report(material: pipeline.Material, cache: Path, shipped: Path, benchmark: RatedPictures | None,
-           quick: bool) -> dict[str, Any]:
+           quick: bool) -> dict[str, object]:
     """Everything, as JSON can hold it."""
     from sklearn.metrics import roc_auc_score
 
@@ -310,7 +310,7 @@ def report(material: pipeline.Material, cache: Path, shipped: Path, benchmark: R
 
     fitted = readout.Directions.load(cache / "shipped" / "fitted.npz")
     vision = fused(pipeline.calibrated_tower(material.sample))
-    result: dict[str, Any] = {}
+    result: dict[str, object] = {}
     if benchmark is not None:
         shots = benchmark_shots(benchmark)
         own = Images.of(shots, fitted, vision, cache / "features")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -94,7 +94,7 @@ def measure(lmm: LMM, photos: Sequence[Path], count: int = 6) -> dict[str, dict[
              "screen": [screen(seed) for seed in range(count)],
              "under water": [under_water(image) for image in pristine]}
     method = QBench(lmm=lmm, question="five-level")
-    result: dict[str, dict[str, Any]] = {}
+    result: dict[str, dict[str, object]] = {}
     for kind, images in kinds.items():
         intact = [verdict.score for verdict in method.assess_batch([Image.fromarray(image) for image in images])]
         ranks = {}

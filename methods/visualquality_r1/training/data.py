@@ -12,7 +12,7 @@ import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from methods import files
 from methods.data import RatedPicture, deal_parts, kadid_part, read_table
 from methods.errors import InputError
 from methods.visualquality_r1.prompts import VARIANTS
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 PARTS = ("train", "validation", "test")
 RATIOS = (6, 2, 2)
@@ -149,7 +152,7 @@ def write_tables(pictures: Sequence[RatedPicture], folder: Path, part: str) -> l
     return paths
 
 
-def training_dataset(pictures: Sequence[RatedPicture], wording: str, longest_side: int | None) -> Any:
+def training_dataset(pictures: Sequence[RatedPicture], wording: str, longest_side: int | None) -> Dataset:
     """A `datasets.Dataset` in the form that GRPOTrainer takes; images are decoded when they are drawn.
 
     Args:
@@ -169,7 +172,7 @@ def training_dataset(pictures: Sequence[RatedPicture], wording: str, longest_sid
         "source": [picture.dataset for picture in pictures],
     })
 
-    def load(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    def load(rows: dict[str, list[object]]) -> dict[str, Sequence[object]]:
         from methods.images import decode
 
         paths = rows.pop("path")

@@ -31,7 +31,7 @@ from methods.visualquality_r1.training.reward import FidelityReward, format_rewa
 from methods.visualquality_r1.training.vision import TOWERS, encode_once, freeze_tower
 
 if TYPE_CHECKING:
-    from peft import LoraConfig
+    from peft import LoraConfig, PeftModel
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ def save(trainer: OneSetGRPOTrainer, source: str, out: Path) -> None:
         from transformers import AutoModelForImageTextToText
 
         network = AutoModelForImageTextToText.from_pretrained(source, dtype=torch.float32, trust_remote_code=False)
-        adapted: Any = PeftModel.from_pretrained(network, str(out / "adapter"))
+        adapted: PeftModel = PeftModel.from_pretrained(network, str(out / "adapter"))
         adapted.merge_and_unload().save_pretrained(str(out / "model"))
         trainer.processing_class.save_pretrained(str(out / "model"))
     trainer.accelerator.wait_for_everyone()
