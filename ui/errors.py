@@ -9,8 +9,8 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import ParamSpec, TypeVar, cast
 
 import gradio as gr
 from fastapi import Request
@@ -19,6 +19,9 @@ from fastapi.responses import JSONResponse
 from gradio.route_utils import FnIndexInferError
 
 from methods.errors import UserError
+
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +38,12 @@ def as_gradio_error(error: BaseException) -> gr.Error:
     return gr.Error(UNEXPECTED, print_exception=False)
 
 
-def plain_errors(handler: Callable[..., Any]) -> Callable[..., Any]:
+def plain_errors(handler: Callable[Given, Answer]) -> Callable[Given, Answer]:
     """Decorates an event handler, plain or generator, so that every failure reaches the page as one sentence."""
     if inspect.isgeneratorfunction(handler):
 
         @functools.wraps(handler)
-        def guarded_generator(*args: object, **kwargs: object) -> object:
+        def guarded_generator(*args: Given.args, **kwargs: Given.kwargs) -> Iterator[object]:
             try:
                 yield from handler(*args, **kwargs)
             except gr.Error:
@@ -48,10 +51,10 @@ def plain_errors(handler: Callable[..., Any]) -> Callable[..., Any]:
             except Exception as error:
                 raise as_gradio_error(error) from error
 
-        return guarded_generator
+        return cast("Callable[Given, Answer]", guarded_generator)
 
     @functools.wraps(handler)
-    def guarded(*args: object, **kwargs: object) -> object:
+    def guarded(*args: Given.args, **kwargs: Given.kwargs) -> Answer:
         try:
             return handler(*args, **kwargs)
         except gr.Error:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any, NoReturn, TypeVar
 
 import gradio as gr
 
@@ -53,7 +54,7 @@ def modes_of(block: gr.blocks.Block) -> list[tuple[gr.Tabs, list[str]]]:
     return sets
 
 
-def text_of(value: Any) -> str:
+def text_of(value: object) -> str:
     """A value as the address holds it."""
     if value is None:
         return "none"
@@ -66,7 +67,7 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
-def value_of(name: str, component: Any, text: str) -> tuple[Any, str]:
+def value_of(name: str, component: Any, text: str) -> tuple[object, str]:
     """A component's value from its text in an address, and a sentence ("" where nothing is wrong).
 
     What is not understood is left out of a list; a single value that is not understood gives the component's own.
@@ -90,7 +91,7 @@ def value_of(name: str, component: Any, text: str) -> tuple[Any, str]:
         return component.value, str(error)
 
 
-def _number(name: str, component: Any, text: str) -> float | int:
+def _number(name: str, component: gr.Slider | gr.Number, text: str) -> float | int:
     try:
         value = float(text)
     except ValueError:
@@ -105,11 +106,11 @@ def _number(name: str, component: Any, text: str) -> float | int:
     return int(value) if whole else value
 
 
-def _refuse(name: str, text: str, offered: dict[str, Any]) -> Any:
+def _refuse(name: str, text: str, offered: Mapping[str, object]) -> NoReturn:
     raise InputError(_sentence(name, text, offered))
 
 
-def _sentence(name: str, text: str, offered: dict[str, Any]) -> str:
+def _sentence(name: str, text: str, offered: Mapping[str, object]) -> str:
     near = difflib.get_close_matches(text, list(offered), n=1, cutoff=0.6)
     meant = f" (did you mean {near[0]!r}?)" if near else ""
     return f"{quoted(text)} is no choice for {name!r} here; it was ignored{meant}."

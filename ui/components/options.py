@@ -33,7 +33,7 @@ class OptionsForm:
     components: tuple[gr.components.Component, ...]
     defaults: Options
 
-    def kwargs(self, values: Sequence[object]) -> dict[str, Any]:
+    def kwargs(self, values: Sequence[object]) -> dict[str, object]:
         """What the components held, as keyword arguments for `Method.assess`."""
         return {name: _from_form(value, getattr(self.defaults, name)) for name, value in zip(self.names, values)}
 
@@ -91,7 +91,7 @@ def _named(choices: Sequence[Any]) -> list[tuple[str, Any]]:
     return [("none" if choice is None else str(choice), choice) for choice in choices]
 
 
-def _from_form(value: Any, default: Any) -> Any:
+def _from_form(value: Any, default: object) -> object:
     if isinstance(default, tuple):
         return tuple(value or ())
     if isinstance(default, bool) or value is None:

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 import gradio as gr
 import pydantic
 from anyio.to_thread import run_sync
+from gradio.block_function import BlockFunction
+from gradio.events import Dependency
 
 from methods.errors import InputError
 from ui.components.uploads import PictureInput, uploaded
@@ -67,7 +69,7 @@ async def _kept_file(block: gr.blocks.Block, path: str | None) -> str | None:
     return await run_sync(block.move_resource_to_block_cache, path)
 
 
-def _checked(block_fn: Any, inputs: list[Any]) -> list[object]:
+def _checked(block_fn: BlockFunction, inputs: list[object]) -> list[object]:
     public = block_fn.api_name and block_fn.api_visibility == "public"
     count = len(block_fn.inputs)
     if len(inputs) < count or (public and len(inputs) > count):
@@ -85,11 +87,13 @@ def _checked(block_fn: Any, inputs: list[Any]) -> list[object]:
     return checked
 
 
-def _name(block_fn: Any) -> str:
+def _name(block_fn: BlockFunction) -> str:
     return f"/{block_fn.api_name}" if block_fn.api_name else "the page"
 
 
-def _parameters(block_fn: Any) -> list[str]:
+def _parameters(block_fn: BlockFunction) -> list[str]:
+    if block_fn.fn is None:  # an event of the browser alone
+        return []
     return [name for name, one in inspect.signature(block_fn.fn).parameters.items()
             if one.kind is not inspect.Parameter.VAR_POSITIONAL and not isinstance(one.default, gr.Progress)]
 
@@ -179,7 +183,7 @@ def ends_before(place: str) -> str:
     return f"() => {{ window.meanOpinion?.drop({place!r}); return []; }}"
 
 
-def ended_before(place: str, *runs: Any) -> None:
+def ended_before(place: str, *runs: Dependency) -> None:
     """Wires what ends `runs` when the page's script asks for it, as by `ends_before`.
 
     Args:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
+from gradio.events import Dependency
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
@@ -27,7 +29,7 @@ LIES = "(file) => { window.meanOpinion?.lies(file); return file; }"
 """An uploaded photo cannot stand in the address: see assets/address.js."""
 
 
-def examples(page: gr.Blocks, picture: PictureInput) -> Any:
+def examples(page: gr.Blocks, picture: PictureInput) -> Dependency:
     """Draws the examples at the place where it is called; a click puts one into `picture`.
 
     Returns:
@@ -65,7 +67,8 @@ def inputs_of(block: gr.blocks.Block) -> list[PictureInput]:
     return [one for child in getattr(block, "children", ()) for one in inputs_of(child)]
 
 
-def result_of(picture: PictureInput, example: Any, empty: Callable[[], list[object]], outputs: list[Any]) -> Any:
+def result_of(picture: PictureInput, example: Dependency, empty: Callable[[], list[object]], outputs: Sequence[Block]
+              ) -> Dependency:
     """Clears a tab's result when its photo changes. Call `ends_with` afterwards; it connects the events.
 
     Never by `picture.change`: a browser tells of a change when it has drawn the photo, which on a busy machine is after
@@ -79,10 +82,11 @@ def result_of(picture: PictureInput, example: Any, empty: Callable[[], list[obje
         the event after which an example lies there alone, for `.then(score, ...)`.
     """
     picture.result = (empty, outputs)
-    return example.then(empty, None, outputs, **QUIET)
+    emptied: Dependency = example.then(empty, None, outputs, **QUIET)
+    return emptied
 
 
-def ends_with(picture: PictureInput, *runs: Any) -> None:
+def ends_with(picture: PictureInput, *runs: Dependency) -> None:
     """Cancels runs when their photo is replaced or removed, so that no result appears beside another photo.
 
     Args:
@@ -117,7 +121,8 @@ def follow(photo: gr.State, places: Sequence[tuple[gr.Tab, PictureInput]]) -> No
                        js=f"(came) => {{ if (came) window.meanOpinion?.press({prefix!r}); }}")
 
 
-def _take_over(empty: Callable[[], list[object]], outputs: list[Any]) -> Callable[..., list[Any]]:
+def _take_over(empty: Callable[[], list[object]], outputs: Sequence[Block]
+               ) -> Callable[[str | None, str | None], list[object]]:
     def take_over(photo: str | None, own: str | None) -> list[object]:
         # What lies there already stays, with its result.
         if photo == own:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from methods import meaning
 from methods.base import method_class
@@ -39,8 +40,8 @@ def pixel_picker(method: str, **settings: Any) -> gr.Dropdown:
                                   visible=visible, elem_classes="pixels", **settings), "pixels")
 
 
-def follow(pixels: gr.Dropdown, lmm: gr.Dropdown, picture: gr.Image, *scored: Any, method: gr.Dropdown | None = None
-           ) -> None:
+def follow(pixels: gr.Dropdown, lmm: gr.Dropdown, picture: gr.Image, *scored: Dependency,
+           method: gr.Dropdown | None = None) -> None:
     """Keeps a `pixel_picker` in step with the model and the photo.
 
     Args:

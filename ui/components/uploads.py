@@ -5,15 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
+from gradio.blocks import Block
+from gradio.events import Dependency
 from gradio.processing_utils import save_bytes_to_cache, ssrf_protected_download
 from gradio.utils import get_upload_folder
 
 from assets import FOLDER
 from methods.images import ImageError, from_data_url, resolve_inside
 from ui.errors import plain_errors
+
+Given = TypeVar("Given")
 
 EXAMPLES = FOLDER / "examples"
 
@@ -70,13 +74,13 @@ class PictureInput(gr.Image):
 
     is_template = True  # drawn by gr.Image's own front end
 
-    result: tuple[Callable[[], list[object]], list[Any]] = (list, [])
+    result: tuple[Callable[[], list[object]], Sequence[Block]] = (list, [])
     """What empties the result of this photo, and where it stands; see `photo.result_of`."""
 
     examples: gr.Dataset
     """The examples below it; see `photo.examples`."""
 
-    runs: Sequence[Any] = ()
+    runs: Sequence[Dependency] = ()
     """The events that ask of this photo; see `photo.ends_with`."""
 
     @staticmethod
@@ -109,7 +113,7 @@ def pictures_input(label: str = "Your photos", **settings: object) -> gr.File:
     return gr.File(**chosen)
 
 
-def required(path: str | list | None, what: str = "a photo") -> Any:
+def required(path: Given | None, what: str = "a photo") -> Given:
     """`path` if there is one.
 
     Raises:

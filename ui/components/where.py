@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
+from gradio.events import Dependency
 
 from methods.base import method_class
 from methods.q_bench.where import PASSES
@@ -27,7 +28,7 @@ class Where:
     legend: gr.Markdown
 
     @property
-    def outputs(self) -> list[Any]:
+    def outputs(self) -> list[gr.components.Component]:
         return [self.ask, self.picture, self.legend]
 
     def ready(self, is_there: bool = True) -> list[object]:
@@ -38,7 +39,8 @@ class Where:
         """A function that clears the tab's result and the map, for `result_of`."""
         return lambda: [*empty(), *self.ready(False)]
 
-    def wire(self, photo: gr.Image, method: str | gr.Dropdown, lmm: gr.Dropdown, *scored: Any) -> Any:
+    def wire(self, photo: gr.Image, method: str | gr.Dropdown, lmm: gr.Dropdown, *scored: Dependency
+             ) -> Dependency:
         """Connects the button; its event is returned.
 
         Args:

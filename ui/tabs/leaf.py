@@ -87,9 +87,10 @@ def build(page: gr.Blocks) -> None:
                               image=photos[0], student=folder if student == OWN else None, **form.kwargs(values))
             return [*panel.show(result, 0), standing_html(result.evidence), map_html(photos[0], result.evidence)]
 
-    def score_again(photo: str | None, *chosen: object, progress: gr.Progress = gr.Progress()) -> list[object]:
+    def score_again(photo: str | None, student: str, folder: str | None, *values: object,
+                    progress: gr.Progress = gr.Progress()) -> list[object]:
         # What stands on the page was said by another student.
-        return score(photo, *chosen, progress=progress) if photo else [*panel.empty(), "", ""]
+        return score(photo, student, folder, *values, progress=progress) if photo else [*panel.empty(), "", ""]
 
     @plain_errors
     def calibrate(files: list[str] | None, ratings: str | None, ends: str, way: str, previous: str | None,

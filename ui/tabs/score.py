@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from methods import meaning
 from methods.base import method_class
@@ -65,7 +66,7 @@ def build(page: gr.Blocks) -> None:
             plot = gr.Plot(visible=False, show_label=False, container=False, elem_classes="evidence")
             where = where_part("score")
             details = _details()
-    outputs = [*panel.outputs, together, *where.outputs, plot, *details]
+    outputs: list[Block] = [*panel.outputs, together, *where.outputs, plot, *details]
     options = components_of(forms)
 
     def nothing_yet() -> list[object]:
@@ -145,7 +146,7 @@ def _switch(names: tuple[str, ...]):
     return switch
 
 
-def _details() -> list[object]:
+def _details() -> list[Block]:
     with gr.Accordion("The whole record", open=False, visible=False, elem_classes="record") as fold:
         record = gr.JSON(show_label=False, container=False)
     return [fold, record]

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import gradio as gr
+from gradio.blocks import Block
 
 from leaderboard.links import FRAMEWORK, MAX_LINK, quoted
 from ui.components import EXAMPLES, plain_errors
@@ -42,7 +43,7 @@ def wire(visit: gr.HTML, rooms: Sequence[gr.Tab], photo: gr.State,
     modes = {str(room.id): modes_of(room) for room in rooms}
     pictures = {str(room.id): picture for room, picture in places}
     settings: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    outputs: list[Any] = [photo]
+    outputs: list[Block] = [photo]
     for tab, named in choices.items():
         outputs += list(named.values())
         follow = next((one for one in named.values() if hasattr(one, "brings")), None)
@@ -58,12 +59,12 @@ def wire(visit: gr.HTML, rooms: Sequence[gr.Tab], photo: gr.State,
     done = gr.Textbox(visible=False)
 
     @plain_errors
-    def restore(event: gr.EventData) -> dict[Any, Any]:
+    def restore(event: gr.EventData) -> dict[Block, object]:
         sent = event._data if isinstance(event._data, dict) else {}
         words = dict(parse_qsl(str(sent.get("query", ""))[:MAX_LINK].removeprefix("?"), keep_blank_values=True))
         tab = words.pop("tab", "score")
         notes: list[str] = [] if tab in choices else [f"There is no tab {quoted(tab)} here; this is the first one."]
-        answer: dict[Any, Any] = {}
+        answer: dict[Block, object] = {}
         name, mode, run = words.pop("photo", ""), words.pop("mode", ""), False
         if tab in choices:
             answer = chosen(choices[tab], words, notes) | opened(modes[tab], mode, notes)
@@ -88,7 +89,7 @@ def wire(visit: gr.HTML, rooms: Sequence[gr.Tab], photo: gr.State,
         None, done, None, js=RESTORED, **both)
 
 
-def chosen(named: Mapping[str, Any], words: Mapping[str, str], notes: list[str]) -> dict[Any, Any]:
+def chosen(named: Mapping[str, Any], words: Mapping[str, str], notes: list[str]) -> dict[Block, object]:
     """Component -> its value or update, for the words of an address; its own value where they say nothing."""
     values = {name: one.value for name, one in named.items()}
     for name, text in words.items():
@@ -97,7 +98,7 @@ def chosen(named: Mapping[str, Any], words: Mapping[str, str], notes: list[str])
             notes += [note] if note else []
         elif not FRAMEWORK.fullmatch(name):
             notes.append(f"{quoted(name)} is not part of a link to this tab; it was ignored.")
-    answer = {one: gr.update(value=values[name]) for name, one in named.items()}
+    answer: dict[Block, object] = {one: gr.update(value=values[name]) for name, one in named.items()}
     for one in named.values():
         if hasattr(one, "brings"):
             update, outputs = one.brings
@@ -105,7 +106,7 @@ def chosen(named: Mapping[str, Any], words: Mapping[str, str], notes: list[str])
     return answer
 
 
-def opened(sets: Sequence[tuple[gr.Tabs, list[str]]], mode: str, notes: list[str]) -> dict[Any, Any]:
+def opened(sets: Sequence[tuple[gr.Tabs, list[str]]], mode: str, notes: list[str]) -> dict[Block, object]:
     """Tabs inside a tab -> which of them is open, for the mode of an address; the first where it says nothing."""
     if mode and not any(mode in names for _, names in sets):
         notes.append(f"There is no {quoted(mode)} in this tab; it was ignored.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from ui.components import plain_errors, uploaded
 from ui.components.uploads import PictureInput, picture_file
@@ -62,11 +63,11 @@ def build(photo: gr.State, rooms: Sequence[gr.Tab], places: Sequence[tuple[gr.Ta
     style = (HERE / "visit.css").read_text("utf-8")
     visit = gr.HTML(f"<style>{style}</style>{HTML}", elem_id="visit", padding=False, apply_default_css=False,
                     js_on_load=scripts)
-    outputs: list[Any] = [several.tabs, several.modes, several.files, photo, address]
+    outputs: list[Block] = [several.tabs, several.modes, several.files, photo, address]
     for _, picture in places:
         outputs += [picture, *picture.result[1]]
 
-    def in_tab(path: str, title: str) -> list[Any]:
+    def in_tab(path: str, title: str) -> list[object]:
         """Values that put the photo into the tab with this title (else the first) and clear its result."""
         labels = [room.label for room, _ in places]
         chosen = labels.index(title) if title in labels else 0
@@ -77,7 +78,7 @@ def build(photo: gr.State, rooms: Sequence[gr.Tab], places: Sequence[tuple[gr.Ta
         return values
 
     @plain_errors
-    def arrived(event: gr.EventData) -> list[Any]:
+    def arrived(event: gr.EventData) -> list[object]:
         sent = event._data if isinstance(event._data, dict) else {}
         if (problem := PROBLEMS.get(str(sent.get("problem")))) is not None:
             raise gr.Error(problem, print_exception=False)
@@ -93,7 +94,7 @@ def build(photo: gr.State, rooms: Sequence[gr.Tab], places: Sequence[tuple[gr.Ta
         return [gr.Tabs(selected="compare"), gr.Tabs(selected="folder"), paths, *rest]
 
     @plain_errors
-    def fetched(text: str) -> list[Any]:
+    def fetched(text: str) -> list[object]:
         address = (text or "").strip()
         if not address.lower().startswith(("http://", "https://")):
             raise gr.Error(PROBLEMS["address"], print_exception=False)
@@ -101,8 +102,8 @@ def build(photo: gr.State, rooms: Sequence[gr.Tab], places: Sequence[tuple[gr.Ta
 
     settings: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     runs = [run for _, picture in places for run in picture.runs]
-    arrive = visit.upload(arrived, None, outputs, cancels=runs, **settings)
-    fetch = address.submit(fetched, address, outputs, js=COMING, cancels=runs, **settings)
+    arrive = visit.upload(arrived, None, outputs, cancels=list(runs), **settings)
+    fetch = address.submit(fetched, address, outputs, js=COMING, cancels=list(runs), **settings)
     for event in (arrive, fetch):
         event.success(None, None, None, js="() => window.meanOpinion?.came()", **settings)
     visit_address.wire(visit, rooms, photo, places)
