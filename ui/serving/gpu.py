@@ -98,7 +98,7 @@ class MethodOf:
 @dataclass(frozen=True)
 class _Job:
     target: str | Callable[..., Any]
-    arguments: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, object] = field(default_factory=dict)
     seconds: float = 60.0
     streams: bool = False
     yields: bool = False
@@ -224,7 +224,7 @@ def _first_seconds(method: Method, options: dict[str, object] | None) -> float:
     return _on_lmm(work) + work.seconds
 
 
-def call(target: str, *, seconds: float = 60.0, progress: gr.Progress | None = None, **arguments: Any) -> Any:
+def call(target: str, *, seconds: float = 60.0, progress: gr.Progress | None = None, **arguments: object) -> Any:
     """Runs any function of ours in the lane and returns its result.
 
     Args:
@@ -244,7 +244,7 @@ def call(target: str, *, seconds: float = 60.0, progress: gr.Progress | None = N
 
 
 def stream(
-    target: str, *, seconds: float = 90.0, progress: gr.Progress | None = None, **arguments: Any
+    target: str, *, seconds: float = 90.0, progress: gr.Progress | None = None, **arguments: object
 ) -> Iterator[Any]:
     """As `call`, for a generator function: yields what it yields, as it comes."""
     prepared = _prepare_all(arguments, progress)
@@ -254,7 +254,7 @@ def stream(
         del prepared
 
 
-def _assess(method: Any, images: list[Decoded], options: dict[str, object]) -> list[Assessment]:
+def _assess(method: Method, images: list[Decoded], options: dict[str, object]) -> list[Assessment]:
     return method.assess_batch(images, **options)
 
 
@@ -338,7 +338,7 @@ def _function(target: str | Callable[..., Any]) -> Callable[..., Any]:
     return getattr(importlib.import_module(module), name)
 
 
-def _loaded(value: Any) -> Any:
+def _loaded(value: object) -> Any:
     if isinstance(value, Model):
         return models.limited(value.lmm, value.max_pixels)
     if isinstance(value, MethodOf):

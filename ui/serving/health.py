@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import threading
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ async def healthz(request: Request) -> Response:
     return JSONResponse(state(request.app.get_blocks()), headers={"Cache-Control": "no-store"})
 
 
-def _metrics() -> Any:
+def _metrics() -> Callable[[Request], Awaitable[Response]]:
     from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
     gauges = {name: Gauge(f"mean_opinion_{name}", text) for name, text in {

@@ -13,7 +13,6 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
-from typing import Any
 
 from methods.images import limit_decoding
 from ui.serving.settings import settings
@@ -25,7 +24,7 @@ _trimmed = 0.0
 
 
 @functools.cache
-def _glibc() -> Any:
+def _glibc() -> ctypes.CDLL | None:
     """None on other systems, whose allocators know neither call."""
     if not sys.platform.startswith("linux"):
         return None
@@ -38,17 +37,17 @@ def _glibc() -> Any:
 
 def bound() -> None:
     """Bounds the process's arenas, and what images may claim while they are decoded; called once, at the start."""
-    if _glibc() is not None:
-        _glibc().mallopt(_M_ARENA_MAX, _ARENAS)
+    if (library := _glibc()) is not None:
+        library.mallopt(_M_ARENA_MAX, _ARENAS)
     limit_decoding(settings().decoding_mb * 10**6)
 
 
 def trim() -> None:
     """Gives freed memory back to the system, at most every two seconds."""
     global _trimmed
-    if _glibc() is not None and time.monotonic() - _trimmed > _SECONDS_BETWEEN_TRIMS:
+    if (library := _glibc()) is not None and time.monotonic() - _trimmed > _SECONDS_BETWEEN_TRIMS:
         _trimmed = time.monotonic()
-        _glibc().malloc_trim(0)
+        library.malloc_trim(0)
 
 
 class Kept:
@@ -64,7 +63,7 @@ class Kept:
     def __init__(self, most_bytes: int, seconds: float) -> None:
         self.most_bytes, self.seconds = most_bytes, seconds
         self._lock = threading.Lock()
-        self._values: OrderedDict[str, tuple[float, int, Any]] = OrderedDict()
+        self._values: OrderedDict[str, tuple[float, int, object]] = OrderedDict()
 
     def put(self, value: object, size: int) -> str:
         """Keeps a value of so many bytes; the name that `get` takes, which nobody can guess."""
@@ -74,7 +73,7 @@ class Kept:
             self._sweep()
         return name
 
-    def get(self, name: str | None) -> Any:
+    def get(self, name: str | None) -> object:
         """The value, None where it is no longer kept."""
         with self._lock:
             self._sweep()

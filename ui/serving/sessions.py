@@ -60,7 +60,7 @@ class Session(SessionState):
     def __init__(self, blocks: Blocks) -> None:
         self.blocks_config = copy.copy(blocks.default_config)
         self.config_values: dict[int, Any] = {}
-        self.state_data: dict[int, Any] = {}
+        self.state_data: dict[int, object] = {}
         self._state_ttl: dict[int, tuple[float, datetime.datetime]] = {}
         self.is_closed = False
         self.STATE_TTL_WHEN_CLOSED = int(SECONDS_AFTER_LEAVING)
@@ -75,7 +75,7 @@ class Session(SessionState):
         else:
             self.blocks_config.blocks[key] = value
 
-    def __getitem__(self, key: int) -> Any:
+    def __getitem__(self, key: int) -> object:
         value = super().__getitem__(key)
         # A value that was dropped for lack of room reads as None.
         return KEPT.get(value.name) if isinstance(value, _Elsewhere) else value

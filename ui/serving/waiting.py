@@ -11,10 +11,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 from anyio.to_thread import run_sync
+from fastapi import Request
 from gradio import route_utils
+from gradio.block_function import BlockFunction
 from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Event, Queue
 from gradio.server_messages import EventMessage, ProcessCompletedMessage
@@ -45,7 +47,7 @@ Pushed = tuple[bool, str | list[dict[str, object]], Literal["success", "error", 
 class FairEvents(Queue):
     """Gradio's queue, with limits per session and per address."""
 
-    async def push(self, body: PredictBodyInternal, request: Any, username: str | None) -> Pushed:
+    async def push(self, body: PredictBodyInternal, request: Request, username: str | None) -> Pushed:
         if refusal := self._refusal(body, request):
             REQUESTS.refused(refusal)
             return False, refusal, "queue_full"
@@ -73,7 +75,7 @@ class FairEvents(Queue):
             for name, events in unheard.items():
                 self.event_queue_per_concurrency_id[name].queue += events
 
-    async def process_events(self, events: list[Event], batch: bool, begin_time: float, fn: Any) -> None:
+    async def process_events(self, events: list[Event], batch: bool, begin_time: float, fn: BlockFunction) -> None:
         """As Gradio's; a session that was made for one call goes with it, and the call leaves a line in the log."""
         waited = begin_time - time.time() + time.monotonic() - events[0].enqueue_time
         try:
@@ -104,7 +106,7 @@ class FairEvents(Queue):
         for job in self.active_jobs:
             yield from job or ()
 
-    def _refusal(self, body: PredictBodyInternal, request: object) -> str:
+    def _refusal(self, body: PredictBodyInternal, request: Request) -> str:
         """Why a job is not taken, in one sentence; "" if it is."""
         fn = route_utils.get_fn(self.blocks, None, body)
         uses_models = _uses_models(fn)
@@ -142,13 +144,13 @@ class FairEvents(Queue):
                 self.pending_messages_per_session.pop(session, None)
                 self.pending_event_ids_session.pop(session, None)
 
-    def _holder(self) -> Any:
+    def _holder(self) -> object:
         return getattr(self.server_app, "state_holder", None)
 
 
-def _uses_models(fn: Any) -> bool:
+def _uses_models(fn: BlockFunction) -> bool:
     return fn.concurrency_id in (MODELS, MANY_PHOTOS)
 
 
-def _address(request: Any) -> str | None:
+def _address(request: Request | None) -> str | None:
     return request.client.host if request is not None and request.client is not None else None

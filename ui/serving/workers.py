@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 Value = TypeVar("Value")
 
@@ -46,7 +46,7 @@ class Workers:
     def __init__(self, name: str, count: int) -> None:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix=name, initializer=give_way)
 
-    def run(self, function: Callable[..., Value], *arguments: Any) -> Value:
+    def run(self, function: Callable[..., Value], *arguments: object) -> Value:
         """What the function returns or raises, called on one of the threads with this thread's context variables."""
         return self._pool.submit(contextvars.copy_context().run, function, *arguments).result()
 

@@ -18,7 +18,6 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from PIL import Image
 
@@ -63,7 +62,7 @@ class Entry:
     owners: SHA-256 of every token that may delete it, hexadecimal.
     """
 
-    record: dict[str, Any]
+    record: dict[str, object]
     pictures: tuple[bytes, ...]
     created: float
     owners: tuple[str, ...] = ()
