@@ -13,7 +13,6 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
@@ -133,7 +132,7 @@ def wire(page: gr.Blocks, tabs: gr.Tabs, modes: gr.Tabs, outcome: Results, metho
         return [*values, *nothing()]
 
     @plain_errors
-    def save(held: Held | None, chosen: str, address: str) -> Any:
+    def save(held: Held | None, chosen: str, address: str) -> dict[str, object]:
         if held is None or not held.comparison.scored:
             raise gr.Error("Compare something first.", print_exception=False)
         if chosen not in FORMATS:

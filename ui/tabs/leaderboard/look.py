@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.events import Dependency
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 from PIL import Image
@@ -20,6 +21,7 @@ from leaderboard.entries import catalogue
 from leaderboard.links import INSIDE
 from ui.components.inline_images import data_url
 from ui.errors import plain_errors
+from ui.tabs.leaderboard.view import Screen
 
 if TYPE_CHECKING:
     from leaderboard.details import Contrast, Details
@@ -109,7 +111,7 @@ def panel() -> Panel:
                  deciding, photos)
 
 
-def wire(looked: Panel, ranking: gr.HTML, metric: gr.Dropdown, screen: gr.State) -> list[Any]:
+def wire(looked: Panel, ranking: gr.HTML, metric: gr.Dropdown, screen: gr.State) -> list[Dependency]:
     """Opens the panel when the table says so, and keeps it up to date.
 
     Returns:
@@ -118,17 +120,17 @@ def wire(looked: Panel, ranking: gr.HTML, metric: gr.Dropdown, screen: gr.State)
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
     @plain_errors
-    def look(event: gr.EventData, kind: str, screen: Any) -> list[object]:
+    def look(event: gr.EventData, kind: str, screen: Screen) -> list[object]:
         return of_run(str(event._data.get("value", "")), kind, "", screen.narrow)
 
     @plain_errors
-    def figure(run: str, kind: str, screen: Any) -> Any:
+    def figure(run: str, kind: str, screen: Screen) -> object:
         from leaderboard.figures.details import draw
 
         return draw(details.details(schema.load_board(), run), kind, screen.narrow) if run else gr.skip()
 
     @plain_errors
-    def beside(run: str, other: str | None, metric: str, screen: Any) -> list[object]:
+    def beside(run: str, other: str | None, metric: str, screen: Screen) -> list[object]:
         return of_two(run, other or "", metric, screen.narrow)
 
     opened = ranking.expand(look, [looked.kind, screen], looked.outputs, **quiet)

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
@@ -62,7 +61,7 @@ def panel(board: schema.Board) -> None:
                    elem_id="leaderboard-submit-text")
 
     @plain_errors
-    def submit(path: str | None, *values: Any) -> list[object]:
+    def submit(path: str | None, *values: str | None) -> list[object]:
         given = uploaded(required(path, "a run"))
         # Recomputing takes seconds of one processor: it gives way to who only reads.
         proposal = PHOTOS.run(_proposal, Path(given), *values)

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from fastapi import HTTPException
@@ -40,6 +40,9 @@ from ui.tabs.leaderboard.view import (
     top_controls,
     values_of,
 )
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 TITLE = "Leaderboard"
 
@@ -126,7 +129,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         text = encode(view, board=data)
         return [to_html(_table(data, view), sources=_titles(data), query=text), text, text, False]
 
-    def draw_plot(view: View, screen: Screen) -> Any:
+    def draw_plot(view: View, screen: Screen) -> go.Figure:
         from leaderboard.figures import draw
 
         return draw(screen.board(), view, narrow=screen.narrow)
@@ -152,7 +155,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         return refresh
 
     @plain_errors
-    def refresh_plot(screen: Screen, drawn_query: str, address: str) -> Any:
+    def refresh_plot(screen: Screen, drawn_query: str, address: str) -> object:
         return draw_plot(drawn_view(drawn_query, screen), screen)
 
     def of_figure(name: str) -> Callable[[str, Screen, object], list[object]]:
@@ -213,14 +216,14 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
         return [screen, *everything(OPENING, screen)]
 
     @plain_errors
-    def references(screen: Screen, drawn_query: str) -> Any:
+    def references(screen: Screen, drawn_query: str) -> tuple[dict[str, object], bool]:
         data = screen.board()
         view = drawn_view(drawn_query, screen)
         link = encode(view, base=screen.address, board=data) if screen.address else ""
         return gr.update(value=bibtex(data, _table(data, view), link=link), visible=True), True
 
     @plain_errors
-    def save(chosen: str, screen: Screen, drawn_query: str) -> Any:
+    def save(chosen: str, screen: Screen, drawn_query: str) -> tuple[dict[str, object], bool]:
         from leaderboard.commands.export import FILES, write
 
         if chosen not in FILES:
@@ -312,7 +315,7 @@ MOST_AT_ONCE = 300
 """Rows that one request may ask for; leaderboard.js asks for no more."""
 
 
-def more_rows(asked: list[Any]) -> str:
+def more_rows(asked: list[object]) -> str:
     """Rows of a table for the page that shows its first ones.
 
     Args:
