@@ -94,6 +94,10 @@ if __name__ == "__main__":
     gpu.preload()
     try:
         page = build()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+    try:
         page.launch(server_name=host(), server_port=port(), prevent_thread_lock=True, **launch_settings())
     except (OSError, UserError) as error:  # the port was taken meanwhile, say; the sentence says what to do
         print(error, file=sys.stderr)

@@ -32,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if not args.data.is_dir():
+        raise InputError(f"There is no folder {args.data}; name one of leaderboard data with --board.")
     if args.record:
         revisions.record(args.data, datetime.date.today().isoformat(), args.record)
     submissions = args.submissions or (SUBMISSIONS if args.data == DATA else args.data.parent / "submissions")

@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 
 from leaderboard.entries import slug
-from leaderboard.schema import DATA, RUN_METRICS, Facts, SchemaError, check_metrics, read_text
+from leaderboard.predictions import RunError, read_predictions
+from leaderboard.schema import DATA, RUN_METRICS, Facts, SchemaError, check_metrics
 from methods.agreement import metrics as stats
 from methods.base import METHODS, method_class
 from methods.errors import InputError
@@ -31,8 +32,6 @@ TOLERANCE = 1e-6
 
 SAME_OPINION = 1e-6
 """Opinions closer than this, relative to the larger or absolute below 1, are one opinion in two ways of writing."""
-
-PREDICTIONS = ("image", "mos", "score")
 
 
 @dataclass(frozen=True)
@@ -111,26 +110,17 @@ def predictions(path: Path) -> Predictions:
     """The scored rows of a predictions file and the names of all its images.
 
     Raises:
-        SchemaError: missing, lacking columns, a repeated image, or a number that is none.
+        SchemaError: as `read_predictions` refuses it.
     """
-    frame = read_text(path)
-    missing = [column for column in PREDICTIONS if column not in frame]
-    if missing:
-        raise SchemaError(f"{path.name} lacks the columns {', '.join(missing)}.")
-    repeated = frame["image"][frame["image"].duplicated()]
-    if len(repeated):
-        raise SchemaError(f"{path.name} has {repeated.iloc[0]!r} more than once; every image counts once.")
-    failed = frame["error"] != "" if "error" in frame else pd.Series(False, index=frame.index)
-    scored = frame.loc[~failed, list(PREDICTIONS)].copy()
-    for column in ("mos", "score"):
-        numbers = pd.to_numeric(scored[column], errors="coerce")
-        wrong = ~np.isfinite(numbers)
-        if wrong.any():
-            line = scored.index[wrong][0] + 2
-            raise SchemaError(f"{path.name}, line {line}: {column} is {scored.loc[line - 2, column]!r}, which is not a "
-                              "number; a failed image says why in the column error.")
-        scored[column] = numbers.astype(float)
-    return Predictions(scored.reset_index(drop=True), tuple(frame["image"]))
+    try:
+        rows = read_predictions(path, called=path.name)
+    except RunError as error:
+        raise SchemaError(str(error)) from None
+    scored = [row for row in rows if row.score is not None]
+    return Predictions(pd.DataFrame({"image": [row.image for row in scored],
+                                     "mos": np.array([row.mos for row in scored], np.float64),
+                                     "score": np.array([row.score for row in scored], np.float64)}),
+                       tuple(row.image for row in rows))
 
 
 def same_opinion(a: float, b: float) -> bool:

@@ -8,7 +8,7 @@ import os
 import runpy
 
 from methods.cli.running import DONE
-from methods.errors import UserError
+from methods.errors import InputError, UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +20,8 @@ def run(arguments: argparse.Namespace) -> int:
     if importlib.util.find_spec("gradio") is None:
         raise UserError("The page needs gradio; install it with: pip install 'mean-opinion[ui]'.")
     if arguments.port is not None:
+        if not 1 <= arguments.port <= 65535:
+            raise InputError(f"--port is a number from 1 to 65535; got {arguments.port}.")
         os.environ["GRADIO_SERVER_PORT"] = str(arguments.port)
     if arguments.host is not None:
         os.environ["GRADIO_SERVER_NAME"] = arguments.host

@@ -108,6 +108,9 @@ def _reproduction(table: Manifest, args: argparse.Namespace) -> Reproduction:
 
     options = [pair for pair in args.option if table.has_option(pair)]
     data = {slug: Path(folder).expanduser() for slug, folder in pairs("--data", "SLUG=DIR", args.data).items()}
+    absent = [f"{slug}={folder}" for slug, folder in data.items() if not folder.exists()]
+    if absent:
+        raise InputError(f"--data {absent[0]}: there is no such folder; name where the dataset was unpacked.")
     return Reproduction(
         table, data, Path(args.out or "runs/reproduce"), models(args.lmm), args.limit, args.seed, options=options,
         by_content=args.by_content, min_max=args.min_max, encoders=pairs("--encoder", "NAME=DIR", args.encoder),

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from leaderboard.measured import folder_of, same_opinion
+from leaderboard.predictions import METRICS, SETTINGS, Prediction, read_predictions
 from leaderboard.runs.contents import read_contents
-from leaderboard.runs.folder import METRICS, SETTINGS, Prediction, read_predictions
 from methods.cli.arguments import at_least
 from methods.cli.running import DONE
 from methods.errors import InputError

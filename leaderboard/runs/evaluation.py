@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from leaderboard.predictions import METRICS, SETTINGS, Prediction, RunError, read_predictions
 from leaderboard.runs import provenance
 from leaderboard.runs.contents import Contents
-from leaderboard.runs.folder import METRICS, SETTINGS, Prediction, RunError, RunFolder, read_predictions
+from leaderboard.runs.folder import RunFolder
 from leaderboard.schema import Facts
 from methods.cli.progress import progress
 from methods.data import RatedPicture, RatedPictures, direction_question, rescaled
@@ -91,7 +92,8 @@ class Evaluation:
             facts: further entries of the provenance; None values are left out.
 
         Raises:
-            RunError: the folder belongs to another run, or a cluster is given what is loaded here already.
+            RunError: the folder belongs to another run, an image is in no fold where there are members, or a cluster is
+                given what is loaded here already.
             methods.lmm.LMMError: the model cannot be loaded or reached.
         """
         from leaderboard.runs.folds import make_scorer
@@ -104,6 +106,10 @@ class Evaluation:
         done = sum(item.name in self.rows for item in self.wanted)
         if done:
             print(f"{done} of {len(self.wanted)} images have been scored before.", file=sys.stderr)
+        undealt = [one.name for one in self.pictures if one.fold not in range(len(members))] if members else []
+        if undealt:
+            raise RunError(f"{undealt[0]!r} belongs to no fold, so which model has not seen it is not known; deal the "
+                           "images with methods.data.folds.dealt first.")
         if spread is not None:
             if not isinstance(method, str) or not isinstance(lmm, str | None):
                 raise RunError("A Ray cluster loads the method and the model itself; give their names.")
@@ -159,10 +165,12 @@ class Evaluation:
             return {}
         for name, place in ((METRICS, "provenance"), (SETTINGS, "started")):
             try:
-                facts = json.loads((self.folder.path / name).read_text("utf-8"))[place]
-            except (FileNotFoundError, KeyError):
+                facts = json.loads((self.folder.path / name).read_text("utf-8")).get(place, {})
+                return {key: facts[key] for key in ("hardware", "peak_memory_gib", "device_memory_gib") if key in facts}
+            except FileNotFoundError:
                 continue
-            return {key: facts[key] for key in ("hardware", "peak_memory_gib", "device_memory_gib") if key in facts}
+            except (ValueError, AttributeError, TypeError):
+                raise RunError(f"{self.folder.path / name} cannot be read; delete it and run again.") from None
         return {}
 
     def calibration(self) -> Calibration | None:

@@ -9,137 +9,21 @@ the kernel's, which a dead process cannot keep.
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
-import math
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
+from leaderboard.predictions import COLUMNS, LOCK, METRICS, PREDICTIONS, SETTINGS, Prediction, RunError, parsed
 from leaderboard.schema import Facts
 from methods import files
-from methods.errors import InputError
-
-COLUMNS = ("image", "mos", "score", "native_score", "seconds", "error")
-PREDICTIONS, SETTINGS, METRICS, LOCK = "predictions.csv", "run.json", "metrics.json", ".lock"
 
 _SYNC_SECONDS = 1.0  # A kill loses nothing that was written; only a power cut can lose what was not yet synced.
 
 
 _LATER = {"max_pixels", "lmm_max_pixels"}  # settings that the first versions did not record
-
-
-class RunError(InputError):
-    """A run folder that cannot be used; one sentence says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """One row of predictions.csv. `score`, `native_score` and `seconds` are None where `error` is filled.
-
-    Raises:
-        ValueError: a number that is not finite, or a row that has neither a score nor an error, or both.
-    """
-
-    image: str
-    mos: float
-    score: float | None
-    native_score: float | None
-    seconds: float | None
-    error: str = ""
-
-    def __post_init__(self) -> None:
-        for name in ("mos", "score", "native_score", "seconds"):
-            value = getattr(self, name)
-            if value is not None:
-                # numpy's numbers write themselves as np.float64(0.5), and NaN is no score.
-                object.__setattr__(self, name, float(value))
-                if not math.isfinite(value):
-                    raise ValueError(f"The {name} of {self.image!r} is {value}, which is not a finite number.")
-        if (self.score is None) != bool(self.error):
-            raise ValueError(f"The row of {self.image!r} needs either a score or an error.")
-
-    def cells(self) -> tuple[str, ...]:
-        """As in `COLUMNS`; numbers in the shortest form that reads back as the same float64."""
-        numbers = (self.mos, self.score, self.native_score)
-        spent = "" if self.seconds is None else f"{self.seconds:.6f}"
-        return (self.image, *("" if number is None else repr(number) for number in numbers), spent,
-                " ".join(self.error.split()))
-
-
-def read_predictions(path: str | Path) -> list[Prediction]:
-    """The rows of a predictions.csv, which may begin with a byte order mark.
-
-    A last line without an end counts where it is a whole row: an editor leaves it so. In a folder that a run is writing
-    to it is passed over, and so is half a row that a killed run left.
-
-    Args:
-        path: of the file, or of its folder.
-
-    Raises:
-        RunError: the file is missing, is not UTF-8, has other columns, a row that is none, or an image twice.
-    """
-    path = Path(path)
-    path = path / PREDICTIONS if path.is_dir() else path
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise RunError(f"There is no {path}; name the folder of a run or its {PREDICTIONS}.") from None
-    whole = files.whole_lines(raw)
-    if len(whole) < len(raw) and not _is_locked(path.parent):
-        try:
-            return list(_parsed(raw, path))
-        except RunError:
-            if not (path.parent / SETTINGS).exists():  # No run wrote this file, so no kill has torn it.
-                raise
-    return list(_parsed(whole, path))
-
-
-def _is_locked(folder: Path) -> bool:
-    """Whether a run is writing to a folder."""
-    if not (folder / LOCK).exists():
-        return False
-    try:
-        with files.lock(folder / LOCK):
-            return False
-    except files.LockedError:
-        return True
-    except OSError:  # A folder that is read only: without write permission no run is writing.
-        return False
-
-
-def _parsed(raw: bytes, path: Path) -> Iterator[Prediction]:
-    text = raw.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    lines = csv.reader(io.StringIO(text, newline=""))
-    header = next(lines, None)
-    if header is None:
-        return
-    places = {name: place for place, name in enumerate(header)}
-    if not {"image", "mos", "score"} <= set(places):
-        raise RunError(f"{path} begins with {','.join(header)[:80]}, not with {','.join(COLUMNS)}.")
-    names: set[str] = set()
-    for number, cells in enumerate(lines, start=2):
-        try:
-            if len(cells) != len(header):
-                raise ValueError
-            row = {name: cells[place] for name, place in places.items()}
-            score, native, seconds = (_optional(row.get(name, "")) for name in ("score", "native_score", "seconds"))
-            prediction = Prediction(row["image"], float(row["mos"]), score, native, seconds, row.get("error", ""))
-        except ValueError:
-            raise RunError(f"{path}, line {number} is not a row of predictions; delete that line and run again.") \
-                from None
-        if prediction.image in names:
-            raise RunError(f"{path}, line {number} repeats {prediction.image!r}; delete one of the two lines.")
-        names.add(prediction.image)
-        yield prediction
-
-
-def _optional(cell: str) -> float | None:
-    return float(cell) if cell else None
 
 
 class RunFolder:
@@ -222,7 +106,7 @@ class RunFolder:
     def resume(self) -> dict[str, Prediction]:
         """The rows that are there, by image, after a torn last line has been cut off."""
         # Even where it looks whole: "0.12" may be what a kill left of "0.1234".
-        return {row.image: row for row in _parsed(files.recover(self.predictions), self.predictions)}
+        return {row.image: row for row in parsed(files.recover(self.predictions), str(self.predictions))}
 
     def drop_failed(self) -> int:
         """Takes the rows with an error out, in one step, so that their images are scored again; how many."""

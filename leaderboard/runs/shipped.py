@@ -10,17 +10,18 @@ was stopped. A new revision of a model or a change of the options' defaults need
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from leaderboard.__main__ import COMMANDS
+from leaderboard.predictions import read_predictions
 from leaderboard.runs.calibrate import summary, table_of_run
 from leaderboard.runs.scoring import EMBEDDED_TRAINED_ON
 from methods import files, meaning
 from methods.base import METHODS, method_class
 from methods.cli.running import DONE, guarded, run_one
+from methods.data import read_table
 from methods.errors import UserError
 from methods.leaf.student import Student
 
@@ -87,26 +88,23 @@ def measure(one: Measurement, images: Path, scores: Path, runs: Path) -> meaning
         raise UserError(f"The embedded LMM was trained on {DATASET}; measure the models of its folds with evaluate "
                         "--folds and make their table with mean-opinion calibrate.")
     left_out = kind.images_in_use(kind.options)
-    table, rest = (scores, "") if not left_out else _without(scores, left_out, runs)
+    table, rest = (scores, "") if not left_out else _without(images, scores, left_out, runs)
     words = ["--method", one.method, *one.words, "--images", str(images), "--scores", str(table), "--scale", "0", "100",
              "--dataset", DATASET, "--out", str(runs / one.name)]
     words += [word for name, value in kind.options.score_alone().items()
               for word in ("--option", f"{name}={str(value).lower()}")]
     if run_one("mean-opinion evaluate", COMMANDS["evaluate"], words) != DONE:
         raise UserError("The evaluation did not finish; run the same command to go on.")
-    with (runs / one.name / "predictions.csv").open(newline="", encoding="utf-8") as file:
-        count = sum(not row["error"] for row in csv.DictReader(file))
+    count = sum(not row.error for row in read_predictions(runs / one.name))
     return table_of_run(runs / one.name, stands_for=one.stands_for,
                         population=f"{count} photos of LIVE Challenge{rest} ({RATERS})")
 
 
-def _without(scores: Path, names: frozenset[str], runs: Path) -> tuple[Path, str]:
+def _without(images: Path, scores: Path, names: frozenset[str], runs: Path) -> tuple[Path, str]:
     """The table of opinions without some images, written into the folder of runs."""
-    with scores.open(newline="", encoding="utf-8") as file:
-        reader = csv.reader(file)
-        header, *rows = list(reader)
+    rows = [(one.name, repr(one.mos)) for one in read_table(scores, images, scale=(0, 100)) if one.name not in names]
     path = runs / "without-references.csv"
-    files.replace(path, files.csv_text([header, *(row for row in rows if row[header.index("image")] not in names)]))
+    files.replace(path, files.csv_text([("image", "mos"), *rows]))
     return path, " that are no references"
 
 

@@ -84,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     with contextlib.redirect_stdout(sys.stderr):  # What libraries print while loading; stdout carries the rows alone.
         method = load_method(arguments.method, lmm_name(arguments, kind), options=options,
                              **chosen_student(arguments, kind))
+        method.basis(method.options)  # a reference set that cannot be read ends it here, and not once per image
     failed = score_paths(method, places, arguments.format, arguments.batch_size, explain=arguments.explain)
     return SOME_FAILED if failed else DONE
 
@@ -184,7 +185,7 @@ def score_paths(method: Method, places: Sequence[Place], form: str, batch_size: 
     unknown: Assessment | None = None
     assess = functools.partial(method.assess_batch, **leave_out)
     with _writer(form, out, explain) as write, progress(len(places)) as bar:
-        for row in score_rows(places, _source, assess, batch_size=batch_size, prepare=method.prepare):
+        for row in score_rows(places, source, assess, batch_size=batch_size, prepare=method.prepare):
             write(row)
             if row.assessment is None:
                 failed += 1
@@ -202,7 +203,12 @@ def score_paths(method: Method, places: Sequence[Place], form: str, batch_size: 
     return failed
 
 
-def _source(place: Place) -> str:
+def source(place: Place) -> str:
+    """What `methods.scoring.score_rows` decodes; a place that could not be searched is a row that failed.
+
+    Raises:
+        InputError: it could not be searched.
+    """
     if place.error:
         raise InputError(place.error)
     return place.path

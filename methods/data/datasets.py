@@ -123,7 +123,7 @@ def _labels(layout: Layout, table: Path) -> list[RatedPicture]:
         return layout.read(table)
     except InputError:
         raise
-    except (KeyError, IndexError, ValueError, OSError) as error:
+    except (KeyError, IndexError, ValueError) as error:
         raise DatasetError(f"{table.name} is not the label file that {layout.title} is distributed with "
                            f"({type(error).__name__}: {error}).") from error
 

@@ -7,9 +7,9 @@ set appears under its name in one step.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from methods.errors import InputError
 from methods.images import ImageError, content_hash, decode, perceptual_hash
 from methods.iqarag import index as indices
 from methods.iqarag.encoders import Encoder
-from methods.iqarag.reference_set import Progress, ReferenceSet
+from methods.iqarag.reference_set import Progress, ReferenceSet, check_place
 from methods.patience import steps
 
 PROBLEMS = "problems.csv"
@@ -78,12 +78,14 @@ def build(pictures: RatedPictures, out: Path | str, encoder: Encoder, *, title: 
         about: more to keep in the set's manifest.
 
     Raises:
-        InputError: no image could be used, or an unfinished build of other images is in the way.
+        InputError: no image could be used, or an unfinished build of other images, or something else than a set, is in
+            the way.
     """
     out = Path(out)
+    check_place(out)  # before hours are spent
     work = out.with_name(f"{out.name}.building")
     if restart:
-        shutil.rmtree(work, ignore_errors=True)
+        _Journal.clear(work)
     journal = _Journal(work, _plan(pictures, encoder))
     known = {row["content"]: pictures[row["number"]].name for row in journal.rows if not row["problem"]}
     if progress:
@@ -147,11 +149,12 @@ def _plan(pictures: RatedPictures, encoder: Encoder) -> str:
 class _Journal:
     """An unfinished build on disk: `plan.json`, `batches.jsonl` (one line per finished batch) and `features.f32`."""
 
+    FILES = ("plan.json", "batches.jsonl", "features.f32")
+
     def __init__(self, folder: Path, plan: str) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._plan, self._batches, self._features = (
-            folder / name for name in ("plan.json", "batches.jsonl", "features.f32"))
+        self._plan, self._batches, self._features = (folder / name for name in self.FILES)
         if self._plan.exists():
             if self._plan.read_text() != plan:
                 raise InputError(f"{folder} holds an unfinished build with other images, scores or encoder; finish "
@@ -187,8 +190,16 @@ class _Journal:
     def features(self) -> np.ndarray:
         return np.memmap(self._features, dtype=np.float32, mode="r").reshape(-1, self.width)
 
+    @classmethod
+    def clear(cls, folder: Path) -> None:
+        """Takes a journal away, and its folder where nothing else is in it."""
+        for name in cls.FILES:
+            (folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
     def remove(self) -> None:
-        shutil.rmtree(self.folder)
+        self.clear(self.folder)
 
 
 def _assembled(pictures: RatedPictures, journal: _Journal, encoder: Encoder, about: dict[str, object],

@@ -248,7 +248,10 @@ def _pin(run: Run) -> None:
     if not path.is_file():
         files.replace(path, json.dumps(settings, indent=1) + "\n")
         return
-    pinned = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        pinned = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        raise InputError(f"{path} cannot be read; restore it or choose another --out.") from None
     differ = [f"{key} was {pinned.get(key)!r} and now is {value!r}" for key, value in settings.items()
               if pinned.get(key) != value]
     if differ:

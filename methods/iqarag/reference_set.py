@@ -42,6 +42,16 @@ Progress = Callable[[int, int], None]
 """Called with (images done, images in all)."""
 
 
+def check_place(folder: Path) -> None:
+    """Refuses a place where writing a set would take away something else than an older set.
+
+    Raises:
+        InputError: a file, or a folder with anything in it that is no reference set.
+    """
+    if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is no reference set, and nothing of it is overwritten; choose another --out.")
+
+
 @dataclass(frozen=True)
 class Neighbours:
     """References by ascending distance to an image (Eq. 5).
@@ -231,8 +241,12 @@ class ReferenceSet:
             copy_images: store the images inside the folder; otherwise their paths are kept. Images that are not
                 files are always stored, losslessly.
             pages: texts that go with the images, such as their licence; copied into the folder.
+
+        Raises:
+            InputError: something else than a reference set is in the folder's place.
         """
         folder = Path(folder)
+        check_place(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = files.fresh_folder(folder)
         try:
@@ -257,7 +271,7 @@ class ReferenceSet:
             indices.save(self.codes, partial / CODES)
         manifest = {**self.about, "format": FORMAT, "count": len(self), "features": int(self.index.d),
                     "encoder": self.encoder, "revision": self.revision, "digest": self.digest}
-        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        files.replace(partial / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
     @staticmethod
     def _stored(partial: Path, folder: Path, number: int, image: Path | Image.Image, copy_images: bool) -> str:

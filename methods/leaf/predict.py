@@ -9,34 +9,30 @@ import argparse
 import csv
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from methods.cli.arguments import add_student
+from methods.cli.arguments import add_student, at_least
 from methods.cli.progress import progress
 from methods.cli.running import DONE, SOME_FAILED
-from methods.data import find_images
-from methods.errors import InputError
+from methods.cli.score import places_of, source
 from methods.scoring import score_rows
 
 if TYPE_CHECKING:
     from methods.images import Decoded
 
-BATCH = 64
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="an image file, or a folder")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="an image file, or a folder with its subfolders")
     add_student(parser)
+    parser.add_argument("--batch-size", type=at_least(1), default=64, metavar="N",
+                        help="images handed to the student at once (64)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     from methods.leaf.student import EMBEDDED, Student
 
     student = Student.load(arguments.student or EMBEDDED)
-    paths = [path for place in arguments.paths for path in (find_images(place) if place.is_dir() else [place])]
-    if not paths:
-        raise InputError(f"There are no images in {arguments.paths[0]}; give images or folders that hold some.")
+    places = places_of(arguments.paths)
 
     def predict(images: Sequence[Decoded]) -> list[float]:
         return [float(score) for score in student.predict([one.image for one in images])]
@@ -44,12 +40,16 @@ def run(arguments: argparse.Namespace) -> int:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["path", "score", "mos", "error"])
     failed = 0
-    with progress(len(paths), "Scored: ") as bar:
-        for row in score_rows(paths, lambda path: path, predict, batch_size=BATCH):
-            failed += row.assessment is None
+    with progress(len(places), "Scored: ") as bar:
+        for row in score_rows(places, source, predict, batch_size=arguments.batch_size):
+            if row.assessment is None:
+                failed += 1
+                bar.write(f"{row.item.path}: {row.error}", file=sys.stderr)
             numbers = ("", "") if row.assessment is None else (f"{row.assessment:.6f}",
                                                                f"{student.to_mos(row.assessment):.4f}")
-            writer.writerow([row.item, *numbers, row.error])
+            writer.writerow([row.item.path, *numbers, row.error])
             sys.stdout.flush()
             bar.update()
+    if failed:
+        print(f"{failed} of {len(places)} could not be scored.", file=sys.stderr)
     return SOME_FAILED if failed else DONE

@@ -201,6 +201,7 @@ def test_options_become_flags(folder: Path, capsys):
         (("score", "a.png", "--method", "brightness", "--lmm", "embedded"), "brings its own network"),
         (("score", "a.png", "--method", "brightness", "--format", "xml"), "xml"),
         (("score", "a.png", "--method", "q-bench", "--lmm", "./no-such-checkpoint"), "no folder"),
+        (("score", "a.png", "--method", "iqarag", "--option", "reference_set=./no-such-set"), "no-such-set"),
         (("table",), "table"),
     ],
 )

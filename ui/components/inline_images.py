@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+import functools
 import io
+from pathlib import Path
 
 from PIL import Image
+
+from methods.images import decode
 
 
 def data_url(image: Image.Image, longest: int | None = None, *, lossless: bool = False) -> str:
@@ -21,3 +25,9 @@ def data_url(image: Image.Image, longest: int | None = None, *, lossless: bool =
     buffer = io.BytesIO()
     (image if lossless else image.convert("RGB")).save(buffer, kind, **settings)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+@functools.lru_cache(maxsize=256)
+def thumbnail_url(path: Path, longest: int) -> str:
+    """A picture of our own, small, as a data URL."""
+    return data_url(decode(path).image, longest)

@@ -3,6 +3,7 @@ their bytes."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,8 @@ from gradio.utils import get_upload_folder
 from assets import FOLDER
 from methods.images import ImageError, from_data_url, resolve_inside
 from ui.errors import plain_errors
+
+log = logging.getLogger(__name__)
 
 Given = TypeVar("Given")
 
@@ -61,6 +64,7 @@ def picture_file(payload: object) -> str:
             # Gradio fetches public addresses only, so that nobody reaches the machine's own network through us.
             return ssrf_protected_download(payload, get_upload_folder())
         except Exception as error:  # whatever the network leads to
+            log.info("The address of a photo could not be fetched.", exc_info=True)
             raise gr.Error("The address of a photo could not be fetched; upload the photo instead.",
                            print_exception=False) from error
     return uploaded(payload)

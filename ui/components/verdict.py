@@ -11,13 +11,11 @@ import html
 import json
 from typing import TYPE_CHECKING
 
-from PIL import Image
-
 from assets import FOLDER
 from methods import meaning
 from methods.base import method_class
 from methods.meaning import Consensus, Meaning, Table
-from ui.components.inline_images import data_url
+from ui.components.inline_images import thumbnail_url
 from ui.components.results import cost_line, dial, short_model
 
 if TYPE_CHECKING:
@@ -70,7 +68,8 @@ def neighbours_html(known: Meaning | Consensus | None) -> str:
     if known is None or known.dataset != REFERENCES_ARE:
         return ""
     cards = "".join(
-        f'<figure><img src="{_thumbnail(photo.name)}" alt="A rated photo, {photo.mos:.0f} of 100">'
+        f'<figure><img src="{thumbnail_url(REFERENCES / photo.name, THUMBNAIL)}" '
+        f'alt="A rated photo, {photo.mos:.0f} of 100">'
         f"<figcaption>people: <strong>{photo.mos:.0f}</strong></figcaption></figure>"
         for photo in meaning.neighbours(_references(), known.mos) if photo is not None)
     return f'<aside class="neighbours"><p>Photos that people rated about the same</p><div>{cards}</div></aside>'
@@ -81,12 +80,6 @@ def _references() -> tuple[tuple[str, float], ...]:
     """(file name, opinion on 0 to 100) of every photo of the reference set."""
     with (REFERENCES / "references.csv").open(newline="", encoding="utf-8") as file:
         return tuple((row["image"], 100 * float(row["mos"])) for row in csv.DictReader(file))
-
-
-@functools.lru_cache(maxsize=64)
-def _thumbnail(name: str) -> str:
-    with Image.open(REFERENCES / name) as image:
-        return data_url(image.convert("RGB"), THUMBNAIL)
 
 
 def badge_html(assessment: Assessment, table: Table | None) -> str:

@@ -158,9 +158,6 @@ def worth_of_references(respondent: Respondent, rows: np.ndarray, mos: np.ndarra
         groups: int [n]; a deal never splits a group.
         references: how many groups are references.
     """
-    def mean(scores: np.ndarray, truth: np.ndarray) -> float:
-        return (srcc(scores, truth) + plcc(scores, truth)) / 2
-
     gains: dict[int, list[float]] = {}
     errors, low_high = [], []
     names = np.unique(groups)
@@ -171,13 +168,10 @@ def worth_of_references(respondent: Respondent, rows: np.ndarray, mos: np.ndarra
         scores = {most: with_references(respondent, rows[test], rows[known], mos[known], most=most)
                   for most in (1, 3, 5)}
         for most, answered in scores.items():
-            gains.setdefault(most, []).append(mean(answered, mos[test]) - mean(alone[test], mos[test]))
+            gap = paired_difference(answered, alone[test], mos[test], "mean_srcc_plcc", samples=200, seed=deal)
+            gains.setdefault(most, []).append(gap.value)
+        low_high.append((gap.low, gap.high))  # of the most references
         errors.append([np.abs(alone[test] - mos[test]).mean(), np.abs(scores[5] - mos[test]).mean()])
-        draws = []
-        for _ in range(200):
-            again = rng.integers(0, len(test), len(test))
-            draws.append(mean(scores[5][again], mos[test][again]) - mean(alone[test][again], mos[test][again]))
-        low_high.append(np.quantile(draws, [0.025, 0.975]))
     low, high = np.mean(low_high, axis=0)
     before, after = np.mean(errors, axis=0)
     return {"gain": float(np.mean(gains[5])), "interval": [float(low), float(high)],

@@ -44,8 +44,6 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 
 FAMILY_OF = {damage: family for family, damages in FAMILIES.items() for damage in damages}
 
-NAMES = (CLEAN, *FAMILIES)
-
 EFFECTS = {
     "blur": "Edges and fine detail are soft.",
     "smeared detail": "Textures look smoothed over.",

@@ -102,6 +102,9 @@ def test_every_number_has_bounds():
     (["evaluate", "--method", "leaf", "--out", "x"], "Name the images: --images DIR --scores TABLE"),
     (["table", "--board", "nowhere"], "There is no"),
     (["table", "--data", "nowhere"], "There is no"),
+    (["check", "--board", "nowhere"], "There is no folder nowhere"),
+    (["reproduce", "q-debias-table-1", "--data", "koniq-10k=nowhere"], "--data koniq-10k=nowhere: there is no such"),
+    (["serve", "--port", "99999"], "--port is a number from 1 to 65535; got 99999."),
     (["--print-completion", "fish"], "There is no completion for 'fish'"),
 ])
 def test_what_cannot_be_done_is_exit_status_2_and_one_sentence(words, said, capsys):

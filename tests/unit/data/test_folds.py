@@ -10,7 +10,8 @@ import pytest
 
 from leaderboard import measured, schema
 from leaderboard.__main__ import main
-from leaderboard.runs.evaluation import load_run
+from leaderboard.runs.evaluation import Evaluation, load_run
+from leaderboard.runs.folder import RunFolder
 from leaderboard.runs.scoring import batches
 from methods.base import load_method
 from methods.data import deal_folds, deal_parts, folds, read_table
@@ -107,6 +108,13 @@ def test_a_table_of_folds_is_followed_and_a_limit_raised_later_changes_nothing(d
     source = json.loads((whole / "metrics.json").read_text())["provenance"]
     assert source["lmm"] == "mine"
     assert "training_set" not in source, "nobody said what a model of this name was trained on"
+
+
+def test_images_that_were_not_dealt_are_refused(data, cache, tmp_path):
+    models = [cache / f"fold-{fold}" / "model" for fold in range(2)]
+    with RunFolder(tmp_path / "run") as folder, pytest.raises(InputError, match=r"'000\.png' belongs to no fold"):
+        Evaluation(folder, rated(data)).perform("q-bench", members=models)
+    assert not (tmp_path / "run" / "predictions.csv").exists()
 
 
 def test_other_weights_in_one_fold_are_another_run(data, cache, tmp_path, capsys):

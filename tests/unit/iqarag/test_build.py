@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from methods.data import RatedPicture, RatedPictures
+from methods.errors import InputError
 from methods.iqarag.build import build, unrated
 from methods.iqarag.encoders import OwnEncoder
 from methods.iqarag.reference_set import ReferenceSet
@@ -52,6 +53,28 @@ def test_a_set_that_can_be_moved(folder, tmp_path, lmm):
         path.unlink()
     moved = ReferenceSet.load(tmp_path / "elsewhere")
     assert moved.image(9).tobytes() == grey(180).tobytes()
+
+
+def test_nothing_but_a_set_is_ever_replaced(folder, tmp_path, lmm):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    table = tmp_path / "opinions.csv"
+    table.write_text("image,mos\n")
+    for place in (mine, table):
+        with pytest.raises(InputError, match="is no reference set, and nothing of it is overwritten"):
+            build(rated(folder), place, OwnEncoder(lmm))
+        with pytest.raises(InputError, match="is no reference set"):
+            ReferenceSet([grey(1)], [0.5], np.ones((1, 2), np.float32), "own").save(place)
+    assert (mine / "thesis.txt").read_text() == "years of work"
+    assert table.read_text() == "image,mos\n"
+    # A folder that only has the name of our scratch folder keeps what is its own.
+    (tmp_path / "set.building").mkdir()
+    (tmp_path / "set.building" / "notes.txt").write_text("mine")
+    (tmp_path / "set").mkdir()
+    for _ in range(2):
+        assert len(build(rated(folder), tmp_path / "set", OwnEncoder(lmm), restart=True).references) == 10
+    assert [path.name for path in (tmp_path / "set.building").iterdir()] == ["notes.txt"]
 
 
 def test_what_cannot_be_used_is_listed_and_the_rest_is_built(folder, tmp_path, lmm):

@@ -197,8 +197,8 @@ class TestCommandLine:
         assert "24 references" in capsys.readouterr().out
         assert main(["info", str(tmp_path / "set")]) == 0
         assert "24 references, VE features of 2 numbers" in capsys.readouterr().out
-        assert main(["encode", str(tmp_path / "set"), "--out", str(tmp_path / "second")]) == 0
-        assert main(["info", str(tmp_path / "second")]) == 0
+        assert main(["encode", str(tmp_path / "set"), "--out", str(tmp_path / "encoded")]) == 0
+        assert main(["info", str(tmp_path / "encoded")]) == 0
 
     @pytest.mark.slow
     def test_an_experiment(self, data, tmp_path, capsys):
@@ -258,3 +258,7 @@ def test_a_folder_of_other_settings_is_refused(data, tmp_path, lmm):
                             ({"by_content": True}, "by_content was False"), ({"options": {"K": 5}}, "options was")):
         with pytest.raises(InputError, match=f"holds a run with other settings: {sentence}"):
             performed(**other)
+    for content in ("{", "3"):
+        (tmp_path / "out" / "settings.json").write_text(content)
+        with pytest.raises(InputError, match="cannot be read; restore it or choose another --out"):
+            performed()

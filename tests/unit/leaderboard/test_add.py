@@ -90,7 +90,7 @@ def test_tampered_predictions_are_found_later(data, run, tmp_path):
     file.write_text("\n".join(lines) + "\n")
     assert any("contradicts its own predictions" in problem for problem in check.check(data, tmp_path / "s"))
     file.unlink()
-    assert any("There is no file" in problem for problem in check.check(data, tmp_path / "s"))
+    assert any("There is no predictions.csv" in problem for problem in check.check(data, tmp_path / "s"))
 
 
 def test_an_undefined_metric_is_left_out(data, tmp_path):

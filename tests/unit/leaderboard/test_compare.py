@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from leaderboard.__main__ import main
+from leaderboard.predictions import Prediction, RunError, read_predictions
 from leaderboard.runs.compare import compare, same_images
 from leaderboard.runs.contents import Contents
-from leaderboard.runs.folder import Prediction, RunError, RunFolder, read_predictions
+from leaderboard.runs.folder import RunFolder
 from methods.agreement import metrics as stats
 
 
@@ -124,7 +125,7 @@ def test_half_a_row_is_passed_over_in_a_run_and_refused_elsewhere(opinions, tmp_
     file = Path(folder) / "predictions.csv"
     with file.open("ab") as stream:
         stream.write(b"121.png,3.5,0.7")
-    with pytest.raises(RunError, match="line 122 is not a row of predictions"):
+    with pytest.raises(RunError, match="line 122 has 3 cells, the first line 6"):
         read_predictions(folder)  # No run.json: nothing says that a kill did it.
     (Path(folder) / "run.json").write_text("{}")
     assert len(read_predictions(folder)) == 120

@@ -253,6 +253,15 @@ def test_two_runs_cannot_write_to_one_folder(data, tmp_path, capsys):
     assert evaluate(data, tmp_path / "run") == 0
 
 
+@pytest.mark.parametrize("content", ["{", "[]", '{"provenance": 3}'])
+def test_a_damaged_summary_is_a_sentence(data, tmp_path, capsys, content):
+    out = tmp_path / "run"
+    assert evaluate(data, out, "--limit", "4") == 0
+    (out / "metrics.json").write_text(content)
+    assert evaluate(data, out, "--limit", "8") == 2
+    assert capsys.readouterr().err.rstrip().endswith("metrics.json cannot be read; delete it and run again.")
+
+
 def test_rows_without_settings_and_foreign_rows_are_refused(data, tmp_path, capsys):
     out = tmp_path / "run"
     assert evaluate(data, out, "--limit", "8") == 0
@@ -262,10 +271,10 @@ def test_rows_without_settings_and_foreign_rows_are_refused(data, tmp_path, caps
     assert "'stranger.png'" in capsys.readouterr().err
     (out / "predictions.csv").write_bytes(kept + kept.splitlines(keepends=True)[1])
     assert evaluate(data, out) == 2
-    assert "line 10 repeats '000.png'" in capsys.readouterr().err
+    assert "line 10 has '000.png' more than once" in capsys.readouterr().err
     (out / "predictions.csv").write_bytes(kept + b"010.png,3.0,good,0.5,0.1,\n")
     assert evaluate(data, out) == 2
-    assert "line 10 is not a row" in capsys.readouterr().err
+    assert "line 10: score is 'good', which is not a number" in capsys.readouterr().err
     (out / "predictions.csv").write_bytes(kept)
     (out / "run.json").unlink()
     assert evaluate(data, out) == 2

@@ -12,9 +12,10 @@ from PIL import Image, ImageFilter
 
 from leaderboard import check
 from leaderboard.__main__ import main
+from leaderboard.predictions import read_predictions
 from leaderboard.runs.add import add
 from leaderboard.runs.evaluation import Evaluation
-from leaderboard.runs.folder import RunFolder, read_predictions
+from leaderboard.runs.folder import RunFolder
 from methods.base import METHODS
 from methods.data import RatedPicture, RatedPictures
 

@@ -275,8 +275,9 @@ def test_calibrate_and_predict(rated: tuple, table: Path, tmp_path: Path, capsys
     assert rows[1]["error"]
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert main(["predict", str(empty)]) == 2
-    assert "There are no images" in capsys.readouterr().err
+    assert main(["predict", str(empty)]) == 1  # as `score` does
+    assert "1 of 1 could not be scored" in (told := capsys.readouterr()).err
+    assert "holds no image files" in told.out
 
 
 @pytest.mark.parametrize(

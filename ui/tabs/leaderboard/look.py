@@ -12,14 +12,13 @@ import gradio as gr
 from gradio.events import Dependency
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
-from PIL import Image
 
 from assets import FOLDER
 from leaderboard import details, schema
 from leaderboard.commands.inspect import to_csv
 from leaderboard.entries import catalogue
 from leaderboard.links import INSIDE
-from ui.components.inline_images import data_url
+from ui.components.inline_images import thumbnail_url
 from ui.errors import plain_errors
 from ui.tabs.leaderboard.view import Screen
 
@@ -248,13 +247,11 @@ def _photos_note(rows: list[dict], dataset: str) -> str:
             "instead.</p>" if hidden else "")
 
 
-@functools.lru_cache(maxsize=256)
 def _photo(name: str) -> str | None:
     """A photo of the reference set, small, inside the page; None where it does not ship."""
     if name not in _photos():
         return None
-    with Image.open(PHOTOS / name) as image:
-        return data_url(image.convert("RGB"), 160)
+    return thumbnail_url(PHOTOS / name, 160)
 
 
 @functools.cache
