@@ -116,10 +116,10 @@ class Evaluation:
             results = spread.score(method, lmm, options or {}, pending, members)
         else:
             results = _in_this_process(make_scorer(method, lmm, options, members), pending)
+        spent = self._spent_before()
         bar = progress(len(self.wanted), done=done)
         failed = 0
         known: Facts = {}
-        spent = self._spent_before()
         checked = None
         try:
             for identity, about, rows in results:
