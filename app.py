@@ -9,10 +9,10 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 # Else Gradio's first call looks for a screen to draw on, which imports pyplot on the thread that answers everybody.
 os.environ.setdefault("MPLBACKEND", "agg")
 
-from ui.serving.start import checked  # isort: skip  (before anything reads what it checks)
+from ui.serving.start import check_environment  # isort: skip  (before anything reads what it checks)
 
 if __name__ == "__main__":
-    checked()
+    check_environment()
 
 from ui.serving import gpu, models  # isort: skip  (first: on ZeroGPU, spaces has to be imported before torch)
 

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from methods.agreement.metrics import paired_difference, summary
 from methods.base import Assessment, load_method
 from methods.data import read_table
-from methods.data.folds import dealt, members
+from methods.data.folds import members, with_folds
 from methods.torchvision_compat import ensure_torchvision
 
 BATCH = 8
@@ -35,7 +35,7 @@ def held_out(table: Path, images: Path, cache: Path, limit: int | None) -> Itera
     from methods.lmm.transformers_lmm import TransformersLMM
 
     models = members(cache)
-    pictures = dealt(read_table(table, images), cache, len(models))
+    pictures = with_folds(read_table(table, images), cache, len(models))
     for fold, model in enumerate(models):
         method = load_method("llm-iqa", lmm=TransformersLMM(model))
         own = [item for item in pictures if item.fold == fold][:limit]

@@ -72,7 +72,7 @@ def check(data: Path = DATA, submissions: Path = SUBMISSIONS, *, recompute: bool
     if recorded != revisions.digest(data):
         yield ("The data has changed since the last revision; record it with "
                "`mean-opinion check --record 'what changed'`.")
-    elif board.revision and board.revision not in revisions.kept(data):
+    elif board.revision and board.revision not in revisions.revision_names(data):
         yield (f"The tables of data revision {board.revision} are not kept; store them with "
                "`mean-opinion check --record 'as before'`.")
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from leaderboard.entries import catalogue
-from leaderboard.revisions import at, kept
+from leaderboard.revisions import at, revision_names
 from leaderboard.schema import METRICS, Board, load_board
 
 TAB = "leaderboard"
@@ -197,7 +197,7 @@ def decode(link: str | Mapping[str, str], *, board: Board | None = None) -> Rest
             if chosen is not None:
                 changes[name] = chosen
         elif not FRAMEWORK.fullmatch(short):
-            notes.append(f"{quoted(short)} is not part of a leaderboard link; it was ignored.")
+            notes.append(f"{quotation(short)} is not part of a leaderboard link; it was ignored.")
     if revision:
         notes.extend(_about_revision(revision, board))
     return Restored(replace(View(), **changes), tuple(notes), revision)
@@ -257,7 +257,7 @@ def _value(name: str, text: str, known: Mapping[str, tuple[str, ...]], notes: li
         most = 1 if isinstance(default, bool) else MAX_CELLS
         if re.fullmatch(r"\d{1,3}", text, re.ASCII) and int(text) <= most:
             return bool(int(text)) if isinstance(default, bool) else int(text)
-        notes.append(f"{quoted(text)} is no value for {_NAMES[name]!r}; it was ignored.")
+        notes.append(f"{quotation(text)} is no value for {_NAMES[name]!r}; it was ignored.")
         return None
     values = [item for item in text.split(",") if item] if isinstance(default, tuple) else [text]
     good = [value for value in values if value in known[name]]
@@ -271,13 +271,13 @@ def _value(name: str, text: str, known: Mapping[str, tuple[str, ...]], notes: li
 
 def _unknown(name: str, value: str, known: Iterable[str]) -> str:
     what = _WHAT.get(name)
-    subject = (f"There is no {what} {quoted(value)} here" if what else
-               f"{quoted(value)} is no value for {_NAMES[name]!r}")
+    subject = (f"There is no {what} {quotation(value)} here" if what else
+               f"{quotation(value)} is no value for {_NAMES[name]!r}")
     near = difflib.get_close_matches(value.lower(), list(known), n=1, cutoff=0.75)
     return f"{subject}; it was ignored" + (f" (did you mean {near[0]!r}?)." if near else ".")
 
 
-def quoted(text: str) -> str:
+def quotation(text: str) -> str:
     """Text from an address as a sentence can hold it: printable and short."""
     clean = "".join(c if c.isprintable() else "?" for c in text)
     return repr(clean if len(clean) <= 40 else clean[:39] + "…")
@@ -290,14 +290,14 @@ def _about_revision(revision: str, board: Board) -> list[str]:
         return []
     match = history[history["revision"] == revision]
     if match.empty:
-        return [f"There is no data revision {quoted(revision)} here; revision {board.revision} is shown."]
+        return [f"There is no data revision {quotation(revision)} here; revision {board.revision} is shown."]
     old, new = match.iloc[0], history.iloc[-1]
     added = sum(int(new[name]) - int(old[name]) for name in ("published", "ablations", "measured"))
     change = f"{added:+d} results since" if added else "values or notes were changed since"
     if revision == board.revision:
         return [f"You see data revision {revision} of {old['date']}, with which this link was made; the newest is "
                 f"{newest.revision} of {new['date']} ({change}). Reset shows that."]
-    names = kept(board.folder)
+    names = revision_names(board.folder)
     first = "".join(f" (the first that is: {name})" for name in names[:1])
     lost = "" if revision in names else f", which is not kept{first}"
     return [f"This link was made with data revision {revision} of {old['date']}{lost}; you see revision "

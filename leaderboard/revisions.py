@@ -80,7 +80,7 @@ def keep(folder: Path, name: str, of: Path | None = None) -> None:
     files.replace(history / f"{name}.json", (json.dumps(hashes, indent=1) + "\n").encode())
 
 
-def kept(folder: Path = DATA) -> tuple[str, ...]:
+def revision_names(folder: Path = DATA) -> tuple[str, ...]:
     """Names of the revisions that can be opened, oldest first."""
     names = {path.stem for path in (folder / HISTORY).glob("*.json")}
     return tuple(str(name) for name in read_text(folder / "revisions.csv")["revision"] if name in names)
@@ -100,7 +100,7 @@ def at(revision: str, newest: Board) -> Board | None:
     """
     if revision == newest.revision:
         return newest
-    return _opened(revision, newest.folder) if revision in kept(newest.folder) else None
+    return _opened(revision, newest.folder) if revision in revision_names(newest.folder) else None
 
 
 @lru_cache(maxsize=4)

@@ -38,7 +38,7 @@ from methods.errors import InputError
 from methods.images import Decoded, ImageError, decode
 from methods.lmm.loading import load_lmm
 from methods.meaning import explain
-from methods.options import merged
+from methods.options import all_options
 from methods.version import VERSION as __version__
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def score(images: ImageSource | Iterable[ImageSource], method: str | Method = "l
     if isinstance(method, Method):
         if not (lmm is device is dtype is max_pixels is None):
             raise InputError("A ready method has its model and limits; give them to load_method.")
-        ready, changes = method, merged(options, more)
+        ready, changes = method, all_options(options, more)
     else:
         ready = load_method(method, lmm, device, dtype, max_pixels, options, **more)
         changes = {}

@@ -25,7 +25,7 @@ from PIL import Image
 
 from methods.errors import InputError
 from methods.evidence import Evidence, Spread
-from methods.options import Options, merged, option
+from methods.options import Options, all_options, option
 from methods.registry import METHODS, load_method, method_class, method_names
 from methods.work import Work
 
@@ -193,7 +193,7 @@ class Method(ABC, Generic[Chosen]):
     def __init__(self, lmm: LMM | str | None = None, *, device: str | None = None,
                  dtype: str | torch.dtype | None = None, max_pixels: int | None = None,
                  options: Mapping[str, object] | None = None, **more: object) -> None:
-        self.options = type(self).options.updated(**merged(options, more))
+        self.options = type(self).options.updated(**all_options(options, more))
         if max_pixels is not None and max_pixels < 1:
             raise InputError(f"max_pixels must be at least 1; got {max_pixels}.")
         self.max_pixels, self._device, self._dtype = max_pixels, device, dtype

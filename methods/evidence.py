@@ -59,7 +59,7 @@ class Evidence:
         raise NotImplementedError(f"{type(self).__name__} draws no map; leave map_legend of its method empty.")
 
 
-def moved(before: float, after: float) -> str:
+def movement(before: float, after: float) -> str:
     """How a score changed by what a method adds, to be read after "it": "it rose from 0.31 to 0.52"."""
     one, other = f"{before:.2f}", f"{after:.2f}"
     if one == other:

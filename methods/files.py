@@ -107,7 +107,7 @@ def recover(path: str | Path) -> bytes:
     return whole
 
 
-def decoded(content: bytes, path: str | Path) -> str:
+def text_of(content: bytes, path: str | Path) -> str:
     """The text of a file, in UTF-8 with or without a byte order mark.
 
     Args:

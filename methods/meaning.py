@@ -404,7 +404,7 @@ def advice(assessment: Assessment) -> str:
             f"{assessment.method}{model} --images DIR --scores CSV --out RUN, then mean-opinion calibrate RUN.")
 
 
-def measured_with(method: str, weights: str, options: Mapping[str, object] | None = None) -> Table | None:
+def table_for(method: str, weights: str, options: Mapping[str, object] | None = None) -> Table | None:
     """The table of a method and its weights, for its default or the given options, whatever the basis; None if there is
     none."""
     asked = deciding_options(method, options or {})

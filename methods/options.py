@@ -73,7 +73,7 @@ class Options:
         return {spec.name: False for spec in dataclasses.fields(self) if spec.metadata.get("explains")}
 
 
-def merged(options: Mapping[str, object] | None, more: Mapping[str, object]) -> dict[str, object]:
+def all_options(options: Mapping[str, object] | None, more: Mapping[str, object]) -> dict[str, object]:
     """Options given as a mapping and as keywords, in one.
 
     Raises:

@@ -32,7 +32,7 @@ def steps(items: Iterable[Item]) -> Iterator[Item]:
 
 
 @contextlib.contextmanager
-def waiting(ask: Callable[[], None]) -> Iterator[None]:
+def questions_by(ask: Callable[[], None]) -> Iterator[None]:
     """Has `ask` called between the steps of what runs inside, in this thread.
 
     Args:
@@ -49,7 +49,7 @@ def streamed(values: Iterator[Item], ask: Callable[[], None]) -> Iterator[Item]:
     """`values` as they come, each made under `waiting(ask)`; they may be asked for from several threads in turn."""
     try:
         while True:
-            with waiting(ask):
+            with questions_by(ask):
                 try:
                     value = next(values)
                 except StopIteration:

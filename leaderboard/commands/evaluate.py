@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         if not kind.needs_lmm and "student" not in inspect.signature(kind).parameters:
             raise InputError(f"{kind.title} has no model that could be trained without a part; leave --folds out.")
         members = folds.members(args.folds, students=not kind.needs_lmm)
-        pictures = folds.dealt(pictures, args.folds, len(members))
+        pictures = folds.with_folds(pictures, args.folds, len(members))
     student = chosen_student(args, kind)
     if student and (args.folds or args.ray is not None):
         raise InputError("--student is for one student in one process; leave --folds and --ray out.")

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    inside = inspected(args.run)
+    inside = details_of(args.run)
     print(json.dumps(record(inside), indent=1) if args.json else text(inside))
     if args.write:
         files.replace(args.write, to_csv(inside))
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def inspected(run: str) -> Details:
+def details_of(run: str) -> Details:
     """The details of a measured run by its name, or of a folder.
 
     Raises:

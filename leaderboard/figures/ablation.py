@@ -12,7 +12,7 @@ from leaderboard.figures.style import (
     COLOURS,
     SYMBOLS,
     FigureError,
-    distinct,
+    distinct_labels,
     new_figure,
     titled,
     wrapped,
@@ -96,4 +96,4 @@ def _ticks(settings: list[str], width: int) -> list[str]:
     texts = [text.replace("; semantic consistency=yes", "").replace("semantic consistency=no", "no consistency")
              for text in texts]
     texts = [re.sub(r"\b(conditional images|aggregation|segmentation|standard|features)=", "", text) for text in texts]
-    return distinct([wrapped(text, width) for text in texts])
+    return distinct_labels([wrapped(text, width) for text in texts])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from leaderboard.figures.style import INK, FigureError, distinct, marker, name_rows, new_figure, titled
+from leaderboard.figures.style import INK, FigureError, distinct_labels, marker, name_rows, new_figure, titled
 from leaderboard.pairs import Pair, pairs
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def with_without(board: Board, view: View, narrow: bool = False) -> go.Figure:
     for pair in couples:
         lines.setdefault((pair.method, pair.backbone, pair.condition, pair.source), []).append(pair)
     lines = dict(list(lines.items())[:MOST_ROWS])
-    labels = distinct([_label(*key[:3]) for key in lines])
+    labels = distinct_labels([_label(*key[:3]) for key in lines])
     points = [(label, pair) for label, members in zip(labels, lines.values()) for pair in members]
     figure = new_figure(130 + (42 if narrow else 30) * len(lines))
     for index, dataset in enumerate(dict.fromkeys(pair.dataset for _, pair in points)):

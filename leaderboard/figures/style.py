@@ -56,7 +56,7 @@ def message(sentence: str, narrow: bool = False) -> go.Figure:
     return figure
 
 
-def distinct(labels: Sequence[str]) -> list[str]:
+def distinct_labels(labels: Sequence[str]) -> list[str]:
     """Labels made different, since plotly would lay equal ones onto each other."""
     counts: dict[str, int] = {}
     result = []

@@ -31,7 +31,7 @@ from leaderboard.figures.style import (
     SYMBOLS,
     FigureError,
     _cut,
-    distinct,
+    distinct_labels,
     marker,
     message,
     name_rows,
@@ -109,7 +109,7 @@ def dots(ranked: Table, narrow: bool = False) -> go.Figure:
 def heat(ranked: Table, narrow: bool = False) -> go.Figure:
     """Rows by datasets; the number stands in its field, a missing one stays empty."""
     rows = _some_rows(ranked.rows, ranked, narrow)
-    labels = distinct([wrapped(_cut(_brief(row), 44), 22) for row in rows]) if narrow else _labels(rows)
+    labels = distinct_labels([wrapped(_cut(_brief(row), 44), 22) for row in rows]) if narrow else _labels(rows)
     columns = [dataset for dataset in ranked.datasets if any(dataset.slug in row.cells for row in rows)]
     names = [dataset.slug for dataset in columns]
     if not names:
@@ -335,7 +335,7 @@ def _labels(rows: Sequence[Row], narrow: bool = False) -> list[str]:
     """Names of the rows with their source, and with its table where two would be the same."""
     short = [f"{_cut(_brief(row), NARROW_LABEL - len(row.entry.paper) if narrow else 62)} · {row.entry.paper}"
              for row in rows]
-    return distinct([f"{label}, {row.entry.table}" if short.count(label) > 1 else label
+    return distinct_labels([f"{label}, {row.entry.table}" if short.count(label) > 1 else label
                      for label, row in zip(short, rows)])
 
 

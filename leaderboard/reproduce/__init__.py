@@ -97,8 +97,8 @@ def _run(args: argparse.Namespace) -> int:
         print(render(done[args.table], heading(reproduction)))
         if reproduction.manifest.note:
             print(f"\n{reproduction.manifest.note}")
-        if reproduction.quoted():
-            print(f"\nOther people's methods in this table, quoted only: {', '.join(reproduction.quoted())}.")
+        if reproduction.quotations():
+            print(f"\nOther people's methods in this table, quoted only: {', '.join(reproduction.quotations())}.")
     return 0
 
 

@@ -114,7 +114,7 @@ class Reproduction:
         rows = ((cell, self.manifest.row_of(cell)) for _, cell in self.manifest.cells.iterrows())
         return [self._cell(cell, row) for cell, row in rows if row is not None]
 
-    def quoted(self) -> list[str]:
+    def quotations(self) -> list[str]:
         """Methods of the table that are other people's and are quoted only."""
         quoted = [self.manifest.row_of(cell) is None for _, cell in self.manifest.cells.iterrows()]
         return sorted(set(self.manifest.cells["method"][quoted]))
@@ -249,7 +249,7 @@ class Reproduction:
     def _iqarag(self, row: Row, wanted: tuple[str, ...]) -> _Result:
         """Condition -> metrics of one of IQARAG's experiments."""
         from methods.iqarag import experiments
-        from methods.iqarag.encoders import STUDENT, located
+        from methods.iqarag.encoders import STUDENT, encoder_folders
         from methods.lmm.loading import load_lmm
 
         models = self._models(row)
@@ -261,7 +261,7 @@ class Reproduction:
                               by_content=self.by_content, min_max=self.min_max, options=options, sets=folder / "sets",
                               tell=lambda sentence: print(sentence, file=sys.stderr))
         data = [read_dataset(slug, self.data[slug]) for slug in wanted]
-        with located(self.encoders):
+        with encoder_folders(self.encoders):
             if row.experiment == "cross":
                 parts = experiments.cross(run, data)
             elif row.experiment in ("ratios", "combined"):

@@ -26,7 +26,7 @@ from methods.data import RatedPicture
 from methods.errors import UserError
 from methods.lmm.base import LMMError
 from methods.lmm.errors import DeviceLost, ModelUnavailable
-from methods.lmm.names import parsed, spelled
+from methods.lmm.names import name_and_settings, name_with
 
 _REPOSITORY = assets.FOLDER.parent
 _TRIES_AGAIN = 3  # A batch that has killed an actor four times is at fault itself.
@@ -197,9 +197,9 @@ def _packed(batch: Sequence[RatedPicture]) -> str:
 
 def _absolute(lmm: str | None) -> str | None:
     """A checkpoint folder by its full path: an actor's working directory need not be this one."""
-    name, settings = parsed(lmm or "")
+    name, settings = name_and_settings(lmm or "")
     if lmm and name and Path(name).expanduser().is_dir():
-        return spelled(str(Path(name).expanduser().resolve()), settings)
+        return name_with(str(Path(name).expanduser().resolve()), settings)
     return lmm
 
 

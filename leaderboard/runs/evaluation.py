@@ -126,7 +126,7 @@ class Evaluation:
                 if identity != checked:
                     self._pin(identity)
                     checked = pinned = identity
-                spent = provenance.together(spent, about.pop("footprint", {}))
+                spent = provenance.sum_of(spent, about.pop("footprint", {}))
                 known = about
                 fresh = [row for row in rows if row.image not in self.rows]
                 self.contents.record({row.image: self.paths[row.image] for row in fresh if not row.error})

@@ -36,10 +36,10 @@ class FoldScorer:
     def __init__(self, method: str, lmm: str | None, options: Mapping[str, object] | None,
                  folders: Sequence[str | Path]) -> None:
         from methods.lmm.checkpoint import content_hash
-        from methods.lmm.names import parsed
+        from methods.lmm.names import name_and_settings
 
         self._kind, self._options, self._folders = method_class(method), dict(options or {}), tuple(map(Path, folders))
-        name, self._settings = parsed(lmm or "embedded")
+        name, self._settings = name_and_settings(lmm or "embedded")
         self._name = name if self._kind.needs_lmm else None
         self._revisions = tuple(content_hash(folder) for folder in self._folders)
         self._fold, self._scorer = 0, Scorer(self._ready(0))

@@ -69,7 +69,7 @@ def footprint(lmm: str | None = None) -> Facts:
     return facts
 
 
-def together(before: Facts, now: Facts) -> Facts:
+def sum_of(before: Facts, now: Facts) -> Facts:
     """Two footprints of one run as one: every machine that took part, and the most memory that one of them took."""
     merged = {**before, **now}
     for key in ("peak_memory_gib", "device_memory_gib"):

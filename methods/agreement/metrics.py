@@ -87,7 +87,7 @@ class Difference:
         return asdict(self)
 
 
-def tied(values: Floats) -> Floats:
+def without_rounding(values: Floats) -> Floats:
     """The values, float [n], with those that only rounding errors tell apart made equal.
 
     Neighbours that differ by less than float precision (`SAME_SCORE`) form a group. Among n values spread over a range,
@@ -112,7 +112,7 @@ def tied(values: Floats) -> Floats:
 
 
 def srcc(scores: ArrayLike, mos: ArrayLike) -> float:
-    """Spearman's rank correlation with average ranks for ties, in [-1, 1]. Scores are tied as `tied` says.
+    """Spearman's rank correlation with average ranks for ties, in [-1, 1]. Scores are tied as `without_rounding` says.
 
     Args:
         scores: [n] predictions, higher is better.
@@ -235,7 +235,7 @@ def summary(scores: ArrayLike, mos: ArrayLike, *, metrics: Sequence[str] = METRI
         InputError: lengths differ, a value that is not finite, or an unknown metric.
     """
     x, y = _paired(scores, mos, least=0)
-    x = tied(x)
+    x = without_rounding(x)
     values: dict[str, float] = {}
     notes: dict[str, str] = {}
     for name in metrics:
@@ -397,7 +397,7 @@ def _paired(scores: ArrayLike, mos: ArrayLike, *, least: int) -> tuple[Floats, F
 
 def _checked(scores: ArrayLike, mos: ArrayLike, *, least: int = 2) -> tuple[Floats, Floats]:
     x, y = _paired(scores, mos, least=least)
-    x = tied(x)
+    x = without_rounding(x)
     for values, what in ((x, "scores"), (y, "opinions")):
         if np.ptp(values) <= NO_SPREAD * np.max(np.abs(values)):
             raise InputError(f"All {what} are equal, so a correlation with them is undefined.")

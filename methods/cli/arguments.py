@@ -83,7 +83,7 @@ def lmm_name(arguments: argparse.Namespace, kind: type[Method], default: str | N
         InputError: the method brings its own network, or a setting is given twice.
     """
     from methods.lmm.loading import default_lmm
-    from methods.lmm.names import spelled
+    from methods.lmm.names import name_with
 
     settings = {name: getattr(arguments, name) for name in LMM_SETTINGS if getattr(arguments, name) is not None}
     name: str | None = arguments.lmm
@@ -93,7 +93,7 @@ def lmm_name(arguments: argparse.Namespace, kind: type[Method], default: str | N
         raise InputError(f"{kind.title} brings its own network; leave --{min(settings).replace('_', '-')} out.")
     # An ensemble is named with commas.
     named = name or default or default_lmm(kind.name, kind.own_lmm)
-    return ",".join(spelled(one.strip(), settings) for one in named.split(","))
+    return ",".join(name_with(one.strip(), settings) for one in named.split(","))
 
 
 def add_option(parser: argparse._ActionsContainer) -> None:
@@ -112,7 +112,7 @@ def option_values(kind: type[Method], pairs: Sequence[str], seed: int | None = N
     Raises:
         InputError: an unknown option, or a value outside its bounds.
     """
-    from methods.cli.options import add_flags, chosen
+    from methods.cli.options import add_flags, options_from
 
     parser = argparse.ArgumentParser("--option", add_help=False, allow_abbrev=False, exit_on_error=False)
     add_flags(parser, kind)
@@ -134,7 +134,7 @@ def option_values(kind: type[Method], pairs: Sequence[str], seed: int | None = N
         else:
             words.append(f"{flag}={value}")
     try:
-        options = chosen(parser.parse_args(words), kind)
+        options = options_from(parser.parse_args(words), kind)
     except argparse.ArgumentError as error:
         raise InputError(f"{error}.") from None
     if seed is not None:

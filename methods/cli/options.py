@@ -31,7 +31,7 @@ def add_flags(parser: argparse.ArgumentParser, kind: type[Method]) -> None:
         group.add_argument(flag, dest=target, type=convert, help=text, metavar=_metavar(value_type, several))
 
 
-def chosen(arguments: argparse.Namespace, kind: type[Method]) -> dict[str, object]:
+def options_from(arguments: argparse.Namespace, kind: type[Method]) -> dict[str, object]:
     """The options that were given, by name."""
     values = {spec.name: getattr(arguments, _UNSET + spec.name) for spec in dataclasses.fields(kind.options)}
     return {name: value for name, value in values.items() if value is not None}

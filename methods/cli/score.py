@@ -29,7 +29,7 @@ from methods.cli.arguments import (
     lmm_name,
     option_values,
 )
-from methods.cli.options import add_flags, chosen
+from methods.cli.options import add_flags, options_from
 from methods.cli.progress import progress
 from methods.cli.running import DONE, SOME_FAILED
 from methods.data.matching import walk_images
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     from methods.base import load_method, method_class
 
     kind = method_class(arguments.method)
-    options = {**option_values(kind, arguments.option), **chosen(arguments, kind)}
+    options = {**option_values(kind, arguments.option), **options_from(arguments, kind)}
     kind.options.updated(**options)
     places = places_of(arguments.paths)
     with contextlib.redirect_stdout(sys.stderr):  # What libraries print while loading; stdout carries the rows alone.

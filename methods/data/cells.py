@@ -81,7 +81,7 @@ def _readings(path: Path, content: bytes) -> Iterator[Cells]:
     fits = False
     for text, encoding in _texts(path, content):
         try:
-            for table in parsed(text, encoding, path.name):
+            for table in readings_of_text(text, encoding, path.name):
                 fits = True
                 yield table
         except TableError as refusal:
@@ -123,7 +123,7 @@ def _texts(path: Path, content: bytes) -> Iterator[tuple[str, str]]:
         raise TableError(f"{path.name} is in no encoding that is known here; save it as UTF-8.")
 
 
-def parsed(text: str, encoding: str, name: str) -> Iterator[Cells]:
+def readings_of_text(text: str, encoding: str, name: str) -> Iterator[Cells]:
     """The readings of a text, one for each delimiter that fits every line.
 
     Raises:

@@ -57,7 +57,7 @@ def members(folder: str | Path, *, students: bool = False) -> tuple[Path, ...]:
     return tuple(models)
 
 
-def dealt(pictures: RatedPictures, folder: str | Path, count: int) -> RatedPictures:
+def with_folds(pictures: RatedPictures, folder: str | Path, count: int) -> RatedPictures:
     """The images with the fold that each was left out with.
 
     Args:

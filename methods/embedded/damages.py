@@ -37,7 +37,7 @@ def _damage(name: str) -> Callable[[Effect], Effect]:
     return register
 
 
-def damaged(image: Pixels, name: str, level: int, *, rng: np.random.Generator | int) -> Pixels:
+def damage(image: Pixels, name: str, level: int, *, rng: np.random.Generator | int) -> Pixels:
     """The image with a damage.
 
     Args:
@@ -249,7 +249,7 @@ def _mixed(image: Pixels, level: int, rng: np.random.Generator) -> Pixels:
     first, second = rng.permutation(frequent)[:2]
     for name in (str(first), str(second)):
         weaker = max(1, level - 1) if rng.random() < 0.5 else level
-        image = damaged(image, name, weaker, rng=rng) if name in _EFFECTS else distort(image, name, weaker, rng=rng)
+        image = damage(image, name, weaker, rng=rng) if name in _EFFECTS else distort(image, name, weaker, rng=rng)
     return image
 
 

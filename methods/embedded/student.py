@@ -92,7 +92,7 @@ class Pair:
 
     def copy_of(self, image: np.ndarray) -> np.ndarray:
         """The damaged copy, uint8 [H, W, 3]."""
-        make = distort if self.name in DISTORTIONS else damages.damaged
+        make = distort if self.name in DISTORTIONS else damages.damage
         return make(image, self.name, self.level, rng=self.row)
 
 
@@ -183,7 +183,7 @@ def cross_validate(views: np.ndarray, mos: np.ndarray, prior: Head | None, repea
     return predicted
 
 
-def measured(predicted: np.ndarray, mos: np.ndarray) -> dict[str, dict[str, float]]:
+def mean_metrics(predicted: np.ndarray, mos: np.ndarray) -> dict[str, dict[str, float]]:
     """Mean over the repetitions of each metric, with the mean of their bootstrap intervals."""
     rows = [stats.summary(row, mos) for row in predicted]
     return {name: {"value": round(float(np.mean([row[name].value for row in rows])), 4),
@@ -198,7 +198,7 @@ def label_budget(views: np.ndarray, mos: np.ndarray, prior: Head, repeats: int =
     for labels in BUDGETS:
         for start, head in (("BIQ2021", prior), ("nothing", None)):
             if labels or head is not None:
-                result = measured(cross_validate(views, mos, head, repeats, labels), mos)
+                result = mean_metrics(cross_validate(views, mos, head, repeats, labels), mos)
                 rows.append({"labels": labels, "start": start, "n": len(mos),
                              **{f"{metric}{end}": result[metric][key] for metric in ("srcc", "plcc")
                                 for end, key in (("", "value"), ("_low", "low"), ("_high", "high"))}})
@@ -260,7 +260,7 @@ def train_unseen(backbone: TowerBackbone, population: RatedPictures, cache: Path
             "name": f"{len(population):,} photos of BIQ2021",
             "quantiles": np.quantile(np.clip(left_out, 0, 1), np.linspace(0, 1, _QUANTILES)).round(4).tolist(),
         },
-        "left_out": measured(left_out[None], mos),
+        "left_out": mean_metrics(left_out[None], mos),
     }
     return Student(backbone, head, card, contents(population))
 
@@ -304,7 +304,7 @@ def main(arguments: list[str] | None = None) -> int:
     views = np.stack([features, mirrored])
     title = f"{len(opinions)} camera photos of the LIVE In the Wild Challenge"
     unseen.card["measured"] = {"protocol": f"{title}, none of which it was trained on",
-                               **measured(unseen.predict(features=features)[None], mos)}
+                               **mean_metrics(unseen.predict(features=features)[None], mos)}
     unseen.save(chosen.unseen_out)
     student = calibrated(unseen, views, opinions, "embedded")
     predicted = cross_validate(views, mos, unseen.head)
@@ -317,7 +317,7 @@ def main(arguments: list[str] | None = None) -> int:
     student.card["measured"] = {
         "protocol": f"{FOLDS}-fold cross-validation of the calibration, repeated {REPEATS} times with different folds; "
                     "each value is the mean over the repetitions, each interval the mean of their 95 % bootstrap "
-                    "intervals", **measured(predicted, mos)}
+                    "intervals", **mean_metrics(predicted, mos)}
     student.card["population"] = {
         "name": title,
         "quantiles": np.quantile(np.clip(predicted.mean(0), 0, 1), np.linspace(0, 1, _QUANTILES)).round(4).tolist()}

@@ -24,7 +24,7 @@ from methods.errors import InputError
 from methods.images.bitmaps import decode_indexed_bmp, decode_scaled_pnm, is_indexed
 from methods.images.containers import Samples, check_complete, content_of, largest_value
 from methods.images.errors import DamagedError, ImageError, UnsupportedError
-from methods.images.files import open_stream, opened
+from methods.images.files import open_image, open_stream
 from methods.images.jpeg import decode_jpeg
 from methods.images.metadata import bounded, exif_fits, gif_frames, tiff_pages
 from methods.images.pixels import to_rgb, to_workable
@@ -121,7 +121,7 @@ def decode(source: object, *, max_pixels: int = MAX_PIXELS) -> Decoded:
         with bounded():
             deep = any(";16" in str(tile.args) for tile in getattr(source, "tile", ()))
             return _finish(source, max_pixels, Samples(16 if deep else 8))
-    with open_stream(source) as stream, bounded(), opened(stream) as image, content_of(stream) as content:
+    with open_stream(source) as stream, bounded(), open_image(stream) as image, content_of(stream) as content:
         claim = _checked_claim(image, max_pixels)
         notes = _frame_notes(image, stream)
         with _together.taken(claim) if _together is not None else contextlib.nullcontext():
@@ -136,7 +136,7 @@ def size_of(source: object) -> tuple[int, int]:
     """
     if isinstance(source, Decoded):
         return source.image.size
-    with open_stream(source) as stream, bounded(), opened(stream) as image:
+    with open_stream(source) as stream, bounded(), open_image(stream) as image:
         width, height = image.size
         return width, height
 
@@ -223,7 +223,7 @@ def _frame_notes(image: Image.Image, stream: IO[bytes]) -> list[str]:
 # --- the pixels -------------------------------------------------------------------------------------------------------
 
 
-def fitted(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
+def size_within(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
     """The largest size of the same shape with at most `max_pixels` pixels; no side falls below one pixel."""
     width, height = size
     if width * height <= max_pixels:
@@ -239,7 +239,7 @@ def _loaded(source: ImageFile.ImageFile, content: bytes | mmap.mmap, max_pixels:
     """The image's pixels, by the reader that reads its kind completely and rightly; its `info` is the image's."""
     if source.format in ("JPEG", "MPO"):
         # libjpeg skips the fine DCT coefficients, so a 200-megapixel photo never exists in full.
-        target = fitted(source.size, max_pixels)
+        target = size_within(source.size, max_pixels)
         factor = min(source.width // target[0], source.height // target[1])
         scale = next(scale for scale in (8, 4, 2, 1) if factor >= scale)
         image = decode_jpeg(content, source.mode, source.size, scale)
@@ -278,7 +278,7 @@ def _finish(
         if loaded is source:  # A HEIC file may only tell its size in its pixels.
             full_size = loaded.size
         workable = to_workable(loaded, notes, samples)
-        size = fitted(workable.size, max_pixels)
+        size = size_within(workable.size, max_pixels)
         if size != workable.size:
             workable = workable.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
         image = to_rgb(workable, loaded.info.get("icc_profile"), notes)

@@ -152,7 +152,7 @@ def _read_all(stream: _Readable) -> bytes:
 
 
 @contextlib.contextmanager
-def opened(stream: IO[bytes]) -> Iterator[Image.Image]:
+def open_image(stream: IO[bytes]) -> Iterator[Image.Image]:
     """The image with its header read and no pixel decoded."""
     head = stream.read(4096)
     _refuse_by_name(head)

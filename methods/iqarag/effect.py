@@ -77,7 +77,7 @@ def effect(assessment: Assessment) -> Effect | None:
     table = meaning.table_of(assessment)
     if table is None or not assessment.evidence.references:
         return None
-    plain = meaning.measured_with("q-bench", table.weights, {"question": "five-level",
+    plain = meaning.table_for("q-bench", table.weights, {"question": "five-level",
                                                              "temperature": assessment.options["temperature"]})
     if plain is None or plain.dataset != table.dataset or plain.max_pixels != table.max_pixels:
         return None

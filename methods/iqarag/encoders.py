@@ -42,7 +42,7 @@ _FOLDERS: ContextVar[Mapping[str, str] | None] = ContextVar("folders of encoders
 
 
 @contextmanager
-def located(folders: Mapping[str, str]) -> Iterator[None]:
+def encoder_folders(folders: Mapping[str, str]) -> Iterator[None]:
     """Inside it, encoders of `CATALOGUE` are loaded from folders: for machines that cannot reach the Hub.
 
     Raises:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from methods.evidence import Evidence, Spread, deviation, moved
+from methods.evidence import Evidence, Spread, deviation, movement
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class IQARAGEvidence(Evidence):
         if not self.references:
             return "it was shown no reference"
         best, worst = max(one.mos for one in self.references), min(one.mos for one in self.references)
-        return (f"{moved(self.score_without, self.score_with)} when it saw {len(self.references)} rated "
+        return (f"{movement(self.score_without, self.score_with)} when it saw {len(self.references)} rated "
                 f"image{'s' if len(self.references) > 1 else ''} of {worst:.2f} to {best:.2f}")
 
 

@@ -30,7 +30,7 @@ from methods.iqarag.build import build
 from methods.iqarag.encoders import ENCODERS, OWN, load_encoder
 from methods.iqarag.method import IQARAG
 from methods.iqarag.reference_set import MANIFEST, ReferenceSet
-from methods.iqarag.results import WITHOUT, Measured, append_predictions, measured, read_predictions, table
+from methods.iqarag.results import WITHOUT, Measured, append_predictions, metric_rows, read_predictions, table
 from methods.lmm.base import LMM
 
 RATIOS = ("1:9", "1:4", "3:7")
@@ -234,7 +234,7 @@ def perform(run: Run, parts: Sequence[Part]) -> list[Measured]:
     _pin(run)
     rows: list[Measured] = []
     for part in parts:
-        rows += measured(part.name, _predictions(run, part), run.samples)
+        rows += metric_rows(part.name, _predictions(run, part), run.samples)
         results = {**run.settings(), "rows": rows}
         files.replace(run.out / "results.json", json.dumps(results, indent=1) + "\n")
         files.replace(run.out / "results.md", table(rows))

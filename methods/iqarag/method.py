@@ -126,7 +126,7 @@ class IQARAG(Method[IQARAGOptions]):
         is asked before a device is, while another thread may hold the sets: so it waits for nobody."""
         references = self.references if self.references is not None else opened_sets.look_at(options.reference_set)
         encoder = self.encoder(options.encoder)
-        if opened_sets.is_fitted(references, encoder):
+        if opened_sets.has_features(references, encoder):
             return Work()
         first = references.image(0)
         pixels = min(first.width * first.height, self.lmm.max_pixels or DEFAULT_PIXELS)
@@ -144,7 +144,7 @@ class IQARAG(Method[IQARAGOptions]):
     def reference_set(self, options: IQARAGOptions | None = None) -> ReferenceSet:
         """The set that these options search, with features by their encoder."""
         options = options or self.options
-        return opened_sets.fitted(self._chosen_set(options), self.encoder(options.encoder))
+        return opened_sets.with_features(self._chosen_set(options), self.encoder(options.encoder))
 
     def _chosen_set(self, options: IQARAGOptions) -> ReferenceSet:
         return self.references if self.references is not None else opened_sets.open_set(options.reference_set)
@@ -243,7 +243,7 @@ def _selection(
 
 
 def _level(references: ReferenceSet, number: int, options: IQARAGOptions) -> str:
-    return prompts.written(LEVELS.word_for(references.mos[number]), options.level_case)
+    return prompts.level_text(LEVELS.word_for(references.mos[number]), options.level_case)
 
 
 def _worded(references: ReferenceSet, selection: tuple[int, ...], options: IQARAGOptions):

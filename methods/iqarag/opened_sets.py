@@ -68,7 +68,7 @@ def _place(name: str | Path) -> tuple[Path, tuple[str, int]]:
     return folder, (str(folder.resolve()), manifest.stat().st_mtime_ns)
 
 
-def fitted(references: ReferenceSet, encoder: Encoder, progress: Progress | None = None) -> ReferenceSet:
+def with_features(references: ReferenceSet, encoder: Encoder, progress: Progress | None = None) -> ReferenceSet:
     """`references` with features by `encoder`: as they are, from memory, from the cache folder, or encoded now."""
     if (references.encoder, references.revision) == (encoder.name, encoder.revision):
         return references
@@ -76,8 +76,8 @@ def fitted(references: ReferenceSet, encoder: Encoder, progress: Progress | None
     return _kept(key, lambda: _from_cache(references, key) or _encoded(references, encoder, key, progress))
 
 
-def is_fitted(references: ReferenceSet, encoder: Encoder) -> bool:
-    """Whether `fitted` has features at hand."""
+def has_features(references: ReferenceSet, encoder: Encoder) -> bool:
+    """Whether `with_features` has features at hand."""
     key = _key(references, encoder)
     return ((references.encoder, references.revision) == (encoder.name, encoder.revision) or key in _sets
             or (_cache_folder(key) / MANIFEST).is_file())

@@ -32,7 +32,7 @@ TURNS = ("one a sentence", "one")
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven")
 
 
-def written(level: str, case: str = "lower") -> str:
+def level_text(level: str, case: str = "lower") -> str:
     """A level as a reference's sentence writes it; the answer is read in lower case either way.
 
     Raises:

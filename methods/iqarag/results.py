@@ -14,14 +14,14 @@ from methods.errors import InputError
 Prediction: TypeAlias = dict[str, Any]
 """One image: `image`, `mos` and a score by condition."""
 
-Measured: TypeAlias = dict[str, Any]
+MetricRow: TypeAlias = dict[str, Any]
 """One condition of one part: the metrics with their intervals, notes and gains."""
 
 WITHOUT = "without"
 """The condition of the plain question, which shows no references."""
 
 
-def measured(name: str, predictions: Sequence[Prediction], samples: int = 1000) -> list[Measured]:
+def metric_rows(name: str, predictions: Sequence[Prediction], samples: int = 1000) -> list[MetricRow]:
     """One row per condition from predictions of one part: dicts with `image`, `mos` and a score per condition."""
     from methods.agreement.metrics import paired_difference, summary
 
@@ -29,10 +29,10 @@ def measured(name: str, predictions: Sequence[Prediction], samples: int = 1000) 
     mos = [row["mos"] for row in predictions]
     plain = [row[WITHOUT] for row in predictions]
     without = summary(plain, mos, metrics=tuple(metrics.values()), samples=samples)
-    rows: list[Measured] = []
+    rows: list[MetricRow] = []
     for condition in (key for key in predictions[0] if key not in ("image", "mos")):
         scores = [row[condition] for row in predictions]
-        row: Measured = {"part": name, "condition": condition, "n": len(mos)}
+        row: MetricRow = {"part": name, "condition": condition, "n": len(mos)}
         estimates = without if condition == WITHOUT else \
             summary(scores, mos, metrics=tuple(metrics.values()), samples=samples)
         for key, metric in metrics.items():
@@ -45,7 +45,7 @@ def measured(name: str, predictions: Sequence[Prediction], samples: int = 1000) 
     return rows
 
 
-def pooled(paths: Sequence[Path], samples: int = 1000) -> list[Measured]:
+def pooled_rows(paths: Sequence[Path], samples: int = 1000) -> list[MetricRow]:
     """Rows as `experiments.perform` gives them, over the predictions of several runs: the folds of a cross-validation.
 
     Raises:
@@ -61,10 +61,10 @@ def pooled(paths: Sequence[Path], samples: int = 1000) -> list[Measured]:
     names = [row["image"] for row in predictions]
     if len(set(names)) != len(names):
         raise InputError("Pooled predictions need every image once, but one is there twice; name each part once.")
-    return measured(paths[0].stem, predictions, samples)
+    return metric_rows(paths[0].stem, predictions, samples)
 
 
-def table(rows: Sequence[Measured]) -> str:
+def table(rows: Sequence[MetricRow]) -> str:
     """Rows of `experiments.perform` as a Markdown table."""
     lines = ["| part | condition | n | SRCC | PLCC | (SRCC+PLCC)/2 | gain over without, 95 % interval |",
              "|---|---|---|---|---|---|---|"]
@@ -78,7 +78,7 @@ def table(rows: Sequence[Measured]) -> str:
 
 def read_predictions(path: Path, columns: list[str] | None = None) -> list[Prediction]:
     """The rows of a part's file; of those `columns`, where they are given."""
-    content = files.decoded(files.recover(path), path)
+    content = files.text_of(files.recover(path), path)
     reader = csv.DictReader(io.StringIO(content, newline=""))
     if content and columns is not None and reader.fieldnames != columns:
         raise InputError(f"{path} holds other conditions ({', '.join(reader.fieldnames or [])}); use another --out.")

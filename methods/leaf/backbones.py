@@ -138,14 +138,14 @@ class TowerBackbone(Backbone):
 
     def input_of(self, image: Image.Image) -> Tensor:
         """The image as the tower takes it, float32 [1, 3, H, W]."""
-        return normalise(torch.from_numpy(np.array(fitted(image, self.longest_side)))[None])
+        return normalise(torch.from_numpy(np.array(image_within(image, self.longest_side)))[None])
 
     @torch.inference_mode()
     def features_of(self, image: Image.Image) -> np.ndarray:
-        return self.pooled(*self.tower(self.input_of(image), self.taps, self.narrow))[0].numpy()
+        return self.statistics(*self.tower(self.input_of(image), self.taps, self.narrow))[0].numpy()
 
     @staticmethod
-    def pooled(wide: Sequence[Tensor], narrow: Sequence[Tensor] = ()) -> Tensor:
+    def statistics(wide: Sequence[Tensor], narrow: Sequence[Tensor] = ()) -> Tensor:
         """Statistics of maps [n, c, h, w] each: [n, width]."""
         parts = []
         for maps in wide:
@@ -163,11 +163,11 @@ class TowerBackbone(Backbone):
     def whole_and_local(self, image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
         """A neighbourhood is a window of 7x7 cells around one of the last map's cells (about 220 pixels)."""
         wide, narrow = self.tower(self.input_of(image), self.taps, self.narrow)
-        return self.pooled(wide, narrow)[0].numpy(), self._local(wide, narrow)
+        return self.statistics(wide, narrow)[0].numpy(), self._local(wide, narrow)
 
     @staticmethod
     def _local(wide: Sequence[Tensor], narrow: Sequence[Tensor]) -> np.ndarray:
-        """The statistics of `pooled` of each neighbourhood: float32 [rows, columns, width]."""
+        """The `statistics` of each neighbourhood: float32 [rows, columns, width]."""
         grid, parts = (narrow or wide)[-1].shape[2:], []
         size = _window(grid)
         half = max(size // 2, 1) // 2 * 2 + 1
@@ -206,7 +206,7 @@ def _averaged(maps: Tensor, size: int) -> Tensor:
     return F.avg_pool2d(maps, size, 1, size // 2, count_include_pad=False)
 
 
-def fitted(image: Image.Image, longest_side: int, shortest_side: int = 64) -> Image.Image:
+def image_within(image: Image.Image, longest_side: int, shortest_side: int = 64) -> Image.Image:
     """RGB, scaled down to `longest_side`; a side that is then below `shortest_side` is enlarged to it."""
     image = image.convert("RGB")
     scale = min(1.0, longest_side / max(image.size))
@@ -287,7 +287,7 @@ class HubBackbone(Backbone):
         if self._fixed:
             image = image.convert("RGB").resize((self._side, self._side), Image.Resampling.BICUBIC)
         else:
-            image = fitted(image, self.longest_side)
+            image = image_within(image, self.longest_side)
         pixels = torch.from_numpy(np.array(image)).float() / 255
         return self._stages(((pixels - self._mean) / self._deviation).permute(2, 0, 1)[None])
 

@@ -47,7 +47,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     opinions = read_rated(chosen)
     teachers = folds.members(chosen.folds)
-    fold = np.array([picture.fold for picture in folds.dealt(opinions, chosen.folds, len(teachers))])
+    fold = np.array([picture.fold for picture in folds.with_folds(opinions, chosen.folds, len(teachers))])
     indices = chosen.only if chosen.only is not None else range(len(teachers))
     if absent := sorted(set(indices) - set(range(len(teachers)))):
         raise InputError(f"There is no fold {absent[0]}; {chosen.folds.name} has folds 0 to {len(teachers) - 1}.")
@@ -63,8 +63,8 @@ def run(chosen: argparse.Namespace) -> int:
         lines.append(judged)
     order = np.concatenate(rows)
     features = Student.load().features(opinions.subset(order).paths, steps("Features: "))
-    curve = label_budget(features, opinions.mos01[order], together(lines), pools=fold[order], seeds=chosen.seeds,
-                         alpha=chosen.alpha, progress=steps("Report: ", unit="parts"))
+    curve = label_budget(features, opinions.mos01[order], joint_judgements(lines), pools=fold[order],
+                         seeds=chosen.seeds, alpha=chosen.alpha, progress=steps("Report: ", unit="parts"))
     for path in write(curve, chosen.out):
         print(f"Report: {path}")
     print_gains(curve)
@@ -79,7 +79,7 @@ def agreement(judged: Judgements, mos: np.ndarray) -> float:
     return float(np.mean(0.5 + 0.5 * np.sign(difference) * np.sign(judged.preference - 0.5)))
 
 
-def together(parts: Sequence[Judgements]) -> Judgements:
+def joint_judgements(parts: Sequence[Judgements]) -> Judgements:
     """Judgements of different images by different teachers as one; no pair joins two parts."""
     starts = np.cumsum([0, *(len(part.probabilities) for part in parts)])
     return Judgements(

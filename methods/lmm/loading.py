@@ -17,7 +17,7 @@ from methods.errors import InputError, suggestion
 from methods.lmm.base import LMM, LMMError
 from methods.lmm.catalogue import CATALOGUE, find
 from methods.lmm.defaults import GENERAL
-from methods.lmm.names import at_least_one, parsed
+from methods.lmm.names import at_least_one, name_and_settings
 from methods.locks import ForkSafeLock
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def load_lmm(name: str, device: str | None = None, dtype: str | torch.dtype | No
     """
     given = {"device": device, "dtype": dtype, "max_pixels": max_pixels, **settings}
     settings = {key: value for key, value in given.items() if value is not None}
-    name, carried = parsed(name)
+    name, carried = name_and_settings(name)
     if twice := sorted(set(carried) & set(settings)):
         raise InputError(f"{twice[0]} is given twice, in the model's name and beside it; leave one of them out.")
     settings |= carried
@@ -108,7 +108,7 @@ def unload(name: str | None = None) -> int:
         how many were forgotten. An object that somebody still holds goes on working.
     """
     if name is not None:
-        name = parsed(name)[0]
+        name = name_and_settings(name)[0]
         name = entry.hub_id if (entry := find(name)) is not None else name
     with _lock:
         keys = [key for key in _loaded if name is None or key[0] == name]

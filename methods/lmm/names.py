@@ -42,7 +42,7 @@ SETTINGS: Mapping[str, Callable[[str, str], str | int]] = {
 """What a name may carry, each with what reads its value."""
 
 
-def parsed(name: str) -> tuple[str, dict[str, Any]]:
+def name_and_settings(name: str) -> tuple[str, dict[str, Any]]:
     """The bare name, and what it carries; a server's address keeps its own settings.
 
     A folder that is there is taken by its whole name, whatever characters that holds.
@@ -68,7 +68,7 @@ def parsed(name: str) -> tuple[str, dict[str, Any]]:
     return bare, settings
 
 
-def spelled(name: str, settings: Mapping[str, object]) -> str:
+def name_with(name: str, settings: Mapping[str, object]) -> str:
     """A name that carries these settings too; None values are left out.
 
     Raises:
@@ -77,7 +77,7 @@ def spelled(name: str, settings: Mapping[str, object]) -> str:
     explicit = {key: value for key, value in settings.items() if value is not None}
     if not explicit:
         return name
-    if twice := sorted(set(parsed(name)[1]) & set(explicit)):
+    if twice := sorted(set(name_and_settings(name)[1]) & set(explicit)):
         raise InputError(f"{twice[0]} is given twice, in the name {name!r} and beside it; leave one of them out.")
     address, hash_sign, model = name.partition("#")
     query = "&".join(f"{key}={quote(str(value), safe=':/')}" for key, value in explicit.items())

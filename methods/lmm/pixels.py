@@ -60,12 +60,12 @@ class PixelLimit:
         Raises:
             LMMError: the image is too slim for the processor.
         """
-        from methods.images.decoding import fitted
+        from methods.images.decoding import size_within
 
         if self.slimmest is not None and max(size) > self.slimmest * min(size):
             raise LMMError(f"An image of {size[0]} x {size[1]} pixels is too slim for this model, which takes none "
                            f"that is more than {self.slimmest} times longer than wide; cut it.")
-        return fitted(size, self.pixels) if self.pixels is not None and self.beforehand else size
+        return size_within(size, self.pixels) if self.pixels is not None and self.beforehand else size
 
 
 UNLIMITED = PixelLimit()

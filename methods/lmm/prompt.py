@@ -70,7 +70,7 @@ class Prompt:
         """Every image in the order in which it is shown, repeats included."""
         return tuple(image for turn in self.turns for image in turn.images)
 
-    def spelled(self, word: str) -> str:
+    def continuation(self, word: str) -> str:
         """`word` as it continues the answer: with a leading space where the prefix asks for one."""
         joined = self.answer_prefix and not self.answer_prefix[-1].isspace()
         return f" {word}" if joined else word

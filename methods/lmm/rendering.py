@@ -40,11 +40,11 @@ class Rendered:
     prompt: Prompt
     joint: str = ""
 
-    def spelled(self, word: str) -> str:
-        """`word` as it continues the answer, as `Prompt.spelled` and the template have it."""
-        return self.joint + self.prompt.spelled(word)
+    def continuation(self, word: str) -> str:
+        """`word` as it continues the answer, as `Prompt.continuation` and the template have it."""
+        return self.joint + self.prompt.continuation(word)
 
-    def with_joint_said(self) -> Rendered:
+    def with_joint(self) -> Rendered:
         """The same with the joint as part of the text, for words whose first token would be the joint alone."""
         return replace(self, text=self.text + self.joint, tail=self.tail + self.joint, joint="")
 
@@ -79,7 +79,7 @@ def _templated(processor: Processor, prompt: Prompt, name: str) -> str:
     from jinja2 import TemplateError
 
     failure: Exception | None = None
-    for turns in (prompt.turns, retold(prompt.turns)):
+    for turns in (prompt.turns, plain_turns(prompt.turns)):
         try:
             return _apply(processor, turns, prompt.answer_prefix)
         except TemplateError as error:
@@ -114,7 +114,7 @@ def _content(turn: Turn) -> list[dict[str, str]]:
     return [{"type": "text", "text": part} if isinstance(part, str) else {"type": "image"} for part in turn.parts]
 
 
-def retold(turns: Sequence[Turn]) -> list[Turn]:
+def plain_turns(turns: Sequence[Turn]) -> list[Turn]:
     """System words moved into the user's turn that follows, neighbouring turns of one speaker joined by new lines."""
     retold: list[Turn] = []
     for turn in turns:

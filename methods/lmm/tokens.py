@@ -24,7 +24,7 @@ def candidate_tokens(tokenizer: Tokenizer, context: str, spellings: Sequence[str
     Args:
         tokenizer: a transformers tokenizer.
         context: the end of the rendered prompt, from a special token (or the start) on, with the answer prefix.
-        spellings: the words as they continue the answer, `Prompt.spelled(word)`.
+        spellings: the words as they continue the answer, `Prompt.continuation(word)`.
         words: the words as the caller named them, for the error's sake.
 
     Returns:

@@ -157,12 +157,12 @@ class TransformersLMM(LMM):
 
     def _placed(self, one: Rendered, words: tuple[str, ...]) -> tuple[Rendered, tuple[int, ...]]:
         try:
-            return one, self._candidates(one.tail, tuple(map(one.spelled, words)), words)
+            return one, self._candidates(one.tail, tuple(map(one.continuation, words)), words)
         except LMMError as clash:
             if not one.joint:
                 raise
             # In many vocabularies " 1" and " 2" begin with the space's token: then the prompt already ends with it.
-            said = one.with_joint_said()
+            said = one.with_joint()
             try:
                 return said, self._candidates(said.tail, words, words)
             except LMMError:

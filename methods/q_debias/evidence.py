@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from methods.evidence import Evidence, Spread, deviation, moved
+from methods.evidence import Evidence, Spread, deviation, movement
 from methods.q_debias.distortions import DISTORTIONS, SETTINGS
 from methods.q_debias.others import content_number, other_image
 
@@ -81,7 +81,7 @@ class DebiasEvidence(Evidence):
 
     def reason(self, score: float) -> str:
         """What the degraded copies changed, and which of them most."""
-        change = f"{moved(self.vanilla, self.score)} beside degraded copies"
+        change = f"{movement(self.vanilla, self.score)} beside degraded copies"
         effects = {one.distortion: abs(one.effect) for one in self.conditions if one.effect is not None}
         if not effects:
             return change

@@ -44,7 +44,7 @@ def prompts(count: int = 3) -> list[Prompt]:
 def expected(prompt: Prompt, words: list[str]) -> list[float]:
     known = distribution(expected_text(prompt))
     prefix = f"<|im_start|>assistant\n{prompt.answer_prefix}"
-    return [known[pieces(prefix + prompt.spelled(word))[len(pieces(prefix))]] for word in words]
+    return [known[pieces(prefix + prompt.continuation(word))[len(pieces(prefix))]] for word in words]
 
 
 @pytest.mark.parametrize("fault", [(429, "busy"), (500, "CUDA error"), (503, "starting"), "cut", "half"])

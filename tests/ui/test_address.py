@@ -9,7 +9,7 @@ import pytest
 
 from ui.components.choices import TYPED, choices_of, in_address, modes_of, text_of, value_of
 from ui.tabs import score
-from ui.visit.address import chosen, opened
+from ui.visit.address import component_values, open_tabs
 
 
 @pytest.mark.parametrize("name", ["score", "iqarag", "llm_iqa", "visualquality_r1", "leaf", "q_debias"])
@@ -75,7 +75,7 @@ def test_a_link_to_a_method_brings_its_model_and_its_options():
     named, notes = choices_of(room), []
     method = named["method"]
     words = {"method": "q-debias", "q-debias.aggregation": "average", "colour": "red", "__theme": "dark"}
-    answer = chosen(named, words, notes)
+    answer = component_values(named, words, notes)
     assert notes == ["'colour' is not part of a link to this tab; it was ignored."]
     assert answer[method]["value"] == "q-debias"
     assert answer[named["q-debias.aggregation"]]["value"] == "average"
@@ -97,9 +97,9 @@ def test_a_link_opens_a_tab_inside_a_tab():
     sets = modes_of(room)
     assert sets == [(modes, ["one", "several"]), (languages, ["curl"])]
     notes: list[str] = []
-    assert {tabs: update.selected for tabs, update in opened(sets, "several", notes).items()} == {
+    assert {tabs: update.selected for tabs, update in open_tabs(sets, "several", notes).items()} == {
         modes: "several", languages: "curl"}
-    assert {update.selected for update in opened(sets, "", notes).values()} == {"one", "curl"}
+    assert {update.selected for update in open_tabs(sets, "", notes).values()} == {"one", "curl"}
     assert notes == []
-    assert opened(sets, "severla", notes)[modes].selected == "one"
+    assert open_tabs(sets, "severla", notes)[modes].selected == "one"
     assert notes == ["There is no 'severla' in this tab; it was ignored."]

@@ -162,11 +162,11 @@ def test_options_that_would_take_too_long_are_refused_before_they_start(monkeypa
 
 def test_decoded_images_wait_for_room_and_give_it_back(monkeypatch):
     monkeypatch.setattr(gpu, "_held", gpu.Budget(1))
-    with gpu.held([PHOTO]) as photos:
+    with gpu.decoded_images([PHOTO]) as photos:
         assert photos[0].image.size[0] > 0
         assert 0 < gpu._held.held <= 1
     assert gpu._held.held == 0
-    with pytest.raises(gr.Error), gpu.held([b"not an image"]):
+    with pytest.raises(gr.Error), gpu.decoded_images([b"not an image"]):
         pass
     assert gpu._held.held == 0
 
@@ -225,7 +225,7 @@ def test_what_a_call_does_once_is_asked_for(monkeypatch):
     monkeypatch.setattr(gpu, "_finish", lambda job, progress: jobs.append(job))
     method = models.method("iqarag")
     gpu.assess("iqarag", [photo()])
-    monkeypatch.setattr("methods.iqarag.opened_sets.is_fitted", lambda *given: True)
+    monkeypatch.setattr("methods.iqarag.opened_sets.has_features", lambda *given: True)
     gpu.assess("iqarag", [photo()])
     references = method._chosen_set(method.options)
     pixels = references.image(0).width * references.image(0).height
@@ -234,7 +234,7 @@ def test_what_a_call_does_once_is_asked_for(monkeypatch):
 
 
 def test_zero_gpu_takes_no_network_that_an_option_would_load(monkeypatch):
-    assert models.too_late("iqarag") == {}
+    assert models.late_choices("iqarag") == {}
     assert gpu.seconds("iqarag", [photo()], {"encoder": "CLIP"}) > 0
     monkeypatch.setattr(models, "ON_ZERO_GPU", True)
     with pytest.raises(gr.Error, match="The encoder CLIP was not loaded when this page started"):
@@ -244,6 +244,6 @@ def test_zero_gpu_takes_no_network_that_an_option_would_load(monkeypatch):
     for name, options in (("iqarag", {"encoder": "LEAF"}), ("llm-iqa", {"segmenter": "felzenszwalb"})):
         assert gpu.seconds(name, [photo()], options) > 0
     with gr.Blocks():
-        form = options_form(method_class("iqarag").options, too_late=models.too_late("iqarag"))
+        form = options_form(method_class("iqarag").options, too_late=models.late_choices("iqarag"))
     (encoder,) = [component for name, component in zip(form.names, form.components) if name == "encoder"]
     assert [value for _, value in encoder.choices] == ["VE", "LEAF"]

@@ -127,7 +127,7 @@ def _handler(page, name: str):
 
 
 def test_a_visitors_set_is_built_used_and_deleted(served, tmp_path, monkeypatch):
-    monkeypatch.setattr(tab, "uploaded", lambda path: str(path))
+    monkeypatch.setattr(tab, "upload_path", lambda path: str(path))
     with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive, (tmp_path / "s.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(("image", "mos"))

@@ -10,7 +10,7 @@ import pytest
 from leaderboard.measured import SUBMISSIONS
 from leaderboard.schema import DATA
 from methods.errors import InputError
-from ui.serving.zips import members_called
+from ui.serving.zips import members_by_name
 from ui.tabs.leaderboard import submit
 
 RUN = "leaf_trained-on-biq2021_live-challenge-dev_all_2026-11-27"
@@ -70,4 +70,4 @@ def test_what_is_no_run_is_one_sentence(files, sentence, tmp_path):
 def test_a_file_that_is_no_zip_is_one_sentence(tmp_path):
     (tmp_path / "run.zip").write_bytes(b"no zip")
     with pytest.raises(InputError, match=r"run\.zip is not a zip file"):
-        members_called(tmp_path / "run.zip", submit.FILES, 100)
+        members_by_name(tmp_path / "run.zip", submit.FILES, 100)

@@ -97,7 +97,7 @@ def test_the_named_endpoint_refuses_with_a_sentence(app_url, named):
 def test_a_link_in_the_upload_folder_does_not_lead_out(tmp_path, monkeypatch):
     import gradio as gr
 
-    from ui.components import uploaded
+    from ui.components import upload_path
 
     folder, outside = tmp_path / "uploads", tmp_path / "outside.png"
     folder.mkdir()
@@ -105,9 +105,9 @@ def test_a_link_in_the_upload_folder_does_not_lead_out(tmp_path, monkeypatch):
     (folder / "link.png").symlink_to(outside)
     (folder / "own.png").write_bytes(b"mine")
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
-    assert uploaded(folder / "own.png") == str(folder / "own.png")
+    assert upload_path(folder / "own.png") == str(folder / "own.png")
     with pytest.raises(gr.Error, match="not one of your uploads"):
-        uploaded(folder / "link.png")
+        upload_path(folder / "link.png")
 
 
 @pytest.mark.parametrize("sent", [{"paths": ["/etc/passwd"]}, {"paths": ["app.py", "README.md"]}])

@@ -14,7 +14,7 @@ from methods.lmm.cpu import side_by_side
 from methods.lmm.plain import PlainRunner
 from methods.lmm.prompt import Prompt
 from methods.lmm.transformers_lmm import TransformersLMM
-from methods.patience import step, steps, streamed, waiting
+from methods.patience import questions_by, step, steps, streamed
 from tests import tiny_lmm
 
 
@@ -41,7 +41,7 @@ def test_a_step_outside_of_any_waiting_does_nothing():
 
 def test_work_ends_at_the_step_after_it_is_no_longer_wanted():
     done = []
-    with pytest.raises(Gone), waiting(Ask(2)):
+    with pytest.raises(Gone), questions_by(Ask(2)):
         all(done.append(number) is None for number in steps(range(5)))
     assert done == [0, 1]
 
@@ -92,19 +92,19 @@ def asked() -> Prompt:
 
 def test_a_model_asks_between_decoding_steps_and_before_a_pass(lmm):
     ask = Ask()
-    with waiting(ask):
+    with questions_by(ask):
         lmm.generate([asked()], max_new_tokens=12)
     assert ask.asked >= 10
-    with pytest.raises(Gone), waiting(Ask(5)):
+    with pytest.raises(Gone), questions_by(Ask(5)):
         lmm.generate([asked()], max_new_tokens=12)
-    with pytest.raises(Gone), waiting(Ask(0)):
+    with pytest.raises(Gone), questions_by(Ask(0)):
         lmm.word_logits([asked()], ["good", "poor"])
     # A model that was stopped answers the next one as ever.
     assert lmm.word_logits([asked()], ["good", "poor"]).shape == (1, 2)
 
 
 def test_work_on_cores_side_by_side_asks_between_items():
-    with pytest.raises(Gone), waiting(Ask(2)):
+    with pytest.raises(Gone), questions_by(Ask(2)):
         list(side_by_side(lambda number: number, range(9)))
 
 
@@ -139,7 +139,7 @@ def test_what_is_larger_than_a_budget_is_let_in_alone():
     budget = Budget(10)
     with budget.taken(50):
         assert budget.held == 10
-    with pytest.raises(Gone), waiting(Ask(1)), budget.taken(10), budget.taken(1):
+    with pytest.raises(Gone), questions_by(Ask(1)), budget.taken(10), budget.taken(1):
         pass
     assert budget.held == 0
     assert not budget._waiting
@@ -155,7 +155,7 @@ def test_decoding_waits_for_room(tmp_path):
         from methods.images import decoding
 
         assert decoding._together is not None
-        with decoding._together.taken(1), pytest.raises(Gone), waiting(Ask(1)):
+        with decoding._together.taken(1), pytest.raises(Gone), questions_by(Ask(1)):
             decode(path)
         assert decoding._together.held == 0
         decode(path)

@@ -213,7 +213,8 @@ def preview(comparison: Comparison, pictures: Sequence[bytes]) -> bytes:
     sheet.picture(pictures[0], 0.5, 1.0, 5.0, 4.3)
     names = [picture.name for picture in comparison.pictures]
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    sheet.text(3.0, 5.65, sheet.fitted(names[0], 15, 5.0 - sheet.length(more, 15)) + more, 15, color=SOFT, ha="center")
+    first = sheet.cut_text(names[0], 15, 5.0 - sheet.length(more, 15))
+    sheet.text(3.0, 5.65, first + more, 15, color=SOFT, ha="center")
     cells = sorted(comparison.scored, key=lambda cell: -comparison.value(cell))[:7]
     step = min(0.85, 4.9 / max(len(cells), 1))
     single = len(names) == 1

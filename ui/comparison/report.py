@@ -80,7 +80,7 @@ def report(comparison: Comparison, pictures: Sequence[bytes], place: Place, them
     )
 
 
-def gone(sentence: str, root: str, theme: str = "") -> str:
+def missing_page(sentence: str, root: str, theme: str = "") -> str:
     """HTML of a link that leads to nothing."""
     return _templates().get_template("gone.html").render(sentence=sentence, root=root, theme=theme, style=_style())
 

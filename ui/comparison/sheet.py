@@ -39,7 +39,7 @@ class Sheet:
     def text(self, x: float, y: float, text: str, size: float = 8.5, *, room: float | None = None,
              color: str = DARK, **settings: Any) -> None:
         """One line, its middle at `y`; cut with "…" where it is longer than `room` inches."""
-        fitting = drawable(text) if room is None else self.fitted(text, size, room, settings.get("weight", "normal"))
+        fitting = drawable(text) if room is None else self.cut_text(text, size, room, settings.get("weight", "normal"))
         self.axes.text(x, y, fitting, fontsize=size, color=color, parse_math=False, family=list(families()),
                        **{"va": "center", "ha": "left", **settings})
 
@@ -51,7 +51,7 @@ class Sheet:
         width, _, _ = self._canvas.get_renderer().get_text_width_height_descent(text, font, ismath=False)
         return width / self.figure.dpi
 
-    def fitted(self, text: str, size: float, room: float, weight: str = "normal") -> str:
+    def cut_text(self, text: str, size: float, room: float, weight: str = "normal") -> str:
         """The text, or as much of its beginning and its end as there is room for: names of series differ at the end."""
         text = drawable(text)
         if self.length(text, size, weight) <= room:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 import gradio as gr
 
-from leaderboard.links import quoted
+from leaderboard.links import quotation
 from methods.errors import InputError
 
 Named = TypeVar("Named", bound=gr.components.Component)
@@ -102,7 +102,7 @@ def _number(name: str, component: gr.Slider | gr.Number, text: str) -> float | i
     if not (math.isfinite(value) and low <= value <= high) or (whole and not value.is_integer()):
         kind = "a whole number" if whole else "a number"
         span = f" from {low:g} to {high:g}" if math.isfinite(low) and math.isfinite(high) else ""
-        raise InputError(f"{quoted(text)} is no value for {name!r}, which is {kind}{span}; it was ignored.")
+        raise InputError(f"{quotation(text)} is no value for {name!r}, which is {kind}{span}; it was ignored.")
     return int(value) if whole else value
 
 
@@ -113,4 +113,4 @@ def _refuse(name: str, text: str, offered: Mapping[str, object]) -> NoReturn:
 def _sentence(name: str, text: str, offered: Mapping[str, object]) -> str:
     near = difflib.get_close_matches(text, list(offered), n=1, cutoff=0.6)
     meant = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"{quoted(text)} is no choice for {name!r} here; it was ignored{meant}."
+    return f"{quotation(text)} is no choice for {name!r} here; it was ignored{meant}."

@@ -47,7 +47,7 @@ def options_form(
     Args:
         options: a method's defaults, `Method.options`.
         leave_out: options that the tab shows in its own way.
-        too_late: by option, choices that are left out, `models.too_late`.
+        too_late: by option, choices that are left out, `models.late_choices`.
         named: what stands before an option's name in the address, where a tab has the options of several methods.
     """
     specs = [spec for spec in dataclasses.fields(options) if spec.name not in leave_out]

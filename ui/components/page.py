@@ -21,7 +21,7 @@ from gradio.block_function import BlockFunction
 from gradio.events import Dependency
 
 from methods.errors import InputError
-from ui.components.uploads import PictureInput, uploaded
+from ui.components.uploads import PictureInput, upload_path
 from ui.errors import as_gradio_error
 from ui.serving.waiting import FairEvents
 
@@ -113,7 +113,7 @@ def _check_paths(payload: object) -> None:
         # Gradio itself fetches a public address into the upload folder, but only for a payload marked as a file.
         marked = isinstance(file.get("meta"), dict) and file["meta"].get("_type") == "gradio.FileData"
         if not (marked and file["path"].startswith(("http://", "https://"))):
-            uploaded(file["path"])
+            upload_path(file["path"])
 
 
 def paths_in(payload: object) -> Iterator[dict[str, Any]]:
@@ -128,7 +128,7 @@ def paths_in(payload: object) -> Iterator[dict[str, Any]]:
             yield from paths_in(value)
 
 
-def typed(endpoint: Callable[..., object]) -> Callable[..., object]:
+def type_check(endpoint: Callable[..., object]) -> Callable[..., object]:
     """Decorates a function of the API: an argument that is not of its annotated type is one sentence that names it."""
     kinds = {name: pydantic.TypeAdapter(hint, config={"strict": True})
              for name, hint in inspect.get_annotations(endpoint, eval_str=True).items() if name != "return"}

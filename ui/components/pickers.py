@@ -13,7 +13,7 @@ from methods.base import method_class
 from methods.errors import UserError
 from methods.images import ImageError, decode
 from ui.components.choices import in_address
-from ui.components.uploads import uploaded
+from ui.components.uploads import upload_path
 from ui.serving import models
 
 PIXELS_INFO = "A lower limit costs less time and hides fine detail from the model."
@@ -77,8 +77,8 @@ def _tokens(name: str, picture: str | None, chosen: int) -> str:
     if not picture:
         return ""
     try:
-        size = decode(uploaded(picture)).image.size
-        tokens = models.limited(name, chosen or None).picture_tokens(*size)
+        size = decode(upload_path(picture)).image.size
+        tokens = models.model_within(name, chosen or None).picture_tokens(*size)
     except ImageError:  # said when it is scored
         return ""
     except UserError as refused:  # of a photo that this model cannot be shown

@@ -29,7 +29,7 @@ NO_PICTURE = "A photo is an uploaded file, an http(s) address or a data: URL."
 UPLOAD_TYPES = ["image", ".heic", ".heif", ".avif", ".tif", ".tiff"]
 
 
-def uploaded(path: str | Path) -> str:
+def upload_path(path: str | Path) -> str:
     """The real path of an upload or of one of our examples, links followed.
 
     Raises:
@@ -67,7 +67,7 @@ def picture_file(payload: object) -> str:
             log.info("The address of a photo could not be fetched.", exc_info=True)
             raise gr.Error("The address of a photo could not be fetched; upload the photo instead.",
                            print_exception=False) from error
-    return uploaded(payload)
+    return upload_path(payload)
 
 
 class PictureInput(gr.Image):
@@ -117,7 +117,7 @@ def pictures_input(label: str = "Your photos", **settings: object) -> gr.File:
     return gr.File(**chosen)
 
 
-def required(path: Given | None, what: str = "a photo") -> Given:
+def require(path: Given | None, what: str = "a photo") -> Given:
     """`path` if there is one.
 
     Raises:

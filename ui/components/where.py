@@ -11,7 +11,7 @@ from gradio.events import Dependency
 
 from methods.base import method_class
 from methods.q_bench.where import PASSES
-from ui.components.uploads import required
+from ui.components.uploads import require
 from ui.errors import plain_errors
 from ui.serving import gpu, models
 
@@ -35,7 +35,7 @@ class Where:
         """Values for `outputs` after a new result, or before there is one."""
         return [gr.Button(visible=is_there), gr.Image(None, visible=False), gr.Markdown(visible=False)]
 
-    def emptied(self, empty: Callable[[], list[object]]) -> Callable[[], list[object]]:
+    def clearing(self, empty: Callable[[], list[object]]) -> Callable[[], list[object]]:
         """A function that clears the tab's result and the map, for `result_of`."""
         return lambda: [*empty(), *self.ready(False)]
 
@@ -55,7 +55,7 @@ class Where:
         def show(path: str | None, model: str | Sequence[str] | None, progress: gr.Progress = gr.Progress(),
                  *picked: str) -> list[object]:
             (name,) = picked or fixed
-            picture, sentence = map_of(required(path), name, model, progress)
+            picture, sentence = map_of(require(path), name, model, progress)
             return [gr.Image(picture, visible=True), gr.Markdown(sentence, visible=True)]
 
         for event in scored:
@@ -89,11 +89,11 @@ def map_of(path: str, name: str, model: str | Sequence[str] | None, progress: gr
     """
     if legend := method_class(name).map_legend:
         (result,) = gpu.assess(name, [path], progress=progress)
-        with gpu.held([path]) as photos:
+        with gpu.decoded_images([path]) as photos:
             return result.evidence.map_over(photos[0].image), legend
     named = [model] if isinstance(model, str) and model else list(model or ())
     chosen = named[0] if named else models.default_for(name)
-    with gpu.held([path]) as photos:
+    with gpu.decoded_images([path]) as photos:
         result = gpu.call("methods.q_bench.where:where", seconds=gpu.seconds("q-bench", photos * PASSES),
                           progress=progress, lmm=gpu.Model(chosen), image=photos[0])
     if result.loss < 0.01:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from methods.base import method_class
 from methods.levels import FIVE_LEVELS
 from ui.components.figures import ACCENT, LEVEL_COLOURS, MUTED, SECOND, SERIES, themed
-from ui.folder.ratings import Agreement, agreements, inside
+from ui.folder.ratings import Agreement, agreements, interval_count
 from ui.folder.records import Cell, Folder, Photo
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def histogram(folder: Folder) -> go.Figure | None:
 
 def outliers(folder: Folder) -> list[Photo]:
     """The rated photos that the methods and people put furthest apart in their orders, furthest first."""
-    away = folder.away()
+    away = folder.rank_gaps()
     photos = sorted(folder.rated(), key=lambda photo: -away[photo.name])
     return [photo for photo in photos[:OUTLIERS] if away[photo.name] >= 1]
 
@@ -162,7 +162,7 @@ def _points(figure: go.Figure, name: str, points: list[tuple[Photo, float | None
 
 def agreement_html(folder: Folder) -> str:
     """SRCC and PLCC with their intervals, how many ratings lie in theirs, and the photos furthest from the ratings."""
-    rated, (left_out, learners) = folder.rated(), folder.learnt()
+    rated, (left_out, learners) = folder.rated(), folder.training_photos()
     if not rated and not left_out:
         return ""
     measured = agreements(folder)
@@ -182,7 +182,7 @@ def agreement_html(folder: Folder) -> str:
                      "resamples; PLCC of the raw score, without a fitted curve.</p>")
     else:
         parts.append(f'<p class="sums">With {len(rated)} rated photos there is no correlation to measure.</p>')
-    if (share := inside(folder)) is not None:
+    if (share := interval_count(folder)) is not None:
         parts.append(f'<p class="sums">{share[0]} of {share[1]} ratings lie inside the interval of their photo. It was '
                      "measured on other photos and other people, so nine of ten is no promise here.</p>")
     parts += [f'<p class="sums">{html.escape(note)}</p>' for note in folder.notes]

@@ -87,7 +87,7 @@ def _tied(measured: dict[str, dict[str, Estimate]], series: dict[str, list[float
     return difference.low <= 0 <= difference.high
 
 
-def inside(folder: Folder) -> tuple[int, int] | None:
+def interval_count(folder: Folder) -> tuple[int, int] | None:
     """Rated photos whose rating lies in the interval of their opinion, and all rated ones; None without opinions."""
     photos = [photo for photo in folder.rated() if photo.opinion is not None]
     if not photos or not folder.calibrated:

@@ -110,7 +110,7 @@ class Folder:
         if order == "as given":
             return list(self.photos)
         if order == "furthest from the ratings":
-            away = self.away()
+            away = self.rank_gaps()
             return sorted(self.photos, key=lambda photo: -away.get(photo.name, -1.0))
         sign = -1 if order == "best first" else 1
         return sorted(self.photos, key=lambda photo: (photo.failed, sign * (self.value(photo) or 0.0)))
@@ -119,12 +119,12 @@ class Folder:
         """The photos that have a score and a rating, and that no method has learnt: those measure nothing."""
         return [photo for photo in self.photos if photo.rated is not None and not photo.failed and not photo.learnt_by]
 
-    def learnt(self) -> tuple[int, list[str]]:
+    def training_photos(self) -> tuple[int, list[str]]:
         """How many rated photos are left out because a method was trained on them, and which methods these are."""
         photos = [photo for photo in self.photos if photo.rated is not None and photo.learnt_by]
         return len(photos), sorted({method for photo in photos for method in photo.learnt_by})
 
-    def away(self) -> dict[str, float]:
+    def rank_gaps(self) -> dict[str, float]:
         """By name: how many places the methods' order and that of the ratings put a rated photo apart."""
         from scipy.stats import rankdata
 

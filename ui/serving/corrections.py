@@ -78,7 +78,7 @@ def cancelled_alone(text: str) -> str:
     return _FORGOTTEN.sub(rf"\1,\2);{next_one}", text) if len(_FORGOTTEN.findall(text)) == 1 else ""
 
 
-def looked_up(text: str) -> str:
+def number_lookup(text: str) -> str:
     """Corrects the component tree: parts and events are found by number, not by a search.
 
     A tree is walked once. Its parts change by `gr.render` alone, which our page does without.
@@ -98,6 +98,6 @@ def looked_up(text: str) -> str:
 
 CORRECTIONS: dict[str, Callable[[str], str]] = {
     "statustracker": without_endless_timer, "index": cancelled_with_a_number, "Blocks": cancelled_alone,
-    "core": looked_up,
+    "core": number_lookup,
 }
 """The first part of a script's name -> what corrects it, "" where it is written in another way."""

@@ -27,7 +27,7 @@ from methods.budget import Budget
 from methods.errors import InputError, UserError
 from methods.images import MAX_PIXELS, Decoded, decode, size_of
 from methods.lmm.pixels import DEFAULT_PIXELS
-from methods.patience import streamed, waiting
+from methods.patience import questions_by, streamed
 from methods.work import Work
 from ui.errors import as_gradio_error, plain_errors
 from ui.serving import models
@@ -142,14 +142,14 @@ def assess(method: str, images: Sequence[str | bytes | Decoded], lmm: str | None
     ready = MethodOf(method, lmm, max_pixels)
     prepared = _prepare(ready, progress)  # held until the end, so that no other model pushes it out before its turn
     limit = max((limit for limit in prepared.lmm_limits if limit is not None), default=DEFAULT_PIXELS)
-    with held(images) as photos:
+    with decoded_images(images) as photos:
         arguments = {"method": ready, "images": photos, "options": dict(options or {})}
         asked = seconds(method, photos, options, limit=limit) + _first_seconds(prepared, options)
         return _finish(_Job(_assess, arguments, seconds=asked, yields=one_of_many), progress)
 
 
 @contextlib.contextmanager
-def held(images: Sequence[str | bytes | Decoded]) -> Iterator[list[Decoded]]:
+def decoded_images(images: Sequence[str | bytes | Decoded]) -> Iterator[list[Decoded]]:
     """Images that are ready to be scored, while the body runs; where the page holds many already, it waits.
 
     Raises:
@@ -157,7 +157,7 @@ def held(images: Sequence[str | bytes | Decoded]) -> Iterator[list[Decoded]]:
     """
     with contextlib.ExitStack() as stack:
         try:
-            with waiting(_is_wanted):
+            with questions_by(_is_wanted):
                 stack.enter_context(_held.taken(_megapixels(images)))
                 photos = PHOTOS.run(lambda: [decode(image) for image in images])
         except UserError as error:
@@ -322,7 +322,7 @@ def _on_gpu(job: _Job) -> Iterator[Any]:
         if job.streams:
             yield from streamed(function(**arguments), ask)
         else:
-            with waiting(ask):
+            with questions_by(ask):
                 value = function(**arguments)
             yield value
     except gr.Error:
@@ -340,7 +340,7 @@ def _function(target: str | Callable[..., Any]) -> Callable[..., Any]:
 
 def _loaded(value: object) -> Any:
     if isinstance(value, Model):
-        return models.limited(value.lmm, value.max_pixels)
+        return models.model_within(value.lmm, value.max_pixels)
     if isinstance(value, MethodOf):
         return models.method(value.method, value.lmm, value.max_pixels)
     if isinstance(value, (list, tuple)):

@@ -115,9 +115,9 @@ def state(page: Any) -> dict[str, Any]:
     queue = page._queue
     return {
         "status": "ok" if free >= settings().free_disk_mb * 10**6 else "full", "models": models.loaded(),
-        "waiting": len(queue.waiting()), "readers": len(queue.waiting(of_models=False)), "visitors": PRESENCE.count(),
-        "memory_mb": psutil.Process().memory_info().rss // 10**6, "disk_free_mb": free // 10**6,
-        "calls": dict(REQUESTS.outcomes), "damaged_shares": Store.damaged,
+        "waiting": len(queue.queue_jobs()), "readers": len(queue.queue_jobs(of_models=False)),
+        "visitors": PRESENCE.count(), "memory_mb": psutil.Process().memory_info().rss // 10**6,
+        "disk_free_mb": free // 10**6, "calls": dict(REQUESTS.outcomes), "damaged_shares": Store.damaged,
     }
 
 

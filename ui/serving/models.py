@@ -135,7 +135,7 @@ def _comes_too_late(name: str) -> bool:
     return ON_ZERO_GPU and _started and name not in _lmms
 
 
-def too_late(method: str) -> Mapping[str, Sequence[str]]:
+def late_choices(method: str) -> Mapping[str, Sequence[str]]:
     """By option of a method, choices that are not offered: on ZeroGPU, what loads a network when it is asked for."""
     return method_class(method).networks if ON_ZERO_GPU else {}
 
@@ -143,9 +143,9 @@ def too_late(method: str) -> Mapping[str, Sequence[str]]:
 def refuse_too_late(method: str, options: Options) -> None:
     """
     Raises:
-        InputError: an option has a value of `too_late`.
+        InputError: an option has a value of `late_choices`.
     """
-    for name, values in too_late(method).items():
+    for name, values in late_choices(method).items():
         if (value := getattr(options, name)) in values:
             raise InputError(f"The {name} {value} was not loaded when this page started, and ZeroGPU takes none "
                              f"afterwards; leave the option {name} as it is.")
@@ -303,7 +303,7 @@ def loaded() -> list[str]:
     return list(_lmms)
 
 
-def limited(name: str, max_pixels: int | None) -> LMM:
+def model_within(name: str, max_pixels: int | None) -> LMM:
     """The model of `lmm` as one that is shown no more than so many pixels of a photo; as it is for None.
 
     Raises:
@@ -339,14 +339,14 @@ def most_pixels(name: str, max_pixels: int | None = None) -> int:
 
 
 def method(name: str, lmm_name: str | None = None, max_pixels: int | None = None) -> Method:
-    """A loaded method; `lmm_name` None takes its default model. Both stay in memory. Errors as `limited`."""
+    """A loaded method; `lmm_name` None takes its default model. Both stay in memory. Errors as `model_within`."""
     kind = method_class(name)
     if not kind.needs_lmm:
         if max_pixels is not None:
             raise InputError(f"{kind.title} brings its own network; leave max_pixels out.")
         return _kept((kind.name, "", None), kind)
     chosen = lmm_name or default_for(kind.name)
-    model = limited(chosen, max_pixels)
+    model = model_within(chosen, max_pixels)
     return _kept((kind.name, chosen, max_pixels), lambda: kind(lmm=model))
 
 

@@ -51,12 +51,12 @@ class Presence:
         with self._lock:
             self._see(session, time.monotonic() + SECONDS_TO_LISTEN - SECONDS_TO_RETURN)
 
-    def opened(self, session: str) -> None:
+    def on_open(self, session: str) -> None:
         """A line is open."""
         with self._lock:
             self._open[session] = self._open.get(session, 0) + 1
 
-    def closed(self, session: str) -> None:
+    def on_close(self, session: str) -> None:
         """A line has ended."""
         with self._lock:
             self._open[session] -= 1
@@ -76,7 +76,7 @@ class Presence:
         with self._lock:
             return not self.watched or session in self._open
 
-    def away(self, session: str) -> float:
+    def absence(self, session: str) -> float:
         """Seconds since this session had a line open; infinity for one that was never seen."""
         with self._lock:
             last = self._last.get(session)
@@ -110,11 +110,11 @@ class Lines:
         if session is None:
             await self.app(scope, receive, send)
             return
-        self.presence.opened(session)
+        self.presence.on_open(session)
         try:
             await self.app(scope, receive, send)
         finally:
-            self.presence.closed(session)
+            self.presence.on_close(session)
 
 
 def _session(scope: Scope) -> str | None:

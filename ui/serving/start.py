@@ -16,7 +16,7 @@ from ui.serving.workers import SECONDS_OF_PYTHON
 from ui.share.settings import from_environment
 
 
-def checked() -> None:
+def check_environment() -> None:
     """Checks the environment and bounds the process; whatever cannot be used ends it with one sentence and status 2."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("mean_opinion.calls").setLevel(logging.INFO)

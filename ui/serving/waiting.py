@@ -96,7 +96,7 @@ class FairEvents(Queue):
             REQUESTS.failed(event)
         super().send_message(event, event_message)
 
-    def waiting(self, of_models: bool = True) -> list[Event]:
+    def queue_jobs(self, of_models: bool = True) -> list[Event]:
         """Jobs that were taken and are not finished."""
         return [event for event in self._jobs() if _uses_models(event.fn) == of_models]
 
@@ -111,7 +111,7 @@ class FairEvents(Queue):
         fn = route_utils.get_fn(self.blocks, None, body)
         uses_models = _uses_models(fn)
         share = 1 if uses_models else READERS_PER_PLACE
-        limits, jobs = settings(), self.waiting(uses_models)
+        limits, jobs = settings(), self.queue_jobs(uses_models)
         if len(jobs) >= limits.waiting * share:
             return f"{len(jobs)} calls are waiting, and no more are taken; try again in a minute."
         own = sum(event.session_hash == body.session_hash for event in jobs)
@@ -140,7 +140,7 @@ class FairEvents(Queue):
         """Drops the answers that nobody has asked for."""
         busy = {event.session_hash for event in self._jobs()}
         for session in list(self.pending_messages_per_session):
-            if session not in busy and PRESENCE.away(session) > SECONDS_OF_ANSWERS:
+            if session not in busy and PRESENCE.absence(session) > SECONDS_OF_ANSWERS:
                 self.pending_messages_per_session.pop(session, None)
                 self.pending_event_ids_session.pop(session, None)
 

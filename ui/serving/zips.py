@@ -136,7 +136,7 @@ def unpack(path: str | Path, folder: Path, limits: Limits | None = None) -> Path
     return named[0] if len(named) == 1 else None
 
 
-def members_called(path: str | Path, names: Sequence[str], most_bytes: int) -> dict[str, bytes]:
+def members_by_name(path: str | Path, names: Sequence[str], most_bytes: int) -> dict[str, bytes]:
     """The files of these names in a zip, in whatever folder of it: name -> bytes; one that is not there is left out.
 
     Raises:

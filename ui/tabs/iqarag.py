@@ -19,9 +19,9 @@ from ui.components import (
     picture_input,
     pixel_picker,
     plain_errors,
-    required,
+    require,
     result_panel,
-    uploaded,
+    upload_path,
     word_probabilities,
 )
 from ui.components.inline_images import data_url
@@ -61,7 +61,7 @@ def build(page: gr.Blocks) -> None:
             which = gr.Radio([SHIPS, OWN], value=SHIPS, label="Reference set")
             with gr.Column(visible=False) as bring:
                 archive, scores, scale, direction, make, status = _own_set_inputs()
-            form = options_form(IQARAG.options, leave_out=("reference_set",), too_late=models.too_late(IQARAG.name))
+            form = options_form(IQARAG.options, leave_out=("reference_set",), too_late=models.late_choices(IQARAG.name))
             pixels = pixel_picker(IQARAG.name)
         with gr.Column(scale=3, min_width=300, elem_classes="result-column"):
             panel = result_panel()
@@ -79,7 +79,7 @@ def build(page: gr.Blocks) -> None:
     @plain_errors
     def score(photo: str | None, model: str | None, references: str, folder: str | None, *values: object,
               progress: gr.Progress = gr.Progress()) -> list[object]:
-        required(photo)
+        require(photo)
         *chosen, limit = values
         options = form.kwargs(chosen)
         if references == OWN:
@@ -105,13 +105,13 @@ def build(page: gr.Blocks) -> None:
     def receive(packed: str | None, table: str | None, ends: str, way: str, name: str | None, previous: str | None,
                 progress: gr.Progress = gr.Progress()) -> tuple[str, str, str]:
         low_high = scale_of(ends)
-        archive_path = uploaded(required(packed, "a zip of photos"))
+        archive_path = upload_path(require(packed, "a zip of photos"))
         if Path(archive_path).stat().st_size > Limits.bytes:
             raise gr.Error(f"The zip is larger than {Limits.bytes >> 20} MB; choose fewer or smaller photos.",
                            print_exception=False)
         received = gpu.call(
             "ui.serving.visitors:build_reference_set", seconds=SECONDS_TO_BUILD, progress=progress, lmm=gpu.Model(name),
-            archive=archive_path, scores=uploaded(table) if table else None, scale=low_high,
+            archive=archive_path, scores=upload_path(table) if table else None, scale=low_high,
             lower_is_better=lower_is_better(way),
         )
         visitors.discard(previous)
@@ -123,7 +123,7 @@ def build(page: gr.Blocks) -> None:
                api_visibility="private", **gpu.LANE)
     asked = [picture, lmm, which, own, *form.components, pixels]
     scored = button.click(score, asked, outputs, api_name="iqarag", show_progress_on=panel.dial, **gpu.PHOTO_LANE)
-    tried = result_of(picture, example, where.emptied(clear), [*outputs, *where.outputs]).then(
+    tried = result_of(picture, example, where.clearing(clear), [*outputs, *where.outputs]).then(
         score, asked, outputs, api_visibility="private", show_progress_on=panel.dial, **gpu.PHOTO_LANE)
     follow(pixels, lmm, picture, scored, tried)
     ends_with(picture, scored, tried, where.wire(picture, IQARAG.name, lmm, scored, tried))

@@ -18,10 +18,10 @@ from ui.components import (
     picture_input,
     pictures_input,
     plain_errors,
-    required,
+    require,
     result_panel,
     themed,
-    uploaded,
+    upload_path,
 )
 from ui.components.inline_images import data_url
 from ui.components.opinion_scale import lower_is_better, scale_inputs, scale_of
@@ -79,10 +79,10 @@ def build(page: gr.Blocks) -> None:
     @plain_errors
     def score(photo: str | None, student: str, folder: str | None, *values: object,
               progress: gr.Progress = gr.Progress()) -> list[object]:
-        path = required(photo)
+        path = require(photo)
         if student == OWN and not folder:
             raise gr.Error("Calibrate your student first.", print_exception=False)
-        with gpu.held([path]) as photos:
+        with gpu.decoded_images([path]) as photos:
             result = gpu.call("ui.serving.visitors:assess_with_student", seconds=20, progress=progress,
                               image=photos[0], student=folder if student == OWN else None, **form.kwargs(values))
             return [*panel.show(result, 0), standing_html(result.evidence), map_html(photos[0], result.evidence)]
@@ -96,10 +96,10 @@ def build(page: gr.Blocks) -> None:
     def calibrate(files: list[str] | None, ratings: str | None, ends: str, way: str, previous: str | None,
                   progress: gr.Progress = gr.Progress()) -> list[object]:
         low_high = scale_of(ends)
-        pictures = [uploaded(path) for path in required(files, "rated photos")]
+        pictures = [upload_path(path) for path in require(files, "rated photos")]
         result = gpu.call(
             "ui.serving.visitors:calibrate_student", seconds=SECONDS_TO_CALIBRATE, progress=progress, pictures=pictures,
-            table=uploaded(required(ratings, "a CSV of ratings")),
+            table=upload_path(require(ratings, "a CSV of ratings")),
             scale=low_high,
             lower_is_better=lower_is_better(way),
         )

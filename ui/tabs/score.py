@@ -19,12 +19,12 @@ from ui.components import (
     picture_input,
     pixel_picker,
     plain_errors,
-    required,
+    require,
     result_panel,
 )
 from ui.components.evidence import render_evidence
 from ui.components.options import Forms, as_options, components_of, free_text, options_of
-from ui.components.page import typed
+from ui.components.page import type_check
 from ui.components.photo import QUIET, ends_with, examples, result_of
 from ui.components.pickers import default_method
 from ui.components.together import Line, consensus_html, lines_html
@@ -74,7 +74,7 @@ def build(page: gr.Blocks) -> None:
 
     @plain_errors
     def score_photo(path: str | None, name: str, model: str, progress=gr.Progress(), *values: object) -> list[object]:
-        required(path)
+        require(path)
         *held, limit = values
         needs_lmm = method_class(name).needs_lmm
         assessment, passes = _score(path, name, model, options_of(forms, held)[name], progress,
@@ -85,7 +85,7 @@ def build(page: gr.Blocks) -> None:
 
     @plain_errors
     def score_with_all(path: str | None) -> Iterator[list[object]]:
-        for lines in in_turn(required(path), names):
+        for lines in in_turn(require(path), names):
             notes = next((line.assessment.image_notes for line in lines if line.assessment is not None), ())
             yield [consensus_html(lines), *panel.notes_alone(notes), lines_html(lines), *where.ready(),
                    gr.Plot(visible=False), gr.Accordion(visible=False), None]
@@ -128,7 +128,7 @@ def _forms(names: tuple[str, ...], first: str) -> tuple[list[gr.Group], Forms]:
     for name in names:
         with gr.Column(visible=name == first, elem_classes="options") as group:
             options = method_class(name).options
-            forms[name] = options_form(options, leave_out=free_text(options), too_late=models.too_late(name),
+            forms[name] = options_form(options, leave_out=free_text(options), too_late=models.late_choices(name),
                                        named=f"{name}.")
         groups.append(group)
     return groups, forms
@@ -175,7 +175,7 @@ def _endpoint(picture: gr.Image, method: gr.Dropdown, lmm: gr.Dropdown) -> None:
     trigger = gr.Button(visible=False)
 
     @plain_errors
-    @typed
+    @type_check
     def score(picture: str | None, method: str | None, lmm: str | None = None,
               options: dict[str, Any] | None = None) -> dict[str, Any]:
         """Scores the quality of one photo, from 0 (bad) to 1 (excellent), and says why. Its "meaning" is the opinion
@@ -194,7 +194,7 @@ def _endpoint(picture: gr.Image, method: gr.Dropdown, lmm: gr.Dropdown) -> None:
         # No option of a method has this name.
         limit = options.get("max_pixels") if options else None
         changes = as_options(method, {key: value for key, value in (options or {}).items() if key != "max_pixels"})
-        assessment = _score(required(picture), method, lmm or None, changes, None, limit)[0]
+        assessment = _score(require(picture), method, lmm or None, changes, None, limit)[0]
         known = meaning.explain(assessment)
         return {**assessment.to_dict(), "meaning": None if known is None else known.to_dict()}
 

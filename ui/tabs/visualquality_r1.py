@@ -29,7 +29,7 @@ from ui.components import (
     pictures_input,
     pixel_picker,
     plain_errors,
-    required,
+    require,
     result_panel,
     themed,
 )
@@ -86,13 +86,13 @@ def _one_photo(page: gr.Blocks) -> None:
     @plain_errors
     def score(request: gr.Request, path: str | None, name: str, *values: object, progress: gr.Progress = gr.Progress()
               ) -> Iterator[list[object]]:
-        required(path)
+        require(path)
         *chosen, limit = values
         options = form.kwargs(chosen)
         hidden = [gr.Plot(visible=False), gr.Accordion(visible=False), ""]
         waiting = [dial(None, empty="No score yet"), *panel.empty()[1:]]
         text = ""
-        with stops.run(request.session_hash) as flag, gpu.held([path]) as photos:
+        with stops.run(request.session_hash) as flag, gpu.decoded_images([path]) as photos:
             seconds = gpu.seconds(VisualQualityR1.name, photos, options,
                                   limit=models.most_pixels(name, limit or None))
             parts = gpu.stream("methods.visualquality_r1.method:stream_with", seconds=seconds,
@@ -123,7 +123,7 @@ def _one_photo(page: gr.Blocks) -> None:
     asked = [picture, lmm, *form.components, pixels]
     scored = button.click(score, asked, outputs, api_name="visualquality_r1", show_progress="minimal",
                           **gpu.PHOTO_LANE)
-    emptied = result_of(picture, example, where.emptied(lambda: [
+    emptied = result_of(picture, example, where.clearing(lambda: [
         *panel.empty(), "", gr.Plot(visible=False), gr.Accordion(visible=False), ""]), [*outputs, *where.outputs])
     tried = emptied.then(score, asked, outputs, api_visibility="private", show_progress="minimal", **gpu.PHOTO_LANE)
     follow(pixels, lmm, picture, scored, tried)
@@ -153,7 +153,7 @@ def _compare() -> None:
     @plain_errors
     def compare(paths: list[str] | None, name: str, samples: int,
                 progress: gr.Progress = gr.Progress()) -> list[object]:
-        required(paths, "two photos")
+        require(paths, "two photos")
         if not 2 <= len(paths) <= MOST_PICTURES:
             raise gr.Error(f"Add two to {MOST_PICTURES} photos; there are {len(paths)}.", print_exception=False)
         results = gpu.assess(VisualQualityR1.name, paths, name, {"samples": int(samples)}, progress=progress)

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 import gradio as gr
 from gradio.blocks import Block
 
-from leaderboard.links import FRAMEWORK, MAX_LINK, quoted
+from leaderboard.links import FRAMEWORK, MAX_LINK, quotation
 from ui.components import EXAMPLES, plain_errors
 from ui.components.choices import TYPED, choices_of, modes_of, value_of
 from ui.components.photo import EXAMPLE_PICTURES
@@ -63,11 +63,11 @@ def wire(visit: gr.HTML, rooms: Sequence[gr.Tab], photo: gr.State,
         sent = event._data if isinstance(event._data, dict) else {}
         words = dict(parse_qsl(str(sent.get("query", ""))[:MAX_LINK].removeprefix("?"), keep_blank_values=True))
         tab = words.pop("tab", "score")
-        notes: list[str] = [] if tab in choices else [f"There is no tab {quoted(tab)} here; this is the first one."]
+        notes: list[str] = [] if tab in choices else [f"There is no tab {quotation(tab)} here; this is the first one."]
         answer: dict[Block, object] = {}
         name, mode, run = words.pop("photo", ""), words.pop("mode", ""), False
         if tab in choices:
-            answer = chosen(choices[tab], words, notes) | opened(modes[tab], mode, notes)
+            answer = component_values(choices[tab], words, notes) | open_tabs(modes[tab], mode, notes)
             if tab in pictures and not sent.get("same"):
                 path = _photo(name, notes) if name else None
                 empty, below = pictures[tab].result
@@ -89,7 +89,7 @@ def wire(visit: gr.HTML, rooms: Sequence[gr.Tab], photo: gr.State,
         None, done, None, js=RESTORED, **both)
 
 
-def chosen(named: Mapping[str, Any], words: Mapping[str, str], notes: list[str]) -> dict[Block, object]:
+def component_values(named: Mapping[str, Any], words: Mapping[str, str], notes: list[str]) -> dict[Block, object]:
     """Component -> its value or update, for the words of an address; its own value where they say nothing."""
     values = {name: one.value for name, one in named.items()}
     for name, text in words.items():
@@ -97,7 +97,7 @@ def chosen(named: Mapping[str, Any], words: Mapping[str, str], notes: list[str])
             values[name], note = value_of(name, named[name], text)
             notes += [note] if note else []
         elif not FRAMEWORK.fullmatch(name):
-            notes.append(f"{quoted(name)} is not part of a link to this tab; it was ignored.")
+            notes.append(f"{quotation(name)} is not part of a link to this tab; it was ignored.")
     answer: dict[Block, object] = {one: gr.update(value=values[name]) for name, one in named.items()}
     for one in named.values():
         if hasattr(one, "brings"):
@@ -106,10 +106,10 @@ def chosen(named: Mapping[str, Any], words: Mapping[str, str], notes: list[str])
     return answer
 
 
-def opened(sets: Sequence[tuple[gr.Tabs, list[str]]], mode: str, notes: list[str]) -> dict[Block, object]:
+def open_tabs(sets: Sequence[tuple[gr.Tabs, list[str]]], mode: str, notes: list[str]) -> dict[Block, object]:
     """Tabs inside a tab -> which of them is open, for the mode of an address; the first where it says nothing."""
     if mode and not any(mode in names for _, names in sets):
-        notes.append(f"There is no {quoted(mode)} in this tab; it was ignored.")
+        notes.append(f"There is no {quotation(mode)} in this tab; it was ignored.")
     return {tabs: gr.Tabs(selected=mode if mode in names else names[0]) for tabs, names in sets}
 
 
@@ -118,7 +118,7 @@ def _photo(name: str, notes: list[str]) -> str | None:
     if name in EXAMPLE_PICTURES:
         return str(EXAMPLES / name)
     if not name.startswith(("http://", "https://")):
-        notes.append(f"There is no example {quoted(name)} here; a link holds an example or a photo's web address.")
+        notes.append(f"There is no example {quotation(name)} here; a link holds an example or a photo's web address.")
         return None
     try:
         return picture_file(name)

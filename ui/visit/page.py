@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 from gradio.blocks import Block
 
-from ui.components import plain_errors, uploaded
+from ui.components import plain_errors, upload_path
 from ui.components.uploads import PictureInput, picture_file
 from ui.serving.zips import MOST_FILES
 from ui.visit import address as visit_address
@@ -85,7 +85,7 @@ def build(photo: gr.State, rooms: Sequence[gr.Tab], places: Sequence[tuple[gr.Ta
         title = str(sent.get("tab"))
         if isinstance(sent.get("address"), str):
             return in_tab(picture_file(sent["address"]), title)
-        paths = [uploaded(str(path)) for path in sent.get("paths") or []]
+        paths = [upload_path(str(path)) for path in sent.get("paths") or []]
         if not paths:
             raise gr.Error(PROBLEMS["kind"], print_exception=False)
         if len(paths) == 1 and not paths[0].lower().endswith(".zip"):

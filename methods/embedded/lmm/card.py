@@ -27,7 +27,7 @@ PROMPTS = {
 }
 
 
-def measured(report: Mapping[str, Any]) -> str:
+def section(report: Mapping[str, Any]) -> str:
     """The section as Markdown, from `evaluate.report`'s result."""
     parts = ["On photos of a benchmark of which the model has seen neither pictures nor scores. SRCC with its 95 % "
              "bootstrap\ninterval.\n", _prompts(report)]
@@ -113,7 +113,7 @@ def _limits(limits: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def written(card: str, report: Mapping[str, object]) -> str:
+def card_with(card: str, report: Mapping[str, object]) -> str:
     """The card with its measured section replaced.
 
     Raises:
@@ -122,7 +122,7 @@ def written(card: str, report: Mapping[str, object]) -> str:
     if START not in card or STOP not in card:
         raise ValueError(f"The card needs the headings {START.strip()!r} and {STOP.strip()!r}.")
     before, rest = card.split(START, 1)
-    return f"{before}{START}{measured(report)}\n{STOP}{rest.split(STOP, 1)[1]}"
+    return f"{before}{START}{section(report)}\n{STOP}{rest.split(STOP, 1)[1]}"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -130,7 +130,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments.add_argument("report", type=Path, help="JSON file written by methods.embedded.lmm.evaluate --report")
     arguments.add_argument("--card", type=Path, default=Path("assets/embedded-lmm/README.md"))
     options = arguments.parse_args(argv)
-    text = written(options.card.read_text(encoding="utf-8"), json.loads(options.report.read_text(encoding="utf-8")))
+    text = card_with(options.card.read_text(encoding="utf-8"), json.loads(options.report.read_text(encoding="utf-8")))
     files.replace(options.card, text)
     return 0
 

@@ -32,7 +32,7 @@ from methods.kadid.distortions import DISTORTIONS
 from methods.levels import FIVE_LEVELS, GOOD_POOR, LevelScheme
 from methods.llm_iqa.standard import Standard
 from methods.lmm.prompt import Prompt
-from methods.lmm.reuse.towers import fused
+from methods.lmm.reuse.towers import fused_tower
 from methods.q_bench.prompts import QUESTIONS
 from methods.q_debias import prompts as q_debias
 
@@ -202,7 +202,7 @@ def named_flaws(images: Images, respondent: Respondent) -> dict[str, object]:
     for row, (text,) in zip(rows, texts):
         shot = images.shots[row]
         truth = readout.true_flaw(shot)
-        family, strength = thinking.named(text)
+        family, strength = thinking.flaw_of(text)
         right.setdefault(truth, []).append(family == truth)
         if truth != thinking.CLEAN and family == truth:
             strengths.append(strength == thinking.strength(shot.mos))
@@ -303,7 +303,7 @@ def report(material: pipeline.Material, cache: Path, shipped: Path, benchmark: R
     from methods.lmm.transformers_lmm import TransformersLMM
 
     fitted = readout.Directions.load(cache / "shipped" / "fitted.npz")
-    vision = fused(pipeline.calibrated_tower(material.sample))
+    vision = fused_tower(pipeline.calibrated_tower(material.sample))
     result: dict[str, object] = {}
     if benchmark is not None:
         shots = benchmark_shots(benchmark)
@@ -333,7 +333,7 @@ def report(material: pipeline.Material, cache: Path, shipped: Path, benchmark: R
             result[f"calibration of {name}"] = calibration(scores[name], mos)
         if "parsed" in scores:
             result["answers that can be read"] = float(scores["parsed"].mean())
-        pooled = readout.pooled(features.activations(shots[: len(benchmark)], vision, cache / "features"))
+        pooled = readout.token_mean(features.activations(shots[: len(benchmark)], vision, cache / "features"))
         result["over photos"] = over_photos(material, pooled, mos)
     held = np.array([row for row, shot in enumerate(material.shots) if shot.held_out])
     images = Images([material.shots[row] for row in held], fitted.tokens(material.grids[held]).mean(axis=1))

@@ -15,7 +15,7 @@ from methods.data.folds import write as write_folds
 from methods.embedded.lmm import decoder, features, readout, recipe, tasks, tokenizer, tower
 from methods.embedded.lmm.recipe import Shot
 from methods.errors import UserError
-from methods.lmm.reuse.towers import fused
+from methods.lmm.reuse.towers import fused_tower
 
 if TYPE_CHECKING:
     import torch
@@ -108,13 +108,13 @@ def prepare(
     # Pristine photos and their damaged versions only, so that the tower's ranges never depend on a held-out photo.
     sample = features.pixel_values([shot.make() for shot in damaged[::97] if not shot.held_out])
     vision = calibrated_tower(sample)
-    fast = fused(vision)
+    fast = fused_tower(vision)
     parts = [takes[0], damaged, *takes[1:], recipe.best_shots(photos, scores), recipe.ladder_shots(damaged),
              recipe.part_shots(damaged)]
     grids = np.concatenate([features.activations(part, fast, cache / "features") for part in parts])
     shots = [shot for part in parts for shot in part]
     of = np.array([fold[shot.group] if shot.role == "opinion" else -1 for shot in shots])
-    return Material(shots, grids, readout.pooled(grids), vision, of, sample)
+    return Material(shots, grids, readout.token_mean(grids), vision, of, sample)
 
 
 def words_for(material: Material) -> PreTrainedTokenizerFast:

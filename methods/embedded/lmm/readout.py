@@ -122,7 +122,7 @@ class Directions:
             return cls(*(saved[field.name] for field in fields(cls)))
 
 
-def pooled(grids: np.ndarray) -> np.ndarray:
+def token_mean(grids: np.ndarray) -> np.ndarray:
     """float16 [n, tokens, WIDTH] -> float32 [n, WIDTH], the mean over an image."""
     out = np.empty((len(grids), grids.shape[2]), np.float32)
     for start in range(0, len(grids), 512):

@@ -128,7 +128,7 @@ def _damaged(image: np.ndarray, damage: str, level: int, rng: np.random.Generato
     if damage in DISTORTIONS:
         return distort(image, damage, level, rng=rng)
     if damage in damages.NAMES:
-        return damages.damaged(image, damage, level, rng=rng)
+        return damages.damage(image, damage, level, rng=rng)
     from methods.q_debias.distortions import DISTORTIONS as CONDITION
 
     result = CONDITION[damage](image.astype(np.float32) / 255, rng=rng)

@@ -88,7 +88,7 @@ class Example:
     Attributes:
         prompt: what is asked; every image is `BLANK`.
         pictures: tokens of the images shown, in order: float32 [pictures, READOUT].
-        chances: candidate words, as `Prompt.spelled` would spell them, with their target probabilities; or
+        chances: candidate words, as `Prompt.continuation` would spell them, with their target probabilities; or
         text: what the assistant says, up to its end.
         key: the part of the text that matters most.
     """
@@ -267,7 +267,7 @@ def with_references(pool: Pool, rng: np.random.Generator) -> Example:
     case = str(rng.choice(iqarag.LEVEL_CASES, p=[0.7, 0.3]))
     words = [FIVE_LEVELS.word_for(label) for _, label in references]
     prompt = iqarag.with_references(
-        BLANK, [(BLANK, iqarag.written(word, case)) for word in words],
+        BLANK, [(BLANK, iqarag.level_text(word, case)) for word in words],
         wording=str(rng.choice(iqarag.COUNT_WORDINGS, p=[0.8, 0.2])), turns=str(rng.choice(iqarag.TURNS, p=[0.8, 0.2])))
     labels = np.array([FIVE_LEVELS.weights[FIVE_LEVELS.words.index(word)] for word in words])
     rows = [number for number, _ in references]

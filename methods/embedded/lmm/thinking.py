@@ -105,7 +105,7 @@ def answer(quality: float) -> str:
     return f"{1 + 4 * min(max(quality, 0.0), 1.0):.2f}"
 
 
-def named(text: str) -> tuple[str, str]:
+def flaw_of(text: str) -> tuple[str, str]:
     """The flaw that a text names, and its strength; (CLEAN, "") where it names none.
 
     Only the first sentence counts: the second one explains the first.

@@ -15,5 +15,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from methods.iqarag import results
 
-    print(results.table(results.pooled(arguments.predictions)), end="")
+    print(results.table(results.pooled_rows(arguments.predictions)), end="")
     return DONE

@@ -66,7 +66,7 @@ def decode(model: Model, state: Prefilled, draw: Draw, stops: set[int], sampling
         if len(unfinished) < len(alive):
             places = torch.tensor(unfinished, device=mask.device)
             alive = [alive[place] for place in unfinished]
-            state.cache = selected(state.cache, places)
+            state.cache = cache_rows(state.cache, places)
             chosen, mask, following = chosen[places], mask[places], following[places]
         mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
         positions = following[:, None].expand(3, -1, -1) if three_axes else following[:, None]
@@ -79,7 +79,7 @@ def decode(model: Model, state: Prefilled, draw: Draw, stops: set[int], sampling
         logits, following = output.logits[:, -1], following + 1
 
 
-def selected(cache: Any, rows: torch.Tensor) -> Any:
+def cache_rows(cache: Any, rows: torch.Tensor) -> Any:
     """A KV cache of some rows of another one, repeats allowed; the other one stays as it is."""
     chosen = copy.copy(cache)
     # Tensors are shared until the selection makes new ones, layer by layer, each on its own device.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from methods.lmm.reuse.decoding import Prefilled, selected
+from methods.lmm.reuse.decoding import Prefilled, cache_rows
 from methods.lmm.reuse.layout import Row
 from methods.lmm.reuse.vision import Encoding, VisionEncoder
 from methods.patience import step
@@ -75,7 +75,7 @@ class Passes:
 
         device = self.model.device
         chosen = torch.tensor(owner, device=device)
-        cache = selected(state.cache, chosen)
+        cache = cache_rows(state.cache, chosen)
         lengths = [len(row) - start for row, start in zip(rows, starts)]
         width = max(lengths)
         ids = torch.zeros(len(rows), width, dtype=torch.long)

@@ -31,7 +31,7 @@ from methods.lmm.reuse.batching import (
     runs,
     shortage,
 )
-from methods.lmm.reuse.decoding import Prefilled, decode, selected
+from methods.lmm.reuse.decoding import Prefilled, cache_rows, decode
 from methods.lmm.reuse.layout import Layout, Row
 from methods.lmm.reuse.passes import Passes
 from methods.lmm.reuse.prefix import Group, share
@@ -282,7 +282,7 @@ class SharingRunner:
         state = self.passes.prefill([rows[index] for index in needed], cached=True)
         chosen = torch.tensor([needed.index(index) for index, _ in jobs], device=self.model.device)
         if len(jobs) != len(needed):
-            cache = selected(state.cache, chosen)
+            cache = cache_rows(state.cache, chosen)
             state = Prefilled(state.logits[chosen], cache, state.mask[chosen], state.following[chosen])
         draw = Draw(sampling, [sample for _, sample in jobs], self.model.device)
         yield from decode(self.model, state, draw, self._stops(), sampling)

@@ -25,7 +25,7 @@ VECTOR = 16
 """Channels in one register of the widest processors."""
 
 
-def fused(model: Tower) -> Tower:
+def fused_tower(model: Tower) -> Tower:
     """A copy of an EfficientNet of transformers for inference only: the same output in two thirds of the time.
 
     Batch norms are folded into the convolutions before them, activations overwrite their input, and squeeze-excite
@@ -60,7 +60,7 @@ class TrimmedBlock(torch.nn.Module):
     A widened channel that the projection ignores, and an input that the expansion ignores, change no output.
 
     Args:
-        block: an EfficientNetBlock of what `fused` returns, without gate.
+        block: an EfficientNetBlock of what `fused_tower` returns, without gate.
     """
 
     def __init__(self, block: Model) -> None:
@@ -124,7 +124,7 @@ def _always_open(gate: Model) -> bool:
 
 
 def with_fast_tower(base: Model) -> Model:
-    """The base of an LMM as it is, with a tower of `fused` and trimmed blocks where it is an EfficientNet.
+    """The base of an LMM as it is, with a tower of `fused_tower` and trimmed blocks where it is an EfficientNet.
 
     Args:
         base: a transformers model with `get_image_features`, on the CPU in float32. Its other weights are shared, and
@@ -136,7 +136,7 @@ def with_fast_tower(base: Model) -> Model:
     tower = getattr(base, "vision_tower", None)
     if not isinstance(tower, EfficientNetModel) or tower.training or tower.dtype != torch.float32:
         return base
-    quick: Model = fused(tower)
+    quick: Model = fused_tower(tower)
     for number, block in enumerate(quick.encoder.blocks):
         if isinstance(block.squeeze_excite, torch.nn.Identity):
             quick.encoder.blocks[number] = TrimmedBlock(block)

@@ -65,7 +65,7 @@ class Candidates:
         for word in words:
             if not word:
                 raise LMMError("A candidate word is empty; name words.")
-            after = self._tokenize(Prompt(context.turns, context.answer_prefix + prompt.spelled(word)))
+            after = self._tokenize(Prompt(context.turns, context.answer_prefix + prompt.continuation(word)))
             if len(after) <= len(before) or after[: len(before)] != before:
                 raise LMMError(f"The word {word!r} merges with the end of {prompt.answer_prefix[-24:]!r} in the "
                                f"tokenizer of {self._model}, so it has no next-token probability there; end the "

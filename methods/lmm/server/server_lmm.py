@@ -29,7 +29,7 @@ from methods.lmm.base import LMM, LMMError
 from methods.lmm.catalogue import find
 from methods.lmm.pixels import PixelLimit
 from methods.lmm.prompt import Prompt
-from methods.lmm.rendering import retold
+from methods.lmm.rendering import plain_turns
 from methods.lmm.sampling import Sampling
 from methods.lmm.server.answers import Chat, ChatEvent, Choice, Message, ServedModel, ServedModels, Version
 from methods.lmm.server.candidates import HOW_TO_START, TOP, Candidates, logprobs
@@ -267,7 +267,7 @@ class ServerLMM(LMM):
             except Refused as refused:
                 if refused.status not in (None, 400) or not _TEMPLATE.search(refused.message):
                     raise
-        plain = Prompt(tuple(retold(prompt.turns)), prompt.answer_prefix)
+        plain = Prompt(tuple(plain_turns(prompt.turns)), prompt.answer_prefix)
         answer = self._tolerant(send, self._body(plain, encode) | settings)
         self._plainly = True
         return answer

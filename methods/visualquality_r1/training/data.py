@@ -119,7 +119,7 @@ def read_split(path: Path, pictures: Sequence[RatedPicture]) -> dict[tuple[str, 
     Raises:
         InputError: the file has other columns or parts, leaves an image out, or tears a content apart.
     """
-    rows = list(csv.DictReader(io.StringIO(files.decoded(path.read_bytes(), path), newline="")))
+    rows = list(csv.DictReader(io.StringIO(files.text_of(path.read_bytes(), path), newline="")))
     if not rows or set(rows[0]) != {"set", "image", "part"} or any(row["part"] not in PARTS for row in rows):
         raise InputError(f"{path.name} is not a split: it needs the columns set, image and part "
                          f"({', '.join(PARTS)}).")

@@ -154,7 +154,7 @@ def test_students_are_folds_of_leaf_and_their_table_is_a_must(data, tmp_path, ca
 
 def test_batches_never_mix_folds(data, tmp_path):
     folds.write(tmp_path, rated(data).names, deal_folds(COUNT, 3))
-    items = folds.dealt(rated(data), tmp_path, 3)
+    items = folds.with_folds(rated(data), tmp_path, 3)
     cut = batches(items, 4)
     assert all(len({item.fold for item in batch}) == 1 for batch in cut)
     assert sorted(item.name for batch in cut for item in batch) == sorted(item.name for item in items)
@@ -184,7 +184,7 @@ def test_training_records_its_folds(data, tmp_path):
     from methods.embedded.lmm.pipeline import rated_photos
 
     photos, scores, fold = rated_photos([rated(data)], tmp_path, 3)
-    pictures = folds.dealt(rated(data), tmp_path, 3)
+    pictures = folds.with_folds(rated(data), tmp_path, 3)
     assert list(pictures.paths) == photos
     assert pictures.mos01.tolist() == scores
     assert [picture.fold for picture in pictures] == fold.tolist()

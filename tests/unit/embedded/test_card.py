@@ -46,12 +46,12 @@ def test_a_card_keeps_its_text_and_gets_its_numbers(tmp_path):
                    "8,344 photos 0.800", "0.87 of 48 pairs", "| holes | 0.83 |", "SRCC 0.456", "| JPEG | 0.90 | 23 |",
                    "| screen | 0.40 | 0.80 |"):
         assert number in text
-    assert card.written(text, REPORT) == text
+    assert card.card_with(text, REPORT) == text
 
 
 def test_a_card_without_headings_is_left_alone():
     with pytest.raises(ValueError, match="needs the headings"):
-        card.written("# Model\n", REPORT)
+        card.card_with("# Model\n", REPORT)
 
 
 @pytest.mark.parametrize("draw", [other_kinds.page, other_kinds.screen])

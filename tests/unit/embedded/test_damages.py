@@ -24,10 +24,10 @@ def photo() -> np.ndarray:
 @pytest.mark.parametrize("name", damages.NAMES)
 def test_a_damage_repeats_and_grows_with_its_level(name: str, photo: np.ndarray) -> None:
     before = photo.copy()
-    ladder = [damages.damaged(photo, name, level, rng=4) for level in damages.LEVELS]
+    ladder = [damages.damage(photo, name, level, rng=4) for level in damages.LEVELS]
     assert (photo == before).all()
     assert all(image.shape == photo.shape and image.dtype == np.uint8 for image in ladder)
-    assert (damages.damaged(photo, name, 3, rng=4) == ladder[2]).all()
+    assert (damages.damage(photo, name, 3, rng=4) == ladder[2]).all()
     apart = [np.abs(image.astype(float) - photo).mean() for image in ladder]
     assert apart[0] > 0
     # Two damages at once may draw a weaker first one, so only the ends are compared there.
@@ -38,14 +38,14 @@ def test_a_damage_repeats_and_grows_with_its_level(name: str, photo: np.ndarray)
 @pytest.mark.parametrize("name", damages.NAMES)
 def test_any_shape_is_kept(name: str, shape: tuple[int, int]) -> None:
     image = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    assert damages.damaged(image, name, 5, rng=0).shape == image.shape
+    assert damages.damage(image, name, 5, rng=0).shape == image.shape
 
 
 def test_what_is_not_there_is_a_sentence(photo: np.ndarray) -> None:
     with pytest.raises(InputError, match=r"There is no damage 'hole'.*holes"):
-        damages.damaged(photo, "hole", 1, rng=0)
+        damages.damage(photo, "hole", 1, rng=0)
     with pytest.raises(InputError, match="Levels run from 1 to 5, not 6"):
-        damages.damaged(photo, "holes", 6, rng=0)
+        damages.damage(photo, "holes", 6, rng=0)
 
 
 def test_every_damage_has_a_family_and_some_are_held_out() -> None:

@@ -12,7 +12,7 @@ from methods.torchvision_compat import ensure_torchvision  # noqa: E402
 ensure_torchvision()
 
 from methods.embedded.lmm import tower  # noqa: E402
-from methods.lmm.reuse.towers import fused  # noqa: E402
+from methods.lmm.reuse.towers import fused_tower  # noqa: E402
 
 KERNELS = (3, 3, 3, 5, 5, 3, 3, 3, 5, 5, 5, 5, 5, 5, 5, 3)
 CHANNELS = (16, 24, 24, 40, 40, 80, 80, 80, 112, 112, 112, 192, 192, 192, 192, 320)
@@ -63,7 +63,7 @@ def model(pixels):
 
 @pytest.fixture(scope="module")
 def activations(model, pixels):
-    return tower.pooled_activations(fused(model), pixels)
+    return tower.pooled_activations(fused_tower(model), pixels)
 
 
 def test_activations_are_averages_over_a_whole_picture(activations):
@@ -104,5 +104,5 @@ def test_later_directions_cannot_read_early_blocks(model, pixels):
 
 def test_fused_tower_gives_the_same_output(model, pixels):
     with torch.no_grad():
-        plain, fast = model(pixels).last_hidden_state, fused(model)(pixels).last_hidden_state
+        plain, fast = model(pixels).last_hidden_state, fused_tower(model)(pixels).last_hidden_state
     torch.testing.assert_close(plain, fast, atol=1e-4, rtol=1e-4)

@@ -243,7 +243,7 @@ def test_reasoning_has_the_format_and_says_what_the_teacher_sees(pool, fitted):
         quality, flaw = fitted.judge(lesson.pictures)
         assert has_format(lesson.text)
         assert parse_score(lesson.text) == pytest.approx(1 + 4 * float(quality[0]), abs=0.6)
-        family, strength = thinking.named(lesson.text.split("<answer>")[0])
+        family, strength = thinking.flaw_of(lesson.text.split("<answer>")[0])
         assert family == FLAW_NAMES[int(flaw[0])]
         assert (strength == "") == (family == thinking.CLEAN)
         assert lesson.key in lesson.text

@@ -14,7 +14,7 @@ from methods.agreement import plcc, srcc
 from methods.data import TableError
 from methods.errors import InputError
 from ui.folder import drawn
-from ui.folder.ratings import agreements, inside, read_ratings
+from ui.folder.ratings import agreements, interval_count, read_ratings
 from ui.folder.records import CSV_COLUMNS, Cell, Folder, Opinion, Photo
 from ui.folder.sheet import COLUMNS, ROWS, write_sheet
 
@@ -74,7 +74,7 @@ def test_what_a_method_was_trained_on_measures_nothing():
                    for index, one in enumerate(folder.photos))
     known = Folder(folder.methods, 30, photos)
     assert {one.srcc.n for one in agreements(known)} == {20}
-    assert known.learnt() == (10, ["leaf"])
+    assert known.training_photos() == (10, ["leaf"])
     assert "10 rated photos are left out here" in drawn.agreement_html(known)
     assert len(drawn.scatter(known).data[1].x) == 20
 
@@ -85,7 +85,7 @@ def test_the_outlier_is_the_photo_whose_places_lie_furthest_apart():
     folder = Folder(("leaf",), len(photos), tuple(photos))
     assert drawn.outliers(folder)[0].name == "odd.png"
     assert folder.ordered("furthest from the ratings")[0].name == "odd.png"
-    assert inside(folder) == (8, 9)
+    assert interval_count(folder) == (8, 9)
     assert "expected 85, rated 5" in drawn.outliers_html(folder)
     figure = drawn.scatter(folder)
     assert (figure.data[-1].x[0], figure.data[-1].y[0], figure.data[-1].text[0]) == (85, 5, "1")

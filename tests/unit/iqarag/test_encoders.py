@@ -110,14 +110,15 @@ def test_what_cannot_be_loaded_is_a_sentence(tmp_path):
 def test_an_encoder_can_be_loaded_from_a_folder_instead_of_the_hub(pictures, tmp_path):
     from transformers import BitImageProcessor
 
-    from methods.iqarag.encoders import located
+    from methods.iqarag.encoders import encoder_folders
 
     model, width = MODELS["DINOv2"]()
     model.save_pretrained(tmp_path)
     BitImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(tmp_path)
-    with located({"DINOv2": str(tmp_path)}):
+    with encoder_folders({"DINOv2": str(tmp_path)}):
         encoder = load_encoder("DINOv2", None)
     assert encoder.name == "DINOv2"
     assert encoder.embed(pictures).shape == (3, width)
-    with pytest.raises(ValueError, match="no encoder 'dinov2' to be found in a folder"), located({"dinov2": "x"}):
+    with (pytest.raises(ValueError, match="no encoder 'dinov2' to be found in a folder"),
+          encoder_folders({"dinov2": "x"})):
         pass

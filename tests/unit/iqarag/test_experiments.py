@@ -108,10 +108,10 @@ def test_folds_are_pooled(data, tmp_path, lmm):
         settings = Run(lmm, tmp_path / f"fold-{fold}", tests=names, samples=40, tell=lambda sentence: None)
         experiments.perform(settings, experiments.ratios(settings, [dataset], ["1:4"]))
         files.append(settings.out / "first-1to4.csv")
-    plain, with_ = results.pooled(files, samples=40)
+    plain, with_ = results.pooled_rows(files, samples=40)
     assert (plain["n"], with_["condition"]) == (24, "with")
     with pytest.raises(ValueError, match="every image once"):
-        results.pooled([files[0], files[0]])
+        results.pooled_rows([files[0], files[0]])
 
 
 @pytest.mark.parametrize(("content", "said"), [
@@ -124,7 +124,7 @@ def test_a_file_that_cannot_be_pooled_is_one_sentence(tmp_path, content, said):
     if content is not None:
         path.write_text(content)
     with pytest.raises(InputError, match=said):
-        results.pooled([path])
+        results.pooled_rows([path])
 
 
 def test_other_conditions_do_not_mix(data, tmp_path, lmm):

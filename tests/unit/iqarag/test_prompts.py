@@ -27,7 +27,7 @@ assistant: The quality of this image is"""
 
 
 def references(case: str = "lower"):
-    return [(grey(value), prompts.written(level, case))
+    return [(grey(value), prompts.level_text(level, case))
             for value, level in ((250, "excellent"), (180, "good"), (120, "fair"))]
 
 
@@ -41,7 +41,7 @@ def test_with_references_as_section_4_b_3_prints_it():
     assert prompt.transcript() == WITH
     assert prompt.images[-1] is query
     assert [turn.role for turn in prompt.turns] == ["user"] * 5
-    assert prompt.spelled("good") == " good"
+    assert prompt.continuation("good") == " good"
 
 
 def test_as_figure_2_draws_it():
@@ -68,7 +68,7 @@ def test_counts():
 
 
 @pytest.mark.parametrize("wrong", [
-    lambda: prompts.count_sentence(3, "digits"), lambda: prompts.written("good", "upper"),
+    lambda: prompts.count_sentence(3, "digits"), lambda: prompts.level_text("good", "upper"),
     lambda: prompts.with_references(grey(1), references(), turns="two"),
 ])
 def test_an_unknown_wording_is_refused(wrong):

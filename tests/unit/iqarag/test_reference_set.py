@@ -256,23 +256,23 @@ class TestAnotherEncoder:
         references = made(lmm)
         other = BrightnessLMM()
         other.revision = "2"
-        fitted = opened_sets.fitted(references, OwnEncoder(other))
+        fitted = opened_sets.with_features(references, OwnEncoder(other))
         assert (fitted.revision, other.embedded) == ("brightness@2", 6)
-        assert opened_sets.fitted(references, OwnEncoder(other)) is fitted
+        assert opened_sets.with_features(references, OwnEncoder(other)) is fitted
         opened_sets._sets.clear()  # another process
-        again = opened_sets.fitted(references, OwnEncoder(other))
+        again = opened_sets.with_features(references, OwnEncoder(other))
         assert other.embedded == 6
         np.testing.assert_array_equal(again.features, fitted.features)
         assert again.image(1).tobytes() == references.image(1).tobytes()
 
     def test_is_not_used_where_the_features_fit(self, lmm):
         references = made(lmm)
-        assert opened_sets.fitted(references, OwnEncoder(lmm)) is references
+        assert opened_sets.with_features(references, OwnEncoder(lmm)) is references
 
     def test_leaves_nothing_of_a_visitors_set_in_the_cache(self, lmm, tmp_path):
         other = BrightnessLMM()
         other.revision = "2"
-        opened_sets.fitted(made(lmm, about={opened_sets.TEMPORARY: True}), OwnEncoder(other))
+        opened_sets.with_features(made(lmm, about={opened_sets.TEMPORARY: True}), OwnEncoder(other))
         assert not (tmp_path / "cache").exists()
 
     def test_works_where_the_cache_cannot_be_written(self, lmm, tmp_path, monkeypatch, caplog):
@@ -280,7 +280,7 @@ class TestAnotherEncoder:
         monkeypatch.setenv("MEAN_OPINION_CACHE", str(tmp_path / "file"))
         other = BrightnessLMM()
         other.revision = "2"
-        assert opened_sets.fitted(made(lmm), OwnEncoder(other)).revision == "brightness@2"
+        assert opened_sets.with_features(made(lmm), OwnEncoder(other)).revision == "brightness@2"
         assert "could not be kept" in caplog.text
 
 

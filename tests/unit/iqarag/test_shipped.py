@@ -127,7 +127,7 @@ def test_a_resized_jpeg_copy_of_a_reference_does_not_get_it(references):
     copy = decode(jpeg.getvalue()).image
     assert references.positions(content_hash(copy)) == []
     lmm = BrightnessLMM()
-    fitted = opened_sets.fitted(references, IQARAG(lmm).encoder())
+    fitted = opened_sets.with_features(references, IQARAG(lmm).encoder())
     evidence = IQARAG(lmm, references=fitted, options={"K": 0, "P": 10, "bins": 10}).assess(copy).evidence
     near = fitted.nearest(lmm.embed([copy])[0], 5, content_hash(copy), perceptual_hash(copy))
     assert evidence.left_out_itself

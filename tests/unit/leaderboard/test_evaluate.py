@@ -113,7 +113,7 @@ def test_what_a_run_took_outlives_a_resume_on_another_machine(data, tmp_path, mo
     assert evaluate(data, out, "--retry-failed") == 0
     assert machine_and_seconds() == ("one", None), "of the others nothing is left"
     two = {"hardware": "a; b", "device_memory_gib": 5.0}
-    assert provenance.together(two, {"hardware": "b", "peak_memory_gib": 1.0}) == {**two, "peak_memory_gib": 1.0}
+    assert provenance.sum_of(two, {"hardware": "b", "peak_memory_gib": 1.0}) == {**two, "peak_memory_gib": 1.0}
 
 
 def test_bad_pictures_are_rows_with_an_error_and_do_not_spoil_their_batch(data, tmp_path, capsys):

@@ -28,7 +28,7 @@ def first_value(board) -> str:
 
 def test_every_kept_revision_of_the_shipped_data_opens():
     newest = load_board()
-    kept = revisions.kept()
+    kept = revisions.revision_names()
     assert kept[-1] == newest.revision, "the newest is kept: mean-opinion check --record"
     lines = {row["revision"]: row for row in newest.revisions.to_dict("records")}
     for name in kept:
@@ -41,7 +41,7 @@ def test_every_kept_revision_of_the_shipped_data_opens():
 
 def test_no_revision_after_the_first_kept_one_of_this_scheme_is_missing():
     names = [int(name) for name in load_board().revisions["revision"]]
-    kept = {int(name) for name in revisions.kept()}
+    kept = {int(name) for name in revisions.revision_names()}
     assert {name for name in names if name >= 38} <= kept
 
 
@@ -109,4 +109,4 @@ def test_check_names_a_newest_revision_that_is_not_kept(data):
 
 def test_the_history_stays_small():
     size = sum(path.stat().st_size for path in (DATA / revisions.HISTORY).iterdir())
-    assert size < 20_000 * len(revisions.kept())
+    assert size < 20_000 * len(revisions.revision_names())

@@ -75,7 +75,7 @@ def test_each_teacher_judges_its_own_fold_and_a_second_run_asks_nothing(data: Pa
 def test_students_of_one_pool_never_see_another() -> None:
     features, quality = made(60)
     pools = np.repeat([0, 1], 30)
-    judgements = held_out.together([judged(quality[:30]), judged(quality[30:])])
+    judgements = held_out.joint_judgements([judged(quality[:30]), judged(quality[30:])])
     assert (pools[judgements.pairs[:, 0]] == pools[judgements.pairs[:, 1]]).all()
     assert judgements.teacher == "made@1 made@1"
     both = report.label_budget(features, quality, judgements, pools=pools, budgets=(0.5,), seeds=2)

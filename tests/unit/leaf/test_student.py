@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from methods.agreement import metrics as stats
 from methods.agreement.logistic import Logistic4
 from methods.base import load_method
-from methods.leaf.backbones import TowerBackbone, fitted, load_backbone
+from methods.leaf.backbones import TowerBackbone, image_within, load_backbone
 from methods.leaf.efficientnet import EfficientNetLite
 from methods.leaf.heads import Head
 from methods.leaf.maps import overlay, relative
@@ -252,9 +252,9 @@ def test_the_tower_gives_the_maps_asked_for(taps: tuple[int, ...], narrow: tuple
 
 
 def test_pictures_are_scaled_down_and_never_vanish() -> None:
-    assert fitted(Image.new("RGB", (2000, 1000)), 500).size == (500, 250)
-    assert fitted(Image.new("RGB", (300, 200)), 500).size == (300, 200)
-    assert fitted(Image.new("RGB", (5000, 10)), 500).size == (500, 64)
+    assert image_within(Image.new("RGB", (2000, 1000)), 500).size == (500, 250)
+    assert image_within(Image.new("RGB", (300, 200)), 500).size == (300, 200)
+    assert image_within(Image.new("RGB", (5000, 10)), 500).size == (500, 64)
 
 
 def test_the_method_explains_itself(rated: tuple) -> None:

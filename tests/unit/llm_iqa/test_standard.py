@@ -27,7 +27,7 @@ def test_the_papers_prompt():
 
 def test_digits_are_asked_for_without_a_space():
     prompt = Standard().prompt(Image.new("RGB", (4, 4)))
-    assert prompt.spelled("7") == "7"
+    assert prompt.continuation("7") == "7"
 
 
 @pytest.mark.parametrize("k", LEVEL_COUNTS)

@@ -45,7 +45,7 @@ def word_logits(model, processor, prompts, words):
         )
         encode = processor.tokenizer.encode
         bare = len(encode(text, add_special_tokens=False))
-        tokens = [encode(text + prompt.spelled(word), add_special_tokens=False)[bare] for word in words]
+        tokens = [encode(text + prompt.continuation(word), add_special_tokens=False)[bare] for word in words]
         rows.append(next_logits(model, processor, prompt)[tokens])
     return torch.stack(rows).numpy()
 

@@ -9,7 +9,7 @@ from methods.leaf.student import Student
 from methods.lmm import cpu, load_lmm
 from methods.lmm.cpu import side_by_side
 from methods.lmm.loading import EMBEDDED
-from methods.lmm.reuse.towers import fused
+from methods.lmm.reuse.towers import fused_tower
 from methods.lmm.transformers_lmm import TransformersLMM
 from methods.torchvision_compat import ensure_torchvision
 
@@ -116,7 +116,7 @@ def noisy_efficientnet(activation: str, gates: str):
 def test_a_fused_tower_sees_the_same_and_leaves_the_original_alone(activation, gates):
     model = noisy_efficientnet(activation, gates)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    fast = fused(model)
+    fast = fused_tower(model)
     pictures = torch.randn(2, 3, 61, 64)
     with torch.inference_mode():
         expected, features = model(pictures).last_hidden_state, fast(pictures).last_hidden_state

@@ -83,7 +83,7 @@ def test_plain_runner_gives_the_plain_logits(family, tiny, pictures):
     prompts = mixed(pictures)[:3]
     runner = PlainRunner(lmm.model, lmm.processor)
     rendered = [lmm._render(prompt) for prompt in prompts]
-    tokens = [lmm._candidates(one.tail, tuple(map(one.prompt.spelled, WORDS)), tuple(WORDS)) for one in rendered]
+    tokens = [lmm._candidates(one.tail, tuple(map(one.prompt.continuation, WORDS)), tuple(WORDS)) for one in rendered]
     expected = naive.word_logits(lmm.model, lmm.processor, prompts, WORDS)
     np.testing.assert_allclose(runner.word_logits(rendered, tokens), expected, atol=1e-4)
 

@@ -16,7 +16,7 @@ from methods.lmm import LMMError, Prompt, load_lmm, loading
 from methods.lmm.catalogue import CATALOGUE, find
 from methods.lmm.cpu import keep_freed_memory
 from methods.lmm.defaults import GENERAL
-from methods.lmm.names import parsed, spelled
+from methods.lmm.names import name_and_settings, name_with
 from methods.lmm.transformers_lmm import TransformersLMM
 from methods.visualquality_r1.method import VisualQualityR1
 
@@ -186,15 +186,15 @@ def test_defaults_follow_the_machine_and_the_environment(monkeypatch):
     ("server:http://host/v1?images=6#a@b?c", "server:http://host/v1?images=6#a@b?c", {}),
 ])
 def test_a_name_carries_a_revision_and_settings(name, bare, carried):
-    assert parsed(name) == (bare, carried)
+    assert name_and_settings(name) == (bare, carried)
     without = {key: value for key, value in carried.items() if key != "revision"}
-    assert parsed(spelled(bare, without)) == (bare, without)
+    assert name_and_settings(name_with(bare, without)) == (bare, without)
 
 
 def test_a_server_carries_settings_before_its_model():
-    assert spelled("server:http://h/v1#m", {"max_pixels": 9}) == "server:http://h/v1?max_pixels=9#m"
-    assert spelled("server:http://h/v1?images=6#m", {"max_pixels": 9}) == "server:http://h/v1?images=6&max_pixels=9#m"
-    assert spelled("embedded", {"device": None}) == "embedded"
+    assert name_with("server:http://h/v1#m", {"max_pixels": 9}) == "server:http://h/v1?max_pixels=9#m"
+    assert name_with("server:http://h/v1?images=6#m", {"max_pixels": 9}) == "server:http://h/v1?images=6&max_pixels=9#m"
+    assert name_with("embedded", {"device": None}) == "embedded"
 
 
 @pytest.mark.parametrize(("name", "said"), [
@@ -207,17 +207,17 @@ def test_a_server_carries_settings_before_its_model():
 ])
 def test_a_name_that_cannot_be_read_is_one_sentence(name, said):
     if name == "embedded?":
-        assert parsed(name) == ("embedded", {})
+        assert name_and_settings(name) == ("embedded", {})
         return
     with pytest.raises(InputError, match=re.escape(said)):
-        parsed(name)
+        name_and_settings(name)
 
 
 def test_a_setting_in_the_name_and_beside_it_is_refused(checkpoint):
     with pytest.raises(InputError, match="max_pixels is given twice"):
         load_lmm("embedded?max_pixels=5", max_pixels=6)
     with pytest.raises(InputError, match="dtype is given twice"):
-        spelled("embedded?dtype=float16", {"dtype": "float32"})
+        name_with("embedded?dtype=float16", {"dtype": "float32"})
     for name in (f"{checkpoint('llava')}", "embedded"):
         with pytest.raises(LMMError, match="leave the revision out"):
             load_lmm(name, revision="main")

@@ -42,7 +42,7 @@ def test_transcript_reads_as_printed_in_the_papers():
     ("prefix", "spelled"), [("", "good"), ("The quality is", " good"), ("Answer: ", "good"), ("Answer:\n", "good")]
 )
 def test_a_word_is_joined_to_its_prefix_with_one_space(prefix: str, spelled: str):
-    assert Prompt.ask("?", answer_prefix=prefix).spelled("good") == spelled
+    assert Prompt.ask("?", answer_prefix=prefix).continuation("good") == spelled
 
 
 @pytest.mark.parametrize("turns", [(), (Turn("user", ("a",)), Turn("assistant", ("b",))), (Turn("system", ("a",)),)])

@@ -51,7 +51,7 @@ def prompts(count: int = 3) -> list[Prompt]:
 def expected(prompt: Prompt, words: list[str]) -> list[float]:
     known = distribution(expected_text(prompt))
     prefix = f"<|im_start|>assistant\n{prompt.answer_prefix}"
-    return [known[pieces(prefix + prompt.spelled(word))[len(pieces(prefix))]] for word in words]
+    return [known[pieces(prefix + prompt.continuation(word))[len(pieces(prefix))]] for word in words]
 
 
 def test_log_probabilities_by_token_id(server):

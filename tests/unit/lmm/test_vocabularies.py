@@ -49,7 +49,7 @@ def bakllava(tmp_path_factory):
 
 
 def spelled(context, words):
-    """As `Prompt.spelled` joins a word to a context that ends so."""
+    """As `Prompt.continuation` joins a word to a context that ends so."""
     return [word if context[-1].isspace() else f" {word}" for word in words]
 
 

@@ -46,6 +46,6 @@ def test_the_released_codes_punctuation():
 
 def test_words_are_read_in_place():
     good, _, yes, _ = WORDS["lower"]
-    assert condition_prompt(DEGRADED, QUERY).spelled(good) == " good"
-    assert similarity_prompt(DEGRADED, QUERY).spelled(yes) == "yes"
+    assert condition_prompt(DEGRADED, QUERY).continuation(good) == " good"
+    assert similarity_prompt(DEGRADED, QUERY).continuation(yes) == "yes"
     assert WORDS["capitalised"] == ("Good", "Poor", "Yes", "No")

@@ -45,7 +45,7 @@ def test_a_result_is_that_of_the_same_limit_elsewhere_and_records_it(checkpoint)
     elsewhere = load_method("q-bench", TransformersLMM(checkpoint, device="cpu", max_pixels=2**16)).assess(photo())
     assert lower.score == elsewhere.score != whole.score
     assert (whole.max_pixels, lower.max_pixels) == (2**20, 2**16)
-    assert models.lmm("tiny").model is models.limited("tiny", 2**16).model
+    assert models.lmm("tiny").model is models.model_within("tiny", 2**16).model
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2**20, 2**30, 2.0**16, "65536", [65536], True])
@@ -75,14 +75,14 @@ def test_the_time_that_is_asked_for_counts_it(monkeypatch):
 def test_the_control_says_what_the_photo_takes(tmp_path, monkeypatch):
     path = tmp_path / "photo.png"
     photo().image.save(path)
-    monkeypatch.setattr(pickers, "uploaded", str)
+    monkeypatch.setattr(pickers, "upload_path", str)
     with gr.Blocks():
         control = pickers.pixel_picker("q-bench")
     assert control.visible
     assert [value for _, value in control.choices] == [0, *models.PIXEL_CHOICES]
     whole, lower = (pickers.pixels_for("tiny", str(path), limit) for limit in (0, 2**16))
     assert f"640 x 480, takes {models.lmm('tiny').picture_tokens(640, 480):,} tokens" in whole.info
-    assert f"takes {models.limited('tiny', 2**16).picture_tokens(640, 480):,} tokens" in lower.info
+    assert f"takes {models.model_within('tiny', 2**16).picture_tokens(640, 480):,} tokens" in lower.info
     assert whole.info != lower.info
     assert pickers.pixels_for("tiny", None, 0).info == pickers.PIXELS_INFO
     # Hidden, a choice made before is undone: it would reach a model that has no limit.

@@ -47,11 +47,11 @@ def test_a_caller_has_a_while_to_ask_for_the_answer_and_less_to_come_back(clock)
     here.begin("one")
     clock.seconds += presence.SECONDS_TO_LISTEN - 1
     assert here.is_there("one")
-    here.opened("one")
+    here.on_open("one")
     clock.seconds += 10_000
     assert here.is_there("one")
-    assert here.away("one") == 0
-    here.closed("one")
+    assert here.absence("one") == 0
+    here.on_close("one")
     clock.seconds += presence.SECONDS_TO_RETURN - 0.5
     assert here.is_there("one")
     clock.seconds += 1
@@ -129,8 +129,8 @@ def test_a_job_begins_once_somebody_listens_for_it(page, monkeypatch):
     fn = SimpleNamespace(batch=False, concurrency_id=waiting.MODELS)
     lane.queue = [SimpleNamespace(fn=fn, session_hash=session, _id=f"event of {session}") for session in "abc"]
     assert queue.get_events() is None
-    here.opened("event of b")
-    here.opened("c")
+    here.on_open("event of b")
+    here.on_open("c")
     assert queue.get_events()[0][0].session_hash == "b"
     assert queue.get_events()[0][0].session_hash == "c"
     assert queue.get_events() is None
@@ -189,7 +189,7 @@ def test_sessions_that_nobody_holds_are_forgotten(page, monkeypatch):
         holder[name][state._id] = name
     long_ago = datetime.datetime.now() - datetime.timedelta(seconds=sessions.SECONDS_AFTER_LEAVING + 1)
     holder.time_last_used |= {"left": long_ago, "open": long_ago}
-    here.opened("open")
+    here.on_open("open")
     holder.forget_old()
     assert sorted(holder.session_data) == ["fresh", "open"]
     assert deleted == ["left"]

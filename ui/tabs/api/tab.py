@@ -19,7 +19,7 @@ from ui.comparison.records import Comparison
 from ui.comparison.running import plan, run
 from ui.components import plain_errors
 from ui.components.options import as_options
-from ui.components.page import enclosing, typed
+from ui.components.page import enclosing, type_check
 from ui.components.uploads import picture_file
 from ui.serving import gpu, models
 from ui.tabs.api.snippets import ENDPOINTS, snippets
@@ -80,7 +80,7 @@ def keep_tools(page: gr.Blocks) -> None:
 
 
 @plain_errors
-@typed
+@type_check
 def compare(pictures: list[str | dict[str, Any]], methods: list[str], lmms: list[str] | None = None,
             options: dict[str, dict[str, Any]] | None = None) -> dict[str, Any]:
     """Scores one or more images with one or more methods and models, and says where they agree and differ.
@@ -100,7 +100,7 @@ def compare(pictures: list[str | dict[str, Any]], methods: list[str], lmms: list
 
 
 @plain_errors
-@typed
+@type_check
 def rank(pictures: list[str | dict[str, Any]], method: str = "leaf", lmm: str | None = None,
          options: dict[str, Any] | None = None) -> dict[str, Any]:
     """Puts two to twelve images in order of quality with one method.

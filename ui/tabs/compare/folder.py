@@ -18,7 +18,7 @@ from methods.errors import UserError
 from methods.images import Decoded
 from methods.scoring import score_rows
 from ui.comparison.tables import csv_text
-from ui.components import plain_errors, required, uploaded
+from ui.components import plain_errors, require, upload_path
 from ui.components.choices import in_address
 from ui.components.opinion_scale import lower_is_better, scale_inputs, scale_of
 from ui.components.options import Forms, changed_options, components_of
@@ -132,10 +132,10 @@ def wire(parts: Parts, forms: Forms) -> None:
     @plain_errors
     def score_all(files: list[str] | None, methods: list[str], lmm: str, order: str, table: str | None, ends: str,
                   way: str, *values: object, progress: gr.Progress = gr.Progress()) -> Iterator[list[object]]:
-        required(files, "a zip or some photos")
-        required(methods, "a method")
+        require(files, "a zip or some photos")
+        require(methods, "a method")
         options = changed_options(forms, values)
-        members = contents([uploaded(path) for path in files])
+        members = contents([upload_path(path) for path in files])
         ratings, notes = _ratings(table, members, ends, way)
         folder = Folder(tuple(methods), len(members), notes=notes)
         start = last = time.monotonic()
@@ -156,7 +156,7 @@ def wire(parts: Parts, forms: Forms) -> None:
     @plain_errors
     def sheet_of(folder: Folder | None, order: str) -> str:
         buffer = io.BytesIO()
-        write_sheet(required(folder, "some photos"), buffer, order)
+        write_sheet(require(folder, "some photos"), buffer, order)
         return _file(buffer.getvalue(), "mean-opinion-contact-sheet.pdf")
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
@@ -179,7 +179,7 @@ def _ratings(table: str | None, members: Sequence[Member], ends: str, way: str
     if not table:
         return {}, ()
     with page_words():
-        ratings, notes = read_ratings(small_table(uploaded(table)), [member.name for member in members],
+        ratings, notes = read_ratings(small_table(upload_path(table)), [member.name for member in members],
                                       scale=scale_of(ends), lower_is_better=lower_is_better(way))
     return ratings, tuple(map(for_the_page, notes))
 

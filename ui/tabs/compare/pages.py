@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ui.comparison.card import draw, preview
 from ui.comparison.exports import record
-from ui.comparison.report import Place, gone, report
+from ui.comparison.report import Place, missing_page, report
 from ui.share.entry import GoneError
 from ui.tabs.compare import share
 from ui.tabs.compare.results import Held
@@ -66,7 +66,7 @@ def _page(name: str, root: str, theme: str) -> Response:
     try:
         held, entry = share.load(name)
     except GoneError as error:
-        return HTMLResponse(gone(str(error), root, theme), 404, PRIVATE)
+        return HTMLResponse(missing_page(str(error), root, theme), 404, PRIVATE)
     place = Place(root, name, share.last_day(entry))
     return HTMLResponse(report(held.comparison, held.pictures, place, theme), headers=PRIVATE)
 
@@ -84,7 +84,7 @@ def _made(name: str, file: str, root: str) -> Response:
     try:
         held, _ = share.load(name)
     except GoneError as error:
-        return HTMLResponse(gone(str(error), root), 404, PRIVATE)
+        return HTMLResponse(missing_page(str(error), root), 404, PRIVATE)
     place = Place(root, name)
     makers: dict[str, tuple[str, Callable[[], bytes]]] = {
         "preview.png": ("image/png", lambda: _preview(name)),
@@ -99,7 +99,7 @@ def _made(name: str, file: str, root: str) -> Response:
            for index, content in enumerate(held.pictures)},
     }
     if file not in makers:
-        return HTMLResponse(gone("A shared comparison has no file of this name.", root), 404, PRIVATE)
+        return HTMLResponse(missing_page("A shared comparison has no file of this name.", root), 404, PRIVATE)
     kind, make = makers[file]
     headers = dict(PRIVATE)
     if file.startswith(("card", "record", "frozen")):

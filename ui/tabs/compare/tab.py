@@ -16,7 +16,7 @@ import gradio as gr
 from methods.base import method_class
 from ui.comparison.records import MOST_PICTURES
 from ui.comparison.running import plan, run
-from ui.components import EXAMPLES, options_form, pictures_input, plain_errors, uploaded
+from ui.components import EXAMPLES, options_form, pictures_input, plain_errors, upload_path
 from ui.components.choices import in_address
 from ui.components.options import Forms, changed_options, components_of, free_text
 from ui.components.page import enclosing, ended_before, ends_before
@@ -82,7 +82,7 @@ def _options() -> Forms:
             kind = method_class(name)
             with gr.Tab(kind.title):
                 forms[name] = options_form(kind.options, leave_out=free_text(kind.options),
-                                           too_late=models.too_late(name), named=f"{name}.")
+                                           too_late=models.late_choices(name), named=f"{name}.")
     return forms
 
 
@@ -93,7 +93,7 @@ def _wire(parts: dict[str, Any], outcome: Results, forms: Forms) -> None:
     def side_by_side(paths: list[str] | None, methods: list[str], lmms: list[str], *values: object,
                      progress: gr.Progress = gr.Progress()) -> Iterator[list[object]]:
         options = {name: changes for name, changes in changed_options(forms, values).items() if name in methods}
-        files = [uploaded(path) for path in paths or []]
+        files = [upload_path(path) for path in paths or []]
         planned = plan(files, methods, lmms or [], options)
         held = hold(planned, copies(files))
         for comparison, running in run(planned, files, progress):

@@ -18,11 +18,11 @@ from leaderboard import schema
 from leaderboard.markup import to_html
 from leaderboard.runs.proposal import FILES, Proposal, propose, run_of_predictions
 from methods.errors import InputError
-from ui.components.uploads import required, uploaded
+from ui.components.uploads import require, upload_path
 from ui.errors import plain_errors
 from ui.serving.settings import settings
 from ui.serving.workers import PHOTOS
-from ui.serving.zips import members_called
+from ui.serving.zips import members_by_name
 
 INTRO = ("Upload the folder of a finished run as a zip (<code>metrics.json</code> and <code>predictions.csv</code>, as "
          "<code>mean-opinion evaluate</code> writes them), or a <code>predictions.csv</code> with the columns image, "
@@ -62,7 +62,7 @@ def panel(board: schema.Board) -> None:
 
     @plain_errors
     def submit(path: str | None, *values: str | None) -> list[object]:
-        given = uploaded(required(path, "a run"))
+        given = upload_path(require(path, "a run"))
         # Recomputing takes seconds of one processor: it gives way to who only reads.
         proposal = PHOTOS.run(_proposal, Path(given), *values)
         return [verdict_html(proposal), gr.update(value=_file(proposal), visible=True),
@@ -87,7 +87,7 @@ def _proposal(given: Path, method: str, lmm: str, variant: str, dataset: str | N
               command: str) -> Proposal:
     with _folder() as folder:
         if given.suffix.lower() == ".zip":
-            members = members_called(given, FILES, settings().table_mb * 10**6)
+            members = members_by_name(given, FILES, settings().table_mb * 10**6)
             for name in FILES:
                 if name not in members:
                     raise InputError(f"The zip holds no {name}; pack the folder that evaluate has finished.")

@@ -25,7 +25,7 @@ from leaderboard.links import MAX_LINK, OPENING, TAB, Restored, View, board_of, 
 from leaderboard.markup import cards_html, rows_html, to_html
 from leaderboard.tables import table
 from methods.errors import InputError
-from ui.components.page import enclosing, typed
+from ui.components.page import enclosing, type_check
 from ui.components.plotly_script import warm_up
 from ui.components.texts import plain
 from ui.errors import plain_errors
@@ -276,7 +276,7 @@ def _wire(page, controls, ranking, plot, query, notes, copy, cite, reset, kind, 
 
 
 @plain_errors
-@typed
+@type_check
 def leaderboard(link: str = "", format: str = "csv") -> str:
     """The table of a leaderboard link as text.
 

@@ -20,7 +20,7 @@ from ui.components import (
     picture_input,
     pixel_picker,
     plain_errors,
-    required,
+    require,
     verdict_html,
     word_probabilities,
 )
@@ -53,7 +53,7 @@ def build(page: gr.Blocks) -> None:
             chosen = in_address(gr.Dropdown(
                 models.offered(), value=[models.default_for(LLMIQA.name)], multiselect=True, max_choices=MOST_MODELS,
                 label="Models", info="Several models form an ensemble: their scores are averaged."), "model")
-            form = options_form(LLMIQA.options, leave_out=("lam", "reading"), too_late=models.too_late(LLMIQA.name))
+            form = options_form(LLMIQA.options, leave_out=("lam", "reading"), too_late=models.late_choices(LLMIQA.name))
             pixels = pixel_picker(LLMIQA.name)
         with gr.Column(scale=3, min_width=300, elem_classes="result-column"):
             gauge = gr.HTML(dial(None), elem_classes="result-dial")
@@ -77,13 +77,13 @@ def build(page: gr.Blocks) -> None:
     @plain_errors
     def score(path: str | None, names: list[str], lam: float, reading: str, *values: object,
               progress: gr.Progress = gr.Progress()) -> list[object]:
-        required(path)
+        require(path)
         if not names:
             raise gr.Error("Choose at least one model.", print_exception=False)
         held, limit, shares = values[:-1 - MOST_MODELS], values[-1 - MOST_MODELS] or None, values[-MOST_MODELS:]
         ensemble(shares[:len(names)], shares[:len(names)])  # refuses weights that are all 0 before any model is asked
         options = {**form.kwargs(held), "lam": lam, "reading": reading}
-        with gpu.held([path]) as photos:
+        with gpu.decoded_images([path]) as photos:
             result = gpu.call(
                 "methods.llm_iqa.method:assess_with", progress=progress,
                 seconds=gpu.seconds(LLMIQA.name, photos, options, lmms=len(names),
@@ -126,7 +126,7 @@ def build(page: gr.Blocks) -> None:
     hidden = gr.Row(visible=False)
     emptied = result_of(
         picture, example,
-        where.emptied(lambda: [None, None, dial(None), "", gr.Plot(visible=False), "", hidden, hidden,
+        where.clearing(lambda: [None, None, dial(None), "", gr.Plot(visible=False), "", hidden, hidden,
                                gr.Markdown(visible=False), ""]),
         [record, evidence, *outputs, controls, weighting, notes, cost, *where.outputs])
     tried = emptied.then(score, asked, answer, api_visibility="private", **gpu.PHOTO_LANE)

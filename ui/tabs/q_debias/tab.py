@@ -17,7 +17,7 @@ from ui.components import (
     picture_input,
     pixel_picker,
     plain_errors,
-    required,
+    require,
     result_panel,
 )
 from ui.components.photo import ends_with, examples, result_of
@@ -71,7 +71,7 @@ def build(page: gr.Blocks) -> None:
               progress: gr.Progress = gr.Progress()) -> list[object]:
         *chosen, limit = values
         options = form.kwargs(chosen)
-        (result,) = gpu.assess(QDebias.name, [required(path)], name, options, max_pixels=limit or None,
+        (result,) = gpu.assess(QDebias.name, [require(path)], name, options, max_pixels=limit or None,
                                progress=progress)
         verdict = result.evidence
         record = {name: value for name, value in result.to_dict().items() if name != "explanation"}
@@ -93,7 +93,7 @@ def build(page: gr.Blocks) -> None:
 
     asked = [picture, lmm, *form.components, pixels]
     scored = (button.click(score, asked, outputs, api_name="q_debias", **gpu.PHOTO_LANE),
-              result_of(picture, example, where.emptied(clear), [*outputs, *pictures, *where.outputs]).then(
+              result_of(picture, example, where.clearing(clear), [*outputs, *pictures, *where.outputs]).then(
                   score, asked, outputs, api_visibility="private", **gpu.PHOTO_LANE))
     follow(pixels, lmm, picture, *scored)
     # One at a time: a degraded copy of a large photo takes a gigabyte for a moment.
