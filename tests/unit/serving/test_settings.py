@@ -104,7 +104,7 @@ def test_a_port_that_is_taken_ends_the_start_in_one_sentence(tmp_path):
     assert "GRADIO_SERVER_PORT" in lines[0]
 
 
-CHECKED = "from ui.serving.start import checked; checked(); print('starts')"
+CHECKED = "from ui.serving.start import check_environment; check_environment(); print('starts')"
 NOWHERE = "/proc/no-home"
 """Where nobody can write, whoever runs this."""
 
