@@ -30,7 +30,7 @@ from methods.iqarag.build import build
 from methods.iqarag.encoders import ENCODERS, OWN, load_encoder
 from methods.iqarag.method import IQARAG
 from methods.iqarag.reference_set import MANIFEST, ReferenceSet
-from methods.iqarag.results import WITHOUT, Measured, append_predictions, metric_rows, read_predictions, table
+from methods.iqarag.results import WITHOUT, MetricRow, append_predictions, metric_rows, read_predictions, table
 from methods.lmm.base import LMM
 
 RATIOS = ("1:9", "1:4", "3:7")
@@ -220,7 +220,7 @@ def references(run: Run, data: Sequence[RatedPictures], ratio: str = "3:7") -> l
     return parts
 
 
-def perform(run: Run, parts: Sequence[Part]) -> list[Measured]:
+def perform(run: Run, parts: Sequence[Part]) -> list[MetricRow]:
     """Scores every part and returns one row per part and condition; also written to `results.json` and `results.md`.
 
     A row holds part, condition, n, srcc, plcc, mean (their mean, the paper's single number), each with the ends of its
@@ -232,7 +232,7 @@ def perform(run: Run, parts: Sequence[Part]) -> list[Measured]:
     """
     run.out.mkdir(parents=True, exist_ok=True)
     _pin(run)
-    rows: list[Measured] = []
+    rows: list[MetricRow] = []
     for part in parts:
         rows += metric_rows(part.name, _predictions(run, part), run.samples)
         results = {**run.settings(), "rows": rows}
