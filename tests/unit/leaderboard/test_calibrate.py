@@ -140,7 +140,7 @@ def test_a_shipped_measurement_goes_on_and_leaves_references_out(tmp_path, monke
         (data[0] / f"{number:03}.png").rename(data[0] / name)
         rows[number + 1] = rows[number + 1].replace(f"{number:03}.png", name)
     data[1].write_text("\n".join(rows) + "\n")
-    path, rest = shipped._without(data[1], set(names), tmp_path)
+    path, rest = shipped._without(data[0], data[1], frozenset(names), tmp_path)
     assert len(path.read_text().splitlines()) == 1 + 55
     assert rest
     monkeypatch.setitem(METHODS, quick.NAME, "tests.unit.leaderboard.quick:Quick")
