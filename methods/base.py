@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     import torch
 
     from methods.images import Decoded
-    from methods.images.decoding import Made
+    from methods.images.decoding import AheadWork
     from methods.lmm.base import LMM
 
 ImageSource: TypeAlias = "Image.Image | Decoded | str | Path | bytes"
-Chosen = TypeVar("Chosen", bound=Options)
+MethodOptions = TypeVar("MethodOptions", bound=Options)
 """The options of a method."""
 
 __all__ = ["METHODS", "RESERVED", "Assessment", "Evidence", "ImageSource", "Method", "Options", "Spread", "Verdict",
@@ -133,7 +133,7 @@ class _OnClassAndInstance:
         return functools.partial(self._function, owner if instance is None else instance)
 
 
-class Method(ABC, Generic[Chosen]):
+class Method(ABC, Generic[MethodOptions]):
     """A way to score images. Subclasses declare the class attributes and implement `_assess`.
 
     Class attributes:
@@ -177,7 +177,7 @@ class Method(ABC, Generic[Chosen]):
     training_free: ClassVar[bool] = True
     embedded_note: ClassVar[str] = ""
     map_legend: ClassVar[str] = ""
-    options: Chosen = Options()  # type: ignore[assignment]
+    options: MethodOptions = Options()  # type: ignore[assignment]
     lmms: tuple[LMM, ...] = ()
 
     def __init_subclass__(cls, **settings: object) -> None:
@@ -234,12 +234,12 @@ class Method(ABC, Generic[Chosen]):
         return float(self.passes(chosen) * max(len(self.lmms), 1))
 
     @classmethod
-    def passes(cls, options: Chosen) -> float:
+    def passes(cls, options: MethodOptions) -> float:
         """What a subclass says of its cost: passes per image and LMM under these options."""
         return 1.0
 
     @classmethod
-    def work(cls, options: Chosen, pixels: int, limit: int) -> Work:
+    def work(cls, options: MethodOptions, pixels: int, limit: int) -> Work:
         """What one image costs with one LMM under these options.
 
         Args:
@@ -249,17 +249,17 @@ class Method(ABC, Generic[Chosen]):
         prompts = cls.passes(options)
         return Work(prompts, prompts * cls.images_per_prompt(options) * min(pixels, limit))
 
-    def first_work(self, options: Chosen) -> Work:
+    def first_work(self, options: MethodOptions) -> Work:
         """What the next call under these options does once, before its first image."""
         return Work()
 
     @classmethod
-    def images_per_prompt(cls, options: Chosen) -> int:
+    def images_per_prompt(cls, options: MethodOptions) -> int:
         """The most images in one prompt under these options."""
         return cls.min_images
 
     @classmethod
-    def images_in_use(cls, options: Chosen) -> frozenset[str]:
+    def images_in_use(cls, options: MethodOptions) -> frozenset[str]:
         """File names of the rated images that a score under these options is made with; nothing can be measured on
         them."""
         return frozenset()
@@ -286,7 +286,7 @@ class Method(ABC, Generic[Chosen]):
         """
         return ()
 
-    def basis(self, options: Chosen) -> dict[str, str]:
+    def basis(self, options: MethodOptions) -> dict[str, str]:
         """What a score rests on besides options and models, by name: the segmenter that "auto" stands for, the content
         of a reference set. Scores with another basis are not comparable."""
         return {}
@@ -319,11 +319,11 @@ class Method(ABC, Generic[Chosen]):
         made = self._ahead(decoded.image, self.options.updated(**options))
         return dataclasses.replace(decoded, ahead=(*decoded.ahead, *made))
 
-    def _ahead(self, image: Image.Image, options: Chosen) -> list[Made]:
+    def _ahead(self, image: Image.Image, options: MethodOptions) -> list[AheadWork]:
         """What is made of an image ahead, each with `nbytes`: here, what the models make of the image itself."""
         return self._prepare([image], options)
 
-    def _prepare(self, images: Sequence[Image.Image], options: Chosen) -> list[Made]:
+    def _prepare(self, images: Sequence[Image.Image], options: MethodOptions) -> list[AheadWork]:
         """What the models make of images before they are shown."""
         alone = self.images_per_prompt(options) == 1
         return [made for lmm in self.lmms for image in images if (made := lmm.prepare(image, alone)) is not None]
@@ -353,7 +353,7 @@ class Method(ABC, Generic[Chosen]):
         seconds = (time.perf_counter() - start) / len(decoded)
         return [self._assessment(one, verdict, chosen, seconds) for one, verdict in zip(decoded, verdicts, strict=True)]
 
-    def _assessment(self, decoded: Decoded, verdict: Verdict, options: Chosen, seconds: float) -> Assessment:
+    def _assessment(self, decoded: Decoded, verdict: Verdict, options: MethodOptions, seconds: float) -> Assessment:
         return Assessment(
             # Rounding can leave a weighted mean a hair outside its range; anything further out is refused below.
             score=float(min(max(verdict.score, 0.0), 1.0) if -1e-6 <= verdict.score <= 1 + 1e-6 else verdict.score),
@@ -372,7 +372,7 @@ class Method(ABC, Generic[Chosen]):
         )
 
     @abstractmethod
-    def _assess(self, images: list[Image.Image], options: Chosen) -> list[Verdict]:
+    def _assess(self, images: list[Image.Image], options: MethodOptions) -> list[Verdict]:
         """One verdict per image, in order. Images are RGB."""
 
 

@@ -19,7 +19,7 @@ class Budget:
 
     def __init__(self, total: float) -> None:
         self.total = total
-        self.held = 0.0
+        self.amount = 0.0
         self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
 
@@ -37,8 +37,8 @@ class Budget:
             while True:
                 step()
                 with self._changed:
-                    if self._waiting[0] is ticket and self.held + amount <= self.total:
-                        self.held += amount
+                    if self._waiting[0] is ticket and self.amount + amount <= self.total:
+                        self.amount += amount
                         break
                     self._changed.wait(SECONDS_BETWEEN_STEPS)
         finally:
@@ -49,5 +49,5 @@ class Budget:
             yield
         finally:
             with self._changed:
-                self.held -= amount
+                self.amount -= amount
                 self._changed.notify_all()

@@ -82,7 +82,7 @@ def pictures(count: int, seed: int) -> list[tuple[Image.Image, float]]:
     return made
 
 
-Made = Sequence[tuple[Image.Image, float]]
+RatedImages = Sequence[tuple[Image.Image, float]]
 Cell = str | float
 
 
@@ -96,7 +96,7 @@ def _write(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) 
     files.replace(path, files.csv_text([header, *rows]))
 
 
-def _koniq(root: Path, made: Made) -> None:
+def _koniq(root: Path, made: RatedImages) -> None:
     rows = []
     for number, (image, mos) in enumerate(made):
         name = f"{10004473376 + number}.jpg"
@@ -105,7 +105,7 @@ def _koniq(root: Path, made: Made) -> None:
     _write(root / "koniq10k_distributions_sets.csv", ("image_name", "MOS", "SD", "set"), rows)
 
 
-def _kadid(root: Path, made: Made) -> None:
+def _kadid(root: Path, made: RatedImages) -> None:
     rows = []
     for number, (image, mos) in enumerate(made):
         name, source = f"I{number // 2 + 1:02d}_01_{number % 2 + 1:02d}.png", f"I{number // 2 + 1:02d}.png"
@@ -114,7 +114,7 @@ def _kadid(root: Path, made: Made) -> None:
     _write(root / "dmos.csv", ("dist_img", "ref_img", "dmos", "var"), rows)
 
 
-def _spaq(root: Path, made: Made) -> None:
+def _spaq(root: Path, made: RatedImages) -> None:
     rows: list[tuple[Cell, ...]] = [("Image name", "MOS", "Brightness")]
     for number, (image, mos) in enumerate(made, start=1):
         _save(image, root / "TestImage" / f"{number:05d}.jpg")
@@ -122,7 +122,7 @@ def _spaq(root: Path, made: Made) -> None:
     _workbook(root / "Annotations" / "MOS and Image attribute scores.xlsx", rows)
 
 
-def _live_challenge(root: Path, made: Made) -> None:
+def _live_challenge(root: Path, made: RatedImages) -> None:
     from scipy.io import savemat
 
     names = np.empty((len(made), 1), dtype=object)
@@ -135,7 +135,7 @@ def _live_challenge(root: Path, made: Made) -> None:
     savemat(data / "AllMOS_release.mat", {"AllMOS_release": np.array([[100 * mos for _, mos in made]])})
 
 
-def _agiqa(root: Path, made: Made) -> None:
+def _agiqa(root: Path, made: RatedImages) -> None:
     rows = []
     for number, (image, mos) in enumerate(made):
         _save(image, root / "images" / f"made_normal_{number:03d}.jpg")
@@ -143,7 +143,7 @@ def _agiqa(root: Path, made: Made) -> None:
     _write(root / "data.csv", ("name", "prompt", "mos_quality", "std_quality", "mos_align", "std_align"), rows)
 
 
-def _siqad(root: Path, made: Made) -> None:
+def _siqad(root: Path, made: RatedImages) -> None:
     rows = []
     for number, (image, mos) in enumerate(made):
         _save(image, root / "DistortedImages" / f"cim{number // 7 + 1}_1_{number % 7 + 1}.bmp")
@@ -151,7 +151,7 @@ def _siqad(root: Path, made: Made) -> None:
     _write(root / "DMOS.csv", ("image", "DMOS"), rows)
 
 
-def _bid(root: Path, made: Made) -> None:
+def _bid(root: Path, made: RatedImages) -> None:
     rows: list[tuple[Cell, ...]] = [("Image Number", "Average Subjective Grade")]
     for number, (image, mos) in enumerate(made, start=1):
         (root / "ImageDatabase").mkdir(exist_ok=True)
@@ -160,7 +160,7 @@ def _bid(root: Path, made: Made) -> None:
     _workbook(root / "DatabaseGrades.xlsx", rows)
 
 
-def _plain(root: Path, made: Made) -> None:
+def _plain(root: Path, made: RatedImages) -> None:
     """Of a dataset without a reader: images and scores.csv."""
     for number, (image, _) in enumerate(made):
         _save(image, root / f"{number:03d}.png")
@@ -168,7 +168,7 @@ def _plain(root: Path, made: Made) -> None:
                                                    for number, (_, mos) in enumerate(made)])
 
 
-MAKERS: dict[str, Callable[[Path, Made], None]] = {
+MAKERS: dict[str, Callable[[Path, RatedImages], None]] = {
     "koniq-10k": _koniq, "kadid-10k": _kadid, "spaq": _spaq, "live-challenge": _live_challenge, "agiqa-3k": _agiqa,
     "siqad": _siqad, "bid": _bid, "liu13-deblurring": _plain, "min19-dehazing": _plain, "sriqa-bench": _plain,
     "aigciqa-20k": _plain,

@@ -102,7 +102,7 @@ class Reproduction:
     min_max: bool = True
     encoders: Mapping[str, str] = field(default_factory=dict)
     spread: Cluster | None = None
-    _done: dict[tuple, _Result | str] = field(default_factory=dict)
+    _results: dict[tuple, _Result | str] = field(default_factory=dict)
 
     def cells(self) -> list[Cell]:
         """Every cell of the rows that the manifest knows, in the table's order.
@@ -175,12 +175,12 @@ class Reproduction:
         alone = row.condition if row.experiment == "encoders" else ""
         key = (row.experiment, row.method, row.lmm, row.ensemble, repr(sorted(row.options.items())), row.ratio, alone,
                dataset)
-        if key not in self._done:
+        if key not in self._results:
             try:
-                self._done[key] = self._run(row, dataset, wanted)
+                self._results[key] = self._run(row, dataset, wanted)
             except UserError as error:
-                self._done[key] = " ".join(str(error).split())
-        done = self._done[key]
+                self._results[key] = " ".join(str(error).split())
+        done = self._results[key]
         if isinstance(done, str) or row.experiment in ("evaluate", "levels"):
             return done
         if row.condition not in done.metrics:

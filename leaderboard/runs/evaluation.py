@@ -54,7 +54,7 @@ class Evaluation:
     def __init__(self, folder: RunFolder, pictures: RatedPictures, *, limit: int | None = None, batch_size: int = BATCH,
                  retry_failed: bool = False) -> None:
         self.folder, self.pictures = folder, pictures
-        self.wanted = pictures[:limit]
+        self.images = pictures[:limit]
         self.batch_size = batch_size
         if retry_failed and (again := folder.drop_failed()):
             print(f"{again} images that had failed are scored again.", file=sys.stderr)
@@ -76,7 +76,7 @@ class Evaluation:
         """The batches that lack a row. They are whole, so that a row does not depend on where a kill struck."""
         from leaderboard.runs.scoring import batches
 
-        return [batch for batch in batches(self.wanted, self.batch_size)
+        return [batch for batch in batches(self.images, self.batch_size)
                 if any(item.name not in self.rows for item in batch)]
 
     def perform(self, method: str | Method, lmm: str | LMM | None = None, options: Mapping[str, object] | None = None,
@@ -103,13 +103,13 @@ class Evaluation:
         if pinned is not None:
             self._check_before_loading(pinned, method, options or {})
         pending = self.pending
-        done = sum(item.name in self.rows for item in self.wanted)
+        done = sum(item.name in self.rows for item in self.images)
         if done:
-            print(f"{done} of {len(self.wanted)} images have been scored before.", file=sys.stderr)
+            print(f"{done} of {len(self.images)} images have been scored before.", file=sys.stderr)
         undealt = [one.name for one in self.pictures if one.fold not in range(len(members))] if members else []
         if undealt:
             raise RunError(f"{undealt[0]!r} belongs to no fold, so which model has not seen it is not known; deal the "
-                           "images with methods.data.folds.dealt first.")
+                           "images with methods.data.folds.with_folds first.")
         if spread is not None:
             if not isinstance(method, str) or not isinstance(lmm, str | None):
                 raise RunError("A Ray cluster loads the method and the model itself; give their names.")
@@ -117,7 +117,7 @@ class Evaluation:
         else:
             results = _in_this_process(make_scorer(method, lmm, options, members), pending)
         spent = self._spent_before()
-        bar = progress(len(self.wanted), done=done)
+        bar = progress(len(self.images), done=done)
         failed = 0
         known: Facts = {}
         checked = None
@@ -188,7 +188,7 @@ class Evaluation:
         """metrics.json as `leaderboard.schema` documents it, of the rows that there are."""
         from methods.agreement import metrics as stats
 
-        done = [self.rows[item.name] for item in self.wanted if item.name in self.rows]
+        done = [self.rows[item.name] for item in self.images if item.name in self.rows]
         # By name: a bootstrap depends on the order, and that of the file on kills, folds and Ray.
         scored = sorted((row for row in done if not row.error), key=lambda row: row.image)
         scores = [row.score for row in scored if row.score is not None]

@@ -258,7 +258,7 @@ NAMES = tuple(_EFFECTS)
 RENDERED_HELD_OUT = ("torn edges", "shaking contours", "ghosting")
 """Rendering faults that nothing is trained on."""
 
-TRAINED = tuple(name for name in NAMES if name not in RENDERED_HELD_OUT)
+TRAINING_NAMES = tuple(name for name in NAMES if name not in RENDERED_HELD_OUT)
 """What may be trained on."""
 
 FAMILIES = {

@@ -58,7 +58,7 @@ DAMAGES = ("GBLUR", "JPEG", "AWGN", "Darken")
 """Of KADID-10k's distortions: blur, compression, noise, too little light. Each contrasted photo gets each once."""
 
 OTHERS = 2
-"""How many of `damages.TRAINED` each contrasted photo gets."""
+"""How many of `damages.TRAINING_NAMES` each contrasted photo gets."""
 
 CONTRASTED = 600
 """Photos with contrasts, drawn from those rated above the population's middle."""
@@ -105,7 +105,7 @@ def pairs_of(mos: np.ndarray) -> list[Pair]:
         for name in DAMAGES:
             level = int(rng.choice(LEVELS))
             pairs.append(Pair(row, name, level, level_mos(name, level) / best))
-        for name in rng.permutation(damages.TRAINED)[:OTHERS]:
+        for name in rng.permutation(damages.TRAINING_NAMES)[:OTHERS]:
             level = int(rng.choice(damages.LEVELS))
             pairs.append(Pair(row, str(name), level, damages.LEVEL_QUALITY[level - 1] / best))
     return pairs

@@ -66,7 +66,7 @@ _together: Budget | None = None
 """Bytes that all threads together may claim for decoding; None for no limit."""
 
 
-class Made(Protocol):
+class AheadWork(Protocol):
     """What was made of an image ahead of its turn."""
 
     @property
@@ -86,7 +86,7 @@ class Decoded:
 
     image: Image.Image
     notes: tuple[str, ...] = ()
-    ahead: tuple[Made, ...] = field(default=(), compare=False, repr=False)
+    ahead: tuple[AheadWork, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def nbytes(self) -> int:

@@ -38,7 +38,7 @@ RATIOS = ("1:9", "1:4", "3:7")
 
 _BATCH = 4
 
-Told = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Run:
     options: dict[str, object] = dataclasses.field(default_factory=dict)
     samples: int = 1000
     sets: Path | None = None
-    tell: Told = print
+    tell: Report = print
 
     def settings(self) -> dict[str, object]:
         """What decides every row of a run's files; JSON-safe."""

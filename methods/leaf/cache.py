@@ -22,7 +22,7 @@ class Cache:
         heading: "teacher", name and revision of the LMM, and the wording of its questions; the file's first line.
 
     Attributes:
-        known: the logits of each question, by the image's key or by "first>second" for a comparison.
+        judgements: the logits of each question, by the image's key or by "first>second" for a comparison.
 
     Raises:
         TeacherError: the file holds another LMM's judgements, or is no such file.
@@ -30,22 +30,23 @@ class Cache:
 
     def __init__(self, path: str | Path | None, heading: dict[str, str]) -> None:
         self.path = Path(path) if path is not None else None
-        self.known: dict[str, list[float]] = {}
+        self.judgements: dict[str, list[float]] = {}
         if self.path is None:
             return
-        header, self.known = read(self.path) if self.path.is_file() else (None, {})
+        header, self.judgements = read(self.path) if self.path.is_file() else (None, {})
         if header is not None and header != heading:
             raise TeacherError(f"{self.path.name} holds judgements of {header['teacher']} and not of "
                                f"{heading['teacher']}; choose another file or delete it.")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # Written anew, so that a half-written last line never has another one joined to it; beside the old file, so
         # that a kill in this moment loses nothing either.
-        lines = [json.dumps(heading), *(json.dumps({"key": key, "value": value}) for key, value in self.known.items())]
+        lines = [json.dumps(heading)]
+        lines += [json.dumps({"key": key, "value": value}) for key, value in self.judgements.items()]
         files.replace(self.path, "\n".join(lines) + "\n")
 
     def add(self, answers: Iterable[tuple[str, list[float]]]) -> None:
         answers = list(answers)
-        self.known.update(answers)
+        self.judgements.update(answers)
         if self.path is not None:
             files.append(self.path, "".join(json.dumps({"key": key, "value": value}) + "\n" for key, value in answers))
 

@@ -153,7 +153,7 @@ def judge(lmm: LMM, images: Sequence[str | Path], *, per_picture: int = 4, seed:
     keys = [key_of(image) for image in images]
 
     def ask(what: str, questions: dict[str, Callable[[], Prompt]], words: Sequence[str]) -> None:
-        missing = [key for key in questions if key not in store.known]
+        missing = [key for key in questions if key not in store.judgements]
         done = len(questions) - len(missing)
         for start in range(0, len(missing), batch):
             part = missing[start: start + batch]
@@ -167,14 +167,14 @@ def judge(lmm: LMM, images: Sequence[str | Path], *, per_picture: int = 4, seed:
     decoded = _DecodedImages(images)
     ask("pictures", {key: lambda row=row: QUESTION.prompt(decoded[row]) for row, key in enumerate(keys)},
         FIVE_LEVELS.words)
-    probabilities = FIVE_LEVELS.probabilities(np.array([store.known[key] for key in keys]).reshape(-1, 5))
+    probabilities = FIVE_LEVELS.probabilities(np.array([store.judgements[key] for key in keys]).reshape(-1, 5))
     pairs = np.zeros((0, 2), dtype=np.int64)
     if lmm.image_budget >= 2 and per_picture > 0:
         pairs = choose_pairs(probabilities @ np.asarray(FIVE_LEVELS.weights), per_picture, seed)
     orders = {f"{keys[i]}>{keys[j]}": (lambda i=i, j=j: pair_prompt(decoded[i], decoded[j]))
               for first, second in pairs.tolist() for i, j in ((first, second), (second, first))}
     ask("comparisons", orders, PAIR_WORDS)
-    return _judgements(store.known, keys, pairs, teacher)
+    return _judgements(store.judgements, keys, pairs, teacher)
 
 
 def _judgements(known: dict[str, list[float]], keys: Sequence[str], pairs: np.ndarray, teacher: str) -> Judgements:
@@ -200,11 +200,11 @@ class _DecodedImages:
 
     def __init__(self, paths: Sequence[str | Path], keep: int = 32) -> None:
         self.paths, self.keep = paths, keep
-        self.held: dict[int, Image] = {}
+        self.recent: dict[int, Image] = {}
 
     def __getitem__(self, row: int) -> Image:
-        if row not in self.held:
-            if len(self.held) >= self.keep:
-                self.held.pop(next(iter(self.held)))
-            self.held[row] = decode(self.paths[row]).image
-        return self.held[row]
+        if row not in self.recent:
+            if len(self.recent) >= self.keep:
+                self.recent.pop(next(iter(self.recent)))
+            self.recent[row] = decode(self.paths[row]).image
+        return self.recent[row]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from methods.base import Assessment, ImageSource, Method, Options, Verdict, option
 from methods.errors import InputError
-from methods.images.decoding import Made
+from methods.images.decoding import AheadWork
 from methods.llm_iqa import aggregation, segmentation, segmenters
 from methods.llm_iqa.evidence import DigitScore, LLMIQAEvidence, LMMScores, RegionEvidence, Total
 from methods.llm_iqa.segmenters import (
@@ -151,7 +151,7 @@ class LLMIQA(Method[LLMIQAOptions]):
             return None
         return self._segmenter or load_segmenter(options.segmenter, options.masks)
 
-    def _ahead(self, image: Image.Image, options: LLMIQAOptions) -> list[Made]:
+    def _ahead(self, image: Image.Image, options: LLMIQAOptions) -> list[AheadWork]:
         """The image, where the whole of it is scored; its regions are not known before its turn."""
         return super()._ahead(image, options) if "whole" in options.scored else []
 

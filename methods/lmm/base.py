@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from methods.errors import UserError
-from methods.images.decoding import Made
+from methods.images.decoding import AheadWork
 from methods.lmm.prompt import Prompt
 
 
@@ -41,7 +41,7 @@ class LMM(ABC):
     max_pixels: int | None = None
     settings: Mapping[str, object] = MappingProxyType({})
 
-    def prepare(self, image: Image.Image, alone: bool = True) -> Made | None:
+    def prepare(self, image: Image.Image, alone: bool = True) -> AheadWork | None:
         """What can be made of an image before it is shown in a prompt, on any thread while the model works.
 
         Args:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from methods.base import Method, Options, Verdict, option
 from methods.errors import InputError
-from methods.images.decoding import Made
+from methods.images.decoding import AheadWork
 from methods.levels import GOOD_POOR, LevelScheme
 from methods.lmm.prompt import Prompt
 from methods.locks import ForkSafeLock
@@ -106,7 +106,7 @@ class QDebias(Method[QDebiasOptions]):
         """Two prompts per condition and the vanilla one; they show one image more than there are conditions."""
         return 2.0 * len(options.distortions) + 1.0
 
-    def _ahead(self, image: Image.Image, options: QDebiasOptions) -> list[Made]:
+    def _ahead(self, image: Image.Image, options: QDebiasOptions) -> list[AheadWork]:
         """The degraded copies too."""
         (copies,) = degrade_all([image], options)
         made = _copies[id(image)] = _Copies(image, _degradation(options), copies)

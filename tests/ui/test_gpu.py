@@ -164,11 +164,11 @@ def test_decoded_images_wait_for_room_and_give_it_back(monkeypatch):
     monkeypatch.setattr(gpu, "_held", gpu.Budget(1))
     with gpu.decoded_images([PHOTO]) as photos:
         assert photos[0].image.size[0] > 0
-        assert 0 < gpu._held.held <= 1
-    assert gpu._held.held == 0
+        assert 0 < gpu._held.amount <= 1
+    assert gpu._held.amount == 0
     with pytest.raises(gr.Error), gpu.decoded_images([b"not an image"]):
         pass
-    assert gpu._held.held == 0
+    assert gpu._held.amount == 0
 
 
 def photo(width: int = 1000, height: int = 1000) -> Decoded:

@@ -132,16 +132,16 @@ def test_a_budget_lets_in_what_fits_and_the_others_in_order():
     for thread in threads:
         thread.join(30)
     assert entered == ["first", "large", "small"]
-    assert budget.held == 0
+    assert budget.amount == 0
 
 
 def test_what_is_larger_than_a_budget_is_let_in_alone():
     budget = Budget(10)
     with budget.taken(50):
-        assert budget.held == 10
+        assert budget.amount == 10
     with pytest.raises(Gone), questions_by(Ask(1)), budget.taken(10), budget.taken(1):
         pass
-    assert budget.held == 0
+    assert budget.amount == 0
     assert not budget._waiting
 
 
@@ -157,7 +157,7 @@ def test_decoding_waits_for_room(tmp_path):
         assert decoding._together is not None
         with decoding._together.taken(1), pytest.raises(Gone), questions_by(Ask(1)):
             decode(path)
-        assert decoding._together.held == 0
+        assert decoding._together.amount == 0
         decode(path)
     finally:
         limit_decoding(None)

@@ -260,7 +260,7 @@ def wait_for(method_name: str | None, lmm_name: str | None, most: float = math.i
             _loading[lmm_name] = _Loading(lmm_name)
         loading = _loading[lmm_name]
     while True:
-        spent = time.monotonic() - loading.begun
+        spent = time.monotonic() - loading.start_time
         with contextlib.suppress(TimeoutError):
             loading.done.result(0 if spent > most else 1.0)
             return
@@ -275,7 +275,7 @@ class _Loading:
     """A model on its way; `done` gives it, or raises why not."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.begun = name, time.monotonic()
+        self.name, self.start_time = name, time.monotonic()
         self.done: Future[LMM] = Future()
         threading.Thread(target=self._load, name=f"loading {name}", daemon=True).start()
 

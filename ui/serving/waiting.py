@@ -41,13 +41,13 @@ SECONDS_BETWEEN_LOOKS = 0.01
 SECONDS_OF_ANSWERS = 60.0
 """That an answer is kept for a caller who does not ask for it."""
 
-Pushed = tuple[bool, str | list[dict[str, object]], Literal["success", "error", "queue_full", "validator_error"]]
+Answer = tuple[bool, str | list[dict[str, object]], Literal["success", "error", "queue_full", "validator_error"]]
 
 
 class FairEvents(Queue):
     """Gradio's queue, with limits per session and per address."""
 
-    async def push(self, body: PredictBodyInternal, request: Request, username: str | None) -> Pushed:
+    async def push(self, body: PredictBodyInternal, request: Request, username: str | None) -> Answer:
         if refusal := self._refusal(body, request):
             REQUESTS.refused(refusal)
             return False, refusal, "queue_full"

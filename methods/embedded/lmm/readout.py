@@ -28,7 +28,7 @@ OPINION, DAMAGE, ORIGIN, FLAWS = 0, 1, 2, 3
 """Channels: quality by opinion, quality by damage, damaged pristine photo against camera photo, the first flaw."""
 
 FLAW_NAMES = (thinking.CLEAN, *(name for name, own in thinking.FAMILIES.items()
-                                if set(own) & {*DISTORTIONS, *damages.TRAINED}))
+                                if set(own) & {*DISTORTIONS, *damages.TRAINING_NAMES}))
 """The flaws that have a channel, in order; the first one is that there is none."""
 
 CONTENT = FLAWS + len(FLAW_NAMES)

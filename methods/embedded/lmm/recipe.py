@@ -149,7 +149,7 @@ def opinion_shots(photos: Sequence[Path], mos01: Sequence[float], seed: int = 0)
     """Rated photos: all of them as they are, then what is made of some, in lists of one kind.
 
     As they are they keep their own score. Cropped, and damaged by two of Q-Debias's conditions, one of KADID-10k's
-    types and one of `damages.TRAINED`, nobody has scored them: they serve in pairs.
+    types and one of `damages.TRAINING_NAMES`, nobody has scored them: they serve in pairs.
     """
     rng = np.random.default_rng(seed)
     takes: list[list[Shot]] = [
@@ -164,7 +164,7 @@ def opinion_shots(photos: Sequence[Path], mos01: Sequence[float], seed: int = 0)
                  seed=int(rng.integers(2**31))),
             *(Shot(photo, "opinion", group, np.nan, damage=str(name), level=level, seed=int(rng.integers(2**31)))
               for name, level in ((first, 0), (second, 0), (rng.choice(DISTORTIONS), int(rng.choice(LEVELS))),
-                                  (rng.choice(damages.TRAINED), int(rng.choice(LEVELS))))),
+                                  (rng.choice(damages.TRAINING_NAMES), int(rng.choice(LEVELS))))),
         ]
         for take, shot in zip(takes[1:], shots, strict=True):
             take.append(shot)
@@ -178,7 +178,7 @@ def best_shots(photos: Sequence[Path], mos01: Sequence[float], seed: int = 2) ->
     best = np.flatnonzero(mos >= np.quantile(mos, 0.9))
     shots = []
     for group in sorted(rng.permutation(best)[:BEST].tolist()):
-        for name in rng.permutation([*DISTORTIONS, *damages.TRAINED])[:BEST_DAMAGES]:
+        for name in rng.permutation([*DISTORTIONS, *damages.TRAINING_NAMES])[:BEST_DAMAGES]:
             shots.append(_known(photos[group], group, str(name), int(rng.choice(LEVELS)), rng))
     return shots
 
@@ -214,7 +214,7 @@ def pristine_shots(photos: Sequence[Path], first_group: int, extra: int = 12, ot
 
     Args:
         extra: so many types at a second level.
-        others: so many of `damages.TRAINED` too. Held-out photos get all of `damages.NAMES` instead, and no extra.
+        others: so many of `damages.TRAINING_NAMES` too. Held-out photos get all of `damages.NAMES` and no extra.
     """
     rng = np.random.default_rng(seed)
     shots = []
@@ -225,7 +225,7 @@ def pristine_shots(photos: Sequence[Path], first_group: int, extra: int = 12, ot
             shots.append(Shot(photo, "pristine", group, INTACT, mirrored=mirrored, seed=int(rng.integers(2**31)),
                               held_out=held_out))
         more = [*damages.NAMES] if held_out else [*rng.permutation(DISTORTIONS)[:extra],
-                                                  *rng.permutation(damages.TRAINED)[:others]]
+                                                  *rng.permutation(damages.TRAINING_NAMES)[:others]]
         for name in [*DISTORTIONS, *more]:
             shots.append(_known(photo, group, str(name), int(rng.choice(LEVELS)), rng, held_out))
     return shots

@@ -11,7 +11,7 @@ from methods.cli.progress import steps
 from methods.cli.running import DONE
 from methods.iqarag.commands import add_encoder, chosen_encoder
 
-TOLD = 20
+MOST_PROBLEMS = 20
 """Images left out that are named on stderr; all of them stand in problems.csv."""
 
 
@@ -34,9 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
     result = build(pictures, arguments.out, chosen_encoder(arguments), title=title,
                    problems=[] if distributed else unrated(arguments.images, pictures), copy_images=arguments.copy,
                    restart=arguments.restart, progress=steps("Encoded: "))
-    for problem in result.problems[:TOLD]:
+    for problem in result.problems[:MOST_PROBLEMS]:
         print(f"left out: {problem.image}: {problem.reason}", file=sys.stderr)
-    if len(result.problems) > TOLD:
-        print(f"... and {len(result.problems) - TOLD} more in {arguments.out / 'problems.csv'}", file=sys.stderr)
+    if len(result.problems) > MOST_PROBLEMS:
+        print(f"... and {len(result.problems) - MOST_PROBLEMS} more in {arguments.out / 'problems.csv'}",
+              file=sys.stderr)
     print(f"{len(result.references)} references in {arguments.out}")
     return DONE

@@ -29,13 +29,13 @@ class Prefilled:
         logits: float [rows, vocabulary], for the token after each row.
         cache: the KV cache.
         mask: int64 [rows, tokens so far], 0 where padding stands.
-        following: int64 [rows], the position of each row's next token.
+        next_positions: int64 [rows], the position of each row's next token.
     """
 
     logits: torch.Tensor
     cache: Any
     mask: torch.Tensor
-    following: torch.Tensor
+    next_positions: torch.Tensor
 
 
 def decode(model: Model, state: Prefilled, draw: Draw, stops: set[int], sampling: Sampling) -> Iterator[dict[int, int]]:
@@ -51,7 +51,7 @@ def decode(model: Model, state: Prefilled, draw: Draw, stops: set[int], sampling
     import torch
 
     alive = list(range(len(state.logits)))
-    logits, mask, following = state.logits, state.mask, state.following
+    logits, mask, next_positions = state.logits, state.mask, state.next_positions
     three_axes = hasattr(model.model, "get_rope_index")
     for step in range(sampling.max_new_tokens):
         chosen = draw(alive, logits)
@@ -67,16 +67,16 @@ def decode(model: Model, state: Prefilled, draw: Draw, stops: set[int], sampling
             places = torch.tensor(unfinished, device=mask.device)
             alive = [alive[place] for place in unfinished]
             state.cache = cache_rows(state.cache, places)
-            chosen, mask, following = chosen[places], mask[places], following[places]
+            chosen, mask, next_positions = chosen[places], mask[places], next_positions[places]
         mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
-        positions = following[:, None].expand(3, -1, -1) if three_axes else following[:, None]
+        positions = next_positions[:, None].expand(3, -1, -1) if three_axes else next_positions[:, None]
         patience.step()
         with torch.inference_mode():
             output = model(
                 input_ids=chosen[:, None], attention_mask=mask, position_ids=positions,
                 past_key_values=state.cache, use_cache=True, logits_to_keep=1,
             )
-        logits, following = output.logits[:, -1], following + 1
+        logits, next_positions = output.logits[:, -1], next_positions + 1
 
 
 def cache_rows(cache: Any, rows: torch.Tensor) -> Any:

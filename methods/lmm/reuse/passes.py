@@ -63,7 +63,7 @@ class Passes:
             logits=output.logits[:, -1],
             cache=output.past_key_values if cached else None,
             mask=mask.to(self.model.device),
-            following=following.to(self.model.device),
+            next_positions=following.to(self.model.device),
         )
 
     def proceed(self, state: Prefilled, owner: list[int], rows: list[Row], starts: list[int]) -> torch.Tensor:

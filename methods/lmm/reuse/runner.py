@@ -283,7 +283,7 @@ class SharingRunner:
         chosen = torch.tensor([needed.index(index) for index, _ in jobs], device=self.model.device)
         if len(jobs) != len(needed):
             cache = cache_rows(state.cache, chosen)
-            state = Prefilled(state.logits[chosen], cache, state.mask[chosen], state.following[chosen])
+            state = Prefilled(state.logits[chosen], cache, state.mask[chosen], state.next_positions[chosen])
         draw = Draw(sampling, [sample for _, sample in jobs], self.model.device)
         yield from decode(self.model, state, draw, self._stops(), sampling)
 
