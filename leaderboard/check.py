@@ -94,11 +94,11 @@ def _slugs(board: Board) -> Iterator[str]:
             yield f"{name}.csv, line {line}: {frame['slug'][line - 2]!r} is not a slug (lower case, digits, hyphens)."
     for line in _lines(board.datasets, ~board.datasets["kind"].isin(schema.KINDS)):
         yield f"datasets.csv, line {line}: the kind is one of {', '.join(schema.KINDS)}."
-    known = set(board.datasets["slug"]) | schema.TRAINING_ONLY
+    slugs = set(board.datasets["slug"]) | schema.TRAINING_ONLY
     for column in ("related", "possibly_related"):
         for index, text in zip(board.datasets.index, board.datasets[column]):
             for part in filter(None, text.split("+")):
-                if part not in known:
+                if part not in slugs:
                     yield f"datasets.csv, line {index + 2}: {column} names {part!r}, which is no dataset."
     for name, frame, column in (("models", board.models, "parameters_billion"), ("costs", board.costs, "lmm_passes")):
         numbers = pd.to_numeric(frame[column], errors="coerce")

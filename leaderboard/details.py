@@ -276,10 +276,10 @@ def _expected(scored: pd.DataFrame, low: float, high: float) -> tuple[np.ndarray
 
 
 def _binned(images: pd.DataFrame, *, by: str, y: str, count: int) -> tuple[Bin, ...]:
-    known = images.dropna(subset=["expected"]).sort_values(by, kind="stable")
+    rated = images.dropna(subset=["expected"]).sort_values(by, kind="stable")
     bins = []
-    for part in np.array_split(np.arange(len(known)), count):
-        rows = known.iloc[part]
+    for part in np.array_split(np.arange(len(rated)), count):
+        rows = rated.iloc[part]
         if rows.empty:
             continue
         mean, n = float(rows[y].mean()), len(rows)

@@ -159,13 +159,13 @@ def catalogue(board: Board) -> Catalogue:
     listed = [_dataset(record) for record in board.datasets.to_dict("records") if record["slug"] in used]
     # The sets that most results are on come first: it is the order of the columns.
     datasets = tuple(sorted(listed, key=lambda dataset: -int(amount[dataset.slug])))
-    known = {dataset.slug: dataset for dataset in datasets}
+    by_slug = {dataset.slug: dataset for dataset in datasets}
     parameters = _numbers(board.models, "backbone", "parameters_billion")
     passes = _numbers(board.costs, "method", "lmm_passes")
     grouped: dict[tuple[str, ...], list[dict]] = {}
     for record in frame.to_dict("records"):
         grouped.setdefault(_key(record), []).append(record)
-    entries = tuple(_entry(key, records, known, parameters, passes) for key, records in grouped.items())
+    entries = tuple(_entry(key, records, by_slug, parameters, passes) for key, records in grouped.items())
     return Catalogue(board, entries, datasets)
 
 

@@ -188,14 +188,14 @@ def decode(link: str | Mapping[str, str], *, board: Board | None = None) -> Rest
         words.setdefault(name, value)
     words.pop("tab", None)
     revision = words.pop("rev", "")
-    known = _known(board)
+    choices = _known(board)
     changes: dict[str, Any] = {}
     for short, text in words.items():
         if short in _FIELDS:
             name = _FIELDS[short]
-            chosen = _value(name, text, known, notes)
-            if chosen is not None:
-                changes[name] = chosen
+            setting = _value(name, text, choices, notes)
+            if setting is not None:
+                changes[name] = setting
         elif not FRAMEWORK.fullmatch(short):
             notes.append(f"{quotation(short)} is not part of a leaderboard link; it was ignored.")
     if revision:

@@ -87,14 +87,14 @@ def _from_ablations(board: Board, ranked: Table, view: View) -> Iterator[Pair]:
         frame = frame[frame["paper"].isin(view.papers)]
     if "doubtful" in view.hide:
         frame = frame[~frame["doubtful"]]
-    known = catalogue(board).by_dataset
+    datasets = catalogue(board).by_dataset
     slugs = {dataset.slug for dataset in ranked.datasets}
     for key, rows in frame.groupby(["paper", "backbone", "dataset"], sort=False):
         paper, backbone, dataset = map(str, key)
         values = dict(zip(rows["setting"], rows["value"]))
         if dataset in slugs and len(values) == 2 and _wanted(view, rows["method"], backbone):
             method = rows.loc[rows["setting"] == "debias scheme", "method"].iloc[0]
-            yield Pair(method, backbone, "", known[dataset].short, view.metric, values["vanilla prompt"],
+            yield Pair(method, backbone, "", datasets[dataset].short, view.metric, values["vanilla prompt"],
                        values["debias scheme"], paper)
 
 

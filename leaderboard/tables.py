@@ -135,18 +135,18 @@ def table(board: Board, view: View | None = None) -> Table:
         view: what to show; None is the default view.
     """
     view = view or View()
-    known = catalogue(board)
-    chosen = [entry for entry in known.entries if _matches(entry, view)]
-    columns = _columns(known, view)
-    cells = [_visible(entry, view, columns) for entry in chosen]
+    contents = catalogue(board)
+    entries = [entry for entry in contents.entries if _matches(entry, view)]
+    columns = _columns(contents, view)
+    cells = [_visible(entry, view, columns) for entry in entries]
     covered = [index for index, row in enumerate(cells) if len(row) >= view.cells]
-    chosen, cells = [chosen[index] for index in covered], [cells[index] for index in covered]
+    entries, cells = [entries[index] for index in covered], [cells[index] for index in covered]
     protocol = ""
     if view.rows == "comparable":
         # A model that may have seen the tested set is no more comparable than one that has.
-        stated = [index for index, entry in enumerate(chosen) if entry.training is not None]
-        chosen, cells = [chosen[index] for index in stated], [cells[index] for index in stated]
-        chosen, cells, protocol = _comparable(chosen, cells, [dataset.slug for dataset in columns])
+        stated = [index for index, entry in enumerate(entries) if entry.training is not None]
+        entries, cells = [entries[index] for index in stated], [cells[index] for index in stated]
+        entries, cells, protocol = _comparable(entries, cells, [dataset.slug for dataset in columns])
     if not view.datasets:
         present = {name for row in cells for name in row}
         columns = tuple(dataset for dataset in columns if dataset.slug in present)
@@ -159,7 +159,7 @@ def table(board: Board, view: View | None = None) -> Table:
         shared = shared_datasets([frozenset(row) for row in values], names)
     lower = view.metric in LOWER_IS_BETTER
     ranks = rank(values, shared, lower_is_better=lower)
-    groups = _groups(board, chosen, values, ranks.position, shared, view.metric)
+    groups = _groups(board, entries, values, ranks.position, shared, view.metric)
     column_marks = {name: marks({i: row[name] for i, row in enumerate(values) if name in row}, lower_is_better=lower)
                     for name in names}
     rows = [
@@ -167,13 +167,13 @@ def table(board: Board, view: View | None = None) -> Table:
             position=ranks.position.get(i), mean_rank=ranks.mean_rank.get(i), borda=ranks.borda.get(i),
             cost=cost(board, entry),
             apart=frozenset(row) - frozenset(values[i]), group=groups.letters.get(i, "") if groups else "")
-        for i, (entry, row) in enumerate(zip(chosen, cells))
+        for i, (entry, row) in enumerate(zip(entries, cells))
     ]
     together = groups is not None and set(groups.place) == set(ranks.position)
     if groups is not None and together:
         rows = [replace(row, position=groups.place.get(i)) for i, row in enumerate(rows)]
     return Table(view=view, datasets=columns, rows=tuple(_sorted(rows, view, lower)), shared=shared,
-                 ranked=len(ranks.position), of=len(known.entries), most_points=ranks.most_points,
+                 ranked=len(ranks.position), of=len(contents.entries), most_points=ranks.most_points,
                  revision=board.revision, revision_date=board.revision_date, parts=parts,
                  protocol=protocol, shared_places=together)
 

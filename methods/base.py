@@ -230,8 +230,8 @@ class Method(ABC, Generic[MethodOptions]):
         Raises:
             InputError: an unknown option or a bad value.
         """
-        chosen = options if isinstance(options, Options) else self.options.updated(**(options or {}))
-        return float(self.passes(chosen) * max(len(self.lmms), 1))
+        settings = options if isinstance(options, Options) else self.options.updated(**(options or {}))
+        return float(self.passes(settings) * max(len(self.lmms), 1))
 
     @classmethod
     def passes(cls, options: MethodOptions) -> float:
@@ -316,8 +316,8 @@ class Method(ABC, Generic[MethodOptions]):
             methods.lmm.LMMError: the model cannot be shown this image.
         """
         decoded = as_decoded(image, self.max_pixels)
-        made = self._ahead(decoded.image, self.options.updated(**options))
-        return dataclasses.replace(decoded, ahead=(*decoded.ahead, *made))
+        ahead = self._ahead(decoded.image, self.options.updated(**options))
+        return dataclasses.replace(decoded, ahead=(*decoded.ahead, *ahead))
 
     def _ahead(self, image: Image.Image, options: MethodOptions) -> list[AheadWork]:
         """What is made of an image ahead, each with `nbytes`: here, what the models make of the image itself."""
@@ -326,7 +326,7 @@ class Method(ABC, Generic[MethodOptions]):
     def _prepare(self, images: Sequence[Image.Image], options: MethodOptions) -> list[AheadWork]:
         """What the models make of images before they are shown."""
         alone = self.images_per_prompt(options) == 1
-        return [made for lmm in self.lmms for image in images if (made := lmm.prepare(image, alone)) is not None]
+        return [work for lmm in self.lmms for image in images if (work := lmm.prepare(image, alone)) is not None]
 
     def assess(self, image: ImageSource, **options: object) -> Assessment:
         """Scores one image.
@@ -344,14 +344,15 @@ class Method(ABC, Generic[MethodOptions]):
 
     def assess_batch(self, images: Sequence[ImageSource], **options: object) -> list[Assessment]:
         """Scores several images with as few LMM calls as the method can; the order is kept. Errors as `assess`."""
-        chosen = self.options.updated(**options)
+        settings = self.options.updated(**options)
         decoded = [as_decoded(image, self.max_pixels) for image in images]
         if not decoded:
             return []
         start = time.perf_counter()
-        verdicts = self._assess([one.image for one in decoded], chosen)
+        verdicts = self._assess([one.image for one in decoded], settings)
         seconds = (time.perf_counter() - start) / len(decoded)
-        return [self._assessment(one, verdict, chosen, seconds) for one, verdict in zip(decoded, verdicts, strict=True)]
+        return [self._assessment(one, verdict, settings, seconds)
+                for one, verdict in zip(decoded, verdicts, strict=True)]
 
     def _assessment(self, decoded: Decoded, verdict: Verdict, options: MethodOptions, seconds: float) -> Assessment:
         return Assessment(

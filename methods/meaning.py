@@ -407,9 +407,9 @@ def advice(assessment: Assessment) -> str:
 def table_for(method: str, weights: str, options: Mapping[str, object] | None = None) -> Table | None:
     """The table of a method and its weights, for its default or the given options, whatever the basis; None if there is
     none."""
-    asked = deciding_options(method, options or {})
+    options_key = deciding_options(method, options or {})
     return next((table for table in tables().values() if (table.method, table.weights) == (method, weights)
-                 and deciding_options(method, table.options) == asked), None)
+                 and deciding_options(method, table.options) == options_key), None)
 
 
 def tables() -> dict[str, Table]:

@@ -62,10 +62,10 @@ class Options:
         Raises:
             InputError: an option that does not exist (the sentence suggests the nearest) or a bad value.
         """
-        known = [spec.name for spec in dataclasses.fields(self)]
+        names = [spec.name for spec in dataclasses.fields(self)]
         for name in changes:
-            if name not in known:
-                raise InputError(f"There is no option {name!r}{suggestion(name, known)}")
+            if name not in names:
+                raise InputError(f"There is no option {name!r}{suggestion(name, names)}")
         return dataclasses.replace(self, **changes)
 
     def score_alone(self) -> dict[str, bool]:

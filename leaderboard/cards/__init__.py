@@ -112,11 +112,11 @@ def cost(board: Board, entry: Entry) -> Cost:
 @lru_cache(maxsize=4)
 def cards(board: Board) -> dict[str, Card]:
     """Every card of a board by its id: all datasets with a result, and what all rows run on."""
-    known = catalogue(board)
+    contents = catalogue(board)
     named: dict[str, list[Entry]] = {}
-    for entry in known.entries:
+    for entry in contents.entries:
         named.setdefault(model_name(entry, board), []).append(entry)
-    every = [_dataset_card(board, dataset) for dataset in known.datasets]
+    every = [_dataset_card(board, dataset) for dataset in contents.datasets]
     every += [_model_card(board, name, entries) for name, entries in named.items()]
     return {card.id: card for card in every}
 
@@ -152,12 +152,12 @@ def _how_to_run(name: str, known: CatalogueEntry | None) -> str:
 def _dataset_card(board: Board, dataset: Dataset) -> Card:
     line = _datasets().get(dataset.slug, {})
     facts = {str(name): str(text) for name, text in board.datasets.set_index("slug").loc[dataset.slug].items()}
-    known = catalogue(board)
-    short = {one.slug: one.short for one in known.datasets}
-    sharing = set(dataset.related) | {one.slug for one in known.datasets if dataset.slug in one.related}
-    perhaps = set(dataset.possibly_related) | {one.slug for one in known.datasets
+    contents = catalogue(board)
+    short = {one.slug: one.short for one in contents.datasets}
+    sharing = set(dataset.related) | {one.slug for one in contents.datasets if dataset.slug in one.related}
+    perhaps = set(dataset.possibly_related) | {one.slug for one in contents.datasets
                                                if dataset.slug in one.possibly_related}
-    trained = [entry for entry in known.entries if dataset.slug in (entry.training or ())]
+    trained = [entry for entry in contents.entries if dataset.slug in (entry.training or ())]
     overlaps = [f"shares images with {', '.join(sorted(short.get(one, one) for one in sharing))}"] if sharing else []
     if perhaps:
         overlaps.append(f"may share images with {', '.join(sorted(short.get(one, one) for one in perhaps))}")

@@ -102,8 +102,8 @@ def deciding(both: Contrast, narrow: bool = False) -> go.Figure:
     names = [_cut(name, 40) for name in rows["image"]]
     figure = new_figure(130 + (40 if narrow else 24) * len(rows))
     lower = both.metric == "rmse"
-    for index, (label, wanted) in enumerate((("for the first", not lower), ("for the second", lower))):
-        some = [(name, share) for name, share in zip(names, rows["share"]) if (share > 0) == wanted]
+    for index, (label, sign) in enumerate((("for the first", not lower), ("for the second", lower))):
+        some = [(name, share) for name, share in zip(names, rows["share"]) if (share > 0) == sign]
         figure.add_scatter(x=[share for _, share in some], y=[name for name, _ in some], mode="markers", name=label,
                            marker={**marker(index), "size": 10}, hovertemplate="%{y}: %{x:+.5f}<extra></extra>")
     name_rows(figure, names, narrow)

@@ -258,7 +258,7 @@ def _lay_names(figure: go.Figure, narrow: bool, logarithmic: bool, ends: Sequenc
     start, span = min(edges), (max(edges) - min(edges)) or 1.0
     at = [(width * (x - start) / span, height * (high - y) / ((high - low) or 1.0))
           for x, (_, _, _, y) in zip(across, points)]
-    taken = [(x - gap, y - gap, x + gap, y + gap) for x, y in at]
+    boxes = [(x - gap, y - gap, x + gap, y + gap) for x, y in at]
     texts = {id(trace): list(trace.text or ()) for trace, *_ in points}
     places = {id(trace): ["top right"] * len(trace.x) for trace, *_ in points}
     # The best first, so that it is a name further down that goes.
@@ -268,14 +268,14 @@ def _lay_names(figure: go.Figure, narrow: bool, logarithmic: bool, ends: Sequenc
         if not text:
             continue
         (x, y), long = at[index], letter * len(text)
-        others = [box for one, box in enumerate(taken) if one != index]
+        others = [box for one, box in enumerate(boxes) if one != index]
         for place, (right, down) in _PLACES.items():
             left = x + gap if right > 0 else x - gap - long
             top = y + down * (gap + line / 2) - line / 2
             box = (left, top, left + long, top + line)
             if left >= -2 * gap and left + long <= width + 2 * gap and not any(_meet(box, other) for other in others):
                 places[id(trace)][number] = place
-                taken.append(box)
+                boxes.append(box)
                 break
         else:
             texts[id(trace)][number] = ""
@@ -294,11 +294,11 @@ def _with_cost(ranked: Table, origin: str, axis: str) -> tuple[list[Row], tuple[
     origin's sets, those that most of these rows share."""
     own = [row for row in ranked.rows if (row.entry.origin == MEASURED) == (origin == MEASURED)
            and _cost(row, axis) is not None]
-    known = [frozenset(row.cells) - row.apart for row in own]
+    datasets_of_rows = [frozenset(row.cells) - row.apart for row in own]
     shared = ranked.shared
     if all(row.position is None for row in own):
-        shared = shared_datasets(known, [dataset.slug for dataset in ranked.datasets])
-    return [row for row, sets in zip(own, known) if shared and set(shared) <= sets], shared
+        shared = shared_datasets(datasets_of_rows, [dataset.slug for dataset in ranked.datasets])
+    return [row for row, sets in zip(own, datasets_of_rows) if shared and set(shared) <= sets], shared
 
 
 def _front(points: Sequence[tuple[float, float, Row]]) -> list[tuple[float, float, Row]]:

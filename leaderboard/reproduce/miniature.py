@@ -34,52 +34,52 @@ def stand_ins(args: argparse.Namespace, folder: Path) -> argparse.Namespace:
     """
     from leaderboard.reproduce import manifest, models, pairs
 
-    given = pairs("--data", "SLUG=DIR", args.data)
+    own_data = pairs("--data", "SLUG=DIR", args.data)
     rows = [row for name in manifest.names() for row in manifest.load(name).rows]
     lmm = models(args.lmm)
     alone = lmm.get("", ["embedded"])[0]
     # A name that only --lmm can fill; the models of an ensemble differ, or its cells say that they do not.
     trained = [row.lmm for row in rows if row.missing and row.lmm and row.lmm not in lmm]
     ensemble = lmm.get("", []) if len(lmm.get("", [])) > 1 else [alone, alone]
-    words = [f"{name}={model}" for name, chosen in lmm.items() if name for model in chosen]
+    words = [f"{name}={model}" for name, models in lmm.items() if name for model in models]
     words += [alone, *(f"{name}={alone}" for name in dict.fromkeys(trained))]
     words += [f"{row.lmm}={model}" for row in rows if row.ensemble and row.lmm not in lmm for model in ensemble][:2]
     options = list(args.option)
-    chosen = manifest.names() if args.all else [args.table]
-    if any(manifest.load(name).has_option("segmenter") for name in chosen):
+    tables = manifest.names() if args.all else [args.table]
+    if any(manifest.load(name).has_option("segmenter") for name in tables):
         options[:0] = ["segmenter=felzenszwalb"]  # in front: one that was given counts
-    known = pairs("--encoder", "NAME=DIR", args.encoder)
-    made = {name: path for name, path in encoders(folder / "encoders").items() if name not in known}
+    own_encoders = pairs("--encoder", "NAME=DIR", args.encoder)
+    tiny_encoders = {name: path for name, path in encoders(folder / "encoders").items() if name not in own_encoders}
     return argparse.Namespace(**{
         **vars(args), "lmm": words, "option": options, "out": args.out or str(folder / "runs"),
         "data": [*args.data, *(f"{slug}={path}" for slug, path in datasets(folder / "data").items()
-                               if slug not in given)],
-        "encoder": [*args.encoder, *(f"{name}={path}" for name, path in made.items())]})
+                               if slug not in own_data)],
+        "encoder": [*args.encoder, *(f"{name}={path}" for name, path in tiny_encoders.items())]})
 
 
 def datasets(folder: Path, count: int = COUNT) -> dict[str, Path]:
     """Makes every dataset that the tables name, each in its authors' layout; slug -> its folder."""
-    made = {}
+    folders = {}
     for number, (slug, make) in enumerate(MAKERS.items()):
         root = folder / slug
         root.mkdir(parents=True, exist_ok=True)
         make(root, pictures(count, seed=number))
-        made[slug] = root
-    return made
+        folders[slug] = root
+    return folders
 
 
 def pictures(count: int, seed: int) -> list[tuple[Image.Image, float]]:
     """Made scenes, blurred or noised in steps, with the mean opinion in [0, 1] that KADID-10k's raters gave them."""
     rng = np.random.default_rng(seed)
-    made = []
+    images = []
     for number in range(count):
         blocks = rng.integers(0, 256, (SIDE // 8, SIDE // 8, 3))
         scene = np.clip(np.kron(blocks, np.ones((8, 8, 1))) + rng.normal(0, 10, (SIDE, SIDE, 3)), 0, 255)
         name, level = ("GBLUR", "AWGN")[number % 2], 1 + number // 2 % 5
         # No two opinions are equal, as in the real sets.
-        made.append((Image.fromarray(distort(scene.astype(np.uint8), name, level, rng=seed)),
+        images.append((Image.fromarray(distort(scene.astype(np.uint8), name, level, rng=seed)),
                      level_mos(name, level) * 0.98 + 0.02 * number / count))
-    return made
+    return images
 
 
 RatedImages = Sequence[tuple[Image.Image, float]]
@@ -224,7 +224,7 @@ def encoders(folder: Path) -> dict[str, str]:
     )
 
     small: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    made = {}
+    folders = {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         models = {
@@ -242,5 +242,5 @@ def encoders(folder: Path) -> dict[str, str]:
         model.save_pretrained(folder / name)
         processor = CLIPImageProcessor if name == "CLIP" else BitImageProcessor
         processor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder / name)
-        made[name] = str(folder / name)
-    return made
+        folders[name] = str(folder / name)
+    return folders

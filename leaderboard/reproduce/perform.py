@@ -162,13 +162,13 @@ class Reproduction:
         """What was measured, or the reason why nothing was."""
         if row.missing and (not row.lmm or row.lmm not in self.lmm):
             return row.missing + (f", and give it as --lmm {row.lmm}=MODEL" if row.lmm else "")
-        wanted = _slugs(dataset)
+        slugs = _slugs(dataset)
         if row.experiment == "cross":
-            wanted = ("live-challenge", dataset)
-        absent = [slug for slug in wanted if slug not in self.data]
+            slugs = ("live-challenge", dataset)
+        absent = [slug for slug in slugs if slug not in self.data]
         if absent:
             return _how_to_add(absent[0], row.experiment)
-        table = next((slug for slug in wanted if self.data[slug].is_file()), None)
+        table = next((slug for slug in slugs if self.data[slug].is_file()), None)
         if table is not None and row.experiment != "levels":
             return f"{table} is a table without images; name the folder of the dataset in --data {table}=FOLDER"
         # An experiment measures all its conditions at once; of the encoders, one that cannot be had fails alone.
@@ -177,7 +177,7 @@ class Reproduction:
                dataset)
         if key not in self._results:
             try:
-                self._results[key] = self._run(row, dataset, wanted)
+                self._results[key] = self._run(row, dataset, slugs)
             except UserError as error:
                 self._results[key] = " ".join(str(error).split())
         done = self._results[key]

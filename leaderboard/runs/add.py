@@ -46,8 +46,8 @@ def add(folder: Path, *, data: Path = DATA, submissions: Path | None = None, rep
     if dataset not in set(board.datasets["slug"]):
         from methods.errors import suggestion
 
-        known = list(board.datasets["slug"])
-        raise SchemaError(f"There is no dataset {dataset!r} in datasets.csv{suggestion(dataset, known)} "
+        slugs = list(board.datasets["slug"])
+        raise SchemaError(f"There is no dataset {dataset!r} in datasets.csv{suggestion(dataset, slugs)} "
                           "A new dataset needs a line there first.")
     folder = folder.parent if folder.is_file() else folder
     check_claims(result, board, submissions)

@@ -45,10 +45,10 @@ def _check_count(facts: Mapping[str, str], slug: str, split: str, count: int) ->
     counts |= {_WITH_TRAINING_IMAGES[slug]} if slug in _WITH_TRAINING_IMAGES else set()
     if not counts or (count <= max(counts) if split != "all" else count in counts):
         return
-    known = " or ".join(f"{one:,}" for one in sorted(counts))
+    counts_in_words = " or ".join(f"{one:,}" for one in sorted(counts))
     advice = ("" if count > max(counts)
               else "; a run on a part of it says which: evaluate it with --split NAME")
-    raise SchemaError(f"{facts['name']} has {known} images, this run has {count:,}{advice}.")
+    raise SchemaError(f"{facts['name']} has {counts_in_words} images, this run has {count:,}{advice}.")
 
 
 def _check_names(facts: Mapping[str, str], images: tuple[str, ...]) -> None:

@@ -114,14 +114,14 @@ def read_contents(folder: str | Path) -> dict[str, Content]:
     if text and next(lines) != ["image", *Content._fields]:
         raise RunError(f"{path} does not begin with image,{','.join(Content._fields)}; delete it or choose another "
                        "--out.")
-    known = {}
+    contents = {}
     for number, cells in enumerate(lines, start=2):
         try:
             name, digest, size, place, changed_ns = cells
-            known[name] = Content(digest, int(size), place, int(changed_ns))
+            contents[name] = Content(digest, int(size), place, int(changed_ns))
         except ValueError:
             raise RunError(f"{path}, line {number} is not a row of contents; delete that line and run again.") from None
-    return known
+    return contents
 
 
 def _look(path: str | Path) -> tuple[int, str, int]:

@@ -59,8 +59,8 @@ class Evaluation:
         if retry_failed and (again := folder.drop_failed()):
             print(f"{again} images that had failed are scored again.", file=sys.stderr)
         self.rows = folder.resume()
-        known = set(pictures.names)
-        strange = next((name for name in self.rows if name not in known), None)
+        names = set(pictures.names)
+        strange = next((name for name in self.rows if name not in names), None)
         if strange is not None:
             raise RunError(f"{folder.predictions} has a row for {strange!r}, which is not among the images of this "
                            "run; choose another --out.")

@@ -84,8 +84,8 @@ def propose(folder: Path, *, data: Path = DATA, submissions: Path | None = None)
             raise SchemaError(f"{name} has no SRCC ({run.estimates['srcc'].note}), so it has no row; score more "
                               "images.")
         # `add` has recomputed this run, and the others are as they were.
-        known = set(check(data, submissions, recompute=False))
-        wrong = [problem for problem in check(copy, kept, recompute=False) if problem not in known]
+        faults_before = set(check(data, submissions, recompute=False))
+        wrong = [problem for problem in check(copy, kept, recompute=False) if problem not in faults_before]
         if wrong:
             raise SchemaError(f"{name} would break the leaderboard's data: {wrong[0]}")
         board = load_board(copy)

@@ -95,9 +95,9 @@ class Scorer:
             count = sum(parameter.numel() for network in networks for parameter in network.parameters())
             facts["parameters_billion"] = float(f"{count / 1e9:.3g}")
         trained = [trained_on(name) for name in self.method.trained_as]
-        known = [sets for sets in trained if sets is not None]
-        if trained and len(known) == len(trained):
-            facts["training_set"] = "+".join(dict.fromkeys(one for sets in known for one in sets)) or "none"
+        training_sets = [sets for sets in trained if sets is not None]
+        if trained and len(training_sets) == len(trained):
+            facts["training_set"] = "+".join(dict.fromkeys(one for sets in training_sets for one in sets)) or "none"
         if set(EMBEDDED_TRAINED_ON) & set(self.method.trained_as):
             # A method without training of its own is not training-free on a model that was trained on opinions.
             facts["training_free"] = False

@@ -41,11 +41,11 @@ class Measurement:
 
 def measurements(students: Path | None) -> list[Measurement]:
     """What is measured, the quickest first."""
-    wanted = [Measurement("leaf-biq2021", "leaf", ("--student", "embedded-biq2021"))]
+    plan = [Measurement("leaf-biq2021", "leaf", ("--student", "embedded-biq2021"))]
     if students is not None:
         student = Student.load("embedded")
-        wanted.append(Measurement("leaf", "leaf", ("--folds", str(students)), f"{student.name}@{student.revision}"))
-    return wanted + [Measurement(method, method, ("--lmm", "embedded")) for method in METHODS
+        plan.append(Measurement("leaf", "leaf", ("--folds", str(students)), f"{student.name}@{student.revision}"))
+    return plan + [Measurement(method, method, ("--lmm", "embedded")) for method in METHODS
                      if method_class(method).needs_lmm]
 
 
@@ -58,21 +58,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="some of: " + ", ".join(
         one.name for one in measurements(None)) + ", leaf")
     parser.add_argument("--out", type=Path, metavar="DIR", default=meaning.SHIPPED, help="folder of the tables")
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     failed = 0
-    for one in measurements(chosen.students):
-        if chosen.only and one.name not in chosen.only:
+    for one in measurements(options.students):
+        if options.only and one.name not in options.only:
             continue
         print(f"== {one.name}", file=sys.stderr)
         try:
-            table = measure(one, chosen.images, chosen.scores, chosen.runs)
+            table = measure(one, options.images, options.scores, options.runs)
         except UserError as error:
             print(f"{one.name}: {error}", file=sys.stderr)
             failed += 1
             continue
-        for path in _of_the_same_model(chosen.out, table):
+        for path in _of_the_same_model(options.out, table):
             path.unlink()
-        print(f"{meaning.save(table, chosen.out)}: {summary(table)}")
+        print(f"{meaning.save(table, options.out)}: {summary(table)}")
     return 1 if failed else 0
 
 

@@ -74,8 +74,8 @@ def _unstandard(theta: Floats, scores: Floats, mos: Floats) -> Logistic4:
 def _best_on_grid(x: Floats, y: Floats) -> Floats:
     """Start values [base, height, midpoint, log slope]: the grid point whose sigmoid correlates best with y."""
     if len(x) > _GRID_POINTS:
-        chosen = np.linspace(0, len(x) - 1, _GRID_POINTS).astype(int)
-        order = np.argsort(x, kind="stable")[chosen]
+        sample = np.linspace(0, len(x) - 1, _GRID_POINTS).astype(int)
+        order = np.argsort(x, kind="stable")[sample]
         x, y = x[order], y[order]
     midpoints = np.quantile(x, [0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98])
     slopes = np.geomspace(0.05, _MAX_SLOPE, 9)

@@ -116,17 +116,17 @@ def option_values(kind: type[Method], pairs: Sequence[str], seed: int | None = N
 
     parser = argparse.ArgumentParser("--option", add_help=False, allow_abbrev=False, exit_on_error=False)
     add_flags(parser, kind)
-    known = {flag for action in parser._actions for flag in action.option_strings}
-    names = sorted(flag[2:].replace("-", "_") for flag in known if not flag.startswith("--no-"))
+    flags = {flag for action in parser._actions for flag in action.option_strings}
+    names = sorted(flag[2:].replace("-", "_") for flag in flags if not flag.startswith("--no-"))
     words = []
     for pair in pairs:
         name, equals, value = pair.partition("=")
         flag = "--" + name.strip().replace("_", "-")
         if not equals or not name:
             raise InputError(f"--option takes NAME=VALUE; got {pair!r}.")
-        if flag not in known or flag.startswith("--no-"):
+        if flag not in flags or flag.startswith("--no-"):
             raise InputError(f"{kind.title} has no option {name!r}{suggestion(name, names)}")
-        truth = "--no-" + flag[2:] in known
+        truth = "--no-" + flag[2:] in flags
         if truth and value.lower() not in ("true", "false", "yes", "no", "1", "0"):
             raise InputError(f"Option {name} is true or false; got {value!r}.")
         if truth:

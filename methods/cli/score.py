@@ -106,11 +106,11 @@ def cells(row: Row[Place, Assessment], explain: bool = False) -> tuple[str, ...]
     line = (row.item.path, *(f"{number:.6f}" for number in numbers), "")
     if not explain:
         return line
-    known = meaning.explain(row.assessment)
-    if known is None:
+    opinion = meaning.explain(row.assessment)
+    if opinion is None:
         return (*line, "", "", "", "", NOT_CALIBRATED)
-    return (*line, *(f"{number:.2f}" for number in (known.mos, known.low, known.high, known.percentile)),
-            known.sentence())
+    return (*line, *(f"{number:.2f}" for number in (opinion.mos, opinion.low, opinion.high, opinion.percentile)),
+            opinion.sentence())
 
 
 def record(row: Row[Place, Assessment], explain: bool = False) -> dict[str, object]:
@@ -120,8 +120,8 @@ def record(row: Row[Place, Assessment], explain: bool = False) -> dict[str, obje
         return {"path": row.item.path, "score": None, "native_score": None, "seconds": None, "error": row.error}
     result = {"path": row.item.path, "error": None, **row.assessment.to_dict()}
     if explain:
-        known = meaning.explain(row.assessment)
-        result["meaning"] = None if known is None else known.to_dict()
+        opinion = meaning.explain(row.assessment)
+        result["meaning"] = None if opinion is None else opinion.to_dict()
     return result
 
 

@@ -184,8 +184,8 @@ def _asked(name: str, header: Sequence[str] | None, width: int, column: str, opt
         return int(column) - 1
     if header is None:
         raise TableError(f"{name} has no header; give {option} the number of the column, from 1 to {width}.")
-    known = [title for title in titles if title]
-    raise TableError(f"{name} has no column {column!r} for {option}{suggestion(column, known)}")
+    shown = [title for title in titles if title]
+    raise TableError(f"{name} has no column {column!r} for {option}{suggestion(column, shown)}")
 
 
 def _titled_mos(name: str, header: Sequence[str], name_column: str | None) -> int:
@@ -223,12 +223,12 @@ def _names(header: Sequence[str] | None, body: Sequence[Sequence[str]], numbers:
         cells = [row[column] for row in body]
         return all(cells) and len(set(cells)) == len(cells)
 
-    known = [column for column, title in enumerate(header or ()) if _plain(title) in _NAMES and column != mos]
-    if len(known) == 1:
-        return (known[0],)
+    name_columns = [column for column, title in enumerate(header or ()) if _plain(title) in _NAMES and column != mos]
+    if len(name_columns) == 1:
+        return (name_columns[0],)
     text = [column for column in range(len(body[0])) if column not in numbers and column != mos]
     tests: tuple[Callable[[int], bool], ...] = (different, lambda column: column in text)
-    columns = known or text or [column for column in range(len(body[0])) if column != mos]
+    columns = name_columns or text or [column for column in range(len(body[0])) if column != mos]
     # Every image stands in a row of its own, so a column that repeats itself holds references or kinds.
     for test in tests:
         if len(columns) > 1 and (fewer := [column for column in columns if test(column)]):

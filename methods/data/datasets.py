@@ -151,9 +151,9 @@ def _shallow(folder: Path, depth: int) -> Iterator[Path]:
 
 def _finder(root: Path, folders: Sequence[str]) -> Callable[[str], Path | None]:
     """Finds an image by its name or its path's end, without regard to case."""
-    known: dict[str, list[Path]] = {}
+    by_end: dict[str, list[Path]] = {}
     for path in find_images(root):
-        known.setdefault(path.name.lower(), []).append(path)
+        by_end.setdefault(path.name.lower(), []).append(path)
 
     def preference(path: Path, wanted: str) -> tuple[bool, int, bool]:
         parts = [part.lower() for part in path.parent.parts]
@@ -163,7 +163,7 @@ def _finder(root: Path, folders: Sequence[str]) -> Callable[[str], Path | None]:
 
     def find(name: str) -> Path | None:
         relative = name.replace("\\", "/")
-        namesakes = known.get(relative.rpartition("/")[2].lower(), ())
+        namesakes = by_end.get(relative.rpartition("/")[2].lower(), ())
         places = sorted((preference(path, relative), path) for path in namesakes)
         if len(places) > 1 and places[0][0] == places[1][0]:
             raise DatasetError(f"{name} is there twice, as {places[0][1]} and as {places[1][1]}; leave one of them.")

@@ -125,19 +125,19 @@ class ImageIndex:
             stem: files are known without their endings.
             whole: the path within the folder has to be the same, else the shorter of the two may lack folders.
         """
-        known: dict[Parts, list[Path]] = {}
+        by_parts: dict[Parts, list[Path]] = {}
         endings: dict[Parts, list[Path]] = {}
         for parts, path in self._files.items():
             key = form((*parts[:-1], PurePosixPath(parts[-1]).stem) if stem else parts)
-            known.setdefault(key, []).append(path)
+            by_parts.setdefault(key, []).append(path)
             for start in range(1, len(key)):
                 endings.setdefault(key[start:], []).append(path)
 
         def files(key: Parts) -> list[Path]:
-            if whole or key in known or key in endings:
-                return [*known.get(key, ()), *(() if whole else endings.get(key, ()))]
+            if whole or key in by_parts or key in endings:
+                return [*by_parts.get(key, ()), *(() if whole else endings.get(key, ()))]
             # The name has more folders than the file: they may lie above the folder of images.
-            return next((known[key[start:]] for start in range(1, len(key)) if key[start:] in known), [])
+            return next((by_parts[key[start:]] for start in range(1, len(key)) if key[start:] in by_parts), [])
 
         return {row: tuple(files(key)) for row, key in keys.items()}
 

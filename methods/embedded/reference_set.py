@@ -93,9 +93,9 @@ def choose(pictures: RatedPictures, features: NDArray[np.float32], count: int = 
     """`count` of the images (features [n, d]), stratified by quality and then by content; in their own order."""
     bins = bins_of(pictures.mos01)
     rows = [np.flatnonzero(bins == number) for number in range(5)]
-    wanted = shares([len(one) for one in rows], count)
-    chosen = np.concatenate([one[farthest(features[one], many)] for one, many in zip(rows, wanted)])
-    return pictures.subset(np.sort(chosen))
+    counts = shares([len(one) for one in rows], count)
+    selection = np.concatenate([one[farthest(features[one], many)] for one, many in zip(rows, counts)])
+    return pictures.subset(np.sort(selection))
 
 
 def psnr(image: Image.Image, other: Image.Image) -> float:
@@ -160,11 +160,11 @@ def make(pictures: RatedPictures, notice: Path, encoder: Encoder, out: Path) -> 
     free = candidates(pictures)
     features = np.concatenate([encoder.embed([decode(path).image]) for path in free.paths])
     with tempfile.TemporaryDirectory() as scratch:
-        chosen, ratios = compressed(choose(free, features), Path(scratch) / "photos")
+        selection, ratios = compressed(choose(free, features), Path(scratch) / "photos")
         page = Path(scratch) / "SOURCES.md"
-        files.replace(page, sources_page(chosen, ratios))
-        title = f"{len(chosen)} photos of LIVE Challenge with the opinions of its raters"
-        built = build(chosen, Path(scratch) / "set", encoder, title=title, copy_images=True,
+        files.replace(page, sources_page(selection, ratios))
+        title = f"{len(selection)} photos of LIVE Challenge with the opinions of its raters"
+        built = build(selection, Path(scratch) / "set", encoder, title=title, copy_images=True,
                       progress=steps("Encoded: "), about={"opinions": OPINIONS})
         built.references.save(out, copy_images=True, pages=[page, notice])
     return len(built.references)

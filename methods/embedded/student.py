@@ -293,19 +293,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--unseen-out", type=Path, default=UNSEEN, help="where to save the one that saw BIQ2021 only")
     parser.add_argument("--folds", type=Path, metavar="DIR", help="where to save the students of a cross-validation")
     parser.add_argument("--budget", type=Path, metavar="DIR", help="where to write accuracy against label budget")
-    chosen = parser.parse_args(arguments)
-    opinions = read_table(chosen.scores, chosen.images, minimum=50)
-    mos, backbone = opinions.mos01, tower_backbone(chosen.weights)
-    unseen = train_unseen(backbone, population_of(chosen.population), chosen.cache)
+    options = parser.parse_args(arguments)
+    opinions = read_table(options.scores, options.images, minimum=50)
+    mos, backbone = opinions.mos01, tower_backbone(options.weights)
+    unseen = train_unseen(backbone, population_of(options.population), options.cache)
     paths = opinions.paths
-    features = cached_features(backbone, len(paths), lambda row: paths[row], "opinions", chosen.cache, "Photos: ")
+    features = cached_features(backbone, len(paths), lambda row: paths[row], "opinions", options.cache, "Photos: ")
     mirrored = cached_features(backbone, len(paths), lambda row: ImageOps.mirror(decode(paths[row]).image), "mirrored",
-                               chosen.cache, "Mirror images: ")
+                               options.cache, "Mirror images: ")
     views = np.stack([features, mirrored])
     title = f"{len(opinions)} camera photos of the LIVE In the Wild Challenge"
     unseen.card["measured"] = {"protocol": f"{title}, none of which it was trained on",
                                **mean_metrics(unseen.predict(features=features)[None], mos)}
-    unseen.save(chosen.unseen_out)
+    unseen.save(options.unseen_out)
     student = calibrated(unseen, views, opinions, "embedded")
     predicted = cross_validate(views, mos, unseen.head)
     student.card["training"] = {
@@ -321,11 +321,11 @@ def main(arguments: list[str] | None = None) -> int:
     student.card["population"] = {
         "name": title,
         "quantiles": np.quantile(np.clip(predicted.mean(0), 0, 1), np.linspace(0, 1, _QUANTILES)).round(4).tolist()}
-    student.save(chosen.out)
-    if chosen.folds:
-        save_folds(chosen.folds, unseen, views, opinions)
-    if chosen.budget:
-        write_budget(chosen.budget, label_budget(views, mos, unseen.head))
+    student.save(options.out)
+    if options.folds:
+        save_folds(options.folds, unseen, views, opinions)
+    if options.budget:
+        write_budget(options.budget, label_budget(views, mos, unseen.head))
     print(json.dumps({"unseen": unseen.card["measured"], "calibrated": student.card["measured"]}, indent=2))
     return 0
 

@@ -182,10 +182,10 @@ class _Meta:
                         self.items[target].parts.append(source)
 
     def _add_properties(self, start: int, end: int) -> None:
-        known: list[tuple[bytes, int, int]] = []
+        properties: list[tuple[bytes, int, int]] = []
         for kind, first, last in boxes(self.content, start, end):
             if kind == b"ipco":
-                known = list(boxes(self.content, first, last))
+                properties = list(boxes(self.content, first, last))
             elif kind == b"ipma":
                 wide, size = self.content[first + 3] & 1, 4 if self.content[first] else 2
                 place = first + 8
@@ -196,7 +196,7 @@ class _Meta:
                         index = self._number(place, 1 + wide) & (0x7FFF if wide else 0x7F)
                         place += 1 + wide
                         if index:
-                            item.properties.append(known[index - 1])
+                            item.properties.append(properties[index - 1])
 
 
 def _check_main_image(content: bytes | mmap.mmap, primary: int, items: dict[int, Item]) -> int:

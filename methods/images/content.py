@@ -51,9 +51,9 @@ def perceptual_hash(image: Image.Image) -> str:
 def same_content(one: str, others: Sequence[str]) -> NDArray[np.bool_]:
     """Which of n perceptual hashes are of copies of the image with hash `one`, bool [n]; "" is a copy of nothing."""
     copies = np.zeros(len(others), dtype=bool)
-    known = [number for number, other in enumerate(others) if other]
-    if one and known:
-        bits = np.frombuffer(bytes.fromhex("".join(others[number] for number in known)), np.uint8)
-        differ = np.bitwise_count(bits.reshape(len(known), -1) ^ np.frombuffer(bytes.fromhex(one), np.uint8))
-        copies[known] = differ.sum(axis=1) <= SAME_CONTENT
+    numbers = [number for number, other in enumerate(others) if other]
+    if one and numbers:
+        bits = np.frombuffer(bytes.fromhex("".join(others[number] for number in numbers)), np.uint8)
+        differ = np.bitwise_count(bits.reshape(len(numbers), -1) ^ np.frombuffer(bytes.fromhex(one), np.uint8))
+        copies[numbers] = differ.sum(axis=1) <= SAME_CONTENT
     return copies

@@ -150,7 +150,7 @@ def _check_directory(stream: IO[bytes], endian: str, big: bool) -> None:
 
 
 def _check_jpeg(stream: IO[bytes]) -> None:
-    segments = held = exif = 0
+    segments = total = exif = 0
     for _ in range(100_000):
         byte = stream.read(1)
         if byte == b"":
@@ -169,9 +169,9 @@ def _check_jpeg(stream: IO[bytes]) -> None:
         length = max(int.from_bytes(stream.read(2), "big") - 2, 0)
         start = stream.read(min(len(_EXIF), length))
         stream.seek(length - len(start), os.SEEK_CUR)
-        segments, held = segments + 1, held + length
+        segments, total = segments + 1, total + length
         exif += length if marker == b"\xe1" and start == _EXIF else 0
-        if segments > MAX_SEGMENTS or held > MAX_SEGMENT_BYTES or exif > MAX_EXIF_BYTES:
+        if segments > MAX_SEGMENTS or total > MAX_SEGMENT_BYTES or exif > MAX_EXIF_BYTES:
             raise MetadataError("The segments before the pixels are too many or too large.")
     raise MetadataError("There is too much between the segments.")
 

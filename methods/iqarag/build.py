@@ -87,16 +87,16 @@ def build(pictures: RatedPictures, out: Path | str, encoder: Encoder, *, title: 
     if restart:
         _Journal.clear(work)
     journal = _Journal(work, _plan(pictures, encoder))
-    known = {row["content"]: pictures[row["number"]].name for row in journal.rows if not row["problem"]}
+    name_of_content = {row["content"]: pictures[row["number"]].name for row in journal.rows if not row["problem"]}
     if progress:
         progress(len(journal.rows), len(pictures))
     for start in steps(range(len(journal.rows), len(pictures), batch)):
         rows, images = [], []
         for number in range(start, min(start + batch, len(pictures))):
-            row, image = _examined(number, pictures, known)
+            row, image = _examined(number, pictures, name_of_content)
             rows.append(row)
             if image is not None:
-                known[row["content"]] = pictures[number].name
+                name_of_content[row["content"]] = pictures[number].name
                 images.append(image)
         journal.append(rows, encoder.embed(images) if images else None)
         if progress:
@@ -210,12 +210,12 @@ def _assembled(pictures: RatedPictures, journal: _Journal, encoder: Encoder, abo
         journal.remove()
         raise InputError(f"None of the {len(pictures)} images can be used as a reference.{first}")
     features = np.array(journal.features())
-    chosen = pictures.subset([row["number"] for row in good])
+    references = pictures.subset([row["number"] for row in good])
     return ReferenceSet(
-        list(chosen.paths), [row["mos"] for row in good], features, encoder.name, revision=encoder.revision,
-        names=chosen.names, contents=[row["content"] for row in good],
+        list(references.paths), [row["mos"] for row in good], features, encoder.name, revision=encoder.revision,
+        names=references.names, contents=[row["content"] for row in good],
         perceptual=[row["perceptual"] for row in good],
-        std=[None if one.std is None else one.std / (pictures.high - pictures.low) for one in chosen],
+        std=[None if one.std is None else one.std / (pictures.high - pictures.low) for one in references],
         codes=indices.compressed_index(features) if indices.is_large(*features.shape) else None,
         about={**about, "left_out": len(listed)},
     )

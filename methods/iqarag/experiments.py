@@ -283,8 +283,8 @@ def _encoded(run: Run, dataset: RatedPictures, encoder: str = OWN) -> ReferenceS
 def _split(run: Run, dataset: RatedPictures, everything: ReferenceSet, ratio: str) -> tuple[list[int], tuple[int, ...]]:
     groups = None
     if run.by_content:
-        known = {picture.name: picture.group for picture in dataset}
-        groups = [known[name] for name in everything.names]
+        group_of = {picture.name: picture.group for picture in dataset}
+        groups = [group_of[name] for name in everything.names]
     chosen, rest = split(len(everything), ratio, run.seed, groups)
     if run.tests is not None:
         named = _named(run, dataset, everything)

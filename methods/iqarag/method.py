@@ -231,15 +231,15 @@ def _selection(
     references: ReferenceSet, neighbours: Neighbours, order: np.ndarray, options: IQARAGOptions
 ) -> tuple[int, ...]:
     """The references to show, in the order in which they are shown."""
-    chosen = select_references(references.mos, order, options.K or None, options.bins)
+    selection = select_references(references.mos, order, options.K or None, options.bins)
     distance = dict(zip(neighbours.indices.tolist(), neighbours.distances.tolist()))
     # The paper's P ablation does not say which of the five are kept; here it is the nearest.
-    chosen = sorted(chosen, key=lambda number: (distance[number], number))[:options.P]
+    selection = sorted(selection, key=lambda number: (distance[number], number))[:options.P]
     if options.order.endswith("first") and options.order.startswith("nearest"):
-        return tuple(chosen)
+        return tuple(selection)
     if options.order == "nearest last":
-        return tuple(reversed(chosen))
-    return tuple(sorted(chosen, key=lambda number: references.mos[number], reverse=options.order == "best first"))
+        return tuple(reversed(selection))
+    return tuple(sorted(selection, key=lambda number: references.mos[number], reverse=options.order == "best first"))
 
 
 def _level(references: ReferenceSet, number: int, options: IQARAGOptions) -> str:

@@ -328,13 +328,13 @@ def distortion_name(name_or_id: str | int) -> str:
         if not 1 <= name_or_id <= len(DISTORTIONS):
             raise InputError(f"A distortion's id lies between 1 and {len(DISTORTIONS)}; got {name_or_id}.")
         return DISTORTIONS[name_or_id - 1]
-    known = {key.lower(): name for name in DISTORTIONS for key in (name, PLAIN_NAMES[name])}
+    names = {key.lower(): name for name in DISTORTIONS for key in (name, PLAIN_NAMES[name])}
     key = str(name_or_id).strip().lower()
-    if key not in known:
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-        hint = f"did you mean {known[near[0]]!r}" if near else f"choose from {', '.join(DISTORTIONS)}"
+    if key not in names:
+        near = difflib.get_close_matches(key, names, n=1, cutoff=0.4)
+        hint = f"did you mean {names[near[0]]!r}" if near else f"choose from {', '.join(DISTORTIONS)}"
         raise InputError(f"There is no distortion {name_or_id!r}; {hint}.")
-    return known[key]
+    return names[key]
 
 
 def distort(image: np.ndarray, name_or_id: str | int, level: int, *, rng: np.random.Generator | int) -> np.ndarray:
@@ -356,8 +356,8 @@ def distort(image: np.ndarray, name_or_id: str | int, level: int, *, rng: np.ran
     """
     name = distortion_name(name_or_id)
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise ValueError(f"distort takes a uint8 RGB array [H, W, 3]; got {got}.")
+        kind = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise ValueError(f"distort takes a uint8 RGB array [H, W, 3]; got {kind}.")
     if image.size == 0:
         raise ValueError("distort takes an image of at least one pixel; got an empty one.")
     effect, strengths, _ = _EFFECTS[name]

@@ -58,9 +58,9 @@ def read(path: Path) -> tuple[dict[str, str] | None, dict[str, list[float]]]:
         TeacherError: it is no such file.
     """
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    known: dict[str, list[float]] = {}
+    judgements: dict[str, list[float]] = {}
     if not lines:
-        return None, known
+        return None, judgements
     try:
         heading = json.loads(lines[0])
     except json.JSONDecodeError:
@@ -74,8 +74,8 @@ def read(path: Path) -> tuple[dict[str, str] | None, dict[str, list[float]]]:
             if number != len(lines):
                 raise TeacherError(f"Line {number} of {path.name} is damaged; delete that line.") from None
             continue  # the run was killed while it wrote the last line
-        known[entry["key"]] = entry["value"]
-    return heading, known
+        judgements[entry["key"]] = entry["value"]
+    return heading, judgements
 
 
 def key_of(image: str | Path) -> str:

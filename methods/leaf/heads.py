@@ -189,12 +189,12 @@ def fit_large(features: np.ndarray, mos: np.ndarray, penalty: float, contrasts: 
     shape = Head(mean, scale, np.zeros(len(mean), np.float32), 0.0)
     # Standardised features and centred labels have mean zero, so the bias is the labels' mean.
     centre = float(np.mean(mos))
-    rows, wanted = shape.standardised(features), np.asarray(mos, dtype=np.float64) - centre
+    rows, targets = shape.standardised(features), np.asarray(mos, dtype=np.float64) - centre
     if contrasts is not None:
         root = np.float32(np.sqrt(contrasts.weight))
         apart = shape.standardised(contrasts.better) - shape.standardised(contrasts.worse)
         rows = np.concatenate([rows, root * apart])
-        wanted = np.concatenate([wanted, float(root) * contrasts.gap])
+        targets = np.concatenate([targets, float(root) * contrasts.gap])
     gram = rows @ rows.T / np.float32(rows.shape[1])
     gram[np.diag_indices_from(gram)] += np.float32(penalty)
     factor, failed = lapack.spotrf(gram, lower=1, overwrite_a=1)
@@ -204,10 +204,10 @@ def fit_large(features: np.ndarray, mos: np.ndarray, penalty: float, contrasts: 
     diagonal = inverse.diagonal().astype(np.float64).copy()
     lower = np.tril(inverse)
     del inverse
-    small = wanted.astype(np.float32)
+    small = targets.astype(np.float32)
     dual = (lower @ small + lower.T @ small - diagonal.astype(np.float32) * small).astype(np.float64)
     weight = rows.T @ dual.astype(np.float32) / np.float32(rows.shape[1])
-    left_out = (wanted - dual / diagonal)[: len(mos)] + centre
+    left_out = (targets - dual / diagonal)[: len(mos)] + centre
     return RidgeFit(Head(mean, scale, weight.astype(np.float32), centre), penalty, left_out)
 
 

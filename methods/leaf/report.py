@@ -125,8 +125,9 @@ def label_budget(features: np.ndarray, mos: np.ndarray, judgements: Judgements |
                 if head is not None:
                     # Each part has a student of its own; in units of its scores of the training part they can be
                     # ranked together, which needs no label.
-                    known = head(features[train])
-                    rows[budget, side][test] = (head(features[test]) - known.mean()) / max(known.std(), 1e-12)
+                    predictions = head(features[train])
+                    spread = max(predictions.std(), 1e-12)
+                    rows[budget, side][test] = (head(features[test]) - predictions.mean()) / spread
         if progress is not None:
             progress(done, len(parts))
     points = [_point(budget, side, float(np.mean(counts[budget])), predicted[budget, side], mos)

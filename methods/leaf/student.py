@@ -233,18 +233,18 @@ class Student:
         target = rescaled(mos, low, high)
         prior = None if from_scratch else self.head
         contents = np.array([content_hash(decode(image).image)[:_DIGITS] for image in images or ()], dtype=str)
-        known = np.zeros(len(mos), dtype=bool)
+        is_left_out = np.zeros(len(mos), dtype=bool)
         if from_scratch:
             self.trained_on = frozenset()
         elif len(contents):
-            known = np.isin(contents, list(self.trained_on))
+            is_left_out = np.isin(contents, list(self.trained_on))
         origin = {} if from_scratch else {"from": f"{self.name}@{self.revision}", "root": self.root}
         sets = sorted({*(() if from_scratch else self.calibrated_with), *filter(None, [dataset])})
         if sets:
             origin["dataset"] = "+".join(sets)
         before = self.predict(features=features[0])
         self.head, penalty = fit_views(features, target, prior)
-        self.calibration = _cross_validated(features, target, prior, before, folds, seed, known)
+        self.calibration = _cross_validated(features, target, prior, before, folds, seed, is_left_out)
         self.trained_on |= set(contents.tolist())
         self.card = {**self.card, "scale": [float(low), float(high)],
                      "calibrated": {**origin, "ratings": len(mos), "penalty": penalty,

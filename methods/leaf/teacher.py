@@ -116,19 +116,19 @@ def recorded(images: Sequence[str | Path], cache: str | Path) -> Judgements:
     path = Path(cache)
     if not path.is_file():
         raise TeacherError(f"There is no file {path.name}; label the images first.")
-    heading, known = read(path)
+    heading, judgements = read(path)
     keys = [key_of(image) for image in images]
     row_of: dict[str, int] = {}
     for row, key in enumerate(keys):
         row_of.setdefault(key, row)
-    missing = [images[row] for key, row in row_of.items() if key not in known]
+    missing = [images[row] for key, row in row_of.items() if key not in judgements]
     if heading is None or missing:
         raise TeacherError(f"{path.name} lacks judgements of {len(missing)} of {len(images)} images, such as "
                            f"{Path(missing[0]).name}; label them first.")
-    both = [(first, second) for first, arrow, second in (key.partition(">") for key in known)
-            if arrow and first < second and f"{second}>{first}" in known and first in row_of and second in row_of]
+    both = [(first, second) for first, arrow, second in (key.partition(">") for key in judgements)
+            if arrow and first < second and f"{second}>{first}" in judgements and first in row_of and second in row_of]
     pairs = np.array([(row_of[first], row_of[second]) for first, second in both], dtype=np.int64).reshape(-1, 2)
-    return _judgements(known, keys, pairs, heading["teacher"])
+    return _judgements(judgements, keys, pairs, heading["teacher"])
 
 
 def judge(lmm: LMM, images: Sequence[str | Path], *, per_picture: int = 4, seed: int = 0,

@@ -128,17 +128,17 @@ def merge_segments(labels: np.ndarray, features: np.ndarray, most: int) -> np.nd
         means = sums / np.maximum(sizes, 1)[:, None]
         distance = ((means[:, None] - means[None]) ** 2).sum(axis=-1)
         cost = np.where(touching, distance * np.outer(sizes, sizes) / np.add.outer(sizes, sizes).clip(min=1), np.inf)
-        survivor, gone = np.unravel_index(int(np.argmin(cost)), cost.shape)
-        if not np.isfinite(cost[survivor, gone]):
+        survivor, victim = np.unravel_index(int(np.argmin(cost)), cost.shape)
+        if not np.isfinite(cost[survivor, victim]):
             break
-        sizes[survivor] += sizes[gone]
-        sums[survivor] += sums[gone]
-        sizes[gone] = 0
-        touching[survivor] |= touching[gone]
-        touching[:, survivor] |= touching[:, gone]
-        touching[gone] = touching[:, gone] = False
+        sizes[survivor] += sizes[victim]
+        sums[survivor] += sums[victim]
+        sizes[victim] = 0
+        touching[survivor] |= touching[victim]
+        touching[:, survivor] |= touching[:, victim]
+        touching[victim] = touching[:, victim] = False
         touching[survivor, survivor] = False
-        owner[owner == gone] = survivor
+        owner[owner == victim] = survivor
     _, owner = np.unique(owner, return_inverse=True)
     return owner[labels]
 

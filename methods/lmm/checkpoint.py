@@ -162,10 +162,10 @@ def _dtype(dtype: str | torch.dtype | None, device: str) -> torch.dtype:
         return torch.bfloat16 if device.startswith("cuda") else torch.float32
     if isinstance(dtype, torch.dtype):
         return dtype
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if dtype not in known:
-        raise LMMError(f"The dtype must be one of {', '.join(known)}; got {dtype!r}.")
-    return known[dtype]
+    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if dtype not in dtypes:
+        raise LMMError(f"The dtype must be one of {', '.join(dtypes)}; got {dtype!r}.")
+    return dtypes[dtype]
 
 
 def _image_budget(config: Config, source: str) -> int:

@@ -61,8 +61,8 @@ def load_lmm(name: str, device: str | None = None, dtype: str | torch.dtype | No
         >>> load_lmm("embedded").name
         'embedded'
     """
-    given = {"device": device, "dtype": dtype, "max_pixels": max_pixels, **settings}
-    settings = {key: value for key, value in given.items() if value is not None}
+    arguments = {"device": device, "dtype": dtype, "max_pixels": max_pixels, **settings}
+    settings = {key: value for key, value in arguments.items() if value is not None}
     name, carried = name_and_settings(name)
     if twice := sorted(set(carried) & set(settings)):
         raise InputError(f"{twice[0]} is given twice, in the model's name and beside it; leave one of them out.")
@@ -128,8 +128,8 @@ def default_lmm(method_name: str, own: str | None = None) -> str:
         method_name: one of `methods.base.method_names`.
         own: the LMM that was trained for that method, its `own_lmm`.
     """
-    if chosen := lmm_by_environment(method_name):
-        return chosen
+    if name := lmm_by_environment(method_name):
+        return name
     from methods.torchvision_compat import ensure_torchvision
 
     ensure_torchvision()
@@ -167,8 +167,8 @@ def _load(name: str, settings: dict[str, Any]) -> LMM:
             raise LMMError(f"{name} is a folder, which has no other revisions; leave the revision out.")
         return TransformersLMM(_checkpoint(folder), **settings)
     if name.count("/") != 1:
-        known = [*(entry.nickname for entry in CATALOGUE), "embedded"]
-        raise LMMError(f"There is no LMM {name!r} in the catalogue{suggestion(name.lower(), known)}")
+        names = [*(entry.nickname for entry in CATALOGUE), "embedded"]
+        raise LMMError(f"There is no LMM {name!r} in the catalogue{suggestion(name.lower(), names)}")
     return TransformersLMM(name, **settings)
 
 

@@ -113,7 +113,7 @@ class Draw:
 
 
 class TextPieces:
-    """Turns a growing list of token ids into the pieces of text that are settled.
+    """Turns a growing list of token ids into the pieces of text that are text_before.
 
     A token can hold half a character, so a piece is held back while it ends in a replacement character. Only the ids
     since the last piece are decoded, with the ids before it as context for the space between words.
@@ -135,12 +135,12 @@ class TextPieces:
         return self._settle(final=True)
 
     def _settle(self, final: bool) -> str:
-        known = self._decode(self._ids[self._context : self._read])
+        text_before = self._decode(self._ids[self._context : self._read])
         text = self._decode(self._ids[self._context :])
-        if len(text) <= len(known) or (text.endswith("�") and not final):
+        if len(text) <= len(text_before) or (text.endswith("�") and not final):
             return ""
         self._context, self._read = self._read, len(self._ids)
-        return text[len(known) :]
+        return text[len(text_before) :]
 
     def _decode(self, ids: list[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))

@@ -162,9 +162,9 @@ class TransformersLMM(LMM):
             if not one.joint:
                 raise
             # In many vocabularies " 1" and " 2" begin with the space's token: then the prompt already ends with it.
-            said = one.with_joint()
+            prompt = one.with_joint()
             try:
-                return said, self._candidates(said.tail, words, words)
+                return prompt, self._candidates(prompt.tail, words, words)
             except LMMError:
                 raise clash from None
 

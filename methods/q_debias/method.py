@@ -109,8 +109,8 @@ class QDebias(Method[QDebiasOptions]):
     def _ahead(self, image: Image.Image, options: QDebiasOptions) -> list[AheadWork]:
         """The degraded copies too."""
         (copies,) = degrade_all([image], options)
-        made = _copies[id(image)] = _Copies(image, _degradation(options), copies)
-        return [made, *self._prepare([image, *copies], options)]
+        ahead = _copies[id(image)] = _Copies(image, _degradation(options), copies)
+        return [ahead, *self._prepare([image, *copies], options)]
 
     def _assess(self, images: list[Image.Image], options: QDebiasOptions) -> list[Verdict]:
         return [verdict for chunk in _chunks(images) for verdict in self._assess_together(chunk, options)]
@@ -173,11 +173,11 @@ def _degradation(options: QDebiasOptions) -> tuple[object, ...]:
 
 def copies_of(images: list[Image.Image], options: QDebiasOptions) -> list[list[Image.Image]]:
     """As `degrade_all`; copies that were made ahead are taken."""
-    made = [one if one is not None and one.degradation == _degradation(options) else None
+    ready = [one if one is not None and one.degradation == _degradation(options) else None
             for one in (_copies.get(id(image)) for image in images)]
-    missing = [image for image, one in zip(images, made) if one is None]
+    missing = [image for image, one in zip(images, ready) if one is None]
     fresh = iter(degrade_all(missing, options) if missing else ())
-    return [next(fresh) if one is None else one.copies for one in made]
+    return [next(fresh) if one is None else one.copies for one in ready]
 
 
 def degrade_all(images: list[Image.Image], options: QDebiasOptions) -> list[list[Image.Image]]:

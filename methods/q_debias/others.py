@@ -34,7 +34,7 @@ def other_image(image: Image.Image, distortion: str, seed: int = 0) -> Image.Ima
         InputError: the pool has too few photos.
     """
     content = content_number(np.asarray(image.convert("RGB")))
-    others = [path for path, known in _pool() if known != content]
+    others = [path for path, own in _pool() if own != content]
     if len(others) < len(DISTORTIONS):
         raise InputError(f"Conditions of other images need at least {len(DISTORTIONS)} photos in {POOL}; check the "
                          "whole repository out, or leave the conditions consistent.")

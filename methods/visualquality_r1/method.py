@@ -135,13 +135,13 @@ class VisualQualityR1(Method[VisualQualityR1Options]):
         Raises:
             As `assess`.
         """
-        chosen = self.options.updated(**options)
+        settings = self.options.updated(**options)
         decoded = as_decoded(image, self.max_pixels)
         start = time.perf_counter()
-        question = prompt(decoded.image, chosen.wording)
-        texts = yield from self.lmm.sample(question, n=chosen.draws, seed=chosen.seed, **_decoding(chosen))
-        verdict = self._verdict(question, texts, chosen)
-        yield self._assessment(decoded, verdict, chosen, time.perf_counter() - start)
+        question = prompt(decoded.image, settings.wording)
+        texts = yield from self.lmm.sample(question, n=settings.draws, seed=settings.seed, **_decoding(settings))
+        verdict = self._verdict(question, texts, settings)
+        yield self._assessment(decoded, verdict, settings, time.perf_counter() - start)
 
     def _draw(self, prompts: list[Prompt], n: int, options: VisualQualityR1Options, seed: int) -> list[list[str]]:
         return self.lmm.generate(prompts, n=n, seed=seed, **_decoding(options))

@@ -160,14 +160,14 @@ def _about_one_system(comparison: Comparison, cells: Sequence[Cell]) -> str:
     best, second = ranked[0], ranked[1]
     name = comparison.systems[best.system].title
     first, other = (comparison.pictures[cell.picture].name for cell in (best, second))
-    sure, said = preference(best, second), [_short(comparison, cell) for cell in (best, second)]
+    sure, labels = preference(best, second), [_short(comparison, cell) for cell in (best, second)]
     if _order(best.score, second.score) == 0 or sure < 0.6:
-        start = f"{name} sees no clear difference between {first} ({said[0]}) and {other} ({said[1]})"
+        start = f"{name} sees no clear difference between {first} ({labels[0]}) and {other} ({labels[1]})"
     elif not comparison.calibrated:
-        start = f"{name} puts {first} ({said[0]}) before {other} ({said[1]})"
+        start = f"{name} puts {first} ({labels[0]}) before {other} ({labels[1]})"
     else:
-        start = (f"{name} puts {first} ({said[0]}) before {other} ({said[1]}), with a probability of {sure:.0%} by the "
-                 "errors that it was measured to make")
+        start = (f"{name} puts {first} ({labels[0]}) before {other} ({labels[1]}), with a probability of {sure:.0%} by "
+                 "the errors that it was measured to make")
     if len(ranked) == 2:
         return f"{start}."
     last = ranked[-1]

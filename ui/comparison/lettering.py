@@ -27,9 +27,9 @@ def families() -> tuple[str, ...]:
     from matplotlib import font_manager
 
     manager = font_manager.fontManager
-    known = {entry.fname for entry in manager.ttflist}
+    files = {entry.fname for entry in manager.ttflist}
     for path in font_manager.findSystemFonts():  # matplotlib keeps a list of an earlier day
-        if path not in known and _FILES.search(Path(path).name):
+        if path not in files and _FILES.search(Path(path).name):
             manager.addfont(path)
     names = {entry.name for entry in manager.ttflist}
     return tuple(name for name in FAMILIES if name in names)

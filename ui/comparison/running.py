@@ -57,10 +57,10 @@ def plan(paths: Sequence[str], methods: Sequence[str], lmms: Sequence[str] = (),
 
 def _systems(methods: Sequence[str], lmms: Sequence[str], options: Mapping[str, Mapping[str, object]]
              ) -> tuple[System, ...]:
-    known = models.available_methods()
+    available = models.available_methods()
     for name in (*methods, *options):
-        if name not in known:
-            raise InputError(f"There is no method {name!r}; choose from {', '.join(known)}.")
+        if name not in available:
+            raise InputError(f"There is no method {name!r}; choose from {', '.join(available)}.")
     labels = {name: label for label, name in models.offered()}
     for name in lmms:
         if name not in labels:
@@ -70,9 +70,9 @@ def _systems(methods: Sequence[str], lmms: Sequence[str], options: Mapping[str, 
         kind = method_class(name)
         kind.options.updated(**options.get(name, {}))
         changes = json_safe(dict(options.get(name, {})))
-        chosen = list(dict.fromkeys(lmms)) or [models.default_for(name)]
-        for lmm in chosen if kind.needs_lmm else [""]:
-            title = f"{kind.title}, {labels.get(lmm, lmm)}" if lmm and len(chosen) > 1 else kind.title
+        names = list(dict.fromkeys(lmms)) or [models.default_for(name)]
+        for lmm in names if kind.needs_lmm else [""]:
+            title = f"{kind.title}, {labels.get(lmm, lmm)}" if lmm and len(names) > 1 else kind.title
             systems.append(System(name, title, lmm, changes))
     return tuple(systems)
 
@@ -130,14 +130,14 @@ def _score(comparison: Comparison, picture: int, system: int, path: str) -> Cell
 
 def cell_of(assessment: Assessment, picture: int, system: int) -> Cell:
     """An assessment as a comparison keeps it."""
-    record, known = assessment.to_dict(), meaning.explain(assessment)
+    record, opinion = assessment.to_dict(), meaning.explain(assessment)
     return Cell(
         picture=picture, system=system, score=assessment.score, native_score=assessment.native_score,
         native_range=tuple(assessment.native_range), seconds=assessment.seconds, lmm=_public(assessment.lmm),
         seed=assessment.seed, options=record["options"], explanation=assessment.explanation,
         why=assessment.evidence.reason(assessment.score), spread=assessment.evidence.spread(assessment.score),
         evidence=record["evidence"], figure=_figure(assessment),
-        opinion=None if known is None else Opinion(known.mos, known.low, known.high),
+        opinion=None if opinion is None else Opinion(opinion.mos, opinion.low, opinion.high),
     )
 
 

@@ -54,9 +54,9 @@ def options_form(
     simple = [spec for spec in specs if not spec.metadata.get("advanced")]
     advanced = [spec for spec in specs if spec.metadata.get("advanced")]
     def component(spec: dataclasses.Field) -> gr.components.Component:
-        made = _component(spec, getattr(options, spec.name), too_late.get(spec.name, ()))
+        control = _component(spec, getattr(options, spec.name), too_late.get(spec.name, ()))
         # Text is a folder of this machine, which no link may name.
-        return made if isinstance(made, gr.Textbox) else in_address(made, f"{named}{spec.name}")
+        return control if isinstance(control, gr.Textbox) else in_address(control, f"{named}{spec.name}")
 
     controls = {spec.name: component(spec) for spec in simple}
     if advanced:

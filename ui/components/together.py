@@ -45,9 +45,9 @@ def consensus_html(lines: Sequence[Line]) -> str:
     together = meaning.consensus([table for _, table in ready], scores) if len(ready) > 1 else None
     if together is None:
         one, table = ready[0]
-        known = table.meaning(one.score)
+        opinion = table.meaning(one.score)
         only = "the only calibrated one so far" if len(ready) == 1 else "the first; the others were measured elsewhere"
-        return (f'<div class="verdict">{dial(one.score, known=known)}{neighbours_html(known)}</div>'
+        return (f'<div class="verdict">{dial(one.score, known=opinion)}{neighbours_html(opinion)}</div>'
                 + _said(f"The opinion of {method_class(one.method).title}, {only}.{ends}"))
     score = sum(scores) / len(scores)
     each = {line.method: None if line.known is None else round(line.known.mos, 2) for line in done}

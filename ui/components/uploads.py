@@ -104,17 +104,17 @@ class PictureInput(gr.Image):
 
 def picture_input(label: str = "Your photo", **settings: object) -> PictureInput:
     """A photo from a file, the clipboard or the camera; the handler gets a path for `ui.serving.gpu` or None."""
-    chosen: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "label": label, "type": "filepath", "image_mode": None, "sources": ["upload", "clipboard", "webcam"],
         "format": "png", "height": 280, "buttons": ["fullscreen"], "elem_classes": "picture-input", **settings,
     }
-    return PictureInput(**chosen)
+    return PictureInput(**arguments)
 
 
 def pictures_input(label: str = "Your photos", **settings: object) -> gr.File:
     """Any number of photos; the handler gets a list of paths or None."""
-    chosen = {"label": label, "file_count": "multiple", "file_types": UPLOAD_TYPES, "height": 160, **settings}
-    return gr.File(**chosen)
+    arguments = {"label": label, "file_count": "multiple", "file_types": UPLOAD_TYPES, "height": 160, **settings}
+    return gr.File(**arguments)
 
 
 def require(path: Given | None, what: str = "a photo") -> Given:

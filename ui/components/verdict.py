@@ -35,14 +35,14 @@ MILLION, BILLION = 1e6, 1e9
 def verdict_html(assessment: Assessment) -> str:
     """Dial, neighbours and badge of one assessment."""
     table = meaning.table_of(assessment)
-    known = None if table is None else table.meaning(assessment.score)
-    how = ("" if known else '<details class="advice"><summary>How to calibrate it</summary>'
+    opinion = None if table is None else table.meaning(assessment.score)
+    how = ("" if opinion else '<details class="advice"><summary>How to calibrate it</summary>'
            f"{html.escape(meaning.advice(assessment))}</details>")
     record = assessment.to_dict()
     words = " · ".join(filter(None, (assessment.evidence.reason(assessment.score), cost_line(assessment))))
-    kept = result_to_keep(method_class(assessment.method).title, known, words.replace("`", ""), assessment.score,
+    kept = result_to_keep(method_class(assessment.method).title, opinion, words.replace("`", ""), assessment.score,
                           {name: value for name, value in record.items() if name not in ("evidence", "explanation")})
-    return (f'<div class="verdict"{kept}>{dial(assessment.score, known=known)}{neighbours_html(known)}'
+    return (f'<div class="verdict"{kept}>{dial(assessment.score, known=opinion)}{neighbours_html(opinion)}'
             f"{badge_html(assessment, table)}{how}</div>")
 
 

@@ -92,10 +92,10 @@ def map_of(path: str, name: str, model: str | Sequence[str] | None, progress: gr
         with gpu.decoded_images([path]) as photos:
             return result.evidence.map_over(photos[0].image), legend
     named = [model] if isinstance(model, str) and model else list(model or ())
-    chosen = named[0] if named else models.default_for(name)
+    lmm = named[0] if named else models.default_for(name)
     with gpu.decoded_images([path]) as photos:
         result = gpu.call("methods.q_bench.where:where", seconds=gpu.seconds("q-bench", photos * PASSES),
-                          progress=progress, lmm=gpu.Model(chosen), image=photos[0])
+                          progress=progress, lmm=gpu.Model(lmm), image=photos[0])
     if result.loss < 0.01:
         return result.picture, "No part changes the model's plain answer by more than a hundredth: it sees the whole."
     return result.picture, (f"The {result.worst} costs most: {result.loss:.2f} of the model's plain score. Orange: "

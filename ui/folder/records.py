@@ -131,9 +131,9 @@ class Folder:
         photos = self.rated()
         if not photos:
             return {}
-        said = rankdata([self.value(photo) for photo in photos])
+        method_ranks = rankdata([self.value(photo) for photo in photos])
         people = rankdata([photo.rated for photo in photos])
-        return {photo.name: abs(float(one - other)) for photo, one, other in zip(photos, said, people)}
+        return {photo.name: abs(float(one - other)) for photo, one, other in zip(photos, method_ranks, people)}
 
     def records(self) -> list[list[object]]:
         """As in `CSV_COLUMNS`, a row per photo and method; a file that cannot be read has one row with its error."""

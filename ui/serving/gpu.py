@@ -144,8 +144,8 @@ def assess(method: str, images: Sequence[str | bytes | Decoded], lmm: str | None
     limit = max((limit for limit in prepared.lmm_limits if limit is not None), default=DEFAULT_PIXELS)
     with decoded_images(images) as photos:
         arguments = {"method": ready, "images": photos, "options": dict(options or {})}
-        asked = seconds(method, photos, options, limit=limit) + _first_seconds(prepared, options)
-        return _finish(_Job(_assess, arguments, seconds=asked, yields=one_of_many), progress)
+        estimate = seconds(method, photos, options, limit=limit) + _first_seconds(prepared, options)
+        return _finish(_Job(_assess, arguments, seconds=estimate, yields=one_of_many), progress)
 
 
 @contextlib.contextmanager

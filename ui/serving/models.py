@@ -160,9 +160,9 @@ def reasons() -> tuple[str, ...]:
     """Why the defaults are what they are, in plain sentences."""
     named = {method: lmm_by_environment(method) for method in available_methods()}
     kept = {name for name in named.values() if name and name not in _failed}
-    said = [f"{_label(name)} is a default by the environment." for name in sorted(kept)]
-    said += [_failed[name] for name in sorted({*named.values()} & {*_failed})]
-    return (*said, *(_choice().reasons if not all(named.values()) else ()))
+    sentences = [f"{_label(name)} is a default by the environment." for name in sorted(kept)]
+    sentences += [_failed[name] for name in sorted({*named.values()} & {*_failed})]
+    return (*sentences, *(_choice().reasons if not all(named.values()) else ()))
 
 
 def _default_of(method: str) -> str:
@@ -364,12 +364,12 @@ def _make_room(coming: str) -> None:
     defaults = {default_for(name) for name in available_methods()}
     extra = [name for name in _lmms if name not in defaults]
     while coming not in defaults and len(extra) >= keep:
-        gone = extra.pop(0)
-        del _lmms[gone]
-        unload(_catalogue()[gone][1])
-        for key in [key for key in _methods if key[1] == gone]:
+        oldest = extra.pop(0)
+        del _lmms[oldest]
+        unload(_catalogue()[oldest][1])
+        for key in [key for key in _methods if key[1] == oldest]:
             del _methods[key]
-        for pair in [pair for pair in _limited if pair[0] == gone]:
+        for pair in [pair for pair in _limited if pair[0] == oldest]:
             del _limited[pair]
 
 

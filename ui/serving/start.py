@@ -21,7 +21,7 @@ def check_environment() -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("mean_opinion.calls").setLevel(logging.INFO)
     try:
-        chosen = check()
+        limits = check()
         _check_folder(Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir()), "Uploads",
                       "name a folder that can be written by GRADIO_TEMP_DIR")
         if (shares := from_environment()).enabled:
@@ -34,7 +34,7 @@ def check_environment() -> None:
     memory.bound()
     sys.setswitchinterval(SECONDS_OF_PYTHON)
     # uvicorn believes X-Forwarded-For from these alone; from this very machine it would without being told to.
-    os.environ["FORWARDED_ALLOW_IPS"] = chosen.proxies
+    os.environ["FORWARDED_ALLOW_IPS"] = limits.proxies
 
 
 def _check_folder(folder: Path, what: str, do: str) -> None:

@@ -95,8 +95,8 @@ class Store:
         name = entry.id
         with self._locked():
             self._sweep(now)
-            known = self._read(name)
-            entry = (known or entry).with_owner(hashed(token))
+            entry_before = self._read(name)
+            entry = (entry_before or entry).with_owner(hashed(token))
             content = pack(entry)
             if len(content) > self.max_bytes:
                 raise ShareError("This comparison is larger than the whole store; share fewer photos.")

@@ -121,10 +121,10 @@ def build(page: gr.Blocks) -> None:
                  show_progress="hidden")
     make.click(receive, [archive, scores, scale, direction, lmm, own], [own, status, which],
                api_visibility="private", **gpu.LANE)
-    asked = [picture, lmm, which, own, *form.components, pixels]
-    scored = button.click(score, asked, outputs, api_name="iqarag", show_progress_on=panel.dial, **gpu.PHOTO_LANE)
+    inputs = [picture, lmm, which, own, *form.components, pixels]
+    scored = button.click(score, inputs, outputs, api_name="iqarag", show_progress_on=panel.dial, **gpu.PHOTO_LANE)
     tried = result_of(picture, example, where.clearing(clear), [*outputs, *where.outputs]).then(
-        score, asked, outputs, api_visibility="private", show_progress_on=panel.dial, **gpu.PHOTO_LANE)
+        score, inputs, outputs, api_visibility="private", show_progress_on=panel.dial, **gpu.PHOTO_LANE)
     follow(pixels, lmm, picture, scored, tried)
     ends_with(picture, scored, tried, where.wire(picture, IQARAG.name, lmm, scored, tried))
 
@@ -176,11 +176,11 @@ def effect_html(result: Assessment) -> str:
     """What references were measured to change, and whether they did so here; HTML."""
     if not result.evidence.references:
         return ""
-    known = effect(result)
-    if known is None:
+    result_effect = effect(result)
+    if result_effect is None:
         return '<p class="measured-effect">Nobody has measured what these references change with this model.</p>'
-    *general, here = (html.escape(sentence) for sentence in known.sentences())
-    mark = f"<strong>{here}</strong>" if known.against else here
+    *general, here = (html.escape(sentence) for sentence in result_effect.sentences())
+    mark = f"<strong>{here}</strong>" if result_effect.against else here
     return f'<p class="measured-effect">{" ".join(general)} {mark}</p>'
 
 

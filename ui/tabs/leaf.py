@@ -110,12 +110,12 @@ def build(page: gr.Blocks) -> None:
 
     event = make.click(calibrate, [photos, table, scale, direction, own], [own, status, fit, keep, which],
                        show_progress_on=working, api_visibility="private", **gpu.LANE)
-    asked = [picture, which, own, *form.components]
+    inputs = [picture, which, own, *form.components]
     quiet = {"show_progress_on": panel.dial, "api_visibility": "private", **gpu.PHOTO_LANE}
-    ends_with(picture, event.success(score_again, asked, outputs, **quiet),
-              button.click(score, asked, outputs, **{**quiet, "api_name": "leaf", "api_visibility": "public"}),
+    ends_with(picture, event.success(score_again, inputs, outputs, **quiet),
+              button.click(score, inputs, outputs, **{**quiet, "api_name": "leaf", "api_visibility": "public"}),
               result_of(picture, example, lambda: [*panel.empty(), "", ""], outputs).then(
-                  score, asked, outputs, **quiet))
+                  score, inputs, outputs, **quiet))
 
 
 def standing_html(evidence: LEAFEvidence) -> str:

@@ -91,16 +91,16 @@ def build(page: gr.Blocks) -> None:
                    gr.Plot(visible=False), gr.Accordion(visible=False), None]
 
     event = {"show_progress_on": panel.dial, "api_visibility": "private", **gpu.PHOTO_LANE}
-    chosen = [picture, method, lmm, *options, pixels]
+    inputs = [picture, method, lmm, *options, pixels]
     by_all = everything.click(score_with_all, picture, outputs, api_visibility="private", show_progress="hidden",
                               **gpu.LONG_LANE)
     # Before the score: by the next method's line its result would be gone.
     run.click(None, None, None, cancels=[by_all], **QUIET)
-    scored = run.click(score_photo, chosen, outputs, **event)
+    scored = run.click(score_photo, inputs, outputs, **event)
     gr.on([run.click, everything.click], None, None, None, js=TO_RESULT, api_visibility="private")
     mapped = where.wire(picture, method, lmm)
     example.then(None, None, None, js=TO_RESULT, api_visibility="private")
-    tried = result_of(picture, example, nothing_yet, outputs).then(score_photo, chosen, outputs, **event)
+    tried = result_of(picture, example, nothing_yet, outputs).then(score_photo, inputs, outputs, **event)
     ends_with(picture, scored, tried, by_all, mapped)
     follow(pixels, lmm, picture, scored, tried, method=method)
     # Of a link's choices the model and its pixels stay, so the method's own are not taken after it.
@@ -155,8 +155,8 @@ def _details() -> list[Block]:
 def _record(assessment: Assessment) -> dict[str, Any]:
     record = assessment.to_dict()
     record.pop("explanation")
-    known = meaning.explain(assessment)
-    return {"meaning": None if known is None else known.to_dict(), **record}
+    opinion = meaning.explain(assessment)
+    return {"meaning": None if opinion is None else opinion.to_dict(), **record}
 
 
 def _score(

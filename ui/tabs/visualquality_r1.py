@@ -120,12 +120,12 @@ def _one_photo(page: gr.Blocks) -> None:
         stops.stop(request.session_hash)
         return stopped(answer)
 
-    asked = [picture, lmm, *form.components, pixels]
-    scored = button.click(score, asked, outputs, api_name="visualquality_r1", show_progress="minimal",
+    inputs = [picture, lmm, *form.components, pixels]
+    scored = button.click(score, inputs, outputs, api_name="visualquality_r1", show_progress="minimal",
                           **gpu.PHOTO_LANE)
     emptied = result_of(picture, example, where.clearing(lambda: [
         *panel.empty(), "", gr.Plot(visible=False), gr.Accordion(visible=False), ""]), [*outputs, *where.outputs])
-    tried = emptied.then(score, asked, outputs, api_visibility="private", show_progress="minimal", **gpu.PHOTO_LANE)
+    tried = emptied.then(score, inputs, outputs, api_visibility="private", show_progress="minimal", **gpu.PHOTO_LANE)
     follow(pixels, lmm, picture, scored, tried)
     ends_with(picture, scored, tried, where.wire(picture, VisualQualityR1.name, lmm, scored, tried))
     stop.click(stop_run, stream, stream, queue=False, show_progress="hidden", api_visibility="private")

@@ -70,11 +70,11 @@ def build(photo: gr.State, rooms: Sequence[gr.Tab], places: Sequence[tuple[gr.Ta
     def in_tab(path: str, title: str) -> list[object]:
         """Values that put the photo into the tab with this title (else the first) and clear its result."""
         labels = [room.label for room, _ in places]
-        chosen = labels.index(title) if title in labels else 0
-        values = [gr.Tabs(selected=places[chosen][0].id), gr.skip(), gr.skip(), path, ""]
+        index_of_tab = labels.index(title) if title in labels else 0
+        values = [gr.Tabs(selected=places[index_of_tab][0].id), gr.skip(), gr.skip(), path, ""]
         for index, (_, picture) in enumerate(places):
             empty, below = picture.result
-            values += [path, *empty()] if index == chosen else [gr.skip()] * (1 + len(below))
+            values += [path, *empty()] if index == index_of_tab else [gr.skip()] * (1 + len(below))
         return values
 
     @plain_errors

@@ -80,9 +80,9 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     words = pipeline.words_for(material)
     held_out = np.array([shot.held_out for shot in material.shots])
-    wanted = options.only
-    if wanted == ["all"]:
-        wanted = ["shipped", *map(str, range(options.folds))]
+    steps = options.only
+    if steps == ["all"]:
+        steps = ["shipped", *map(str, range(options.folds))]
 
     def train(what: str) -> None:
         cache = options.cache / (what if what == "shipped" else f"fold-{what}")
@@ -99,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{what}: written to {out}", file=sys.stderr)
 
     if options.jobs == 1:
-        for what in wanted:
+        for what in steps:
             train(what)
         return 0
     # Forked, so that all of them read the same activations.
@@ -107,7 +107,7 @@ def main(argv: list[str] | None = None) -> int:
 
     with ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("fork")) as pool:
         _job["train"] = train
-        list(pool.map(_run, wanted))
+        list(pool.map(_run, steps))
     return 0
 
 

@@ -84,10 +84,10 @@ def _damage(damage: Mapping[str, Any], reasoning: Mapping[str, Any]) -> list[str
              f"{damage['n']}) with KADID's level means. By type:\n", "| Damage | SRCC | n |", "|---|---|---|"]
     lines += [f"| {name} | {value:.2f} | {count} |" for name, (value, count) in damage["by type"].items()]
     flaws = ", ".join(f"{name} {share:.2f} (n = {count})" for name, (share, count) in reasoning["by flaw"].items())
-    said = (f"Reasoning on the same photos, one sample each: the named flaw (or that there is none) is right for "
+    paragraph = (f"Reasoning on the same photos, one sample each: the named flaw (or that there is none) is right for "
             f"{reasoning['named right']:.2f} of {reasoning['pictures']}; where a flaw is named rightly, so is its "
             f"strength for {reasoning['strength right where the name is']:.2f}. By flaw: {flaws}.\n")
-    return ["\n".join(lines) + "\n", said]
+    return ["\n".join(lines) + "\n", paragraph]
 
 
 def _others(damage: Mapping[str, Any]) -> str:

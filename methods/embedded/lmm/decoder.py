@@ -143,15 +143,15 @@ class Encoder:
             chances = {self.ids(word)[0]: chance for word, chance in example.chances.items()}
             return prompt, [(len(prompt) - 1, chances, 1.0)]
         spelled = self.words(example.text, add_special_tokens=False, return_offsets_mapping=True)
-        said = [*spelled["input_ids"], self.words.eos_token_id]
+        answer = [*spelled["input_ids"], self.words.eos_token_id]
         start = example.text.find(example.key) if example.key else 0
         stop = start + len(example.key)
         lessons = []
-        for place, token in enumerate(said):
-            within = place < len(said) - 1 and start <= spelled["offset_mapping"][place][0] < stop
+        for place, token in enumerate(answer):
+            within = place < len(answer) - 1 and start <= spelled["offset_mapping"][place][0] < stop
             weight = KEY_WEIGHT if within else DIGIT_WEIGHT if token in self._digits else TEXT_WEIGHT
             lessons.append((len(prompt) + place - 1, {token: 1.0}, weight))
-        return prompt + said[:-1], lessons
+        return prompt + answer[:-1], lessons
 
 
 def loss_of(model: LlavaForConditionalGeneration, encoder: Encoder, examples: Sequence[Example]) -> torch.Tensor:

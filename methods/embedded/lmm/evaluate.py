@@ -138,8 +138,8 @@ def with_references(respondent: Respondent, rows: Sequence[int], others: Sequenc
     examples = []
     for row in rows:
         order = np.argsort(-(vectors[others] @ vectors[row]), kind="stable")
-        chosen = select_references(others_mos, order, min(k, len(others)))[:most]
-        labelled = sorted(((int(others[index]), float(others_mos[index])) for index in chosen),
+        nearest = select_references(others_mos, order, min(k, len(others)))[:most]
+        labelled = sorted(((int(others[index]), float(others_mos[index])) for index in nearest),
                           key=lambda item: 1 - item[1] if flip else item[1], reverse=True)
         words = [FIVE_LEVELS.word_for(1 - quality if flip else quality) for _, quality in labelled]
         prompt = iqarag.with_references(BLANK, [(BLANK, word) for word in words])
@@ -163,9 +163,9 @@ def worth_of_references(respondent: Respondent, rows: np.ndarray, mos: np.ndarra
     names = np.unique(groups)
     for deal in range(deals):
         rng = np.random.default_rng(deal)
-        known = np.isin(groups, rng.permutation(names)[:references])
-        test = np.flatnonzero(~known)
-        scores = {most: with_references(respondent, rows[test], rows[known], mos[known], most=most)
+        is_reference = np.isin(groups, rng.permutation(names)[:references])
+        test = np.flatnonzero(~is_reference)
+        scores = {most: with_references(respondent, rows[test], rows[is_reference], mos[is_reference], most=most)
                   for most in (1, 3, 5)}
         for most, answered in scores.items():
             gap = paired_difference(answered, alone[test], mos[test], "mean_srcc_plcc", samples=200, seed=deal)
@@ -186,9 +186,9 @@ def _thought(respondent: Respondent, rows: Sequence[int]) -> tuple[np.ndarray, n
 
     texts = respondent.texts([respondent.about(prompts.prompt(BLANK), (row,)) for row in rows], SAMPLES)
     scores = [[parse_score(text) for text in own] for own in texts]
-    known = [[score for score in own if score is not None] for own in scores]
-    means = np.array([(np.mean(own) - 1) / 4 if own else np.nan for own in known])
-    return means, np.array([len(own) / SAMPLES for own in known])
+    readable = [[score for score in own if score is not None] for own in scores]
+    means = np.array([(np.mean(own) - 1) / 4 if own else np.nan for own in readable])
+    return means, np.array([len(own) / SAMPLES for own in readable])
 
 
 def named_flaws(images: Images, respondent: Respondent) -> dict[str, object]:
@@ -284,10 +284,10 @@ def over_photos(material: pipeline.Material, benchmark: np.ndarray, mos: np.ndar
     """
     whole = material.rated_whole
     inputs, targets = material.means[whole][:, EARLY_WIDTH:], np.array([material.shots[row].mos for row in whole])
-    chosen = np.random.default_rng(0).permutation(len(whole))
+    order = np.random.default_rng(0).permutation(len(whole))
     result = {}
     for count in (*(count for count in counts if count < len(whole)), len(whole)):
-        own = chosen[:count]
+        own = order[:count]
         centre, spread = inputs[own].mean(axis=0), inputs[own].std(axis=0) + 1e-3
         weights, _, _ = readout.ridge((inputs[own] - centre) / spread, (targets[own] - targets[own].mean())[:, None],
                                       own, readout.OPINION_PENALTY)
@@ -321,8 +321,8 @@ def report(material: pipeline.Material, cache: Path, shipped: Path, benchmark: R
         gap = paired_difference(scores["conditioned"], scores["q-bench"], mos)
         result["conditioned minus q-bench"] = f"{gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})"
         result["references"] = worth_of_references(respondent, rows, mos, scores["five-level"], rows, REFERENCES)
-        known, test = rows[:REFERENCES], rows[REFERENCES:]
-        straight, flipped = (with_references(respondent, test, known, mos[known], flip=flip)
+        references, test = rows[:REFERENCES], rows[REFERENCES:]
+        straight, flipped = (with_references(respondent, test, references, mos[references], flip=flip)
                              for flip in (False, True))
         result["correlation of flipped with straight"] = srcc(flipped, straight)
         for other in ("strangers", "look-alikes"):
@@ -335,8 +335,8 @@ def report(material: pipeline.Material, cache: Path, shipped: Path, benchmark: R
             result["answers that can be read"] = float(scores["parsed"].mean())
         pooled = readout.token_mean(features.activations(shots[: len(benchmark)], vision, cache / "features"))
         result["over photos"] = over_photos(material, pooled, mos)
-    held = np.array([row for row, shot in enumerate(material.shots) if shot.held_out])
-    images = Images([material.shots[row] for row in held], fitted.tokens(material.grids[held]).mean(axis=1))
+    held_out = np.array([row for row, shot in enumerate(material.shots) if shot.held_out])
+    images = Images([material.shots[row] for row in held_out], fitted.tokens(material.grids[held_out]).mean(axis=1))
     respondent = Respondent(shipped, images.tokens)
     result["held-out damage"] = known_damage(images, respondent)
     result["parts"] = parts(images, respondent)

@@ -170,8 +170,8 @@ def _of_one_kind(shots: Sequence[Shot], training: np.ndarray) -> np.ndarray:
     rated = {shot.group for shot in shots if shot.role == "opinion"}
     pristine = np.array([shot.group not in rated for shot in shots])
     rng = np.random.default_rng(0)
-    chosen = [rng.permutation(np.flatnonzero(training & kind))[:ORIGIN_ROWS] for kind in (camera, pristine)]
-    return np.isin(np.arange(len(shots)), np.concatenate(chosen))
+    samples = [rng.permutation(np.flatnonzero(training & kind))[:ORIGIN_ROWS] for kind in (camera, pristine)]
+    return np.isin(np.arange(len(shots)), np.concatenate(samples))
 
 
 def fit(shots: Sequence[Shot], means: np.ndarray, training: np.ndarray) -> Directions:

@@ -68,10 +68,10 @@ class Respondent:
             for start in range(0, len(examples), 16):
                 part = slice(start, start + 16)
                 embeddings = self._embed(encoded[part], examples[part])
-                said = self.model.generate(
+                output = self.model.generate(
                     inputs_embeds=embeddings, attention_mask=torch.ones(embeddings.shape[:2], dtype=torch.long),
                     do_sample=True, top_k=50, num_return_sequences=samples, max_new_tokens=90)
-                spelled = self.encoder.words.batch_decode(said, skip_special_tokens=True)
+                spelled = self.encoder.words.batch_decode(output, skip_special_tokens=True)
                 texts += [spelled[line : line + samples] for line in range(0, len(spelled), samples)]
         return texts
 

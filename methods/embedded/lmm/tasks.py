@@ -366,8 +366,8 @@ def reasoned(pool: Pool, rng: np.random.Generator) -> Example:
     quality = float(np.clip(image.quality + rng.normal(0, ANSWER_SPREAD), 0, 1))
     text, key = f"<answer>{thinking.answer(quality)}</answer>", ""
     if "<think>" in visualquality_r1.VARIANTS[variant]:
-        said = thinking.reasoning(image.flaw, image.quality, rng)
-        text, key = f"<think>{said}</think>{text}", said.split(".")[0]
+        reasoning = thinking.reasoning(image.flaw, image.quality, rng)
+        text, key = f"<think>{reasoning}</think>{text}", reasoning.split(".")[0]
     return Example(visualquality_r1.prompt(BLANK, variant), image.token[None], text=text, key=key)
 
 
@@ -377,8 +377,8 @@ FLAW_QUESTION = "What is wrong with the image?"
 def flaw(pool: Pool, rng: np.random.Generator) -> Example:
     """The first sentence of the reasoning alone, to a short question: where naming flaws is learnt fastest."""
     image = pool.draw(rng)
-    said = thinking.reasoning(image.flaw, image.quality, rng).split(".")[0]
-    return Example(Prompt.ask(BLANK, FLAW_QUESTION), image.token[None], text=f"{said}.", key=said)
+    sentence = thinking.reasoning(image.flaw, image.quality, rng).split(".")[0]
+    return Example(Prompt.ask(BLANK, FLAW_QUESTION), image.token[None], text=f"{sentence}.", key=sentence)
 
 
 Task = Callable[[Pool, np.random.Generator], Example]

@@ -54,8 +54,8 @@ def decode(model: Model, state: Prefilled, draw: Draw, stops: set[int], sampling
     logits, mask, next_positions = state.logits, state.mask, state.next_positions
     three_axes = hasattr(model.model, "get_rope_index")
     for step in range(sampling.max_new_tokens):
-        chosen = draw(alive, logits)
-        tokens = chosen.tolist()
+        drawn_tokens = draw(alive, logits)
+        tokens = drawn_tokens.tolist()
         unfinished = [place for place, token in enumerate(tokens) if token not in stops]
         if not unfinished:
             return
@@ -67,13 +67,13 @@ def decode(model: Model, state: Prefilled, draw: Draw, stops: set[int], sampling
             places = torch.tensor(unfinished, device=mask.device)
             alive = [alive[place] for place in unfinished]
             state.cache = cache_rows(state.cache, places)
-            chosen, mask, next_positions = chosen[places], mask[places], next_positions[places]
+            drawn_tokens, mask, next_positions = drawn_tokens[places], mask[places], next_positions[places]
         mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=1)
         positions = next_positions[:, None].expand(3, -1, -1) if three_axes else next_positions[:, None]
         patience.step()
         with torch.inference_mode():
             output = model(
-                input_ids=chosen[:, None], attention_mask=mask, position_ids=positions,
+                input_ids=drawn_tokens[:, None], attention_mask=mask, position_ids=positions,
                 past_key_values=state.cache, use_cache=True, logits_to_keep=1,
             )
         logits, next_positions = output.logits[:, -1], next_positions + 1
@@ -81,9 +81,9 @@ def decode(model: Model, state: Prefilled, draw: Draw, stops: set[int], sampling
 
 def cache_rows(cache: Any, rows: torch.Tensor) -> Any:
     """A KV cache of some rows of another one, repeats allowed; the other one stays as it is."""
-    chosen = copy.copy(cache)
+    subset = copy.copy(cache)
     # Tensors are shared until the selection makes new ones, layer by layer, each on its own device.
-    chosen.layers = [copy.copy(layer) for layer in cache.layers]
-    for layer in chosen.layers:
+    subset.layers = [copy.copy(layer) for layer in cache.layers]
+    for layer in subset.layers:
         layer.batch_select_indices(rows.to(layer.keys.device))
-    return chosen
+    return subset

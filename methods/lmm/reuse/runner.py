@@ -143,20 +143,20 @@ class SharingRunner:
         longest = max(group.length for group in groups)
         state = self.passes.prefill([rows[group.members[0]] for group in groups], cached=True,
                                     stops=[group.length for group in groups])
-        held = len(groups) * self.each.cache(longest)
+        cache_size = len(groups) * self.each.cache(longest)
 
         def cost(count: int, width: int) -> int:
-            return held + count * self.each.cache(longest + width) + self.each.activations(count, width, longest)
+            return cache_size + count * self.each.cache(longest + width) + self.each.activations(count, width, longest)
 
         jobs = [(number, index) for number, group in enumerate(groups) for index in group.members]
         lengths = [len(rows[index]) - groups[number].length for number, index in jobs]
         result: list[dict[int, np.ndarray]] = [{} for _ in groups]
         joined = runs(lengths, allowance + MOST_PADDING * sum(lengths))
         for batch in packed(lengths, joined, lambda *size: cost(*size) <= self.budget.bytes()):
-            chosen = [(*jobs[place], lengths[place]) for place in batch]
-            logits = self._halving(partial(self._following, rows, groups, state), chosen,
+            batch_jobs = [(*jobs[place], lengths[place]) for place in batch]
+            logits = self._halving(partial(self._following, rows, groups, state), batch_jobs,
                                    lambda part: cost(len(part), max(length for *_, length in part)))
-            for (number, index, _), values in zip(chosen, logits, strict=True):
+            for (number, index, _), values in zip(batch_jobs, logits, strict=True):
                 result[number][index] = values
         return result
 
@@ -280,10 +280,11 @@ class SharingRunner:
 
         needed = sorted({index for index, _ in jobs})
         state = self.passes.prefill([rows[index] for index in needed], cached=True)
-        chosen = torch.tensor([needed.index(index) for index, _ in jobs], device=self.model.device)
+        row_numbers = torch.tensor([needed.index(index) for index, _ in jobs], device=self.model.device)
         if len(jobs) != len(needed):
-            cache = cache_rows(state.cache, chosen)
-            state = Prefilled(state.logits[chosen], cache, state.mask[chosen], state.next_positions[chosen])
+            cache = cache_rows(state.cache, row_numbers)
+            state = Prefilled(state.logits[row_numbers], cache, state.mask[row_numbers],
+                              state.next_positions[row_numbers])
         draw = Draw(sampling, [sample for _, sample in jobs], self.model.device)
         yield from decode(self.model, state, draw, self._stops(), sampling)
 

@@ -205,10 +205,10 @@ class VisionEncoder:
 
     def shed(self) -> bool:
         """Empties the cache, which is half as large from then on; whether there was anything in it."""
-        held = bool(self._cache)
+        had_encodings = bool(self._cache)
         self._cache_bytes = self._most_cached() // 2
         self.clear()
-        return held
+        return had_encodings
 
     def _most_cached(self) -> int:
         if self._cache_bytes is None:

@@ -117,15 +117,15 @@ def logprobs(answer: Chat, tokens: Sequence[int]) -> list[float | None]:
     if listed is None or not listed.content:
         raise LMMError(f"The server answered without log-probabilities ({choice.words}); {HOW_TO_START}.")
     sample = listed.content[0]
-    known: dict[int, float] = {}
+    by_token: dict[int, float] = {}
     for entry in [*(sample.top_logprobs or ()), sample]:
         name = entry.token.removeprefix("token_id:")
         if name != entry.token and name.isascii() and name.isdecimal() and entry.logprob is not None:
-            known.setdefault(int(name), entry.logprob)
-    if not known:
+            by_token.setdefault(int(name), entry.logprob)
+    if not by_token:
         raise LMMError("The server gives no log-probability by token id; by its text one token can look like another "
                        f"({sample.token!r}); {HOW_TO_START} (return_tokens_as_token_ids).")
-    values = [known.get(token) for token in tokens]
+    values = [by_token.get(token) for token in tokens]
     for value in values:
         # Rounding may lift a probability a little above 1.
         if value is not None and (math.isnan(value) or value > 0.01):

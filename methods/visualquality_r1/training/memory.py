@@ -118,7 +118,7 @@ def training_memory(config: Config, settings: RL2RSettings, *, prompt_tokens: in
     parts = devices if sharded else 1
     master = 4 if sharded and mixed else 0
     adapters = counted.trained if settings.lora else 0
-    held = passing if sharded else weights_dtype(mixed, settings).itemsize
+    weight_bytes = passing if sharded else weights_dtype(mixed, settings).itemsize
     text = config.get_text_config()
     texts = settings.images * settings.generations
     length = prompt_tokens + settings.max_new_tokens
@@ -126,10 +126,11 @@ def training_memory(config: Config, settings: RL2RSettings, *, prompt_tokens: in
     every_answer = texts * settings.gradient_accumulation
     whole = counted.all * passing
     return TrainingMemory(
-        weights=(counted.all * held + adapters * 4 + (0 if settings.lora else counted.trained * master)) // parts,
+        weights=(counted.all * weight_bytes + adapters * 4
+                 + (0 if settings.lora else counted.trained * master)) // parts,
         gradients=counted.trained * (passing if master and not settings.lora else 4) // parts,
         moments=8 * counted.trained // parts,
-        reference=0 if settings.lora or not settings.beta else counted.all * held // parts,
+        reference=0 if settings.lora or not settings.beta else counted.all * weight_bytes // parts,
         activations=texts * length * kept,
         cache=every_answer * length * _cache_bytes(text, passing) if settings.vllm != "server" else 0,
         gathered=whole if settings.vllm == "colocate" or (sharded and settings.vllm is None) else 0,

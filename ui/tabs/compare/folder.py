@@ -192,13 +192,14 @@ def score(members: Sequence[Member], methods: Mapping[str, Mapping[str, object]]
         methods: registry name -> changes to its default options.
         lmm: for all of them; None for each one's default.
     """
-    asked = {name: {**options, **method_class(name).options.score_alone()} for name, options in methods.items()}
-    first = next(iter(asked))
+    options_by_method = {name: {**options, **method_class(name).options.score_alone()}
+                         for name, options in methods.items()}
+    first = next(iter(options_by_method))
     # What is made ahead belongs to one method's model; several would hold too much of it.
-    ahead = gpu.prepare(first, lmm, asked[first]) if len(asked) == 1 else None
+    ahead = gpu.prepare(first, lmm, options_by_method[first]) if len(options_by_method) == 1 else None
 
     def assess(images: Sequence[Decoded]) -> list[Photo]:
-        return [_photo(image, asked, lmm) for image in images]
+        return [_photo(image, options_by_method, lmm) for image in images]
 
     for row in score_rows(members, Member.read, assess, batch_size=1, bytes_ahead=BYTES_AHEAD, prepare=ahead,
                           sentences=(UserError, gr.Error)):

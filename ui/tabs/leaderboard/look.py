@@ -180,9 +180,9 @@ def of_two(run: str, other: str, metric: str, narrow: bool) -> list[object]:
 
 def labels(board: schema.Board) -> dict[str, str]:
     """Run -> what its row is called, and on what it was measured."""
-    known = catalogue(board)
-    return {entry.provenance["run"]: f"{entry.label} on {known.by_dataset[name].short}"
-            for entry in known.entries if entry.provenance for name in dict.fromkeys(
+    contents = catalogue(board)
+    return {entry.provenance["run"]: f"{entry.label} on {contents.by_dataset[name].short}"
+            for entry in contents.entries if entry.provenance for name in dict.fromkeys(
                 name for cells in entry.cells.values() for name in cells)}
 
 

@@ -62,9 +62,9 @@ def panel(board: schema.Board) -> None:
 
     @plain_errors
     def submit(path: str | None, *values: str | None) -> list[object]:
-        given = upload_path(require(path, "a run"))
+        upload = upload_path(require(path, "a run"))
         # Recomputing takes seconds of one processor: it gives way to who only reads.
-        proposal = PHOTOS.run(_proposal, Path(given), *values)
+        proposal = PHOTOS.run(_proposal, Path(upload), *values)
         return [verdict_html(proposal), gr.update(value=_file(proposal), visible=True),
                 gr.update(value=f"# {proposal.title}\n\n{proposal.text}", visible=True)]
 

@@ -128,8 +128,8 @@ def top_controls(board: Board) -> dict[str, gr.components.Component]:
 
 def more_controls(board: Board) -> dict[str, gr.components.Component]:
     """The rest, folded away."""
-    known = catalogue(board)
-    datasets = _datasets(known)
+    contents = catalogue(board)
+    datasets = _datasets(contents)
     titles = dict(zip(board.papers["slug"], board.papers["title"]))
 
     def several(label: str, choices: list[tuple[str, str]], info: str) -> gr.Dropdown:
@@ -137,19 +137,19 @@ def more_controls(board: Board) -> dict[str, gr.components.Component]:
 
     sources = [(f"{slug}: {titles[slug]}", slug) for slug in source_keys(board) if slug in titles]
     with gr.Row():
-        methods = several("Methods", _methods(known), "A method, or one of its rows")
-        kinds = several("Kinds of dataset", [(kind, kind) for kind in known.vocabulary["kinds"]],
+        methods = several("Methods", _methods(contents), "A method, or one of its rows")
+        kinds = several("Kinds of dataset", [(kind, kind) for kind in contents.vocabulary["kinds"]],
                         "Aesthetics and video appear only when chosen")
     with gr.Row():
         papers = several("Sources", [*sources, ("measured here", "measured")], "Papers and repositories")
-        backbones = several("Model", _backbones(known), "The model a method runs on")
-        training_sets = several("Trained on", [(name, name) for name in known.vocabulary["training_sets"]],
+        backbones = several("Model", _backbones(contents), "The model a method runs on")
+        training_sets = several("Trained on", [(name, name) for name in contents.vocabulary["training_sets"]],
                                 "Any of these")
     with gr.Row():
         rank_on = several("Rank over", datasets, "None chosen: the sets that most rows share")
         hide = gr.CheckboxGroup([("doubtful cells", HIDE[0]), ("cells that saw labels of the tested set", HIDE[1])],
                                 value=[], label="Leave out", min_width=280)
-    cells = gr.Slider(1, min(MAX_CELLS, len(known.datasets)), value=1, step=1,
+    cells = gr.Slider(1, min(MAX_CELLS, len(contents.datasets)), value=1, step=1,
                       label="At least this many of the shown datasets")
     return {"methods": methods, "kinds": kinds, "papers": papers, "backbones": backbones,
             "training_sets": training_sets, "rank_on": rank_on, "hide": hide, "cells": cells}

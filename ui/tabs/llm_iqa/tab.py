@@ -120,16 +120,16 @@ def build(page: gr.Blocks) -> None:
             return [gr.skip()] * len(outputs)
         return weighted(result, verdict, lam, reading, values)
 
-    asked = [picture, chosen, lam, reading, *form.components, pixels, *weights]
+    inputs = [picture, chosen, lam, reading, *form.components, pixels, *weights]
     answer = [record, evidence, *outputs, controls, weighting, *weights, notes, cost]
-    scored = button.click(score, asked, answer, api_name="llm_iqa", **gpu.PHOTO_LANE)
+    scored = button.click(score, inputs, answer, api_name="llm_iqa", **gpu.PHOTO_LANE)
     hidden = gr.Row(visible=False)
     emptied = result_of(
         picture, example,
         where.clearing(lambda: [None, None, dial(None), "", gr.Plot(visible=False), "", hidden, hidden,
                                gr.Markdown(visible=False), ""]),
         [record, evidence, *outputs, controls, weighting, notes, cost, *where.outputs])
-    tried = emptied.then(score, asked, answer, api_visibility="private", **gpu.PHOTO_LANE)
+    tried = emptied.then(score, inputs, answer, api_visibility="private", **gpu.PHOTO_LANE)
     follow(pixels, chosen, picture, scored, tried)
     ends_with(picture, scored, tried, where.wire(picture, LLMIQA.name, chosen, scored, tried))
     # Weights are those of the models that were chosen with them.

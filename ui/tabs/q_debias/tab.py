@@ -91,10 +91,10 @@ def build(page: gr.Blocks) -> None:
         hidden = gr.Accordion(visible=False)
         return [None, *panel.empty(), "", hidden, "", hidden, None, *show_pictures(None)]
 
-    asked = [picture, lmm, *form.components, pixels]
-    scored = (button.click(score, asked, outputs, api_name="q_debias", **gpu.PHOTO_LANE),
+    inputs = [picture, lmm, *form.components, pixels]
+    scored = (button.click(score, inputs, outputs, api_name="q_debias", **gpu.PHOTO_LANE),
               result_of(picture, example, where.clearing(clear), [*outputs, *pictures, *where.outputs]).then(
-                  score, asked, outputs, api_visibility="private", **gpu.PHOTO_LANE))
+                  score, inputs, outputs, api_visibility="private", **gpu.PHOTO_LANE))
     follow(pixels, lmm, picture, *scored)
     # One at a time: a degraded copy of a large photo takes a gigabyte for a moment.
     drawn = [event.success(show_pictures, evidence, pictures, show_progress="hidden", api_visibility="private",
