@@ -59,7 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="what of an image's name is its content, '^I(\\d+)_' for KADID-10k; parts of a split "
                         "never share a content")
     parser.add_argument("--generations", type=at_least(2), metavar="N", default=6, help="K, answers per image")
-    parser.add_argument("--batch", type=at_least(1), metavar="N", default=8, help="images per device and step")
+    parser.add_argument("--batch-size", "--batch", dest="batch", type=at_least(1), metavar="N", default=8,
+                        help="images per device and step")
     parser.add_argument("--accumulate", type=at_least(1), metavar="N", default=1,
                         help="steps of gradients that are added up")
     parser.add_argument("--epochs", type=at_least(0, float), default=10.0, metavar="N",
