@@ -198,7 +198,7 @@ def against_cost(ranked: Table, axis: str, narrow: bool = False) -> go.Figure:
             continue
         names = ", ".join(ranked.short(name) for name in shared)
         fronts.append(f"{what}: {len(rows)} rows on {names}")
-        clean = [row for row in rows if not any(row.cells[name].overlap or row.cells[name].labels for name in shared)]
+        clean = [row for row in rows if not any(_seen(row, name) for name in shared)]
         front = _front([(cost, _mean(row, shared), row) for row in clean
                         if (cost := _cost(row, axis)) is not None])
         figure.add_scatter(
@@ -291,14 +291,20 @@ def _meet(one: tuple[float, float, float, float], other: tuple[float, float, flo
 
 def _with_cost(ranked: Table, origin: str, axis: str) -> tuple[list[Row], tuple[str, ...]]:
     """Rows of one origin that have a cost and all of the ranked sets, and these; or, where ranks are over the other
-    origin's sets, those that most of these rows share."""
+    origin's sets, those that most of these rows share without having seen them, if there are any."""
     own = [row for row in ranked.rows if (row.entry.origin == MEASURED) == (origin == MEASURED)
            and _cost(row, axis) is not None]
     datasets_of_rows = [frozenset(row.cells) - row.apart for row in own]
     shared = ranked.shared
     if all(row.position is None for row in own):
-        shared = shared_datasets(datasets_of_rows, [dataset.slug for dataset in ranked.datasets])
+        order = [dataset.slug for dataset in ranked.datasets]
+        unseen = [frozenset(name for name in sets if not _seen(row, name)) for row, sets in zip(own, datasets_of_rows)]
+        shared = shared_datasets(unseen, order) or shared_datasets(datasets_of_rows, order)
     return [row for row, sets in zip(own, datasets_of_rows) if shared and set(shared) <= sets], shared
+
+
+def _seen(row: Row, dataset: str) -> bool:
+    return bool(row.cells[dataset].overlap or row.cells[dataset].labels)
 
 
 def _front(points: Sequence[tuple[float, float, Row]]) -> list[tuple[float, float, Row]]:

@@ -117,6 +117,8 @@ def test_a_front_holds_what_none_is_cheaper_and_better_than_published_and_measur
         assert named <= set(front)
         assert front[-1] in named, "the best has room for its name"
     assert traces["published"].marker.symbol != traces["measured here"].marker.symbol
+    title = draw(board, View(figure="cost")).layout.title.text.replace("<br>", " ")
+    assert "rows on LIVE-C dev" in title, "as many rows are on BIQ2021, which their models have seen"
     figure = draw(board, View(figure="cost"))
     assert list(figure.layout.xaxis.range) == [-3, 2], "a thousandth to a hundred billion"
     assert min(traces["measured here"].x) < 0.003
