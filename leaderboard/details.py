@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from leaderboard.measured import predictions, same_opinion, without_machine
-from leaderboard.schema import Board, Facts, SchemaError, read_text
+from leaderboard.schema import Board, Facts, SchemaError
 from methods import meaning
 from methods.agreement import metrics as stats
 from methods.agreement.shares import shares
@@ -196,10 +196,7 @@ def read_details(folder: Path, run: str, mos_range: str = "") -> Details:
 def _details(file: Path, run: str, mos_range: str, changed: int) -> Details:
     # `changed` is the file's time, so that a replaced run is read again.
     scored, names = predictions(file)
-    text = read_text(file).set_index("image")
     scored = scored.sort_values("image", ignore_index=True)
-    scored["seconds"] = (pd.to_numeric(text.loc[scored["image"], "seconds"], errors="coerce").to_numpy(float)
-                         if "seconds" in text else np.nan)
     provenance = stored_provenance(file.parent)
     low, high = _scale(provenance, mos_range, scored["mos"].to_numpy(float))
     scored["expected"], curve = _expected(scored, low, high)

@@ -56,7 +56,8 @@ class Run:
 
 
 class Predictions(NamedTuple):
-    """A predictions file: `scored` has image (text), mos and score (float); `images` the names of all rows."""
+    """A predictions file: `scored` has image (text), mos, score and seconds (float, NaN where nobody measured them);
+    `images` the names of all rows."""
 
     scored: pd.DataFrame
     images: tuple[str, ...]
@@ -110,16 +111,19 @@ def predictions(path: Path) -> Predictions:
     """The scored rows of a predictions file and the names of all its images.
 
     Raises:
-        SchemaError: as `read_predictions` refuses it.
+        SchemaError: as `read_predictions` refuses it, or there is nothing in it.
     """
     try:
         rows = read_predictions(path, called=path.name)
     except RunError as error:
         raise SchemaError(str(error)) from None
+    if not rows:
+        raise SchemaError(f"{path.name} has no rows; it should hold one per image.")
     scored = [row for row in rows if row.score is not None]
     return Predictions(pd.DataFrame({"image": [row.image for row in scored],
                                      "mos": np.array([row.mos for row in scored], np.float64),
-                                     "score": np.array([row.score for row in scored], np.float64)}),
+                                     "score": np.array([row.score for row in scored], np.float64),
+                                     "seconds": np.array([row.seconds for row in scored], np.float64)}),
                        tuple(row.image for row in rows))
 
 

@@ -103,10 +103,13 @@ def _is_locked(folder: Path) -> bool:
 def parsed(raw: bytes, called: str) -> Iterator[Prediction]:
     """The rows of a predictions.csv's content, one by one; `called` and errors as of `read_predictions`."""
     text = raw.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    lines = csv.reader(io.StringIO(text, newline=""))
+    lines = _lines(text, called)
     header = next(lines, None)
     if header is None:
         return
+    doubled = next((name for name in COLUMNS if header.count(name) > 1), None)
+    if doubled is not None:
+        raise RunError(f"{called} has the column {doubled} more than once; delete all but one.")
     lacking = [name for name in ("image", "mos", "score") if name not in header]
     if lacking:
         raise RunError(f"{called} lacks the columns {', '.join(lacking)}; it begins with {','.join(header)[:80]!r}, "
@@ -127,6 +130,14 @@ def parsed(raw: bytes, called: str) -> Iterator[Prediction]:
         names.add(row["image"])
         yield Prediction(row["image"], numbers["mos"], numbers.get("score"), numbers.get("native_score"),
                          numbers.get("seconds"), error)
+
+
+def _lines(text: str, called: str) -> Iterator[list[str]]:
+    lines = csv.reader(io.StringIO(text, newline=""))
+    try:
+        yield from lines
+    except csv.Error as error:
+        raise RunError(f"{called} is not a CSV table ({error} in line {lines.line_num}).") from None
 
 
 def _number(row: Mapping[str, str], name: str, place: str) -> float:
