@@ -1,6 +1,6 @@
 """What each part of LLM-IQA adds, on photos that the model has not seen: global, local, both; argmax, expectation.
 
-    python benchmarks/llm_iqa_parts.py --scores scores.csv --images photos/ --cache embedded-lmm-cache
+    python benchmarks/llm_iqa_parts.py --scores scores.csv --images photos/ [--lmm embedded]
 
 One pass over the photos; every variant follows from the same digits. Intervals are bootstrap 95 %.
 """
@@ -19,42 +19,31 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from methods.agreement.metrics import paired_difference, summary
 from methods.base import Assessment, load_method
 from methods.data import read_table
-from methods.data.folds import members, with_folds
 from methods.torchvision_compat import ensure_torchvision
 
 BATCH = 8
 
 
-def held_out(table: Path, images: Path, cache: Path, limit: int | None) -> Iterator[tuple[float, Assessment]]:
-    """MOS and assessment of each photo, by the model of the fold that was trained without it.
-
-    Args:
-        cache: of the training, with a model per fold.
-        limit: at most so many photos per fold.
-    """
-    from methods.lmm.transformers_lmm import TransformersLMM
-
-    models = members(cache)
-    pictures = with_folds(read_table(table, images), cache, len(models))
-    for fold, model in enumerate(models):
-        method = load_method("llm-iqa", lmm=TransformersLMM(model))
-        own = [item for item in pictures if item.fold == fold][:limit]
-        for start in range(0, len(own), BATCH):
-            some = own[start : start + BATCH]
-            yield from zip((item.mos for item in some), method.assess_batch([item.path for item in some]))
+def assessed(table: Path, images: Path, lmm: str, limit: int | None) -> Iterator[tuple[float, Assessment]]:
+    """MOS and assessment of each photo, of the first `limit` at most."""
+    method = load_method("llm-iqa", lmm=lmm)
+    own = list(read_table(table, images))[:limit]
+    for start in range(0, len(own), BATCH):
+        some = own[start : start + BATCH]
+        yield from zip((item.mos for item in some), method.assess_batch([item.path for item in some]))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scores", type=Path, required=True)
     parser.add_argument("--images", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--lmm", default="embedded", help="one that has not seen the photos (default: %(default)s)")
     parser.add_argument("--limit", type=int)
     chosen = parser.parse_args()
     ensure_torchvision()
     mos: list[float] = []
     columns: dict[str, list[float]] = {}
-    for opinion, result in held_out(chosen.scores, chosen.images, chosen.cache, chosen.limit):
+    for opinion, result in assessed(chosen.scores, chosen.images, chosen.lmm, chosen.limit):
         mos.append(opinion)
         for reading in ("argmax", "expectation"):
             total = result.evidence.rescored(reading=reading)

@@ -1,19 +1,18 @@
 """A base for RL2R that can write but knows few opinions, with a split of the photos that it has not seen.
 
-    python -m methods.embedded.lmm --scores LIVE/scores.csv --images KODAK MIT --out OUT --cache CACHE --only 0
-    python benchmarks/visualquality_r1_base.py --scores LIVE/scores.csv --images KODAK MIT --cache CACHE --out BASE
+    python benchmarks/visualquality_r1_base.py --population BIQ2021 --images KODAK MIT --cache CACHE \
+        --photos LIVE/scores.csv --out BASE
 
-The embedded model reads quality by opinion off the activations of its tower by one regression. Here that regression is
-fitted again, to the opinions of a few photos instead of all; everything else is fold 0's model, which never saw the
-photos of fold 0. So the base writes as fluently as the embedded model and ranks photos worse, and what training with
-opinions gains can be measured: fold 0 is the test part, and the other photos are dealt 3:1 to training and validation.
-The photos whose opinions the base knows are training photos.
+The embedded model reads quality by opinion off the activations of its tower in one direction. Here that direction is
+fitted anew, to the opinions of a few photos alone; everything else is the embedded model, which has seen none of them.
+So the base writes as fluently and ranks photos worse, and what training with opinions gains can be measured: a fifth of
+the photos is the test part, the others are dealt 3:1 to training and validation. The photos whose opinions the base
+knows are training photos. CACHE is the embedded model's training cache.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
 
@@ -21,8 +20,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-FOLD = 0
-FOLDS = 5
+FOLD, FOLDS = 0, 5
+"""The test part, and of how many."""
 
 
 def deal(names: list[str], fold: np.ndarray, known: int, seed: int) -> tuple[dict[str, str], list[str]]:
@@ -38,9 +37,11 @@ def deal(names: list[str], fold: np.ndarray, known: int, seed: int) -> tuple[dic
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scores", type=Path, required=True, metavar="CSV")
+    parser.add_argument("--population", type=Path, required=True, metavar="DIR", help="folder of BIQ2021")
     parser.add_argument("--images", type=Path, nargs="+", required=True, metavar="DIR")
-    parser.add_argument("--cache", type=Path, required=True, help="the embedded model's training cache, with fold 0")
+    parser.add_argument("--cache", type=Path, required=True, help="the embedded model's training cache")
+    parser.add_argument("--photos", type=Path, required=True, metavar="CSV", help="rated photos that it has not seen")
+    parser.add_argument("--model", type=Path, default=Path("assets/embedded-lmm"), help="default: %(default)s")
     parser.add_argument("--known", type=int, default=20, help="opinions that the base knows (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="folder for model/ and split.csv")
@@ -52,33 +53,41 @@ def main() -> int:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     from methods.data import deal_folds
-    from methods.embedded.lmm import pipeline, readout
+    from methods.embedded.lmm import features, pipeline
     from methods.embedded.lmm.__main__ import rated_of
-    from methods.embedded.lmm.readout import OPINION
+    from methods.embedded.lmm.readout import OPINION, ridge, token_mean
+    from methods.embedded.lmm.recipe import Shot
+    from methods.embedded.lmm.tower import EARLY_WIDTH
+    from methods.lmm.reuse.towers import fused_tower
     from methods.visualquality_r1.training.data import write_split
 
-    rated = rated_of(None, [chosen.scores])
-    material = pipeline.prepare(rated, chosen.images, chosen.cache, FOLDS)
-    names = rated[0].names
-    part, known = deal(names, deal_folds(len(names), FOLDS), chosen.known, chosen.seed)
-    write_split({(chosen.scores.stem, name): part[name] for name in names}, chosen.out / "split.csv")
+    material = pipeline.prepare(rated_of(chosen.population, []), chosen.images, chosen.cache)
+    rated = rated_of(None, [chosen.photos])[0]
+    part, known = deal(rated.names, deal_folds(len(rated), FOLDS), chosen.known, chosen.seed)
+    write_split({(chosen.photos.stem, name): part[name] for name in rated.names}, chosen.out / "split.csv")
 
-    hidden = [shot if shot.role != "opinion" or names[shot.group] in known else dataclasses.replace(shot, mos=np.nan)
-              for shot in material.shots]
-    training = np.array([not shot.held_out for shot in hidden]) & (material.fold_of != FOLD)
-    fitted = readout.fit(hidden, material.means, training)
-    # The decoder knows how loud the read-out is over photos; their opinions are not needed to make it as loud again.
-    photos = material.rated_whole[material.fold_of[material.rated_whole] != FOLD]
-    before = readout.Directions.load(chosen.cache / f"fold-{FOLD}" / "fitted.npz")
-    was, now = (one.training_tokens(material.grids)[photos, :, OPINION].mean(axis=1) for one in (before, fitted))
+    vision = fused_tower(material.vision)
+    shots = [Shot(path, "opinion", number, float(mos)) for number, (path, mos) in
+             enumerate(zip(rated.paths, rated.mos01, strict=True))]
+    means = token_mean(features.middle(shots, vision, chosen.cache / "features").activations(vision))
+    learned = np.array([number for number, name in enumerate(rated.names) if name in known])
+    others = np.array([part[name] != "test" for name in rated.names])
+    late = means[:, EARLY_WIDTH:]
+    centre, spread = late[others].mean(axis=0), late[others].std(axis=0) + 1e-3
+    mos = rated.mos01[learned, None]
+    weights, _, _ = ridge((late[learned] - centre) / spread, mos - mos.mean(), learned, 1.0)
+    direction = weights[:, 0] / spread
+    # The decoder knows how loud the direction is over photos; their opinions are not needed to make it as loud again.
+    fitted = material.fitted
+    was, now = means[others] @ fitted.matrix[OPINION] + fitted.offset[OPINION], late[others] @ direction
     scale = was.std() / now.std()
-    fitted.matrix[OPINION] *= scale
-    fitted.offset[OPINION] = scale * (fitted.offset[OPINION] - now.mean()) + was.mean()
+    fitted.matrix[OPINION] = 0
+    fitted.matrix[OPINION, EARLY_WIDTH:] = scale * direction
+    fitted.offset[OPINION] = was.mean() - scale * now.mean()
 
-    source = chosen.cache / f"fold-{FOLD}" / "model"
-    model = AutoModelForImageTextToText.from_pretrained(source, dtype=torch.float32)
-    model.model.vision_tower.load_state_dict(pipeline.tower_with(material, fitted).state_dict())
-    pipeline.save(model, AutoProcessor.from_pretrained(source), chosen.out / "model")
+    model = AutoModelForImageTextToText.from_pretrained(chosen.model, dtype=torch.float32)
+    model.model.vision_tower.load_state_dict(pipeline.tower_with(material).state_dict())
+    pipeline.save(model, AutoProcessor.from_pretrained(chosen.model), chosen.out / "model")
     counts = {name: list(part.values()).count(name) for name in ("train", "validation", "test")}
     print(f"{chosen.out / 'model'}: knows the opinions of {len(known)} photos; {chosen.out / 'split.csv'}: {counts}")
     return 0

@@ -153,8 +153,8 @@ def project(tmp_path_factory) -> Path:
     (root / "data" / "koniq-10k").rename(root / "data" / "koniq")
     tiny_lmm.build("fast_vlm", root / "tiny", image_budget=8)
     for fold in ("fold-0", "fold-1"):
-        shutil.copytree(root / "tiny", root / "embedded-lmm-cache" / fold)
-    (root / "embedded-lmm-cache" / "folds.csv").write_text(
+        shutil.copytree(root / "tiny", root / "fold-models" / fold)
+    (root / "fold-models" / "folds.csv").write_text(
         "image,fold\n" + "".join(f"{name},{number % 2}\n" for number, name in enumerate(NAMES)))
     return root
 

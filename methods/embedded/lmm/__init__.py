@@ -4,8 +4,9 @@ A stock FastVLM (EfficientNet tower, Qwen2 decoder of a million weights) learns 
 project from human opinions and from synthetic distortions, on two CPU cores:
 
     recipe.py       the images that are trained on, and what is known of each
-    tower.py        the vision tower: ImageNet weights, with the features that see quality carried to its end
-    features.py     the tower's pooled features of every image, cached on disk
+    tower.py        the vision tower: what sees quality is carried to its end
+    features.py     what the tower's first blocks make of every image, cached on disk
+    finetune.py     training of the tower's last blocks, with checkpoints
     readout.py      which directions of these features reach the decoder, and the teacher that scores images
     tokenizer.py    the vocabulary and the processor
     thinking.py     reasoning text that says what the features show

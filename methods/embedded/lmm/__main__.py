@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +14,7 @@ from methods.errors import InputError
 if TYPE_CHECKING:
     from methods.data import RatedPictures
 
-STEPS = 3600
+STEPS = 4000
 
 
 def parser(add_help: bool = True) -> argparse.ArgumentParser:
@@ -33,19 +31,18 @@ def parser(add_help: bool = True) -> argparse.ArgumentParser:
                            help="folders of photos without visible flaws, to be damaged in known ways")
     arguments.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
     arguments.add_argument("--cache", type=Path, default=Path("embedded-lmm-cache"),
-                           help="folder for features, checkpoints and fold models (default: %(default)s)")
-    arguments.add_argument("--steps", type=at_least(1), default=STEPS, help="training steps (default: %(default)s)")
+                           help="folder for features and checkpoints (default: %(default)s)")
+    arguments.add_argument("--steps", type=at_least(1), default=STEPS,
+                           help="training steps of the decoder (default: %(default)s)")
     arguments.add_argument("--seed", type=at_least(0), default=0)
-    arguments.add_argument("--folds", type=at_least(2), default=5,
-                           help="into how many folds the rated photos are dealt (default: %(default)s)")
-    arguments.add_argument("--only", nargs="+", default=["shipped"], metavar="WHAT",
-                           help='what to train: "shipped" (all photos), or numbers of folds to be left out, or "all"')
-    arguments.add_argument("--jobs", type=at_least(1), default=1, help="trainings at a time (default: %(default)s)")
+    arguments.add_argument("--jobs", type=at_least(1), default=1,
+                           help="processes that make the images (default: %(default)s)")
     arguments.add_argument("--keep", type=at_least(0), default=0, metavar="STEPS",
                            help="also keep the weights so often")
-    arguments.add_argument("--decoder", type=Path, metavar="CHECKPOINT",
-                           help="keep this checkpoint's decoder, trained in the same cache, and only fit the read-outs")
-    arguments.add_argument("--restart", action="store_true", help="forget decoder checkpoints of an earlier run")
+    arguments.add_argument("--decoder", type=Path, nargs=2, metavar=("CHECKPOINT", "FITTED"),
+                           help="give the decoder of another run, named by its checkpoint and its cache's fitted.npz, "
+                                "this run's tower")
+    arguments.add_argument("--restart", action="store_true", help="forget what an earlier run has learned; images stay")
     return arguments
 
 
@@ -69,54 +66,25 @@ def main(argv: list[str] | None = None) -> int:
     from methods.torchvision_compat import ensure_torchvision
 
     ensure_torchvision()
-    import numpy as np
     import torch
 
     from methods.embedded.lmm import pipeline
 
-    rated = rated_of(options.population, options.scores)
-    material = pipeline.prepare(rated, options.images, options.cache, options.folds)
+    if options.restart:
+        for name in pipeline.LEARNED:
+            (options.cache / name).unlink(missing_ok=True)
+    material = pipeline.prepare(rated_of(options.population, options.scores), options.images, options.cache,
+                                options.jobs, options.seed, options.decoder[1] if options.decoder else None)
+    if options.decoder:
+        pipeline.refit(material, options.decoder[0], options.out)
+        return 0
     # The decoder's matrices are small: two threads would wait for each other longer than they work.
     torch.set_num_threads(1)
-    words = pipeline.words_for(material)
-    held_out = np.array([shot.held_out for shot in material.shots])
-    steps = options.only
-    if steps == ["all"]:
-        steps = ["shipped", *map(str, range(options.folds))]
-
-    def train(what: str) -> None:
-        cache = options.cache / (what if what == "shipped" else f"fold-{what}")
-        if options.restart:
-            (cache / "decoder.pt").unlink(missing_ok=True)
-        training = ~held_out if what == "shipped" else ~held_out & (material.fold_of != int(what))
-        out = options.out if what == "shipped" else cache / "model"
-        print(f"{what}: {int(training.sum())} images", file=sys.stderr)
-        if options.decoder:
-            pipeline.refit(material, training, options.decoder, out, cache)
-            return
-        pipeline.make(material, words, training, out, steps=options.steps, seed=options.seed, cache=cache,
-                      keep=options.keep)
-        print(f"{what}: written to {out}", file=sys.stderr)
-
-    if options.jobs == 1:
-        for what in steps:
-            train(what)
-        return 0
-    # Forked, so that all of them read the same activations.
-    from concurrent.futures import ProcessPoolExecutor
-
-    with ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("fork")) as pool:
-        _job["train"] = train
-        list(pool.map(_run, steps))
+    print(f"{int(material.training.sum())} images", file=sys.stderr)
+    pipeline.make(material, pipeline.words_for(material), options.out, steps=options.steps, seed=options.seed,
+                  cache=options.cache, keep=options.keep)
+    print(f"Written to {options.out}", file=sys.stderr)
     return 0
-
-
-_job: dict[str, Callable[[str], None]] = {}
-
-
-def _run(what: str) -> None:
-    """One training in a forked process; a nested function could not be handed over."""
-    _job["train"](what)
 
 
 if __name__ == "__main__":

@@ -46,8 +46,6 @@ def section(report: Mapping[str, Any]) -> str:
         pairs = "; ".join(f"{score:.2f} → {mos:.2f}" for score, mos in calibration["score and MOS by fifth"])
         parts.append(f"Calibration, {title} (mean score → mean MOS by fifth of the photos): {pairs}. Expected "
                      f"calibration error {calibration['expected calibration error']:.3f}.\n")
-    curve = ", ".join(f"{int(count):,} photos {value:.3f}" for count, value in report["over photos"].items())
-    parts.append(f"The regression behind the answers, by the number of rated photos it learned from: {curve}.\n")
     parts += _damage(report["held-out damage"], report["reasoning"])
     corners = report["parts"]
     parts.append(f"Corners of held-out photos, one damaged: mean score {corners['inside']:.2f} damaged, "

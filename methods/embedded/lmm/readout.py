@@ -1,8 +1,8 @@
 """The read-out: which directions of the tower's activations reach the decoder, and what the teacher reads from them.
 
-All are ridge regressions or principal components of the pooled activations, fitted in seconds on the training
-images alone: quality as people rated camera photos, quality as known damage implies it, which of the two an image
-is, the evidence for each flaw, and, for what the scene is, the principal components.
+All are linear in the pooled activations: quality as people rated camera photos, quality as known damage implies it and
+the evidence for each flaw are the heads of the fine-tuning; which kind an image is, a ridge regression; and what the
+scene is, discriminants of the photos.
 
 The teacher is a function of the token and of nothing else (`Directions.judge`). A decoder that learns a function can be
 shown any token, also one put together from several images, with the right answer beside it; one that learns the
@@ -11,7 +11,7 @@ scores of four hundred photos learns the photos by heart.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -32,12 +32,16 @@ FLAW_NAMES = (thinking.CLEAN, *(name for name, own in thinking.FAMILIES.items()
 """The flaws that have a channel, in order; the first one is that there is none."""
 
 CONTENT = FLAWS + len(FLAW_NAMES)
-"""The first channel of the principal components."""
+"""The first channel of what is shown."""
 
-OPINION_PENALTY, DAMAGE_PENALTY, ORIGIN_PENALTY = 1.0, 0.05, 0.2
-"""Ridge penalties in units of the mean squared activation. The first has the best mean SRCC of a subset of BIQ2021 by
-the other one (0.3: 0.748, 1: 0.764, 2: 0.763, 4: 0.755). Of the second, smaller is better on held-out damaged photos
-(0.05: 0.78, 0.2: 0.75, when there were fewer); the third was not tuned."""
+ORIGIN_PENALTY = 0.2
+"""Ridge penalty in units of the mean squared activation; it was not tuned."""
+
+CONTENT_PENALTY = 0.01
+"""Ridge penalty, in the same units, of reading the content out of the tuned blocks."""
+
+COMPONENTS, WITHIN_FLOOR = 500, 0.02
+"""Principal components among which contents are told apart, and the variance within a photo that is always assumed."""
 
 ORIGIN_ROWS = 3000
 """Images of each kind that the third regression is fitted on, drawn from all. Damaged rated photos are of neither
@@ -49,15 +53,15 @@ quality to the other. Quality by damage says little of a camera photo (rank corr
 of a source that was not trained on have to count as camera photos: fitted without BIQ2021's ss01, the regression puts
 99 % of it above 0.34. A higher centre ranks damaged photos better and new camera photos worse."""
 
-FLAW_SCALE = 4.0
+FLAW_SPREAD = 1.5
+"""Of the flaws' channels over damaged photos; their logits, less their mean."""
 
 CLEAN_FROM = 0.8
 """Rated photos whose opinion in [0, 1] is at least this high show no flaw. Pristine photos alone are too few to tell an
 intact camera photo from one of 22 flaws."""
 
 CONTENT_SCALE = 0.5
-"""Spread of each principal component beside the fitted directions, which have 1. All alike: as few as a hundred equal
-components tell a photo's damaged version from other photos with an AUC of 0.996, unequal ones with 0.985."""
+"""Spread of each channel of the content beside the fitted directions, which have 1."""
 
 
 @dataclass(frozen=True)
@@ -174,72 +178,111 @@ def _of_one_kind(shots: Sequence[Shot], training: np.ndarray) -> np.ndarray:
     return np.isin(np.arange(len(shots)), np.concatenate(samples))
 
 
-def fit(shots: Sequence[Shot], means: np.ndarray, training: np.ndarray) -> Directions:
+def flaws_of(shots: Sequence[Shot], training: np.ndarray) -> np.ndarray:
+    """int64 [shots]: number in FLAW_NAMES of what a training image shows, or -100 where nobody knows."""
+    flaws = np.full(len(shots), -100)
+    for row in np.flatnonzero(training):
+        shot = shots[row]
+        if shot.role == "pristine":
+            flaw = true_flaw(shot)
+        else:
+            flaw = thinking.CLEAN if shot.mos >= CLEAN_FROM and not shot.damage else ""
+        if flaw:
+            flaws[row] = FLAW_NAMES.index(flaw)
+    return flaws
+
+
+def contents(late: np.ndarray, shots: Sequence[Shot], training: np.ndarray) -> np.ndarray:
+    """What is shown, whatever was done to it: linear discriminants between photos, float32 [shots, READOUT - CONTENT].
+
+    Of the principal components of the activations those combinations that differ most between photos and least between
+    one photo's damaged versions, the best first, all of the spread CONTENT_SCALE.
+
+    Args:
+        late: float [shots, LATE_WIDTH], activations of the blocks before they were tuned.
+        training: bool [shots]; nothing else is looked at.
+    """
+    centre, spread = late[training].mean(axis=0), late[training].std(axis=0) + 1e-3
+    centred = (late - centre) / spread
+    components = _principal(centred[training], min(COMPONENTS, int(training.sum()) - 1))
+    values = centred @ components.T
+    values /= values[training].std(axis=0)
+    groups = np.array([shot.group for shot in shots])
+    _, place, sizes = np.unique(groups[training], return_inverse=True, return_counts=True)
+    sums = np.zeros((len(sizes), values.shape[1]))
+    np.add.at(sums, place, values[training])
+    within = (values[training] - (sums / sizes[:, None])[place])[sizes[place] > 1]
+    covariance = within.T @ within / len(within) + WITHIN_FLOOR * np.eye(values.shape[1])
+    # The components are uncorrelated with variance 1, so the directions of least variance within are the best.
+    _, directions = np.linalg.eigh(covariance)
+    best = values @ directions[:, : READOUT - CONTENT]
+    result = np.zeros((len(shots), READOUT - CONTENT), np.float32)
+    result[:, : best.shape[1]] = CONTENT_SCALE * best / best[training].std(axis=0)
+    return result
+
+
+Heads = Mapping[str, tuple[np.ndarray, np.ndarray]]
+"""`finetune.Stage.directions`."""
+
+
+def fit(shots: Sequence[Shot], means: np.ndarray, training: np.ndarray, held_back: np.ndarray, heads: Heads,
+        content: np.ndarray) -> Directions:
     """Fits the read-out and the teacher.
 
     Args:
-        means: float32 [shots, WIDTH], `pooled` activations.
+        means: float32 [shots, WIDTH], pooled activations of the tuned tower.
         training: bool [shots]; nothing else is looked at.
+        held_back: bool [shots]; of these training photos the heads have not learned.
+        heads: quality by opinion and by damage, and the flaws, as `finetune` left them.
+        content: float32 [shots, READOUT - CONTENT], from `contents`.
     """
     mos = np.array([shot.mos for shot in shots])
     opinion = np.array([shot.role == "opinion" for shot in shots])
     groups = np.array([shot.group for shot in shots])
-    rated, pristine = training & opinion & ~np.isnan(mos), training & ~opinion
-    flaws = np.zeros((len(shots), len(FLAW_NAMES)))
-    for row in np.flatnonzero(pristine):
-        if flaw := true_flaw(shots[row]):
-            flaws[row, FLAW_NAMES.index(flaw)] = 1
-    good = training & opinion & (mos >= CLEAN_FROM)
-    flaws[good, FLAW_NAMES.index(thinking.CLEAN)] = 1
-    named = flaws.any(axis=1)
-
-    early, late, everything = slice(0, EARLY_WIDTH), slice(EARLY_WIDTH, None), slice(None)
+    known = training & held_back & ~np.isnan(mos)
     matrix = np.zeros((READOUT, means.shape[1]), np.float32)
     offset = np.zeros(READOUT)
     correction = np.zeros((len(shots), READOUT), np.float32)
     calibration = np.zeros((3, 2))
 
-    def regress(channels: slice, columns: slice, rows: np.ndarray, targets: np.ndarray, penalty: float) -> np.ndarray:
-        """Writes the regression into the channels, in the targets' units; gives the left-out predictions."""
-        centre, spread = means[rows, columns].mean(axis=0), means[rows, columns].std(axis=0) + 1e-3
-        level = targets.mean(axis=0)
-        inputs = (means[rows, columns] - centre) / spread
-        weights, fitted, left_out = ridge(inputs, targets - level, groups[rows], penalty)
-        matrix[channels, columns] = (weights / spread[:, None]).T
-        offset[channels] = level - matrix[channels, columns].astype(np.float64) @ centre
-        correction[rows, channels] = left_out - fitted
-        return left_out + level
+    def place(channels: slice, own: np.ndarray, shift: np.ndarray, scale: float, middle: float) -> None:
+        """The channels become scale * (means @ own.T + shift - middle)."""
+        matrix[channels] = scale * own
+        offset[channels] = scale * (shift - middle)
 
-    def rescale(channels: slice, scale: float, shift: float) -> None:
-        """The channels' values become scale * (value - shift)."""
-        matrix[channels] *= scale
-        offset[channels] = scale * (offset[channels] - shift)
-        correction[:, channels] *= scale
+    for channel, name, rows in ((OPINION, "opinion", known & opinion), (DAMAGE, "damage", known & ~opinion)):
+        own, shift = heads[name]
+        values = means[rows] @ own[0] + shift[0]
+        scale, middle = 1 / values.std(), values.mean()
+        place(slice(channel, channel + 1), own, shift, scale, middle)
+        # Predictions for new photos spread otherwise than quality does; this is their own calibration.
+        calibration[channel] = np.polyfit(scale * (values - middle), mos[rows], 1)
 
-    single = [
-        (OPINION, late, rated, mos, OPINION_PENALTY),
-        (DAMAGE, early, pristine, mos, DAMAGE_PENALTY),
-        (ORIGIN, everything, _of_one_kind(shots, training), opinion.astype(float), ORIGIN_PENALTY),
-    ]
-    for channel, columns, rows, targets, penalty in single:
-        channels = slice(channel, channel + 1)
-        new = regress(channels, columns, rows, targets[rows, None], penalty)[:, 0]
-        scale, shift = 1 / new.std(), new.mean()
-        rescale(channels, scale, shift)
-        slope, intercept = 1 / scale, shift
-        if channel != ORIGIN:  # predictions for new photos spread less than fitted ones; this is their own calibration
-            slope, intercept = np.polyfit((new - shift) * scale, targets[rows], 1)
-        calibration[channel] = slope, intercept
-    flaw_channels = slice(FLAWS, CONTENT)
-    regress(flaw_channels, early, named, flaws[named], DAMAGE_PENALTY)
-    rescale(flaw_channels, FLAW_SCALE, 0.25)
+    rows = _of_one_kind(shots, training)
+    centre, spread = means[rows].mean(axis=0), means[rows].std(axis=0) + 1e-3
+    targets = opinion[rows].astype(float)
+    weights, fitted, left_out = ridge((means[rows] - centre) / spread, targets[:, None] - targets.mean(), groups[rows],
+                                      ORIGIN_PENALTY)
+    weights = (weights / spread[:, None]).T
+    new = left_out[:, 0] + targets.mean()
+    scale, middle = 1 / new.std(), new.mean()
+    place(slice(ORIGIN, ORIGIN + 1), weights, targets.mean() - weights.astype(np.float64) @ centre, scale, middle)
+    correction[rows, ORIGIN] = scale * (left_out - fitted)[:, 0]
+    calibration[ORIGIN] = 1 / scale, middle
 
+    own, shift = heads["flaws"]
+    own, shift = own - own.mean(axis=0), shift - shift.mean()
+    place(slice(FLAWS, CONTENT), own, shift, FLAW_SPREAD / (means[known & ~opinion] @ own.T + shift).std(), 0.0)
+
+    late = slice(EARLY_WIDTH, None)
     centre, spread = means[training, late].mean(axis=0), means[training, late].std(axis=0) + 1e-3
-    centred = (means[training, late] - centre) / spread
-    # Fewer images than channels have fewer components; the rest stays empty.
-    components = _principal(centred, min(READOUT - CONTENT, len(centred) - 1))
-    components *= CONTENT_SCALE / (centred @ components.T).std(axis=0)[:, None]
-    matrix[CONTENT : CONTENT + len(components), late] = components / spread
+    inputs = (means[training, late] - centre) / spread
+    gram = inputs.T @ inputs / len(inputs) + CONTENT_PENALTY * np.eye(inputs.shape[1], dtype=np.float32)
+    level = content[training].mean(axis=0)
+    weights = np.linalg.solve(gram, inputs.T @ (content[training] - level) / len(inputs))
+    values = inputs @ weights
+    weights *= CONTENT_SCALE / np.maximum(values.std(axis=0), 1e-3)
+    matrix[CONTENT:, late] = (weights / spread[:, None]).T
     offset[CONTENT:] = -(matrix[CONTENT:, late].astype(np.float64) @ centre)
     return Directions(matrix, offset.astype(np.float32), calibration, correction)
 

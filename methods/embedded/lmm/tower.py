@@ -22,7 +22,9 @@ on pooled activations (`pooled_activations`) and then be written into the weight
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,6 +55,17 @@ LATE_SOURCES = (12, 13, 14, 15)
 EARLY_WIDTH = sum(EARLY_SOURCES.values())
 
 LATE_WIDTH = EXPANDED * len(LATE_SOURCES)
+
+MAP_CHANNELS, MAP_SIDE = 112, 32
+"""Channels of Lite0's fifth stage, and the pixels per side of what it hands on."""
+
+NORM_EPSILON = 1e-3
+"""Of EfficientNet's batch norms."""
+
+_LATE_FROM = 11
+"""The first block of the sixth stage."""
+
+_EARLY_PLACES, _LATE_PLACES = EARLY_SOURCES, dict.fromkeys(LATE_SOURCES, EXPANDED)
 
 WIDTH = EARLY_WIDTH + LATE_WIDTH
 """Activations of an image: the early ones, then the late ones, block by block."""
@@ -141,15 +154,20 @@ def _copy_block(block: EfficientNetBlock, weights: dict[str, torch.Tensor], inde
 def _copy(convolution: torch.nn.Conv2d, norm: torch.nn.BatchNorm2d, weights: dict[str, torch.Tensor],
           source: str, source_norm: str) -> None:
     """Copies a convolution with its batch norm folded in; channels beyond the source's stay zero."""
+    kernel, bias = fold(weights, source, source_norm)
+    convolution.weight[: kernel.shape[0], : kernel.shape[1]] = kernel
+    norm.bias[: len(bias)] = bias
+
+
+def fold(weights: dict[str, torch.Tensor], source: str, norm: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Kernel and bias, float32, of a convolution with the batch norm after it folded in."""
     import torch
 
     kernel = weights[f"{source}.weight"].double()
     gain, bias, mean, variance = (
-        weights[f"{source_norm}.{name}"].double() for name in ("weight", "bias", "running_mean", "running_var"))
-    scale = gain / torch.sqrt(variance + norm.eps)
-    kernel = (kernel * scale[:, None, None, None]).float()
-    convolution.weight[: kernel.shape[0], : kernel.shape[1]] = kernel
-    norm.bias[: len(bias)] = (bias - mean * scale).float()
+        weights[f"{norm}.{name}"].double() for name in ("weight", "bias", "running_mean", "running_var"))
+    scale = gain / torch.sqrt(variance + NORM_EPSILON)
+    return (kernel * scale[:, None, None, None]).float(), (bias - mean * scale).float()
 
 
 def _wire_state(model: EfficientNetModel, gain: torch.Tensor) -> None:
@@ -253,26 +271,64 @@ def round_to_half(model: EfficientNetModel) -> EfficientNetModel:
 def pooled_activations(model: EfficientNetModel, pixel_values: torch.Tensor) -> np.ndarray:
     """What the read-outs may read, averaged over the pixels of each token: float32 [images, GRID * GRID, WIDTH]."""
     import torch
+
+    with torch.inference_mode(), _pooled(model, {**_EARLY_PLACES, **_LATE_PLACES}) as pooled:
+        model(pixel_values.contiguous(memory_format=torch.channels_last))
+        return torch.cat([*pooled.values()], dim=1).flatten(2).transpose(1, 2).float().numpy()
+
+
+def middle_activations(model: EfficientNetModel, pixel_values: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """What blocks 0 to 10 make of images.
+
+    Returns:
+        pooled activations, float32 [images, EARLY_WIDTH], and the map after block 10, float32 [images, MAP_CHANNELS,
+        MAP_SIDE, MAP_SIDE].
+    """
+    import torch
+
+    with torch.inference_mode(), _pooled(model, _EARLY_PLACES) as pooled:
+        state = model.embeddings(pixel_values.contiguous(memory_format=torch.channels_last))
+        for block in model.encoder.blocks[: _LATE_FROM]:
+            state = block(state)
+        early = torch.cat([*pooled.values()], dim=1).flatten(1)
+        return early.float().numpy(), state[:, :MAP_CHANNELS].float().contiguous().numpy()
+
+
+def late_activations(model: EfficientNetModel, maps: np.ndarray) -> np.ndarray:
+    """What blocks 12 to 15 make of the map after block 10, averaged: [images, MAP_CHANNELS, side, side] to float32
+    [images, LATE_WIDTH]."""
+    import torch
+
+    first = model.encoder.blocks[_LATE_FROM]
+    state = torch.zeros(len(maps), first.expansion.expand_conv.in_channels, *maps.shape[2:])
+    state[:, :MAP_CHANNELS] = torch.from_numpy(maps.astype(np.float32))
+    with torch.inference_mode(), _pooled(model, _LATE_PLACES) as pooled:
+        state = state.contiguous(memory_format=torch.channels_last)
+        for block in model.encoder.blocks[_LATE_FROM : LATE_SOURCES[-1] + 1]:
+            state = block(state)
+        return torch.cat([*pooled.values()], dim=1).flatten(1).float().numpy()
+
+
+@contextlib.contextmanager
+def _pooled(model: EfficientNetModel, widths: dict[int, int]) -> Iterator[dict[int, torch.Tensor]]:
+    """Collects the activations of these blocks, their first so many channels, averaged: block -> [images, width, GRID,
+    GRID]."""
     from torch.nn.functional import adaptive_avg_pool2d
 
     maps: dict[int, torch.Tensor] = {}
 
-    def keep(index: int, width: int, module: torch.nn.Module, args: object, output: torch.Tensor) -> None:
-        maps[index] = adaptive_avg_pool2d(output[:, :width], GRID)
+    def keep(index: int, module: torch.nn.Module, args: object, output: torch.Tensor) -> None:
+        maps[index] = adaptive_avg_pool2d(output[:, : widths[index]], GRID)
 
     blocks = model.encoder.blocks
-    widths = {**EARLY_SOURCES, **dict.fromkeys(LATE_SOURCES, EXPANDED)}
     modules = {index: blocks[index].expansion if index == LATE_SOURCES[-1] else blocks[index].depthwise_conv
                for index in widths}
-    handles = [modules[index].register_forward_hook(functools.partial(keep, index, widths[index])) for index in widths]
+    handles = [modules[index].register_forward_hook(functools.partial(keep, index)) for index in widths]
     try:
-        with torch.inference_mode():
-            model(pixel_values.contiguous(memory_format=torch.channels_last))
+        yield maps
     finally:
         for handle in handles:
             handle.remove()
-    joined = torch.cat([maps[index] for index in widths], dim=1)
-    return joined.flatten(2).transpose(1, 2).float().numpy()
 
 
 def install(model: EfficientNetModel, directions: np.ndarray, offset: np.ndarray, pixel_values: torch.Tensor) -> None:

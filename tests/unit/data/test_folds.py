@@ -180,16 +180,6 @@ def test_a_table_never_speaks_of_models_of_another_deal(tmp_path):
         folds.write(tmp_path / "other", ["a", "a"], [0, 1])
 
 
-def test_training_records_its_folds(data, tmp_path):
-    from methods.embedded.lmm.pipeline import rated_photos
-
-    photos, scores, fold = rated_photos([rated(data)], tmp_path, 3)
-    pictures = folds.with_folds(rated(data), tmp_path, 3)
-    assert list(pictures.paths) == photos
-    assert pictures.mos01.tolist() == scores
-    assert [picture.fold for picture in pictures] == fold.tolist()
-
-
 def test_parts_keep_contents_together_and_are_never_empty():
     groups = [f"content {number // 3}" for number in range(30)]
     part = deal_parts(groups, (6, 2, 2), seed=1)

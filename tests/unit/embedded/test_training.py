@@ -57,8 +57,34 @@ def usable(shots):
 
 
 @pytest.fixture(scope="module")
-def fitted(shots, means, usable):
-    return readout.fit(shots, means, usable)
+def content(shots, means, usable):
+    return readout.contents(means[:, EARLY_WIDTH:], shots, usable)
+
+
+@pytest.fixture(scope="module")
+def heads(shots, means, usable):
+    """What fine-tuning would leave: regressions of quality and flaws, in units of their own."""
+    mos = np.array([shot.mos for shot in shots])
+    opinion = np.array([shot.role == "opinion" for shot in shots])
+    groups, flaws = np.arange(len(shots)), readout.flaws_of(shots, usable)
+
+    def head(rows, columns, targets):
+        centre, level = means[rows][:, columns].mean(axis=0), targets.mean(axis=0)
+        weights, _, _ = ridge(means[rows][:, columns] - centre, targets - level, groups[rows], 0.01)
+        matrix = np.zeros((targets.shape[1], WIDTH))
+        matrix[:, columns] = weights.T
+        return matrix, level - matrix[:, columns] @ centre
+
+    everything, named = slice(None), usable & (flaws >= 0)
+    rated, pristine = (usable & ~np.isnan(mos) & kind for kind in (opinion, ~opinion))
+    return {"opinion": head(rated, slice(EARLY_WIDTH, None), mos[rated][:, None]),
+            "damage": head(pristine, everything, mos[pristine][:, None]),
+            "flaws": head(named, everything, 9.0 * np.eye(len(FLAW_NAMES))[flaws[named]])}
+
+
+@pytest.fixture(scope="module")
+def fitted(shots, means, usable, heads, content):
+    return readout.fit(shots, means, usable, usable, heads, content)
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +150,32 @@ def test_a_refitted_read_out_speaks_the_units_that_a_decoder_knows(means, fitted
         inside = np.abs(wanted) < 6
         np.testing.assert_allclose(again.tokens(grids)[..., channel][inside], wanted[inside], atol=2e-3)
     np.testing.assert_array_equal(again.calibration, former.calibration)
+
+
+def test_content_tells_photos_apart_whatever_was_done_to_them(shots, means, usable, fitted):
+    # Twelve photos differ in eleven directions; the best come first.
+    tokens = fitted.tokens(means[:, None].astype(np.float16))[:, 0, CONTENT : CONTENT + 8]
+    groups = np.array([shot.group for shot in shots])
+    rows = np.flatnonzero(usable)
+    distances = ((tokens[rows][:, None] - tokens[rows][None]) ** 2).sum(axis=-1)
+    same = groups[rows][:, None] == groups[rows][None]
+    np.fill_diagonal(distances, np.nan)
+    assert np.nanmean(distances[same]) < 0.3 * np.nanmean(distances[~same])
+
+
+def test_calibration_is_that_of_photos_that_were_held_back(shots, means, usable, heads, content, fitted):
+    """The heads know the photos they learned from, so nothing is concluded from these."""
+    held = usable & (np.arange(len(shots)) % 2 == 0)
+    other = readout.fit(shots, means, usable, held, heads, content)
+    tokens = other.tokens(means[:, None].astype(np.float16))[:, 0]
+    mos = np.array([shot.mos for shot in shots])
+    pristine = np.array([shot.role == "pristine" for shot in shots])
+    own = held & pristine & ~np.isnan(mos)
+    assert tokens[own, readout.DAMAGE].mean() == pytest.approx(0, abs=0.01)
+    assert tokens[own, readout.DAMAGE].std() == pytest.approx(1, abs=0.01)
+    np.testing.assert_allclose(other.calibration[readout.DAMAGE], np.polyfit(tokens[own, readout.DAMAGE], mos[own], 1),
+                               atol=0.01)
+    assert other.calibration[readout.DAMAGE][0] != fitted.calibration[readout.DAMAGE][0]
 
 
 def test_damaged_rated_photos_are_neither_camera_photos_nor_pristine_ones(shots, usable):
@@ -207,7 +259,11 @@ def test_the_expected_level_follows_the_labels_as_far_as_they_can_be_trusted():
 
     straight = answer(references)
     assert straight == pytest.approx(0.8, abs=0.04)
-    assert answer(references + 0.08) > straight + 0.01
+    assert answer(references + 0.08) == pytest.approx(straight, abs=0.01), "noise, not another scale"
+    assert answer(references + 0.35) > straight + 0.07, "a scale that is shifted as a whole"
+    assert answer(references - 0.35) < straight - 0.07
+    alone = tasks.expected_level(0.8, np.array([0.6]), np.array([0.0]), np.eye(2)) @ weights
+    assert alone == pytest.approx(straight, abs=0.06), "one badly rated reference is no other scale"
     assert answer(1 - references) < 0.35
     praised = references + np.array([0, 0, 0.3, 0, 0])
     assert answer(praised, 0.5, twins) > answer(praised, 0.5) + 0.05, "the look-alike's label counts most"
