@@ -112,17 +112,24 @@ def _yes(respondent: Respondent, pairs: Sequence[tuple[int, int]]) -> np.ndarray
     return respondent.probabilities(examples, ["yes", "no"])[:, 0]
 
 
-def _vectors(tokens: np.ndarray) -> np.ndarray:
-    """What retrieval compares: the tower's last hidden state, float [n, 2 * READOUT] of length 1."""
-    vectors = np.concatenate([np.maximum(tokens, 0), np.maximum(-tokens, 0)], axis=-1)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+def _distances(tokens: np.ndarray, rows: Sequence[int] | np.ndarray, token: np.ndarray) -> np.ndarray:
+    """How far the tower's last hidden states are from one, as retrieval has it (IQARAG's Eq. 4): float [rows].
+
+    A hidden state holds the positive and the negative parts of a token apart.
+    """
+    own = tokens[np.asarray(rows)]
+    apart = [np.maximum(sign * own, 0) - np.maximum(sign * token, 0) for sign in (1, -1)]
+    return np.sqrt(sum((part**2).sum(axis=1) for part in apart))
 
 
 def _look_alikes(tokens: np.ndarray, shots: Sequence[Shot], damaged: dict[int, list[int]], rows: Sequence[int]
                  ) -> list[tuple[int, int]]:
-    vectors = _vectors(tokens[rows])
-    near = vectors @ vectors.T - 2 * np.eye(len(rows))
-    return [(damaged[shots[rows[int(np.argmax(near[place]))]].group][0], row) for place, row in enumerate(rows)]
+    pairs = []
+    for place, row in enumerate(rows):
+        distances = _distances(tokens, rows, tokens[row])
+        distances[place] = np.inf
+        pairs.append((damaged[shots[rows[int(np.argmin(distances))]].group][0], row))
+    return pairs
 
 
 def with_references(respondent: Respondent, rows: Sequence[int], others: Sequence[int],
@@ -135,10 +142,10 @@ def with_references(respondent: Respondent, rows: Sequence[int], others: Sequenc
         most: at most so many references, the nearest ones.
         flip: the labels are written the wrong way round.
     """
-    vectors, others = _vectors(respondent.tokens), np.asarray(others)
+    tokens, others = respondent.tokens, np.asarray(others)
     examples = []
     for row in rows:
-        order = np.argsort(-(vectors[others] @ vectors[row]), kind="stable")
+        order = np.argsort(_distances(tokens, others, tokens[row]), kind="stable")
         nearest = select_references(others_mos, order, min(k, len(others)))[:most]
         labelled = sorted(((int(others[index]), float(others_mos[index])) for index in nearest),
                           key=lambda item: 1 - item[1] if flip else item[1], reverse=True)
