@@ -133,7 +133,9 @@ def parsed(raw: bytes, called: str) -> Iterator[Prediction]:
 
 
 def _lines(text: str, called: str) -> Iterator[list[str]]:
-    lines = csv.reader(io.StringIO(text, newline=""))
+    # Of the whole process, and other readers raise it, too: what is read must not depend on what was read before.
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         yield from lines
     except csv.Error as error:

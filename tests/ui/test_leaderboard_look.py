@@ -23,7 +23,7 @@ from ui.tabs.leaderboard.tab import _paired
 from ui.tabs.leaderboard.view import Controls, changed, values_of
 
 RUN = "leaf_trained-on-biq2021_live-challenge-dev_all_2026-11-27"
-OTHER = "q-debias_embedded_live-challenge-dev_all_2026-11-27"
+OTHER = "q-debias_embedded_live-challenge-dev_all_2026-11-28"
 ELSEWHERE = "leaf_biq2021_test_2026-11-27"
 
 

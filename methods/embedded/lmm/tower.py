@@ -3,16 +3,16 @@
 ImageNet training makes a network forget quality towards its end: on camera photos, a ridge regression on the last
 stage of EfficientNet-Lite0 ranks far worse than one on the blocks before it, and what kind of damage an image has is
 best read in the middle. `transformers` hands only the last hidden state to a language model, so this module adds
-channels to the stock architecture that carry what those blocks see to the end, with weights set by formula and not by
-training:
+channels to the stock architecture that carry what those blocks see to the end, with weights set by formula; the blocks
+from the 11th on are fine-tuned as well:
 
     blocks 0-4     EfficientNet-Lite0 as trained on ImageNet
     blocks 5-10    as trained; each block's projection also writes a linear read-out of its activations into EARLY extra
                    channels, which add up along the residual connections
-    block 11       as trained; pools the extra channels 2x2
-    blocks 12-14   as trained; each writes a read-out into READOUT extra channels, which the early ones are part of
-    block 15       the expansion of Lite0's last block instead of its convolution: its activations join the read-out,
-                   pooled 2x2
+    block 11       fine-tuned (`finetune`); pools the extra channels 2x2
+    blocks 12-14   fine-tuned; each writes a read-out into READOUT extra channels, which the early ones are part of
+    block 15       the expansion of Lite0's last block, fine-tuned, instead of its convolution: its activations join
+                   the read-out, pooled 2x2
     blocks 16-18   pool 2x2 until one token is left
     top            keeps the read-out's positive and negative parts
 

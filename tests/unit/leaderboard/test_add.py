@@ -108,7 +108,8 @@ def test_an_undefined_metric_is_left_out(data, tmp_path):
     ("image,mos,score,score\na,1,0.5,0.6\n", "has the column score more than once"),
     ("", "has no rows"),
     ("image,mos,score\n", "has no rows"),
-    ("image,mos,score\n" + "a" * 200_000 + ",1,0.5\n", r"is not a CSV table \(field larger than"),
+    ('image,mos,score\n"a,1,0.5\n', r"is not a CSV table \(unexpected end of data in line 2\)"),
+    ("image,mos,score\n" + "a" * 200_000 + ",1,high\n", "line 2: score is 'high'"),
     ("image,mos,score\na,np.float64(1.0),0.5\n", r"line 2: mos is 'np\.float64"),
 ])
 def test_broken_predictions_are_sentences(tmp_path, text, sentence):
