@@ -11,6 +11,7 @@ project from human opinions and from synthetic distortions, on two CPU cores:
     tokenizer.py    the vocabulary and the processor
     thinking.py     reasoning text that says what the features show
     tasks.py        the prompts of all methods, with their targets
+    schedule.py     how many of which a step of training asks
     decoder.py      training of the decoder, with checkpoints
     pipeline.py     all of it in order
     evaluate.py     the numbers in the model card, written into it by card.py

@@ -70,11 +70,9 @@ def main(argv: list[str] | None = None) -> int:
 
     from methods.embedded.lmm import pipeline
 
-    if options.restart:
-        for name in pipeline.LEARNED:
-            (options.cache / name).unlink(missing_ok=True)
     material = pipeline.prepare(rated_of(options.population, options.scores), options.images, options.cache,
-                                options.jobs, options.seed, options.decoder[1] if options.decoder else None)
+                                options.jobs, options.seed, options.decoder[1] if options.decoder else None,
+                                options.restart)
     if options.decoder:
         pipeline.refit(material, options.decoder[0], options.out)
         return 0
@@ -82,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     print(f"{int(material.training.sum())} images", file=sys.stderr)
     pipeline.make(material, pipeline.words_for(material), options.out, steps=options.steps, seed=options.seed,
-                  cache=options.cache, keep=options.keep)
+                  keep=options.keep)
     print(f"Written to {options.out}", file=sys.stderr)
     return 0
 

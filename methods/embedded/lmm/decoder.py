@@ -15,7 +15,7 @@ import numpy as np
 
 from methods import files
 from methods.cli.progress import progress
-from methods.embedded.lmm import tasks, thinking, tokenizer, tower
+from methods.embedded.lmm import schedule, thinking, tokenizer, tower
 from methods.embedded.lmm.readout import CONTENT, CONTENT_SCALE, DAMAGE, FLAW_NAMES, FLAWS, OPINION, ORIGIN
 from methods.embedded.lmm.tasks import Example, Pool
 from methods.lmm.rendering import render
@@ -240,7 +240,7 @@ def train(model: LlavaForConditionalGeneration, encoder: Encoder, pool: Pool, st
     model.model.language_model.set_attn_implementation("eager")
     model.train()
     model.model.vision_tower.eval()
-    last = tasks.all_steps(steps)
+    last = schedule.all_steps(steps)
     bar = progress(last, f"{title}: ", start, "steps")
     for step in range(start, last):
         # A step's lessons follow from the seed and the step alone, so that a resumed run draws the same.
@@ -248,7 +248,7 @@ def train(model: LlavaForConditionalGeneration, encoder: Encoder, pool: Pool, st
         for group in (group for optimiser in optimisers for group in optimiser.param_groups):
             group["lr"] = RATE * group.get("share", 1.0) * _schedule(step, steps)
         total = 0.0
-        for kinds, count in tasks.lessons(step, steps):
+        for kinds, count in schedule.lessons(step, steps):
             examples = [kinds[number % len(kinds)](pool, rng) for number in range(count)]
             with torch.autocast("cpu", torch.bfloat16, enabled=fast and step < (1 - PRECISE) * steps):
                 loss = loss_of(model, encoder, examples)
@@ -279,10 +279,10 @@ def train(model: LlavaForConditionalGeneration, encoder: Encoder, pool: Pool, st
 def _schedule(step: int, steps: int) -> float:
     """Share of the learning rate: one arc over the mixed lessons, a lower one over those that compare images, and
     again over those that write."""
-    mixed = tasks.mixed_steps(steps)
+    mixed = schedule.mixed_steps(steps)
     if step < mixed:
         return _arc(step, mixed)
-    start, stop = (mixed, steps) if step < steps else (steps, tasks.all_steps(steps))
+    start, stop = (mixed, steps) if step < steps else (steps, schedule.all_steps(steps))
     return SECOND_RATE * _arc(step - start, stop - start)
 
 

@@ -265,20 +265,22 @@ def _standardise(stage: Stage, middle: Middle, taught: Lessons, rng: np.random.G
     """Sets the inputs' centre and spread from some of the shots."""
     rows = np.concatenate([*taught.rows.values()])
     rows = np.sort(rng.permutation(rows)[:count])
-    late = predictions(stage, middle, rows, late=True)
+    late = late_activations(stage, middle, rows)
     everything = np.concatenate([middle.early[rows].astype(np.float32), late], axis=1)
     stage.centre.copy_(torch.from_numpy(everything.mean(axis=0)))
     stage.spread.copy_(torch.from_numpy(everything.std(axis=0) + 1e-3))
 
 
-def predictions(stage: Stage, middle: Middle, rows: np.ndarray, late: bool = False) -> np.ndarray:
-    """Opinion and damage of the shots, float32 [rows, 2]; or their late activations [rows, LATE_WIDTH]."""
-    out = []
+def late_activations(stage: Stage, middle: Middle, rows: np.ndarray) -> np.ndarray:
+    """Pooled activations of the late blocks of some shots: float32 [rows, LATE_WIDTH]."""
     with torch.inference_mode():
-        for start in range(0, len(rows), 64):
-            part = rows[start : start + 64]
-            own = stage.late(torch.from_numpy(middle.maps(part)).float())
-            if not late:
-                own = torch.stack(stage.heads(torch.from_numpy(middle.early[part]).float(), own)[:2], dim=1)
-            out.append(own.numpy())
-    return np.concatenate(out)
+        return np.concatenate([stage.late(torch.from_numpy(middle.maps(rows[start : start + 64])).float()).numpy()
+                               for start in range(0, len(rows), 64)])
+
+
+def predictions(stage: Stage, middle: Middle, rows: np.ndarray) -> np.ndarray:
+    """Opinion and damage of some shots, in [0, 1] or about: float32 [rows, 2]."""
+    early, late = middle.early[rows].astype(np.float32), late_activations(stage, middle, rows)
+    with torch.inference_mode():
+        opinion, damage, _, _ = stage.heads(torch.from_numpy(early), torch.from_numpy(late))
+    return torch.stack([opinion, damage], dim=1).numpy()

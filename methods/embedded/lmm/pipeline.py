@@ -12,7 +12,7 @@ import numpy as np
 from methods import files
 from methods.cli.arguments import tell
 from methods.data import RatedPictures
-from methods.embedded.lmm import decoder, features, finetune, readout, recipe, tasks, tokenizer, tower
+from methods.embedded.lmm import decoder, features, finetune, readout, recipe, schedule, tasks, tokenizer, tower
 from methods.embedded.lmm.recipe import Shot
 from methods.errors import UserError
 from methods.lmm.reuse.towers import fused_tower
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import EfficientNetModel, LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerFast
 
 LEARNED = ("content.npy", "tuned.pt", "activations.npy", "fitted.npz", "decoder.pt")
-"""Files of the cache that training writes, in their order."""
+"""Files that training writes, in their order, into a folder of the cache that belongs to the images and the seed."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Material:
         weights: the tower's, in the naming of `tower.build`.
         fitted: the read-out.
         sample: some shots as pixels, to set the tower's ranges by.
+        folder: holds what was learned from these shots (`LEARNED`).
     """
 
     shots: list[Shot]
@@ -44,6 +45,7 @@ class Material:
     weights: dict[str, torch.Tensor]
     fitted: readout.Directions
     sample: torch.Tensor
+    folder: Path
 
     @property
     def training(self) -> np.ndarray:
@@ -95,36 +97,49 @@ def all_shots(opinions: Sequence[RatedPictures], pristine: Sequence[Path]) -> li
 
 
 def prepare(opinions: Sequence[RatedPictures], pristine: Sequence[Path], cache: Path, jobs: int = 1,
-            seed: int = 0, units: Path | None = None) -> Material:
+            seed: int = 0, units: Path | None = None, restart: bool = False) -> Material:
     """Makes the images, fine-tunes the tower's last blocks and fits the read-out.
 
     Args:
         opinions, pristine: as for `all_shots`.
         jobs: processes that make images.
         units: fitted.npz of another run, whose decoder is to read the tokens.
+        restart: forget what was learned from these images before.
     """
     parts = all_shots(opinions, pristine)
     shots = [shot for part in parts for shot in part]
+    folder = learned_folder(cache, shots, seed)
+    if restart:
+        for name in LEARNED:
+            (folder / name).unlink(missing_ok=True)
     # Pristine photos and their damaged versions only, so that the tower's ranges never depend on a held-out photo.
     sample = features.pixel_values([shot.make() for shot in parts[1][::97] if not shot.held_out])
     weights = imagenet_weights()
     untuned = fused_tower(calibrated_tower(weights, sample))
     middle = features.Middle.joined([features.middle(part, untuned, cache / "features", jobs) for part in parts])
     training = np.array([not shot.held_out for shot in shots])
-    content = _kept(cache / "content.npy", lambda: readout.contents(
+    content = _kept(folder / "content.npy", lambda: readout.contents(
         middle.activations(untuned)[:, 0, tower.EARLY_WIDTH :].astype(np.float32), shots, training))
     stage = finetune.Stage(weights, len(readout.FLAW_NAMES), content.shape[1])
     taught = finetune.lessons(shots, training, readout.flaws_of(shots, training), content)
-    finetune.tune(stage, middle, taught, cache / "tuned.pt", seed)
+    finetune.tune(stage, middle, taught, folder / "tuned.pt", seed)
     weights = stage.weights(weights)
     vision = calibrated_tower(weights, sample)
-    grids = _kept(cache / "activations.npy", lambda: middle.activations(fused_tower(vision)))
+    grids = _kept(folder / "activations.npy", lambda: middle.activations(fused_tower(vision)))
     fitted = readout.fit(shots, readout.token_mean(grids), training, finetune.held_back(shots), stage.directions(),
                          content)
     if units is not None:
         fitted = fitted.on_the_scale_of(readout.Directions.load(units))
-    fitted.save(cache / "fitted.npz")
-    return Material(shots, grids, vision, weights, fitted, sample)
+    fitted.save(folder / "fitted.npz")
+    return Material(shots, grids, vision, weights, fitted, sample, folder)
+
+
+def learned_folder(cache: Path, shots: Sequence[Shot], seed: int) -> Path:
+    """Where the cache keeps what is learned from these images: other images, opinions or seeds have another folder."""
+    known = [f"{shot.key} {shot.group} {shot.mos!r} {shot.held_out}" for shot in shots]
+    folder = cache / f"learned-{files.hash_joined([*known, str(seed)])[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _kept(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
@@ -137,7 +152,7 @@ def _kept(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
 
 
 def words_for(material: Material) -> PreTrainedTokenizerFast:
-    """The tokenizer, learned from what the tasks ask and say; the same for every fold."""
+    """The tokenizer, learned from what the tasks ask and say."""
     rows = np.arange(len(material.shots))
     rng = np.random.default_rng(0)
     tokens = rng.standard_normal((len(rows), tower.READOUT), dtype=np.float32)
@@ -147,18 +162,17 @@ def words_for(material: Material) -> PreTrainedTokenizerFast:
         return rng.random(len(tokens)), rng.integers(0, len(readout.FLAW_NAMES), len(tokens))
 
     pool = tasks.Pool.of(material.shots, rows, tokens, guess)
-    kinds = {task for group, _ in tasks.MIX for task in group}
+    kinds = {task for group, _ in schedule.MIX for task in group}
     lessons = [task(pool, rng) for task in sorted(kinds, key=lambda task: task.__name__) for _ in range(300)]
     return tokenizer.build([text for lesson in lessons for text in (lesson.prompt.transcript(), lesson.text) if text])
 
 
-def make(material: Material, words: PreTrainedTokenizerFast, out: Path, *, steps: int, seed: int, cache: Path,
-         keep: int = 0) -> LlavaForConditionalGeneration:
+def make(material: Material, words: PreTrainedTokenizerFast, out: Path, *, steps: int, seed: int, keep: int = 0
+         ) -> LlavaForConditionalGeneration:
     """Trains the decoder, and writes the checkpoint.
 
     Args:
         out: the checkpoint's folder.
-        cache: where the decoder's own checkpoints go.
         keep: as for `decoder.train`.
 
     Returns:
@@ -173,7 +187,7 @@ def make(material: Material, words: PreTrainedTokenizerFast, out: Path, *, steps
     model = decoder.build(words, tower_with(material))
     processor = tokenizer.processor(words)
     encoder = decoder.Encoder(processor)
-    decoder.train(model, encoder, pool, steps, seed, cache / "decoder.pt", keep, "Decoder")
+    decoder.train(model, encoder, pool, steps, seed, material.folder / "decoder.pt", keep, "Decoder")
     save(model, processor, out)
     return model
 

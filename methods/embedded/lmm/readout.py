@@ -76,7 +76,7 @@ class Directions:
         correction: float32 [shots, READOUT]: what a training image's token would change by had the regressions not
             seen its photo. With thousands of activations per image they know their training photos almost by heart
             (a higher rank correlation there than elsewhere); a decoder trained on tokens without the correction would
-            not meet such tokens again.
+            not meet such tokens again. Only the origin is such a regression; elsewhere this is 0.
     """
 
     matrix: np.ndarray

@@ -42,8 +42,9 @@ def test_one_command_makes_a_checkpoint_and_goes_on_where_it_stopped(data, monke
                "--cache", str(cache), "--steps", "2"]
     try:
         assert main(command) == 0
+        (folder,) = cache.glob("learned-*")
         written = {path: path.stat().st_mtime_ns for path in (*(cache / "features").iterdir(),
-                                                              *(cache / name for name in pipeline.LEARNED[:3]))}
+                                                              *(folder / name for name in pipeline.LEARNED[:3]))}
         assert main([*command[:-1], "3"]) == 0
     finally:
         torch.set_num_threads(threads)
@@ -52,7 +53,7 @@ def test_one_command_makes_a_checkpoint_and_goes_on_where_it_stopped(data, monke
     from transformers import AutoModelForImageTextToText
 
     model = AutoModelForImageTextToText.from_pretrained(out, dtype=torch.float32).eval()
-    fitted = readout.Directions.load(cache / "fitted.npz")
+    fitted = readout.Directions.load(folder / "fitted.npz")
     shot = recipe.pristine_shots(recipe.photos_in([data / "pristine"]), 20)[0]
     pixels = features.pixel_values([shot.make()])
     with torch.no_grad():
@@ -63,3 +64,12 @@ def test_one_command_makes_a_checkpoint_and_goes_on_where_it_stopped(data, monke
     assert own == pytest.approx(float(fitted.tokens(means)[0, 0, readout.DAMAGE]), abs=0.05)
     assert np.isfinite(end).all()
     assert (end.reshape(-1)[: 2 * tower.READOUT] != 0).sum() > tower.READOUT / 2
+
+
+def test_what_was_learned_from_other_images_or_opinions_is_never_taken(tmp_path):
+    shots = [recipe.Shot(tmp_path / f"{number}.png", "opinion", number, 0.5) for number in range(3)]
+    other = [*shots[:2], recipe.Shot(tmp_path / "2.png", "opinion", 2, 0.6)]
+    folders = [pipeline.learned_folder(tmp_path, some, seed) for some, seed in (
+        (shots, 0), (shots[:2], 0), (other, 0), (shots, 1), (shots[::-1], 0))]
+    assert len(set(folders)) == len(folders)
+    assert pipeline.learned_folder(tmp_path, list(shots), 0) == folders[0]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from methods.embedded import damages
-from methods.embedded.lmm import decoder, readout, recipe, tasks, thinking
+from methods.embedded.lmm import decoder, readout, recipe, schedule, tasks, thinking
 from methods.embedded.lmm.readout import CONTENT, FLAW_NAMES, FLAWS, ridge
 from methods.embedded.lmm.tower import EARLY, EARLY_WIDTH, READOUT, WIDTH
 from methods.kadid.distortions import DISTORTIONS
@@ -215,7 +215,7 @@ def test_soft_labels_expect_the_quality(scheme, quality):
 
 def test_every_task_asks_for_as_many_pictures_as_its_prompt_shows(pool):
     rng = np.random.default_rng(0)
-    for kinds, _ in tasks.MIX:
+    for kinds, _ in schedule.MIX:
         for task in kinds:
             for _ in range(20):
                 lesson = task(pool, rng)
@@ -361,13 +361,13 @@ def test_a_ladder_shows_each_training_photo_at_all_levels_of_one_damage(shots):
 
 def test_the_last_quarter_of_the_steps_compares_pictures():
     steps = 400
-    first, last = ([kinds for step in part for kinds, _ in tasks.lessons(step, steps)]
+    first, last = ([kinds for step in part for kinds, _ in schedule.lessons(step, steps)]
                    for part in (range(300), range(300, steps)))
-    everything = {kind for group, _ in tasks.MIX for kind in group}
+    everything = {kind for group, _ in schedule.MIX for kind in group}
     assert {kind for kinds in first for kind in kinds} == everything
     assert {kind for kinds in last for kind in kinds} == everything, "what was learned first is kept up"
     assert last.count((tasks.same_object,)) == len(last) // 2
-    writing = [kinds for step in range(steps, tasks.all_steps(steps)) for kinds, _ in tasks.lessons(step, steps)]
+    writing = [kinds for step in range(steps, schedule.all_steps(steps)) for kinds, _ in schedule.lessons(step, steps)]
     assert writing.count((tasks.reasoned,)) == len(writing) // 2 == steps // 6
     assert {kind for kinds in writing for kind in kinds} == everything
 
